@@ -1,0 +1,235 @@
+"""The process's one cattrs converter: answers are read strictly into attrs classes, and nothing is lost.
+
+cattrs by itself turns a null where text belongs into ``'None'`` and ``"false"`` into ``True``. Here a value of another
+type than its field's is a `Misfit` that knows its place, null and absent are ``None``, and every key that has no field
+of its own is kept in ``extra``.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+import msgspec
+
+from .errors import InvalidResponseError
+
+__all__ = ["Answer", "Misfit", "converter", "json_type", "read_timestamp"]
+
+converter = cattrs.Converter()
+
+_JSON_TYPES: dict[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "text",
+    bool: "a boolean",
+    int: "a whole number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+class Misfit(Exception):  # noqa: N818 - never leaves the package: it becomes an InvalidResponseError
+    """A value of the wrong type; ``path`` is its place, built up from the inside outwards."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+    def inside(self, place: str) -> Self:
+        """The same misfit, seen from the container that holds it under ``place``."""
+        self.path = place if not self.path else f"{place}{'' if self.path[0] == '[' else '.'}{self.path}"
+        return self
+
+
+def json_type(value: object) -> str:
+    """What JSON calls the type of ``value``."""
+    return _JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def read_timestamp(text: str) -> datetime | None:
+    """An aware datetime for RFC 3339 text, to the microsecond; naive text is UTC, as the service means it.
+
+    ``None`` for text that is no timestamp.
+    """
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _write_timestamp(moment: datetime) -> str:
+    offset = moment.utcoffset() or timedelta()
+    if offset.seconds % 60 or offset.microseconds:  # RFC 3339 has no seconds in its offsets
+        moment = moment.astimezone(UTC)
+    text = moment.isoformat()
+    return text[:-6] + "Z" if text.endswith("+00:00") else text
+
+
+@attrs.frozen(slots=True)
+class Answer:
+    """What every answer of the service can do: come from a dict and go back to it without loss."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read the answer's JSON object.
+
+        :raises InvalidResponseError: where a value has the wrong type; ``path`` names the place.
+        """
+        try:
+            return converter.structure(data, cls)
+        except Misfit as misfit:
+            place = misfit.path or "the answer"
+            raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key and value that was sent, those without a value as ``None``, timestamps as RFC 3339 text."""
+        found: dict[str, Any] = {}
+        for name in _own_fields(type(self)):
+            found[name] = _plain(getattr(self, name))
+        found.update(getattr(self, "extra", ()))
+        found.update(getattr(self, "_sent", None) or ())
+        return found
+
+
+def _own_fields(cls: type[Answer]) -> tuple[str, ...]:
+    names = _FIELDS.get(cls)
+    if names is None:
+        names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls) if a.name not in ("extra", "_sent"))
+    return names
+
+
+_FIELDS: dict[type[Answer], tuple[str, ...]] = {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _write_timestamp(value)
+    if isinstance(value, Answer):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]  # pyright: ignore[reportUnknownVariableType]
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+# -- readers of single values -------------------------------------------------------------------------------------
+
+_Reader = Callable[[Any], Any]
+
+
+def _read_exactly(kind: type) -> _Reader:
+    wanted = _JSON_TYPES[kind]
+
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise Misfit(f"expected {wanted}, got {json_type(value)}")
+        return value
+
+    return read
+
+
+def _read_list(entry_type: type) -> _Reader:
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise Misfit(f"expected an array, got {json_type(value)}")
+        entries: list[Any] = []
+        for position, entry in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            try:
+                entries.append(converter.structure(entry, entry_type))
+            except Misfit as misfit:
+                raise misfit.inside(f"[{position}]") from None
+        return tuple(entries)
+
+    return read
+
+
+def _read_status(kind: type) -> _Reader:
+    text = _read_exactly(str)
+    return lambda value: kind(text(value))
+
+
+def _reader_for(annotation: Any) -> tuple[_Reader | None, bool]:
+    """The reader for a field's type (``None``: any JSON) and whether null is allowed."""
+    if annotation is Any:
+        return None, True
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    optional = get_origin(annotation) in (Union, types.UnionType)
+    kind = kinds[0] if optional else annotation
+    if get_origin(kind) is tuple:
+        return _read_list(get_args(kind)[0]), optional
+    kind = get_origin(kind) or kind
+    if kind in _JSON_TYPES:
+        return _read_exactly(kind), optional
+    return _read_status(kind), optional
+
+
+# -- readers of whole answers --------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Field:
+    name: str
+    read: _Reader | None
+    optional: bool
+    timestamp: bool
+    fallback: str | None  # the name under which the live service sends it as well
+
+
+def _fields_of(cls: type[Answer]) -> list[_Field]:
+    hints = get_type_hints(cls)
+    found: list[_Field] = []
+    for name in _own_fields(cls):
+        annotation = hints[name]
+        timestamp = datetime in get_args(annotation)
+        read, optional = (_read_exactly(str), True) if timestamp else _reader_for(annotation)
+        fallback = getattr(attrs.fields(cls), name).metadata.get("fallback")
+        found.append(_Field(name, read, optional, timestamp, fallback))
+    return found
+
+
+def _make_reader(cls: type[Answer]) -> Callable[[Any, Any], Answer]:
+    fields = _fields_of(cls)
+    names = frozenset(field.name for field in fields)
+
+    def read(data: Any, _: Any) -> Answer:
+        if not isinstance(data, Mapping):
+            raise Misfit(f"expected an object, got {json_type(data)}")
+        extra: dict[str, Any] = {key: data[key] for key in data if key not in names}
+        sent: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        for field in fields:
+            values[field.name] = _read_field(field, data, extra, sent)
+        return cls(**values, extra=extra, sent=sent or None)  # type: ignore[call-arg]
+
+    return read
+
+
+def _read_field(field: _Field, data: Mapping[str, Any], extra: dict[str, Any], sent: dict[str, Any]) -> Any:
+    value, name = data.get(field.name), field.name
+    if value is None and field.fallback is not None and data.get(field.fallback) is not None:
+        sent[name] = None
+        value, name = data[field.fallback], field.fallback
+    if value is None and field.optional:
+        return None
+    if field.read is None:
+        return value
+    try:
+        value = field.read(value)
+    except Misfit as misfit:
+        raise misfit.inside(name) from None
+    if field.timestamp:
+        moment = read_timestamp(value)
+        if moment is None:
+            extra[field.name] = value
+        return moment
+    return value
+
+
+converter.register_structure_hook_factory(lambda cls: isinstance(cls, type) and issubclass(cls, Answer), _make_reader)
