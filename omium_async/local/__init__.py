@@ -1,0 +1,14 @@
+"""An Omium of one's own: the Executions API served on this machine, with workflows that are async functions.
+
+For development and tests. The same client code then works with the hosted service, which is the scale-out engine.
+"""
+
+from __future__ import annotations
+
+from .errors import LocalOmiumError
+from .faults import Fault
+from .log import SeenRequest
+from .run import WorkflowRun
+from .server import LocalOmium
+
+__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]

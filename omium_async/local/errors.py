@@ -1,0 +1,55 @@
+"""What the server of one's own raises at its own user, and what its layers say to each other."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadCheckpointError",
+    "ConflictError",
+    "KeyReusedError",
+    "LocalOmiumError",
+    "MissingError",
+    "Refusal",
+    "StaleRunError",
+]
+
+
+class LocalOmiumError(RuntimeError):
+    """A LocalOmium cannot start, or is used before it has started; the message says what to do about it."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error of the program
+    """A request that was understood and is not done: nothing was written. `status` is the HTTP status of the answer."""
+
+    status = 400
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class MissingError(Refusal):
+    """There is no such execution for this tenant."""
+
+    status = 404
+
+
+class BadCheckpointError(Refusal):
+    """The execution has no such checkpoint (any more)."""
+
+    status = 404
+
+
+class ConflictError(Refusal):
+    """The execution is not in a state in which this can be done."""
+
+    status = 409
+
+
+class KeyReusedError(Refusal):
+    """An `Idempotency-Key` came again with another body."""
+
+    status = 422
+
+
+class StaleRunError(Exception):
+    """A run that was rolled back, replayed or stopped tried to record something: it may not."""

@@ -1,0 +1,90 @@
+"""Faults on purpose, so that tests see a client meet what networks and servers really do."""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import attrs
+
+__all__ = ["Fault", "FaultAction", "Faults"]
+
+FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
+_ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
+
+
+def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
+    return dict(given or {})
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """What is to go wrong with the next requests that it matches.
+
+    - `method`: `"GET"`, `"POST"` or `"*"`. `path`: below `/api/v1`, each segment a shell pattern
+      (`"/executions/*/replay"`); `"*"` alone is every path.
+    - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
+    - `action`: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away or
+      the server stops; `"status"` answers `status` with `headers` and `body` (bytes as they are; None: an error in the
+      service's form); `"truncate"` sends a head and the first half of the body, then closes; `"garbage"` answers 200
+      with what is no JSON; `"delay"` only waits. Before the handling, `"truncate"` cuts an answer that says 200.
+    - `times`: how many requests it meets; None: all, until `clear_faults`. `delay`: seconds to wait first.
+    """
+
+    method: str = "*"
+    path: str = "*"
+    when: Literal["before", "after"] = "before"
+    action: FaultAction = attrs.field(default="drop", validator=attrs.validators.in_(_ACTIONS))
+    times: int | None = attrs.field(default=1)
+    status: int = attrs.field(default=503, validator=[attrs.validators.ge(200), attrs.validators.le(599)])
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_headers)
+    body: bytes | None = None
+    delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.when not in {"before", "after"}:
+            raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be 1 or more, or None for always, not {self.times!r}")
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether it is meant for this request."""
+        if self.method not in {"*", method}:
+            return False
+        if self.path == "*":
+            return True
+        patterns, segments = self.path.split("/"), path.split("/")
+        return len(patterns) == len(segments) and all(map(fnmatch.fnmatchcase, segments, patterns))
+
+
+class Faults:
+    """The faults that are still to come, oldest first; may be filled from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: list[tuple[Fault, int | None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._left.append((fault, fault.times))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._left.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The first fault that is meant for a request, one time less of which is left then."""
+        with self._lock:
+            for index, (fault, times) in enumerate(self._left):
+                if fault.matches(method, path):
+                    if times == 1:
+                        del self._left[index]
+                    elif times is not None:
+                        self._left[index] = (fault, times - 1)
+                    return fault
+        return None

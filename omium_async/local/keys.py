@@ -1,0 +1,87 @@
+"""The keys that are accepted, and whose executions each of them opens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from .store import Tenant
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["APIKeys", "Keyring", "checked_keys", "load_keys"]
+
+#: What `api_keys` takes: a mapping of key to tenant, or keys of which each is a tenant of its own.
+APIKeys = Mapping[str, str] | Iterable[str]
+
+_DEFAULT_TENANT: Final = "default"
+
+
+class Keyring:
+    """The tenant of each key. Neither its repr nor that of what holds it shows a key."""
+
+    __slots__ = ("_tenants",)
+
+    def __init__(self, tenants: dict[str, Tenant]) -> None:
+        self._tenants = tenants
+
+    def __repr__(self) -> str:
+        return f"<Keyring of {len(self._tenants)} keys>"
+
+    @property
+    def first(self) -> str:
+        return next(iter(self._tenants))
+
+    def tenant_of(self, key: str) -> Tenant | None:
+        return self._tenants.get(key)
+
+    def tenants(self) -> list[Tenant]:
+        """Each tenant once, in the order of the keys."""
+        return list(dict.fromkeys(self._tenants.values()))
+
+
+def checked_keys(given: APIKeys) -> dict[str, str]:
+    """The name of the tenant of each key; raises TypeError or ValueError, neither of which shows a key."""
+    if isinstance(given, str):
+        given = [given]
+    pairs = dict(given) if isinstance(given, Mapping) else {key: _own_tenant(key) for key in given}
+    if not pairs:
+        raise ValueError("api_keys is empty: nobody could use the server; give a key, or None for a generated one")
+    for number, (key, tenant) in enumerate(pairs.items(), 1):
+        _check_key(key, number)
+        if not isinstance(tenant, str) or not tenant:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"the tenant of key {number} in api_keys must be a text that is not empty")
+        tenant.encode()
+    return pairs
+
+
+def load_keys(connection: sqlite3.Connection, given: dict[str, str] | None) -> Keyring:
+    """The keys of this start, kept in the database: those given, or else those of the start before, or a new one."""
+    if given is None:
+        kept = connection.execute(
+            "SELECT k.key, t.name FROM api_keys k JOIN tenants t ON t.id = k.tenant ORDER BY k.rank"
+        ).fetchall()
+        given = dict(kept) or {f"omium_local_{secrets.token_hex(16)}": _DEFAULT_TENANT}
+    connection.execute("DELETE FROM api_keys")
+    ring: dict[str, Tenant] = {}
+    for rank, (key, name) in enumerate(given.items()):
+        connection.execute("INSERT INTO tenants (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+        tenant = Tenant(connection.execute("SELECT id FROM tenants WHERE name = ?", (name,)).fetchone()[0], name)
+        connection.execute("INSERT INTO api_keys VALUES (?, ?, ?)", (rank, key, tenant.id))
+        ring[key] = tenant
+    return Keyring(ring)
+
+
+def _own_tenant(key: object) -> str:
+    """The same for the same key at every start, in whatever order the keys come; and not the key itself."""
+    return f"tenant-{hashlib.sha256(key.encode(errors='replace')).hexdigest()[:12]}" if isinstance(key, str) else "?"
+
+
+def _check_key(key: object, number: int) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"key {number} in api_keys is a {type(key).__name__}, not a text")
+    if not key or not key.isascii() or not key.isprintable() or key != key.strip():
+        raise ValueError(f"key {number} in api_keys cannot travel in a header: it must be printable ASCII, not empty")

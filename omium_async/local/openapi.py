@@ -1,0 +1,212 @@
+"""The OpenAPI description of what the server answers, served at `/openapi.json`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .jsontext import dumps
+from .store import STATUSES
+
+__all__ = ["DOCUMENT"]
+
+_Schema = dict[str, Any]
+
+
+def _nullable(type: str, **more: object) -> _Schema:
+    return {"type": [type, "null"], **more}
+
+
+def _object(required: list[str], **properties: _Schema) -> _Schema:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _ref(name: str) -> _Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_TEXT: Final[_Schema] = {"type": "string"}
+_STATUS: Final[_Schema] = {"type": "string", "enum": list(STATUSES)}
+_MOMENT: Final[_Schema] = {"type": "string", "format": "date-time"}
+_WHOLE: Final[_Schema] = {"type": "integer", "minimum": 0}
+_ANY: Final[_Schema] = {"description": "Any JSON value, given back exactly."}
+
+_ROW_FIELDS: Final[dict[str, _Schema]] = {
+    "id": _TEXT,
+    "workflow_id": _TEXT,
+    "status": _STATUS,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+    "started_at": _nullable("string", format="date-time"),
+    "completed_at": _nullable("string", format="date-time"),
+    "agent_id": _nullable("string"),
+    "error_message": _nullable("string"),
+    "metadata": {"type": "object"},
+    "input_data": _ANY,
+    "output_data": _ANY,
+    "tenant_id": _TEXT,
+}
+
+_SCHEMAS: Final[dict[str, _Schema]] = {
+    "Execution": _object(list(_ROW_FIELDS), **_ROW_FIELDS),
+    "ExecutionDetail": _object(
+        [*_ROW_FIELDS, "error", "checkpoints"],
+        **_ROW_FIELDS,
+        error=_nullable("string"),
+        checkpoints={"type": "array", "items": _ref("Checkpoint")},
+    ),
+    "Checkpoint": _object(["id", "name", "created_at"], id=_TEXT, name=_TEXT, created_at=_MOMENT),
+    "ExecutionPage": _object(
+        ["items", "total", "page", "page_size"],
+        items={"type": "array", "items": _ref("Execution")},
+        total=_WHOLE,
+        page={"type": "integer", "minimum": 1},
+        page_size={"type": "integer", "minimum": 1, "maximum": 1000},
+    ),
+    "NewExecution": _object(
+        ["workflow_id"],
+        workflow_id={"type": "string", "minLength": 1},
+        input_data=_ANY,
+        metadata=_nullable("object"),
+        agent_id=_nullable("string"),
+    ),
+    "CreatedExecution": _object(
+        ["id", "workflow_id", "status", "created_at"], id=_TEXT, workflow_id=_TEXT, status=_STATUS, created_at=_MOMENT
+    ),
+    "CheckpointChoice": _object(["checkpoint_id"], checkpoint_id={"type": "string", "minLength": 1}),
+    "Moved": _object(["id", "status", "message"], id=_TEXT, status=_STATUS, message=_TEXT),
+    "Error": _object(["detail", "trace_id"], detail=_TEXT, trace_id={"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+    "InvalidRequest": _object(
+        ["detail", "trace_id"],
+        # A list of what is wrong where; a text where an Idempotency-Key comes again with another body.
+        detail={"type": ["array", "string"], "items": _ref("Problem")},
+        trace_id={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    ),
+    "Problem": _object(
+        ["type", "loc", "msg", "input"],
+        type=_TEXT,
+        loc={"type": "array", "items": _TEXT},
+        msg=_TEXT,
+        input=_ANY,
+        ctx={"type": "object"},
+    ),
+}
+
+_REQUEST_ID_HEADER: Final[_Schema] = {"x-request-id": {"description": "The id of the request.", "schema": _TEXT}}
+_ID_PARAMETER: Final[_Schema] = {
+    "name": "execution_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
+}
+_KEY_PARAMETER: Final[_Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key again gives the same answer; the write is done once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+
+
+def _query(name: str, description: str, schema: _Schema) -> _Schema:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+def _answer(description: str, schema: str) -> _Schema:
+    content = {"application/json": {"schema": _ref(schema)}}
+    return {"description": description, "headers": _REQUEST_ID_HEADER, "content": content}
+
+
+_TROUBLES: Final[dict[str, _Schema]] = {
+    "400": _answer("The request could not be read", "Error"),
+    "401": _answer("Invalid or missing API key", "Error"),
+    "404": _answer("No such execution or checkpoint", "Error"),
+    "409": _answer("The execution is not in a state for this", "Error"),
+    "413": _answer("The body is larger than 16 MiB", "Error"),
+    "422": _answer("Invalid request", "InvalidRequest"),
+}
+
+
+def _operation(id: str, summary: str, answers: dict[str, _Schema], troubles: str, **more: object) -> _Schema:
+    responses = answers | {status: _TROUBLES[status] for status in troubles.split()}
+    return {"operationId": id, "summary": summary, "responses": responses, **more}
+
+
+def _body(schema: str) -> _Schema:
+    return {"required": True, "content": {"application/json": {"schema": _ref(schema)}}}
+
+
+_PATHS: Final[dict[str, _Schema]] = {
+    "/executions": {
+        "get": _operation(
+            "list_executions",
+            "List executions, newest first",
+            {"200": _answer("One page", "ExecutionPage")},
+            "401 422",
+            parameters=[
+                _query("workflow_id", "Only those of this workflow", _TEXT),
+                _query("status", "Only those with this status", _STATUS),
+                _query("page", "Page number, from 1", {"type": "integer", "minimum": 1, "default": 1}),
+                _query(
+                    "page_size",
+                    "Items per page; more than 1000 is answered as 1000",
+                    {"type": "integer", "minimum": 1, "default": 20},
+                ),
+            ],
+        ),
+        "post": _operation(
+            "create_execution",
+            "Create an execution",
+            {"201": _answer("Created", "CreatedExecution")},
+            "400 401 413 422",
+            parameters=[_KEY_PARAMETER],
+            requestBody=_body("NewExecution"),
+        ),
+    },
+    "/executions/{execution_id}": {
+        "get": _operation(
+            "get_execution",
+            "Get the details of an execution",
+            {"200": _answer("The execution", "ExecutionDetail")},
+            "401 404",
+            parameters=[_ID_PARAMETER],
+        ),
+    },
+    "/executions/{execution_id}/replay": {
+        "post": _operation(
+            "replay_execution",
+            "Replay a failed or paused execution from a checkpoint",
+            {"200": _answer("Replayed", "Moved")},
+            "400 401 404 409 413 422",
+            parameters=[_ID_PARAMETER, _KEY_PARAMETER],
+            requestBody=_body("CheckpointChoice"),
+        ),
+    },
+    "/executions/{execution_id}/rollback": {
+        "post": _operation(
+            "rollback_execution",
+            "Stop an execution and take it back to a checkpoint",
+            {"200": _answer("Rolled back", "Moved")},
+            "400 401 404 413 422",
+            parameters=[_ID_PARAMETER, _KEY_PARAMETER],
+            requestBody=_body("CheckpointChoice"),
+        ),
+    },
+}
+
+#: The description as JSON text.
+DOCUMENT: Final = dumps(
+    {
+        "openapi": "3.1.0",
+        "info": {"title": "Omium Executions API, served by omium_async.local", "version": "1"},
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"ApiKey": []}, {"Bearer": []}],
+        "paths": _PATHS,
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "Bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+)

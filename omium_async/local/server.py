@@ -1,0 +1,251 @@
+"""LocalOmium: the parts put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from aiohttp import web
+
+from .app import App, Options
+from .clock import Clock, reader_of
+from .database import Database, FileDatabase, MemoryDatabase
+from .engine import Engine
+from .errors import LocalOmiumError
+from .faults import Fault, Faults
+from .keys import APIKeys, Keyring, checked_keys, load_keys
+from .log import RequestLog, SeenRequest
+from .run import Workflow, is_async
+from .sabotage import Saboteur
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+__all__ = ["LocalOmium"]
+
+W = TypeVar("W", bound=Workflow)
+
+_HOST: Final = "127.0.0.1"
+_CLOSE_WITHIN: Final = 0.5  # seconds for answers under way, when the server stops
+
+
+class _Started:
+    """What there is only between start and stop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        database: Database,
+        keyring: Keyring,
+        engine: Engine,
+        saboteur: Saboteur,
+        http: web.Server,
+    ) -> None:
+        self.loop = loop
+        self.database = database
+        self.keyring = keyring
+        self.engine = engine
+        self.saboteur = saboteur
+        self.http = http
+        self.listener: asyncio.Server | None = None
+        self.port = 0
+
+    async def listen(self, port: int) -> None:
+        try:
+            self.listener = await self.loop.create_server(self.http, _HOST, port, backlog=1024)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise LocalOmiumError(
+                    f"port {port} of {_HOST} is taken by another program; choose another, or 0 for any free one"
+                ) from None
+            raise LocalOmiumError(f"port {port} of {_HOST} cannot be served: {error.strerror or error}") from None
+        self.port = self.listener.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Ends everything, in the order in which nothing is answered that was not done."""
+        if self.listener is not None:
+            self.listener.close()
+        self.saboteur.stop()
+        self.http.pre_shutdown()
+        await self.http.shutdown(_CLOSE_WITHIN)
+        await self.engine.stop()
+        await self.database.close()
+        await asyncio.sleep(0)  # closed transports say good-bye in the next turn of the loop
+
+
+class LocalOmium:
+    """An Omium of one's own, for development and tests on one machine.
+
+    ```python
+    local = LocalOmium()
+
+    @local.workflow("word-count")
+    async def word_count(run: WorkflowRun) -> dict[str, int]:
+        text = await run.step("read", read_file, run.input_data["path"])
+        return {"words": len(text.split())}
+
+    async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
+        ...
+    ```
+
+    - `database`: None keeps everything in memory, until the server stops; a path keeps it in a SQLite file, durable
+      with each answer and each step, also through `kill -9`: executions that were running go on at the next start.
+    - `port`: 0 takes any free one.
+    - `api_keys`: a mapping of key to tenant, or keys of which each is a tenant of its own. None takes the keys of the
+      last start on this database, or makes one, for the tenant `default`. Keys that are given replace those.
+    - `clock`: returns the present time as an aware datetime. If it goes back, `created_at` of the next execution is
+      that of the one before, and no time of an execution is earlier than what happened to it before.
+
+    It may be started again after a stop. Raises TypeError or ValueError for arguments that make no sense.
+    """
+
+    def __init__(
+        self,
+        database: str | os.PathLike[str] | None = None,
+        *,
+        port: int = 0,
+        api_keys: APIKeys | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
+        self._path = None if database is None else Path(database).absolute()
+        self._port = port
+        self._given_keys = None if api_keys is None else _HiddenKeys(checked_keys(api_keys))
+        self._now = reader_of(clock)
+        self._workflows: dict[str, Workflow] = {}
+        self._options = Options()
+        self._faults = Faults()
+        self._log = RequestLog()
+        self._running: _Started | None = None
+        self._starting = False
+
+    def __repr__(self) -> str:
+        where = "in memory" if self._path is None else f"on {str(self._path)!r}"
+        state = "not started" if self._running is None else f"at http://{_HOST}:{self._running.port}"
+        return f"<LocalOmium {where}, {state}>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it serves, to be given as `base_url`. Raises LocalOmiumError before the start."""
+        return f"http://{_HOST}:{self._started.port}"
+
+    @property
+    def api_key(self) -> str:
+        """The first of the keys that it accepts. Raises LocalOmiumError before the start, if none was given."""
+        if self._given_keys is not None:
+            return next(iter(self._given_keys.keys))
+        return self._started.keyring.first
+
+    @property
+    def honor_idempotency(self) -> bool:
+        """Whether an `Idempotency-Key` does something. False: as on a server that does not know it."""
+        return self._options.honor_idempotency
+
+    @honor_idempotency.setter
+    def honor_idempotency(self, value: bool) -> None:
+        self._options.honor_idempotency = value
+
+    @property
+    def requests(self) -> tuple[SeenRequest, ...]:
+        """The last 1,000 requests that arrived, oldest first; each is noted at its arrival."""
+        return self._log.requests
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many requests arrived of each kind, such as `"POST /executions/*/replay"`, since the construction."""
+        return self._log.counts
+
+    def workflow(self, name: str) -> Callable[[W], W]:
+        """A decorator that registers an async function as the workflow with this id, before or after the start.
+
+        Executions that wait for it begin at once. A name that is registered again means the new function from the
+        next run on (also of a replay); runs under way keep the old one. From another thread it works as well.
+        """
+        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
+
+        def register(function: W) -> W:
+            if not is_async(function):
+                raise TypeError(f"workflow {name!r} must be an async function; {function!r} is not")
+            self._workflows[name] = function
+            running = self._running
+            if running is not None:
+                running.loop.call_soon_threadsafe(running.engine.adopt, name)
+            return function
+
+        return register
+
+    def inject(self, fault: Fault) -> Fault:
+        """Adds a fault; where several match a request, the oldest meets it. Works from any thread, before the start too."""
+        self._faults.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """Takes all faults back that have not met a request yet."""
+        self._faults.clear()
+
+    async def start(self) -> None:
+        """Opens the database, serves, and goes on with what was running. Raises LocalOmiumError that says why not."""
+        if self._running is not None or self._starting:
+            raise LocalOmiumError("this LocalOmium is started already")
+        self._starting = True
+        try:
+            database = MemoryDatabase() if self._path is None else await FileDatabase.open(self._path)
+            try:
+                running = await self._assemble(database)
+            except BaseException:
+                await database.close()
+                raise
+            try:
+                await running.listen(self._port)
+                await running.engine.start()
+            except BaseException:
+                await running.close()
+                raise
+            self._running = running
+        finally:
+            self._starting = False
+
+    async def stop(self) -> None:
+        """Stops serving and running; does nothing when it is not started. What is in memory only is gone then."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running.close()
+
+    @property
+    def _started(self) -> _Started:
+        if self._running is None:
+            raise LocalOmiumError("this LocalOmium is not started; use `async with` it, or `await local.start()`")
+        return self._running
+
+    async def _assemble(self, database: Database) -> _Started:
+        given = None if self._given_keys is None else self._given_keys.keys
+        keyring = await database.write(lambda connection: load_keys(connection, given))
+        engine = Engine(database, self._workflows, self._now)
+        saboteur = Saboteur()
+        app = App(
+            engine, database, keyring, options=self._options, faults=self._faults, log=self._log, saboteur=saboteur
+        )
+        http = web.Server(app.handle, access_log=None)
+        return _Started(asyncio.get_running_loop(), database, keyring, engine, saboteur, http)
+
+
+class _HiddenKeys:
+    """Keys that no repr shows."""
+
+    def __init__(self, keys: dict[str, str]) -> None:
+        self.keys = keys
