@@ -16,17 +16,17 @@ from aiohttp import web
 
 from . import inputs, store, wire
 from .errors import Refusal
-from .faults import Faults
 from .inputs import InvalidError
 from .jsontext import dumps
-from .log import RequestLog
 from .openapi import DOCUMENT
-from .sabotage import Saboteur
 
 if TYPE_CHECKING:
     from .database import Database
     from .engine import Engine
+    from .faults import Faults
     from .keys import Keyring
+    from .log import RequestLog
+    from .sabotage import Saboteur
     from .store import IdempotencyKey, Tenant
 
 __all__ = ["App", "Options"]
@@ -46,7 +46,7 @@ class Reply:
 
     status: int
     body: bytes
-    headers: dict[str, str] = attrs.field(factory=dict)
+    headers: dict[str, str] = attrs.field(factory=dict[str, str])
 
 
 @attrs.define
@@ -134,7 +134,7 @@ class App:
             return _trouble(500, f"The database refused: {error}")
         except ConnectionError:
             raise  # the client went away in the middle of its body
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
             _log.exception("%s %s", method, path)
             return _trouble(500, "Internal server error")
 
@@ -178,7 +178,14 @@ class App:
         query = inputs.list_query(call.query)
 
         def read(connection: sqlite3.Connection) -> bytes:
-            found = store.page(connection, tenant, query.page, query.page_size, query.workflow_id, query.status)
+            found = store.page(
+                connection,
+                tenant,
+                query.page,
+                query.page_size,
+                workflow_id=query.workflow_id,
+                status=query.status,
+            )
             return wire.page(found, tenant, query.page, query.page_size)
 
         return Reply(200, await self._database.read(read))

@@ -142,7 +142,7 @@ class FileDatabase(Database):
                 self._readers.get().close()
             self._jobs.put(None)
         await asyncio.shield(self._ended)
-        while self._writer.is_alive():
+        while self._writer.is_alive():  # noqa: ASYNC110 - it has said that it ends: its last instructions
             await asyncio.sleep(0)
 
     def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:

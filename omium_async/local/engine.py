@@ -92,18 +92,19 @@ class Engine:
     async def replay(self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None) -> Answer:
         """Starts a failed or paused execution again behind a checkpoint; pending, if its workflow is not registered."""
         now = self._now()
-        status = ""
+        runs = False
 
         def write(connection: sqlite3.Connection) -> bytes:
-            nonlocal status
+            nonlocal runs
             status = store.replay(connection, tenant, execution_id, checkpoint_id, registered=self._workflows, now=now)
+            runs = status == "running"
             return wire.moved(execution_id, status, f"Execution replayed from {checkpoint_id}")
 
         async with self._moving(execution_id):
             answer = await self._database.write(lambda c: store.once(c, tenant, key, 200, lambda: write(c)))
             if answer.fresh:
                 await self._stop_run(execution_id)  # one that has just failed, and is about to end
-                if status == "running":
+                if runs:
                     self._launch(execution_id)
         return answer
 
@@ -160,7 +161,7 @@ class Engine:
     async def _resume(self, workflow_id: str) -> None:
         after = 0
         while found := await self._database.read(
-            lambda c, after=after: store.unfinished(c, workflow_id, after, _STARTS_AT_ONCE)
+            functools.partial(store.unfinished, workflow_id=workflow_id, after=after, limit=_STARTS_AT_ONCE)
         ):
             after = found[-1][0]
             for _, execution_id in found:
@@ -186,7 +187,7 @@ class Engine:
         except asyncio.CancelledError:
             if not entry.stopping:
                 raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, for nobody awaits this task
             # Nothing is lost: what could not be written is done again from the last checkpoint at the next start.
             _log.exception("%s could not be carried on", execution_id)
         finally:
@@ -208,7 +209,7 @@ class Engine:
             error = describe(raised)
             _log.info("%s of workflow %r failed", run.execution_id, run.workflow_id, exc_info=True)
         now = self._now()
-        await self._database.write(lambda c: store.finish(c, run, output, error, now))
+        await self._database.write(lambda c: store.finish(c, run, output=output, error=error, now=now))
 
     def _run_of(self, run: RunState, entry: _Task) -> WorkflowRun:
         return WorkflowRun(
@@ -225,7 +226,9 @@ class Engine:
 
     async def _record(self, run: RunState, name: str, result: bytes) -> None:
         now = self._now()
-        await self._database.write(lambda c: store.record(c, run, _new_id("chk_"), name, result, now))
+        await self._database.write(
+            lambda c: store.record(c, run, checkpoint_id=_new_id("chk_"), name=name, result=result, now=now)
+        )
 
     async def _stop_run(self, execution_id: str) -> None:
         entry = self._runs.get(execution_id)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import threading
-from collections.abc import Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Fault", "FaultAction", "Faults"]
 
@@ -39,7 +41,7 @@ class Fault:
     action: FaultAction = attrs.field(default="drop", validator=attrs.validators.in_(_ACTIONS))
     times: int | None = attrs.field(default=1)
     status: int = attrs.field(default=503, validator=[attrs.validators.ge(200), attrs.validators.le(599)])
-    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_headers)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
     body: bytes | None = None
     delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
 

@@ -39,7 +39,7 @@ class ListQuery:
 
 
 def list_query(query: str) -> ListQuery:
-    """Reads the part of a URL after the `?`. Of a parameter given twice, the last counts; unknown ones do not matter."""
+    """Reads the part of a URL after the `?`. Of a parameter given twice the last counts; unknown ones do not matter."""
     if not query:
         return ListQuery(1, _DEFAULT_PAGE_SIZE, None, None)
     given = dict(parse_qsl(query, keep_blank_values=True))

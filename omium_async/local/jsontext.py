@@ -35,7 +35,7 @@ def decode(text: bytes) -> Any:
 
 
 def decode_untrusted(text: bytes) -> Any:
-    """The value of a JSON text from outside; raises NotJSONError for everything that could not be given back exactly."""
+    """The value of a JSON text from outside; raises NotJSONError for what could not be given back exactly."""
     try:
         value = decode(text)
     except UnicodeDecodeError as error:
@@ -60,7 +60,7 @@ def encode_result(value: object, what: str) -> bytes:
         raise TypeError(f"{what} returned what JSON cannot hold: {error}") from None
 
 
-def _plain(value: object, place: str, depth: int) -> object:  # noqa: PLR0911 - one line a kind of value
+def _plain(value: object, place: str, depth: int) -> object:
     if value is None or value is True or value is False:
         return value
     if depth > MAX_DEPTH:

@@ -47,7 +47,11 @@ def checked_keys(given: APIKeys) -> dict[str, str]:
     """The name of the tenant of each key; raises TypeError or ValueError, neither of which shows a key."""
     if isinstance(given, str):
         given = [given]
-    pairs = dict(given) if isinstance(given, Mapping) else {key: _own_tenant(key) for key in given}
+    pairs: dict[str, str] = {}
+    if isinstance(given, Mapping):
+        pairs.update(given)  # pyright: ignore[reportUnknownArgumentType] - narrowing forgets what it maps
+    else:
+        pairs.update((key, _own_tenant(key)) for key in given)
     if not pairs:
         raise ValueError("api_keys is empty: nobody could use the server; give a key, or None for a generated one")
     for number, (key, tenant) in enumerate(pairs.items(), 1):

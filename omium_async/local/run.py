@@ -24,15 +24,6 @@ class WorkflowRun:
     into a `step`, and everything outside of steps should come out the same each time.
     """
 
-    __slots__ = ("_names", "_recorded", "_recorder", "_stopping", "_threads", "agent_id", "execution_id", "input_data", "metadata",
-                 "workflow_id")  # fmt: skip
-
-    execution_id: str
-    workflow_id: str
-    input_data: Any
-    metadata: dict[str, Any]
-    agent_id: str | None
-
     def __init__(
         self,
         execution_id: str,

@@ -6,10 +6,12 @@ import os
 import sqlite3
 import stat
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .errors import LocalOmiumError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["POSITIONS_PER_TENANT", "SCHEMA_VERSION", "FileLock", "open_database", "open_memory", "open_reader"]
 

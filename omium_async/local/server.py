@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -23,6 +22,7 @@ from .sabotage import Saboteur
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["LocalOmium"]
@@ -38,14 +38,14 @@ class _Started:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        *,
         database: Database,
         keyring: Keyring,
         engine: Engine,
         saboteur: Saboteur,
         http: web.Server,
     ) -> None:
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.database = database
         self.keyring = keyring
         self.engine = engine
@@ -190,7 +190,7 @@ class LocalOmium:
         return register
 
     def inject(self, fault: Fault) -> Fault:
-        """Adds a fault; where several match a request, the oldest meets it. Works from any thread, before the start too."""
+        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start."""
         self._faults.add(fault)
         return fault
 
@@ -241,7 +241,7 @@ class LocalOmium:
             engine, database, keyring, options=self._options, faults=self._faults, log=self._log, saboteur=saboteur
         )
         http = web.Server(app.handle, access_log=None)
-        return _Started(asyncio.get_running_loop(), database, keyring, engine, saboteur, http)
+        return _Started(database=database, keyring=keyring, engine=engine, saboteur=saboteur, http=http)
 
 
 class _HiddenKeys:

@@ -156,7 +156,13 @@ def fill(
 
 
 def page(
-    connection: sqlite3.Connection, tenant: Tenant, number: int, size: int, workflow_id: str | None, status: str | None
+    connection: sqlite3.Connection,
+    tenant: Tenant,
+    number: int,
+    size: int,
+    *,
+    workflow_id: str | None = None,
+    status: str | None = None,
 ) -> Page:
     """Page `number` (from 1) of the tenant's executions, newest first, of all or of those the filters let through."""
     skip = (number - 1) * size
@@ -175,7 +181,7 @@ def page(
     total = connection.execute(f"SELECT coalesce(sum(executions), 0) FROM tallies WHERE {where}", values).fetchone()[0]  # noqa: S608
     if skip >= total:
         return Page([], total)
-    return Page(_filtered_rows(connection, where, values, skip, min(size, total - skip), total), total)
+    return Page(_filtered_rows(connection, where, values, skip=skip, size=min(size, total - skip), total=total), total)
 
 
 def detail(
@@ -221,7 +227,7 @@ def rollback(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, 
     _change(connection, position, "paused", now)
 
 
-def unfinished(connection: sqlite3.Connection, workflow_id: str, after: int, limit: int) -> list[tuple[int, str]]:
+def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, limit: int) -> list[tuple[int, str]]:
     """(position, id) of executions of all tenants that are pending or running, from the position `after` on."""
     return connection.execute(
         "SELECT position, id FROM executions WHERE workflow_id = ? AND status IN ('pending', 'running')"
@@ -239,17 +245,18 @@ def begin(connection: sqlite3.Connection, execution_id: str, now: str) -> RunSta
     ).fetchone()
     if found is None:
         return None
-    position, status, generation, *rest = found
+    position, status, generation, execution_id, workflow_id, agent_id, metadata, input_data = found
     if status == "pending":
         _change(connection, position, "running", now)
     else:
         connection.execute("UPDATE executions SET generation = generation + 1 WHERE position = ?", (position,))
     results = connection.execute("SELECT name, result FROM checkpoints WHERE position = ?", (position,))
-    return RunState(position, generation + 1, *rest, recorded=dict(results.fetchall()))
+    recorded: dict[str, bytes] = dict(results.fetchall())
+    return RunState(position, generation + 1, execution_id, workflow_id, agent_id, metadata, input_data, recorded)
 
 
 def record(
-    connection: sqlite3.Connection, run: RunState, checkpoint_id: str, name: str, result: bytes, now: str
+    connection: sqlite3.Connection, run: RunState, *, checkpoint_id: str, name: str, result: bytes, now: str
 ) -> None:
     """Adds a checkpoint to a run; raises StaleRunError when the run may not write any more."""
     row = connection.execute(
@@ -260,12 +267,13 @@ def record(
     if row is None:
         raise StaleRunError(run.execution_id)
     connection.execute(
-        "INSERT INTO checkpoints SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM checkpoints WHERE position = ?",
+        "INSERT INTO checkpoints SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM checkpoints"
+        " WHERE position = ?",
         (run.position, checkpoint_id, name, row[0], result, run.position),
     )
 
 
-def finish(connection: sqlite3.Connection, run: RunState, output: bytes | None, error: str | None, now: str) -> None:
+def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | None, error: str | None, now: str) -> None:
     """Ends a run as completed, or as failed where there is an error; raises StaleRunError like `record`."""
     status = "completed" if error is None else "failed"
     row = connection.execute(
@@ -335,7 +343,7 @@ def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tupl
 
 
 def _filtered_rows(
-    connection: sqlite3.Connection, where: str, values: Sequence[object], skip: int, size: int, total: int
+    connection: sqlite3.Connection, where: str, values: Sequence[object], *, skip: int, size: int, total: int
 ) -> list[tuple[Any, ...]]:
     """Rows of a filtered list. What is skipped is skipped in an index alone, from the nearer end of the list."""
     from_the_end = skip > total // 2

@@ -81,7 +81,9 @@ class Threads:
             self._closing = True
             self._calls.clear()
             self._changed.notify_all()
-        while self._idle or (wait_for_busy and (self._threads or self._given_up)):
+        while self._idle or (  # noqa: ASYNC110 - threads cannot set an event of the loop as their very last act
+            wait_for_busy and (self._threads or self._given_up)
+        ):
             await asyncio.sleep(0.001)
 
     def _submit(self, call: _Call) -> None:

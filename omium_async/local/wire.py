@@ -9,7 +9,7 @@ import msgspec
 from .jsontext import decode, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .store import Page, Tenant
 
@@ -52,11 +52,16 @@ class _Detail(_Row, gc=False):
     checkpoints: list[_Checkpoint]
 
 
+# The stored columns come as tuples of what the tables hold: there is nothing to check them against.
+_row: Callable[..., _Row] = _Row
+_detail: Callable[..., _Detail] = _Detail
+
+
 def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
     """The answer of a list."""
     name = tenant.name
     items = [
-        _Row(*row[:9], _Raw(row[9]), _Raw(row[10]), None if row[11] is None else _Raw(row[11]), name)
+        _row(*row[:9], _Raw(row[9]), _Raw(row[10]), None if row[11] is None else _Raw(row[11]), name)
         for row in found.rows
     ]
     return dumps(_Page(items, found.total, number, size))
@@ -68,7 +73,7 @@ def detail(row: Sequence[Any], checkpoints: list[tuple[str, str, str]], tenant: 
     listed = [_Checkpoint(*checkpoint) for checkpoint in checkpoints]
     metadata = {**decode(row[9]), "checkpoints": listed}
     output = None if row[11] is None else _Raw(row[11])
-    return dumps(_Detail(*row[:9], _Raw(dumps(metadata)), _Raw(row[10]), output, tenant.name, row[8], listed))
+    return dumps(_detail(*row[:9], _Raw(dumps(metadata)), _Raw(row[10]), output, tenant.name, row[8], listed))
 
 
 def created(execution_id: str, workflow_id: str, status: str, created_at: str) -> bytes:
