@@ -1,5 +1,6 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
+from .client import AsyncOmium
 from .errors import (
     APIConnectionError,
     APIStatusError,
@@ -32,6 +33,7 @@ from .models import (
     ReplayResult,
     RollbackResult,
 )
+from .transport.answers import RawResponse
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncOmium",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -58,6 +61,7 @@ __all__ = [
     "OmiumError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RawResponse",
     "ReplayResult",
     "RollbackResult",
     "ServerError",

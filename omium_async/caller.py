@@ -1,0 +1,140 @@
+"""What resources call the service through: the client's transport, with the options of one copy of it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from .codec import encode, plain
+from .settings import Options, Settings, checked_header
+from .transport.paths import idempotency_key_argument, query, relative_path
+from .transport.request import Request
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from .transport.answers import RawResponse
+    from .transport.call import Transport
+
+__all__ = ["Caller", "Shared"]
+
+T = TypeVar("T")
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Shared:
+    """What all copies of a client share: its settings and, from the first call on, its transport."""
+
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+        self.settings = settings
+        self._session = session
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._closed = False
+
+    def transport(self) -> Transport:
+        """The transport, made (and aiohttp imported) when it is first needed.
+
+        :raises RuntimeError: the client is closed.
+        """
+        if self._transport is None or self._closed:
+            with self._lock:
+                self.check_open()
+                if self._transport is None:
+                    self._transport = _make_transport(self.settings, self._session)
+        return self._transport
+
+    def check_open(self) -> None:
+        """:raises RuntimeError: the client is closed."""
+        if self._closed:
+            raise RuntimeError("this client is closed (aclose was called); make a new one")
+
+    async def close(self) -> None:
+        """Close the transport, once and for all copies."""
+        with self._lock:
+            self._closed = True
+            transport = self._transport
+        if transport is not None:
+            await transport.close()
+
+
+def _make_transport(settings: Settings, session: aiohttp.ClientSession | None) -> Transport:
+    from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415 - two thirds of the import time
+
+    from . import __version__  # noqa: PLC0415 - known only once the package is imported
+    from .transport.call import Transport  # noqa: PLC0415
+
+    agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
+    return Transport(settings, session, agent)
+
+
+class Caller:
+    """Makes the calls of one copy of a client."""
+
+    def __init__(self, shared: Shared, options: Options) -> None:
+        self.shared = shared
+        self.options = options
+        self._base_url = shared.settings.base_url
+
+    def with_options(self, options: Options) -> Caller:
+        """The same connections, other options."""
+        return Caller(self.shared, options)
+
+    def within(self, seconds: float | None) -> Caller:
+        """The same for calls that must end within ``seconds`` if their own timeout is not shorter."""
+        timeout = self.options.timeout
+        if seconds is None or (timeout is not None and timeout <= seconds):
+            return self
+        return self.with_options(attrs.evolve(self.options, timeout=seconds))
+
+    async def read(self, path: str, decode: Callable[[bytes], T]) -> T:
+        """GET ``path``, which is escaped already."""
+        return await self.shared.transport().call(Request("GET", self._base_url + path), decode, self.options)
+
+    async def write(self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None) -> T:
+        """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
+        key = secrets.token_hex(16) if key is None else idempotency_key_argument(key)
+        request = Request("POST", self._base_url + path, encode(body), None, key)
+        return await self.shared.transport().call(request, decode, self.options)
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+    ) -> RawResponse:
+        """Any request, checked before anything is sent."""
+        if not re.fullmatch(r"[A-Za-z]+", method):
+            raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
+        method = method.upper()
+        own, key = _own_headers(headers or {})
+        if method in _READS:
+            key = None
+        elif key is None:
+            key = secrets.token_hex(16)
+        url = self._base_url + relative_path(path) + query(params)
+        body = None if json is None else encode(plain(json, "json"))
+        return await self.shared.transport().call_raw(Request(method, url, body, own, key), self.options)
+
+
+def _own_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    """The headers of one request, and the idempotency key among them."""
+    own: dict[str, str] = {}
+    key: str | None = None
+    for name, value in headers.items():
+        checked_header(name, value, "headers", allowed="idempotency-key")
+        if name.lower() == "idempotency-key":
+            key = idempotency_key_argument(value)
+        else:
+            own[name] = value
+    return own, key

@@ -1,0 +1,74 @@
+"""Text that must not be seen: it masks itself in reprs, and is struck out of what a server echoes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, NoReturn, Self
+from urllib.parse import quote
+
+__all__ = ["Redactor", "Secret"]
+
+_MASK = "***"
+_SHORTEST = 8  # replacing anything shorter would garble messages that mean something else
+
+
+class Secret(str):
+    """Text whose repr and format are masked, so that tracebacks with local variables do not show it.
+
+    ``str()`` and concatenation give the plain text: that is what goes on the wire.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{_MASK}'"
+
+    def __format__(self, spec: str) -> str:
+        return format(_MASK, spec)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a secret is not pickled: the other process reads its own settings")
+
+
+class Redactor:
+    """Strikes secrets out of text and bytes, in each form in which an answer may echo them."""
+
+    def __init__(self, *secrets: str) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            if len(secret) >= _SHORTEST:
+                plain = str.__str__(secret)
+                forms |= {plain, quote(plain, safe=""), quote(plain), json.dumps(plain)[1:-1]}
+                forms.add(json.dumps(plain, ensure_ascii=False)[1:-1])
+        # The longest first: one form may hold another.
+        self._texts = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
+        self._bytes = tuple(form.encode() for form in self._texts)
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+    def text(self, text: str) -> str:
+        """``text`` without the secrets."""
+        for secret in self._texts:
+            if secret in text:
+                text = text.replace(secret, _MASK)
+        return text
+
+    def body(self, body: bytes) -> bytes:
+        """``body`` without the secrets."""
+        for index in range(len(self._bytes)):
+            if self._bytes[index] in body:
+                body = body.replace(self._bytes[index], _MASK.encode())
+        return body
+
+
+def basic_auth(user: str, password: str) -> Secret:
+    """The value of a (proxy's) authorization header, after RFC 7617."""
+    return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())

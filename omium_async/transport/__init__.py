@@ -1,0 +1,1 @@
+"""One HTTP call that tells the truth about what became of it."""
