@@ -1,0 +1,73 @@
+"""Never run, only type-checked (by `tests/typing/test_typing.py`): what users write must have the types they expect."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import assert_type
+
+from omium_async import (
+    AsyncOmium,
+    Attempt,
+    Checkpoint,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ExecutionRequest,
+    ExecutionStatus,
+    OmiumError,
+    RateLimitError,
+    RawResponse,
+    ReplayResult,
+    RollbackResult,
+)
+from omium_sync import Omium
+
+
+async def calls(omium: AsyncOmium) -> None:
+    assert_type(await omium.executions.create("w", {"a": 1}), Execution)
+    detail = await omium.executions.get("id")
+    assert_type(detail, ExecutionDetail)
+    assert_type(detail.status, ExecutionStatus | None)
+    assert_type(detail.checkpoints, tuple[Checkpoint, ...])
+    assert_type(detail.latest_checkpoint, Checkpoint | None)
+    assert_type(await omium.executions.page(), ExecutionPage)
+    assert_type(await omium.executions.count(), int)
+    assert_type(omium.executions.list(), AsyncGenerator[Execution])
+    assert_type(omium.executions.pages(), AsyncGenerator[ExecutionPage])
+    assert_type(await omium.executions.replay("id"), ReplayResult)
+    assert_type(await omium.executions.rollback("id", "checkpoint"), RollbackResult)
+    assert_type(await omium.executions.wait("id", until={ExecutionStatus.PAUSED, "weird"}), ExecutionDetail)
+    assert_type(omium.executions.watch("id"), AsyncGenerator[ExecutionDetail])
+    assert_type(await omium.executions.run("w"), ExecutionDetail)
+    assert_type(await omium.request("GET", "/x"), RawResponse)
+    assert_type(omium.with_options(timeout=None, max_retries=0), AsyncOmium)
+    assert_type(omium.executions.wait_many(["id"]), AsyncGenerator[ExecutionDetail])
+    async for outcome in omium.executions.create_many([ExecutionRequest("w")], journal="j"):
+        assert_type(outcome.request, ExecutionRequest)
+        assert_type(outcome.execution, Execution | None)
+        assert_type(outcome.resumed, bool)
+
+
+def sync_calls(omium: Omium) -> None:
+    assert_type(omium.executions.create("w", {"a": 1}), Execution)
+    assert_type(omium.executions.get("id"), ExecutionDetail)
+    rows: Iterator[Execution] = omium.executions.list(limit=3)
+    assert_type(next(rows), Execution)
+    assert_type(omium.executions.run("w"), ExecutionDetail)
+    assert_type(omium.with_options(timeout=3), Omium)
+    with omium as same:
+        assert_type(same, Omium)
+
+
+def errors(error: OmiumError, limited: RateLimitError) -> None:
+    assert_type(error.attempts, tuple[Attempt, ...])
+    assert_type(error.outcome_unknown, bool)
+    assert_type(limited.retry_after, float | None)
+
+
+def wrong(omium: Omium) -> None:
+    omium.executions.get(3)  # type: ignore[arg-type]
+    omium.executions.list(page_size="3")  # type: ignore[arg-type]
+    omium.with_options(base_url="https://x")  # type: ignore[call-arg]
+    Omium(auth="basic")  # type: ignore[arg-type]
+    omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]
