@@ -190,16 +190,11 @@ class FileDatabase(Database):
         return batch
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> None:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        if not _commit_together(connection, batch) and len(batch) > 1:
+            # One of them broke the transaction, say by filling the disk, and all were undone: each for itself, then.
             for job in batch:
-                job.run(connection)
-            connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - a full disk, for one: nothing of this batch was written
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            for job in batch:
-                job.error = error
+                job.error = None
+                _commit_together(connection, [job])
         self._tell(_deliver_all, batch)
 
     def _tell(self, function: Callable[..., None], *args: Any) -> None:
@@ -218,6 +213,22 @@ class FileDatabase(Database):
     def _set_ended(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _commit_together(connection: sqlite3.Connection, batch: list[_Job]) -> bool:
+    """Whether the jobs were committed; if not, nothing was written and each has an error."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            job.run(connection)
+        connection.execute("COMMIT")
+    except BaseException as error:  # noqa: BLE001 - it belongs to those who await
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        for job in batch:
+            job.error = job.error or error
+        return False
+    return True
 
 
 def _deliver_all(batch: list[_Job]) -> None:

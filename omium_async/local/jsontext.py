@@ -31,7 +31,9 @@ def decode(text: bytes) -> Any:
         return _decoder.decode(text)
     except msgspec.ValidationError:
         # msgspec counts the sign among the digits that it allows: a negative integer of 4,300 digits is one too long.
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+        _encoder.encode(value)  # refuses lone surrogates, which the standard library lets through
+        return value
 
 
 def decode_untrusted(text: bytes) -> Any:
@@ -91,18 +93,20 @@ def _plain_dict(value: dict[object, object], place: str, depth: int) -> dict[str
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[object] = [value]
-    for _ in range(limit + 1):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper.extend(item.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            elif isinstance(item, list):
-                deeper.extend(item)  # pyright: ignore[reportUnknownArgumentType]
-        if not deeper:
+    level: list[Any] = [value]
+    for _ in range(limit):
+        children = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for each in children for child in each if isinstance(child, dict | list)]
+        if not level:
             return False
-        level = deeper
     return True
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise NotJSONError(f"{text:.40} is out of range")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["POSITIONS_PER_TENANT", "SCHEMA_VERSION", "FileLock", "open_database", "open_memory", "open_reader"]
 
 SCHEMA_VERSION: Final = 1
+_BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another program that holds a lock of SQLite's own
 _APPLICATION_ID: Final = 0x4F6D6931  # "Omi1": marks the file as ours, whatever its name
 
 #: `position` of an execution = tenant * POSITIONS_PER_TENANT + its number within the tenant, counted from 1 without a
@@ -140,7 +141,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # One connection is used by one thread at a time, not always by the thread that opened it.
-    return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    return sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256)
 
 
 def _check_file(path: Path) -> None:

@@ -1,0 +1,276 @@
+"""Databases: what is kept, what is refused and why, and that refusing changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from omium_async.local import LocalOmium, LocalOmiumError
+
+
+async def refused(path) -> str:
+    with pytest.raises(LocalOmiumError) as caught:
+        await LocalOmium(path).start()
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+async def test_everything_is_there_after_a_restart(tmp_path, connect):
+    path = tmp_path / "o.db"
+    local = LocalOmium(path)
+
+    @local.workflow("w")
+    async def w(run):
+        return await run.step("one", lambda: {"big": 10**100})
+
+    async with connect(local) as wire:
+        key = local.api_key
+        done = await wire.create("w", {"a": 1}, metadata={"m": 1}, agent_id="x")
+        await wire.until(done, "completed")
+        waiting = await wire.create("other")
+        before = [await wire.detail(one) for one in (done, waiting)]
+        page = (await wire.get("/executions")).json
+    with pytest.raises(LocalOmiumError, match="not started"):
+        _ = local.url
+    assert not (tmp_path / "o.db-wal").exists()
+    async with connect(LocalOmium(str(path))) as wire:
+        assert wire.local.api_key == key
+        assert [await wire.detail(one) for one in (done, waiting)] == before
+        assert (await wire.get("/executions")).json == page
+
+
+async def test_the_same_object_may_start_again(local, connect):
+    async with connect(local) as wire:
+        await wire.create("w")
+    async with connect(local) as wire:
+        assert (await wire.get("/executions")).json["total"] == (0 if "memory" in repr(local) else 1)
+        with pytest.raises(LocalOmiumError, match="started already"):
+            await local.start()
+    await local.stop()
+
+
+async def test_keys_of_a_database(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path, api_keys={"key-a": "one"})) as wire:
+        execution_id = await wire.create("w")
+    async with connect(LocalOmium(path)) as wire:  # None: the keys of the last start
+        assert wire.local.api_key == "key-a"
+        await wire.detail(execution_id)
+    async with connect(LocalOmium(path, api_keys={"key-b": "one", "key-c": "two"})) as wire:
+        await wire.detail(execution_id)
+        assert (await wire.as_tenant("key-c").get("/executions")).json["total"] == 0
+        assert (await wire.as_tenant("key-a").get("/executions")).status == 401
+
+
+async def test_keys_that_are_tenants_of_their_own_are_so_in_any_order(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path, api_keys=["key-a", "key-b"])) as wire:
+        execution_id = await wire.create("w")
+    async with connect(LocalOmium(path, api_keys=("key-b", "key-a"))) as wire:
+        assert wire.local.api_key == "key-b"
+        await wire.as_tenant("key-a").detail(execution_id)
+        assert (await wire.get(f"/executions/{execution_id}")).status == 404
+
+
+@pytest.mark.parametrize("wrong", [[], {}, [""], ["a b\n"], ["é"], [5], {"k": ""}, {"k": 5}, [" k"]], ids=str)
+def test_keys_that_make_no_sense(wrong):
+    with pytest.raises((TypeError, ValueError)):
+        LocalOmium(api_keys=wrong)
+
+
+def test_no_key_is_shown():
+    secret = "omium_secret_0123456789"
+    local = LocalOmium(api_keys=secret)
+    assert local.api_key == secret
+    assert secret not in repr(local) + repr(vars(local)) + repr(local._given_keys)
+    with pytest.raises(ValueError) as caught:
+        LocalOmium(api_keys=[secret + "\n"])
+    assert secret not in str(caught.value)
+
+
+async def test_no_key_is_shown_while_it_runs(local):
+    async with local:
+        shown = repr(local) + repr(vars(local)) + repr(vars(local._running)) + repr(local._running.keyring)
+        assert local.api_key not in shown
+
+
+async def test_a_file_that_is_not_sqlite(tmp_path):
+    path = tmp_path / "o.db"
+    content = b"this is no database, but a text that is long enough to be read as one" * 50
+    path.write_bytes(content)
+    assert "not a SQLite database" in await refused(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_sqlite_file_of_another_program(tmp_path):
+    path = tmp_path / "o.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    content = path.read_bytes()
+    assert "of another program" in await refused(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_database_of_a_newer_version(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path)) as wire:
+        await wire.create("w")
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    content = path.read_bytes()
+    assert "newer omium-async" in await refused(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_damaged_database(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path)) as wire:
+        await wire.create("w")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    try:
+        await LocalOmium(path).start()
+    except LocalOmiumError as error:
+        assert str(path) in str(error)
+    else:
+        pytest.fail("a damaged file was opened")
+
+
+async def test_a_file_that_is_read_only(tmp_path):
+    path = tmp_path / "o.db"
+    async with LocalOmium(path):
+        pass
+    path.chmod(0o444)
+    assert "read-only" in await refused(path)
+
+
+async def test_a_folder_that_is_not_there(tmp_path):
+    assert "create it first" in await refused(tmp_path / "missing" / "o.db")
+    assert "is not a file" in await refused(tmp_path)
+
+
+async def test_an_empty_file_is_a_new_database(tmp_path, connect):
+    path = tmp_path / "o.db"
+    path.touch()
+    async with connect(LocalOmium(path)) as wire:
+        await wire.create("w")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX rights")
+async def test_the_file_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "o.db"
+    async with LocalOmium(path):
+        for name in ("o.db", "o.db-wal", "o.db-lock"):
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+async def test_two_servers_on_one_file_in_one_process(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path)) as wire:
+        execution_id = await wire.create("w")
+        assert "in use by another LocalOmium" in await refused(path)
+        await wire.detail(execution_id)
+        await wire.create("w")
+    async with connect(LocalOmium(path)) as wire:
+        assert (await wire.get("/executions")).json["total"] == 2
+
+
+HOLD = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[2])
+from omium_async.local import LocalOmium
+async def main():
+    async with LocalOmium(sys.argv[1]):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+async def test_the_lock_of_a_killed_process_is_free(tmp_path, root):
+    path = tmp_path / "o.db"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path), root], stdout=subprocess.PIPE)  # noqa: ASYNC220
+    assert await asyncio.to_thread(holder.stdout.readline) == b"ready\n"
+    assert "in use by another LocalOmium" in await refused(path)
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    async with LocalOmium(path):
+        pass
+
+
+async def test_a_file_that_another_program_has_locked(tmp_path, monkeypatch):
+    from omium_async.local import schema
+
+    path = tmp_path / "o.db"
+    async with LocalOmium(path):
+        pass
+    monkeypatch.setattr(schema, "_BUSY_TIMEOUT", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    assert "locked by another program" in await refused(path)
+    other.execute("COMMIT")
+    other.close()
+    async with LocalOmium(path):
+        pass
+
+
+async def test_a_full_disk_loses_nothing_that_was_answered(tmp_path, connect):
+    path = tmp_path / "o.db"
+    local = LocalOmium(path)
+    ran = []
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("big", lambda: ran.append(1) or "x" * 200_000)
+
+    async with connect(local) as wire:
+        kept = [await wire.create("none") for _ in range(5)]
+        await local._running.database.write(lambda c: c.execute("PRAGMA max_page_count = 60").fetchone())
+        answer = await wire.call("POST", "/executions", {"workflow_id": "none", "input_data": "x" * 500_000})
+        assert answer.status == 500
+        assert "full" in answer.json["detail"]
+        execution_id = await wire.create("w")
+        while not ran:
+            await asyncio.sleep(0.001)
+        detail = await wire.until(execution_id, "failed")
+        assert "full" in detail["error"]
+        assert [row["id"] for row in (await wire.get("/executions?workflow_id=none")).json["items"]] == kept[::-1]
+        await local._running.database.write(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
+        await wire.create("none", "x" * 500_000)
+
+
+async def test_a_taken_port(tmp_path):
+    async with LocalOmium() as first:
+        port = int(first.url.rpartition(":")[2])
+        second = LocalOmium(tmp_path / "o.db", port=port)
+        with pytest.raises(LocalOmiumError, match=f"port {port} .* is taken"):
+            await second.start()
+    async with second:  # nothing of the failed start is left
+        assert second.url == f"http://127.0.0.1:{port}"
+
+
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "8000", None])
+def test_ports_that_make_no_sense(port):
+    with pytest.raises(ValueError, match="port must be"):
+        LocalOmium(port=port)
+
+
+async def test_paths_are_taken_at_the_construction(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    local = LocalOmium("o.db")
+    monkeypatch.chdir(os.sep)
+    async with local:
+        assert (tmp_path / "o.db").exists()
