@@ -100,7 +100,7 @@ class App:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler of aiohttp's server."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = _readable(request.raw_path).partition("?")
         method = request.method
         route = path.removeprefix(_BASE)
         request_id = _request_id(request.headers.get("X-Request-ID"))
@@ -216,7 +216,8 @@ class App:
     def _key(self, call: Call, body: dict[str, object]) -> IdempotencyKey | None:
         if not self._options.honor_idempotency:
             return None
-        return inputs.idempotency_key(call.request.headers.get("Idempotency-Key"), call.route, body)
+        header = call.request.headers.get("Idempotency-Key")
+        return None if header is None else inputs.idempotency_key(_readable(header), call.route, body)
 
 
 class _TooLargeError(Refusal):
@@ -242,6 +243,11 @@ async def _body(request: web.BaseRequest) -> bytes:
 def _request_id(given: str | None) -> str:
     """The client's own id of its request, without what does not belong into a header or a log; else a new one."""
     return (_REQUEST_ID.sub("", given)[:128] if given else "") or str(uuid.uuid4())
+
+
+def _readable(text: str) -> str:
+    """What aiohttp kept as lone surrogates, bytes that are not UTF-8, as the character for what cannot be read."""
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _trouble(status: int, detail: object) -> Reply:

@@ -92,10 +92,8 @@ def checkpoint_id(body: dict[str, Any]) -> str:
     return found
 
 
-def idempotency_key(header: str | None, route: str, body: dict[str, Any]) -> IdempotencyKey | None:
+def idempotency_key(header: str, route: str, body: dict[str, Any]) -> IdempotencyKey:
     """The key of a write, with the digest of what the body means: spaces and the order of keys make no other body."""
-    if header is None:
-        return None
     if not _KEY.fullmatch(header):
         where = ["header", "idempotency-key"]
         raise InvalidError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalOmium"]
 
 W = TypeVar("W", bound=Workflow)
+
+_log = logging.getLogger("omium_async.local")
 
 _HOST: Final = "127.0.0.1"
 _CLOSE_WITHIN: Final = 0.5  # seconds for answers under way, when the server stops
@@ -65,10 +68,19 @@ class _Started:
             raise LocalOmiumError(f"port {port} of {_HOST} cannot be served: {error.strerror or error}") from None
         self.port = self.listener.sockets[0].getsockname()[1]
 
+    async def _stop_listening(self, listener: asyncio.Server) -> None:
+        """Closes the listener after connections that were just accepted have got their transports: asyncio (seen up to
+        3.11) fails on one whose server is closed in between, and leaves its socket open."""
+        for sock in listener.sockets:
+            self.loop.remove_reader(sock.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        listener.close()
+
     async def close(self) -> None:
         """Ends everything, in the order in which nothing is answered that was not done."""
         if self.listener is not None:
-            self.listener.close()
+            await self._stop_listening(self.listener)
         self.saboteur.stop()
         self.http.pre_shutdown()
         await self.http.shutdown(_CLOSE_WITHIN)
@@ -240,7 +252,7 @@ class LocalOmium:
         app = App(
             engine, database, keyring, options=self._options, faults=self._faults, log=self._log, saboteur=saboteur
         )
-        http = web.Server(app.handle, access_log=None)
+        http = web.Server(app.handle, access_log=None, logger=_log)
         return _Started(database=database, keyring=keyring, engine=engine, saboteur=saboteur, http=http)
 
 

@@ -239,6 +239,20 @@ async def test_openapi_is_served_without_a_key(local, connect):
             assert await response.text() == answer.text
 
 
+@pytest.mark.parametrize("target", [b"/api/v1/executions/\xff\xfe", b"/api/v1/executions?workflow_id=\xff", b"/\xff",
+                                    b"/api/v1/executions?status=\xe9", b"/api/v1/executions/%ed%a0%80"])  # fmt: skip
+async def test_targets_that_are_not_utf8(local, connect, target):
+    async with connect(local):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(local.url.rpartition(":")[2]))
+        writer.write(
+            b"GET %s HTTP/1.1\r\nX-API-Key: %s\r\nConnection: close\r\nHost: x\r\n\r\n" % (target, local.api_key.encode())
+        )
+        answer = await reader.read()
+        assert int(answer.split()[1]) in {200, 400, 404, 422}
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_bytes_that_are_no_http_do_no_harm(local, connect):
     async with connect(local) as wire:
         port = int(local.url.rpartition(":")[2])

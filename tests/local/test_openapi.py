@@ -1,0 +1,53 @@
+"""The description the server gives of itself, and schemathesis over it: no answer that it does not describe."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from omium_async.local import LocalOmium
+
+
+@pytest.fixture(scope="module")
+def served():
+    """A server in a thread of its own, with executions in several states: schemathesis is not async."""
+    local = LocalOmium(api_keys="omium_schemathesis_key_1")
+    ready, stop = threading.Event(), None
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        raise ValueError
+
+    async def serve():
+        nonlocal stop
+        async with local:
+            stop = asyncio.Event()
+            ready.set()
+            await stop.wait()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    yield local
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+
+
+def test_schemathesis_finds_no_failure(served, tmp_path):
+    """The whole of it, as its own command runs it: examples, coverage, fuzzing and stateful sequences, all checks."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", f"{served.url}/openapi.json",
+            "--header", f"X-API-Key: {served.api_key}", "--max-examples", "25", "--seed", "1", "--no-color",
+            "--checks", "all",
+        ],
+        capture_output=True, text=True, timeout=110, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
