@@ -11,7 +11,7 @@ import enum
 import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
@@ -19,7 +19,7 @@ import msgspec
 
 from .errors import InvalidResponseError
 
-__all__ = ["Answer", "Misfit", "converter", "json_type", "read_timestamp"]
+__all__ = ["Answer", "Misfit", "converter", "json_type", "read_timestamp", "write_timestamp"]
 
 converter = cattrs.Converter()
 
@@ -65,9 +65,10 @@ def read_timestamp(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _write_timestamp(moment: datetime) -> str:
+def write_timestamp(moment: datetime) -> str:
+    """RFC 3339 text for an aware datetime, UTC as ``Z``."""
     offset = moment.utcoffset() or timedelta()
-    if offset.seconds % 60 or offset.microseconds:  # RFC 3339 has no seconds in its offsets
+    if offset % timedelta(minutes=1):  # RFC 3339 has no seconds in its offsets
         moment = moment.astimezone(UTC)
     text = moment.isoformat()
     return text[:-6] + "Z" if text.endswith("+00:00") else text
@@ -79,7 +80,7 @@ class Answer:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the answer's JSON object.
+        """Read the answer's JSON object; nested values are taken over, not copied.
 
         :raises InvalidResponseError: where a value has the wrong type; ``path`` names the place.
         """
@@ -90,12 +91,22 @@ class Answer:
             raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every key and value that was sent, those without a value as ``None``, timestamps as RFC 3339 text."""
+        """Every key and value that was sent, those without a value as ``None``, timestamps as RFC 3339 text.
+
+        Timestamps are kept to the microsecond; further digits of the answer are rounded. Nested values are the
+        model's own, not copies.
+        """
+        extra: dict[str, Any] = getattr(self, "extra", {})
         found: dict[str, Any] = {}
         for name in _own_fields(type(self)):
-            found[name] = _plain(getattr(self, name))
-        found.update(getattr(self, "extra", ()))
-        found.update(getattr(self, "_sent", None) or ())
+            value = getattr(self, name)
+            found[name] = extra.get(name) if value is None else _plain(value)
+        for name, value in extra.items():
+            found.setdefault(name, value)
+        sent: Mapping[str, tuple[Any, Any]] = getattr(self, "_sent", None) or {}
+        for name, (value, shown) in sent.items():
+            if getattr(self, name) is shown:  # else a copy with another value was made since
+                found[name] = value
         return found
 
 
@@ -111,11 +122,12 @@ _FIELDS: dict[type[Answer], tuple[str, ...]] = {}
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _write_timestamp(value)
+        return write_timestamp(value)
     if isinstance(value, Answer):
         return value.to_dict()
     if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]  # pyright: ignore[reportUnknownVariableType]
+        entries: tuple[Any, ...] = cast("Any", value)
+        return [_plain(entry) for entry in entries]
     return value.value if isinstance(value, enum.Enum) else value
 
 
@@ -128,24 +140,25 @@ def _read_exactly(kind: type) -> _Reader:
     wanted = _JSON_TYPES[kind]
 
     def read(value: Any) -> Any:
-        if type(value) is not kind:
+        if not isinstance(value, kind) or isinstance(value, bool):  # no field is a boolean, and Python's are integers
             raise Misfit(f"expected {wanted}, got {json_type(value)}")
         return value
 
     return read
 
 
-def _read_list(entry_type: type) -> _Reader:
+def _read_array(entry_type: type) -> _Reader:
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise Misfit(f"expected an array, got {json_type(value)}")
-        entries: list[Any] = []
-        for position, entry in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        entries: list[Any] = cast("Any", value)
+        found: list[Any] = []
+        for position, entry in enumerate(entries):
             try:
-                entries.append(converter.structure(entry, entry_type))
+                found.append(converter.structure(entry, entry_type))
             except Misfit as misfit:
                 raise misfit.inside(f"[{position}]") from None
-        return tuple(entries)
+        return tuple(found)
 
     return read
 
@@ -159,11 +172,12 @@ def _reader_for(annotation: Any) -> tuple[_Reader | None, bool]:
     """The reader for a field's type (``None``: any JSON) and whether null is allowed."""
     if annotation is Any:
         return None, True
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     optional = get_origin(annotation) in (Union, types.UnionType)
-    kind = kinds[0] if optional else annotation
+    kind = next(kind for kind in get_args(annotation) if kind is not type(None)) if optional else annotation
+    if kind is datetime:
+        return _read_exactly(str), optional
     if get_origin(kind) is tuple:
-        return _read_list(get_args(kind)[0]), optional
+        return _read_array(get_args(kind)[0]), optional
     kind = get_origin(kind) or kind
     if kind in _JSON_TYPES:
         return _read_exactly(kind), optional
@@ -187,10 +201,9 @@ def _fields_of(cls: type[Answer]) -> list[_Field]:
     found: list[_Field] = []
     for name in _own_fields(cls):
         annotation = hints[name]
-        timestamp = datetime in get_args(annotation)
-        read, optional = (_read_exactly(str), True) if timestamp else _reader_for(annotation)
+        read, optional = _reader_for(annotation)
         fallback = getattr(attrs.fields(cls), name).metadata.get("fallback")
-        found.append(_Field(name, read, optional, timestamp, fallback))
+        found.append(_Field(name, read, optional, datetime in get_args(annotation), fallback))
     return found
 
 
@@ -201,25 +214,31 @@ def _make_reader(cls: type[Answer]) -> Callable[[Any, Any], Answer]:
     def read(data: Any, _: Any) -> Answer:
         if not isinstance(data, Mapping):
             raise Misfit(f"expected an object, got {json_type(data)}")
-        extra: dict[str, Any] = {key: data[key] for key in data if key not in names}
-        sent: dict[str, Any] = {}
-        values: dict[str, Any] = {}
-        for field in fields:
-            values[field.name] = _read_field(field, data, extra, sent)
+        answer: Mapping[Any, Any] = cast("Any", data)
+        extra: dict[str, Any] = {}
+        for key, value in answer.items():
+            if not isinstance(key, str):
+                raise Misfit(f"expected text as keys, got {json_type(key)}")
+            if key not in names:
+                extra[key] = value
+        sent: dict[str, tuple[Any, Any]] = {}
+        values = {field.name: _read_field(field, answer, extra, sent) for field in fields}
         return cls(**values, extra=extra, sent=sent or None)  # type: ignore[call-arg]
 
     return read
 
 
-def _read_field(field: _Field, data: Mapping[str, Any], extra: dict[str, Any], sent: dict[str, Any]) -> Any:
+def _read_field(field: _Field, data: Mapping[str, Any], extra: dict[str, Any], sent: dict[str, tuple[Any, Any]]) -> Any:
     value, name = data.get(field.name), field.name
     if value is None and field.fallback is not None and data.get(field.fallback) is not None:
-        sent[name] = None
         value, name = data[field.fallback], field.fallback
+        sent[field.name] = (None, value)
     if value is None and field.optional:
         return None
     if field.read is None:
         return value
+    if name not in data:
+        raise Misfit("is missing", name)
     try:
         value = field.read(value)
     except Misfit as misfit:
@@ -232,4 +251,8 @@ def _read_field(field: _Field, data: Mapping[str, Any], extra: dict[str, Any], s
     return value
 
 
-converter.register_structure_hook_factory(lambda cls: isinstance(cls, type) and issubclass(cls, Answer), _make_reader)
+def _is_answer(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Answer)
+
+
+converter.register_structure_hook_factory(_is_answer, _make_reader)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .models import ExecutionDetail
 
 
@@ -76,7 +77,7 @@ class OmiumError(Exception):
 
     def _particulars(self) -> list[str]:
         found: list[str] = []
-        if self.execution_id is not None:
+        if self.execution_id is not None and self.execution_id not in self.message:
             found.append(f"execution {self.execution_id}")
         if self.request_id is not None:
             found.append(f"request id {self.request_id}")

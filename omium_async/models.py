@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timezone
+from typing import Any, cast
 
 import attrs
 
@@ -72,24 +72,32 @@ _FAILURES = frozenset({ExecutionStatus.FAILED, ExecutionStatus.ERROR, ExecutionS
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+    """Naive means UTC. Zones with rules become their offset: times in their folds equal no time of another zone."""
+    if moment is None or moment.tzinfo is UTC or isinstance(moment.tzinfo, timezone):
+        return moment
+    offset = moment.utcoffset()
+    return moment.replace(tzinfo=UTC if not offset else timezone(offset), fold=0)
 
 
 def _status(text: str | None) -> ExecutionStatus | None:
     return None if text is None else ExecutionStatus(text)
 
 
+def _no_extra() -> dict[str, Any]:
+    return {}
+
+
 def _extra() -> Any:
-    return attrs.field(factory=dict, hash=False, kw_only=True)
+    return attrs.field(factory=_no_extra, hash=False, kw_only=True)
 
 
 def _sent() -> Any:
-    """What the answer held under a field's own name where the attribute shows another place's value."""
+    """By field: what the answer held under its own name, and what the attribute shows from another place instead."""
     return attrs.field(default=None, repr=False, eq=False, kw_only=True, alias="sent")
 
 
 def _moment() -> Any:
-    return attrs.field(default=None, converter=_aware, hash=False)
+    return attrs.field(default=None, converter=_aware, hash=False)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _value() -> Any:
@@ -104,7 +112,7 @@ class Checkpoint(Answer):
     name: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "checkpoint_name"})
     created_at: datetime | None = _moment()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, Any] | None = _sent()
+    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
 
 @attrs.frozen(slots=True)
@@ -128,14 +136,22 @@ class Execution(Answer):
     metadata: dict[str, Any] | None = _value()
     agent_id: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, Any] | None = _sent()
+    _sent: dict[str, tuple[Any, Any]] | None = _sent()
+
+
+def _checkpoints(entries: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
+    return tuple(entries)
+
+
+def _items(rows: Iterable[Execution]) -> tuple[Execution, ...]:
+    return tuple(rows)
 
 
 @attrs.frozen(slots=True)
 class ExecutionDetail(Execution):
     """One execution with its checkpoints, oldest first."""
 
-    checkpoints: tuple[Checkpoint, ...] = attrs.field(default=(), converter=tuple, hash=False)
+    checkpoints: tuple[Checkpoint, ...] = attrs.field(default=(), converter=_checkpoints, hash=False)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The last checkpoint of that name.
@@ -173,7 +189,7 @@ class ReplayResult(Answer):
     status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, Any] | None = _sent()
+    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
     @property
     def execution_id(self) -> str:
@@ -190,19 +206,19 @@ class RollbackResult(Answer):
     status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, Any] | None = _sent()
+    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
 
 @attrs.frozen(slots=True)
 class ExecutionPage(Answer):
     """One page of a list. ``total``, ``page`` and ``page_size`` are ``None`` when the service did not say."""
 
-    items: tuple[Execution, ...] = attrs.field(default=(), converter=tuple, hash=False)
+    items: tuple[Execution, ...] = attrs.field(default=(), converter=_items, hash=False)
     total: int | None = None
     page: int | None = None
     page_size: int | None = None
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, Any] | None = _sent()
+    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
     def __iter__(self) -> Iterator[Execution]:
         return iter(self.items)
@@ -228,38 +244,46 @@ class ExecutionRequest:
 
 # -- what these answers read differently from the rest ---------------------------------------------------------------
 
-_read_page = converter.get_structure_hook(ExecutionPage)
-_read_detail = converter.get_structure_hook(ExecutionDetail)
-_read_checkpoints = converter.get_structure_hook(Checkpoint)
+_read_page: Callable[[Any, Any], ExecutionPage] = converter.get_structure_hook(ExecutionPage)
+_read_detail: Callable[[Any, Any], ExecutionDetail] = converter.get_structure_hook(ExecutionDetail)
 
 
 def _structure_page(data: Any, cls: Any) -> ExecutionPage:
     """The rows are in ``items``; old clients of the service looked for ``executions`` too."""
-    if not isinstance(data, Mapping) or data.get("items") is not None:
+    answer: Mapping[Any, Any] = cast("Any", data) if isinstance(data, Mapping) else {}
+    if answer.get("items") is not None or answer.get("executions") is None:
         return _read_page(data, cls)
-    if "executions" in data:
-        try:
-            rows = _read_page({**data, "items": data["executions"]}, cls)
-        except Misfit as misfit:
-            misfit.path = misfit.path.replace("items", "executions", 1)
-            raise
-        return attrs.evolve(rows, sent={"items": data.get("items")})
-    raise Misfit("expected an array, got nothing", "items")
+    try:
+        found = _read_page({**answer, "items": answer["executions"]}, cls)
+    except Misfit as misfit:
+        if misfit.path.startswith("items"):
+            misfit.path = f"executions{misfit.path.removeprefix('items')}"
+        raise
+    return attrs.evolve(found, sent={"items": (answer.get("items"), found.items)})
 
 
 def _structure_detail(data: Any, cls: Any) -> ExecutionDetail:
-    """The checkpoints are at the top or in ``metadata.checkpoints``, which may as well be the user's own key."""
-    if not isinstance(data, Mapping) or data.get("checkpoints") not in (None, []):
+    if not isinstance(data, Mapping):
         return _read_detail(data, cls)
-    detail: ExecutionDetail = _read_detail({**data, "checkpoints": []}, cls)
-    sent = {**(detail._sent or {}), "checkpoints": data.get("checkpoints")}  # noqa: SLF001
-    return attrs.evolve(detail, checkpoints=_checkpoints_of(detail.metadata), sent=sent)
+    answer: Mapping[Any, Any] = cast("Any", data)
+    if answer.get("checkpoints") not in (None, []):
+        return _read_detail(answer, cls)
+    found = _read_detail({**answer, "checkpoints": []}, cls)
+    checkpoints = nested_checkpoints(found.metadata)
+    sent = {**(found._sent or {}), "checkpoints": (answer.get("checkpoints"), checkpoints)}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return attrs.evolve(found, checkpoints=checkpoints, sent=sent)
 
 
-def _checkpoints_of(metadata: dict[str, Any] | None) -> tuple[Checkpoint, ...]:
+def nested_checkpoints(metadata: Mapping[str, Any] | None) -> tuple[Checkpoint, ...]:
+    """The checkpoints in ``metadata.checkpoints``, where the live service puts them.
+
+    None when that is something else: metadata is the caller's, and the key may be one of theirs.
+    """
+    found = metadata.get("checkpoints") if metadata else None
+    entries: list[Any] = cast("Any", found) if isinstance(found, list) else []
     try:
-        return tuple(_read_checkpoints(entry, Checkpoint) for entry in (metadata or {}).get("checkpoints") or ())
-    except (Misfit, TypeError):
+        return tuple([converter.structure(entry, Checkpoint) for entry in entries])
+    except Misfit:
         return ()
 
 
