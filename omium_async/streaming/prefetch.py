@@ -1,0 +1,77 @@
+"""Asking for windows ahead of the consumer, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from ..models import ExecutionPage
+from .rule import Reading
+from .windows import Window
+
+#: ``(page, page_size)`` to one answered window; retries are inside.
+Fetch = Callable[[int, int], Awaitable[ExecutionPage]]
+
+DEFAULT_BOUND = 8
+
+
+class Prefetch:
+    """Windows in flight, answered in the order asked for.
+
+    How many depends on the consumer: one after the first answer, then twice as many each time it had to wait for the
+    next, up to ``bound``. Plain tasks and no task group: the generator that owns this yields while they run.
+    """
+
+    def __init__(self, fetch: Fetch, reading: Reading, bound: int | None) -> None:
+        self._fetch = fetch
+        self._reading = reading
+        self._bound = DEFAULT_BOUND if bound is None else bound
+        self._depth = 1
+        self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()
+
+    def fill(self) -> None:
+        """Ask for as many windows as may be in flight."""
+        if not self._reading.steady:
+            self._depth = 1
+        while len(self._flying) < min(self._depth, self._bound) and not self._reading.ended:
+            window = self._reading.ahead() if self._flying else self._reading.needed()
+            if window is None:
+                break
+            self._flying.append((window, asyncio.create_task(self._ask(window))))
+
+    async def next(self) -> tuple[Window, ExecutionPage]:
+        """The next window and its answer; what its request raised is raised here."""
+        if not self._flying and not (self._bound and self._reading.steady):
+            window = self._reading.needed()
+            return window, await self._ask(window)
+        if self._flying and not self._flying[0][1].done():
+            self._depth = min(2 * self._depth, self._bound)
+        self.fill()
+        window, task = self._flying[0]
+        if not task.done():
+            # Not `await task`: a cancellation would go to the task, and be lost if that answers all the same.
+            await asyncio.wait([task])
+        self._flying.popleft()
+        return window, task.result()
+
+    async def aclose(self) -> None:
+        """Cancel what is in flight, and return when all of it has ended."""
+        tasks = [task for _, task in self._flying]
+        self._flying.clear()
+        for task in tasks:
+            task.cancel()
+        cancelled = False
+        while unfinished := [task for task in tasks if not task.done()]:
+            try:
+                await asyncio.wait(unfinished)
+            except asyncio.CancelledError:
+                cancelled = True
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # nobody needs it; asked for so that asyncio does not report it
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _ask(self, window: Window) -> ExecutionPage:
+        return await self._fetch(window.page, window.size)

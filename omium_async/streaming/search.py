@@ -1,0 +1,63 @@
+"""Finding the reading point again after the list has moved under it.
+
+Rows before the point are known, those behind it are foreign. One window that shows both ends the search. Until then
+each probe moves one of two bounds: the guess from the list's growth comes first, then steps that double, then, with a
+bound on either side, halving. So a burst of any size costs requests by its logarithm.
+"""
+
+from __future__ import annotations
+
+
+class Search:
+    """One search. Its bounds are offsets; the list moves on, so each may be stale, and gives way where contradicted.
+
+    :ivar known: rows were known up to here; 0: nothing found yet (the start of the list always serves).
+    :ivar foreign: nothing was known from here on.
+    """
+
+    def __init__(self, window: int, *, poor: bool) -> None:
+        self.known = 0
+        self.foreign: int | None = None
+        self._window = window
+        # Bounds this near to each other are met by one window; one that cannot overlap must begin at the lower.
+        self._near = window if poor else window // 2
+        self._first_step = 0 if poor else window
+        self._back = max(1, window // 2)
+        self._on = 0
+        self._guessed = False
+
+    def saw_known(self, end: int) -> None:
+        """A window of nothing but known rows ended here."""
+        self.known = end
+        if self.foreign is not None and self.foreign < end:
+            self.foreign = None
+
+    def saw_foreign(self, start: int) -> None:
+        """A window without a known row, or without any, began here."""
+        self.foreign = start if self.foreign is None else min(self.foreign, start)
+        if self.known > self.foreign:
+            self.known = 0
+
+    def target(self, guess: int | None, total: int | None) -> int:
+        """The offset to look at next.
+
+        :param guess: where the point is if all growth of the list lies before it.
+        """
+        if guess is not None and not self._guessed:
+            self._guessed = True
+            self._on = self._first_step
+            return self._within(guess, total)
+        if self.foreign is None:
+            step, self._on = self._on, max(2 * self._on, self._window)
+            return self._within(self.known + step, total)
+        if not self.known:
+            step, self._back = self._back, 2 * self._back
+            return max(self.foreign - step, 0)
+        if self.foreign - self.known <= self._near:
+            return self.known
+        return (self.known + self.foreign) // 2
+
+    def _within(self, offset: int, total: int | None) -> int:
+        if total is not None and total > self.known:
+            offset = min(offset, total)
+        return max(offset, 0)

@@ -1,0 +1,67 @@
+"""Servers that break the terms, known by their answers."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+from ..models import ExecutionPage
+
+_log = logging.getLogger("omium_async")
+
+_SURE = 3
+
+
+class Witness:
+    """Compares what different pages show.
+
+    A page that shows the list's first row at its own start is no proof yet: as many rows as lie before the page may
+    have been inserted. The first page is asked for again, and if it still begins with that row they were removed again
+    within a request. Three other pages in a row that would need this, each with another number, are proof enough.
+    """
+
+    def __init__(self) -> None:
+        self._first: str | None = None
+        self._repeats = 0
+        self._suspicious = False
+        self._last: ExecutionPage | None = None
+        self._warned = False
+
+    @property
+    def wants_first(self) -> bool:
+        """Whether the first page should be asked for again."""
+        return self._suspicious
+
+    def pages_repeat(self, start: int, answer: ExecutionPage, likely: bool) -> bool:
+        """Whether the server is now known to ignore ``page``.
+
+        :param likely: it is known to break other terms already, so that one repetition will do.
+        """
+        head = answer.items[0].id
+        if start == 0:
+            self._suspicious = False
+            if head != self._first:
+                self._first, self._repeats = head, 0
+            return False
+        if head == self._first and not self._suspicious:
+            self._repeats += 1
+            self._suspicious = True
+        return self._repeats >= (1 if likely else _SURE)
+
+    def look_at_order(self, answer: ExecutionPage, known: int) -> None:
+        """Compare the order of rows with that in the answer before; ``known`` of them were known."""
+        last, self._last = self._last, answer
+        if last is None or known < 2:
+            return
+        place = {row.id: index for index, row in enumerate(last.items)}
+        places = [place[row.id] for row in answer.items if row.id in place]
+        if any(a > b for a, b in itertools.pairwise(places)):
+            self.warn("rows change their order between two requests")
+
+    def warn(self, finding: str) -> None:
+        """Say once that the guarantee is weakened."""
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s: no execution is given twice, but some may be missed if the list changes while it is read", finding
+            )
