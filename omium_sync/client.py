@@ -1,0 +1,279 @@
+"""The facade: each call of the core under the same name, made on the loop and waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack
+
+from omium_async import SETTLED, AsyncOmium
+from omium_async.executions import Executions as AsyncExecutions
+from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges, own_key
+
+from .iterators import Stream
+from .line import Line
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    import aiohttp
+
+    from omium_async import Execution, ExecutionDetail, ExecutionPage, RawResponse, ReplayResult, RollbackResult
+
+__all__ = ["Executions", "Omium"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _documented(original: Callable[..., Any]) -> Callable[[F], F]:
+    """Gives a function the docstring of the core's, so that there is one text to keep."""
+
+    def document(function: F) -> F:
+        function.__doc__ = original.__doc__
+        return function
+
+    return document
+
+
+class Executions:
+    __doc__ = AsyncExecutions.__doc__
+
+    def __init__(self, line: Line, core: AsyncExecutions) -> None:
+        self._line = line
+        self._core = core
+
+    @_documented(AsyncExecutions.create)
+    def create(
+        self,
+        workflow_id: str,
+        input_data: Any = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        return self._line.call(
+            self._core.create,
+            workflow_id,
+            input_data,
+            metadata=metadata,
+            agent_id=agent_id,
+            idempotency_key=idempotency_key,
+        )
+
+    @_documented(AsyncExecutions.get)
+    def get(self, execution_id: str) -> ExecutionDetail:
+        return self._line.call(self._core.get, execution_id)
+
+    @_documented(AsyncExecutions.page)
+    def page(
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+    ) -> ExecutionPage:
+        return self._line.call(self._core.page, page, page_size, workflow_id=workflow_id, status=status)
+
+    @_documented(AsyncExecutions.count)
+    def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+        return self._line.call(self._core.count, workflow_id=workflow_id, status=status)
+
+    @_documented(AsyncExecutions.list)
+    def list(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        page_size: int = 100,
+        limit: int | None = None,
+        prefetch: int | None = None,
+    ) -> Iterator[Execution]:
+        source = self._core.list(
+            workflow_id=workflow_id, status=status, page_size=page_size, limit=limit, prefetch=prefetch
+        )
+        return Stream(self._line, source)
+
+    @_documented(AsyncExecutions.pages)
+    def pages(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        page_size: int = 100,
+        prefetch: int | None = None,
+    ) -> Iterator[ExecutionPage]:
+        source = self._core.pages(workflow_id=workflow_id, status=status, page_size=page_size, prefetch=prefetch)
+        return Stream(self._line, source)
+
+    @_documented(AsyncExecutions.replay)
+    def replay(
+        self,
+        execution_id: str,
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> ReplayResult:
+        return self._line.call(
+            self._core.replay,
+            execution_id,
+            checkpoint_id,
+            checkpoint_name=checkpoint_name,
+            idempotency_key=idempotency_key,
+        )
+
+    @_documented(AsyncExecutions.rollback)
+    def rollback(
+        self,
+        execution_id: str,
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RollbackResult:
+        return self._line.call(
+            self._core.rollback,
+            execution_id,
+            checkpoint_id,
+            checkpoint_name=checkpoint_name,
+            idempotency_key=idempotency_key,
+        )
+
+    @_documented(AsyncExecutions.wait)
+    def wait(
+        self,
+        execution_id: str,
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> ExecutionDetail:
+        return self._line.call(self._core.wait, execution_id, timeout=timeout, poll_interval=poll_interval, until=until)
+
+    @_documented(AsyncExecutions.watch)
+    def watch(
+        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+    ) -> Iterator[ExecutionDetail]:
+        return Stream(self._line, self._core.watch(execution_id, poll_interval=poll_interval, until=until))
+
+    @_documented(AsyncExecutions.run)
+    def run(
+        self,
+        workflow_id: str,
+        input_data: Any = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> ExecutionDetail:
+        return self._line.call(
+            self._core.run,
+            workflow_id,
+            input_data,
+            metadata=metadata,
+            agent_id=agent_id,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            poll_interval=poll_interval,
+            until=until,
+        )
+
+
+class Omium:
+    __doc__ = f"""A client of the Omium Executions API for code that is not async.
+
+    Works with and without ``with``, from any number of threads, also inside a running event loop, which it blocks.
+    Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order. Nothing
+    runs until the first call; a loop in a thread of its own serves all clients of the process from then on.
+
+    :param api_key: {(AsyncOmium.__doc__ or "").partition(":param api_key: ")[2]}"""
+
+    executions: Executions
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        auth: Auth = "x-api-key",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        attempt_timeout: float | None = 30.0,
+        max_retries: int = DEFAULT_RETRIES,
+        retry_ambiguous_writes: bool = False,
+        max_connections: int = 100,
+        rate_limit: float | None = None,
+        max_response_bytes: int = 64 * 2**20,
+        agent_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl: ssl_module.SSLContext | aiohttp.Fingerprint | bool | None = None,
+        session: aiohttp.ClientSession | None = None,
+        on_attempt: OnAttempt | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        api_key = own_key(api_key)
+        core = AsyncOmium(
+            api_key,
+            base_url=base_url,
+            auth=auth,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            max_retries=max_retries,
+            retry_ambiguous_writes=retry_ambiguous_writes,
+            max_connections=max_connections,
+            rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
+            agent_id=agent_id,
+            headers=headers,
+            proxy=proxy,
+            ssl=ssl,
+            session=session,
+            on_attempt=on_attempt,
+            allow_insecure_http=allow_insecure_http,
+        )
+        self._assemble(core, Line(core))
+
+    def _assemble(self, core: AsyncOmium, line: Line) -> None:
+        self._core = core
+        self._line = line
+        self.executions = Executions(line, core.executions)
+
+    @_documented(AsyncOmium.with_options)
+    def with_options(self, **options: Unpack[OptionChanges]) -> Self:
+        copy = object.__new__(type(self))
+        copy._assemble(self._core.with_options(**options), self._line)
+        return copy
+
+    @_documented(AsyncOmium.request)
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RawResponse:
+        return self._line.call(self._core.request, method, path, params=params, json=json, headers=headers)
+
+    @_documented(AsyncOmium.aclose)
+    def close(self) -> None:
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        self._line.check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._core).replace(type(self._core).__name__, type(self).__name__, 1)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is not pickled: it holds a key and connections; another process makes its own from "
+            "its own settings"
+        )
