@@ -11,7 +11,19 @@ import msgspec
 from .converter import Answer, Misfit, converter
 from .models import Execution, ExecutionDetail, ExecutionPage
 from .sending import encode, plain
-from .wire import AwareRow, LooseRow, WireDetail, WirePage, WireRow, add_unknown, detail_of, executions_of
+from .wire import (
+    DETAIL_FIELDS,
+    ROW_FIELDS,
+    AwareRow,
+    LooseDetail,
+    LooseRow,
+    WireDetail,
+    WirePage,
+    WireRow,
+    add_unknown,
+    detail_of,
+    executions_of,
+)
 
 __all__ = [
     "Misfit",
@@ -108,23 +120,33 @@ def _decode_odd_page(body: bytes) -> ExecutionPage:
     except _UNFIT:
         return converter.structure(data, ExecutionPage)
     items = executions_of(page.items, naive=True)
-    add_unknown(items, data["items"])
+    add_unknown(items, data["items"], ROW_FIELDS)
     return ExecutionPage(tuple(items), page.total, page.page, page.page_size)
 
 
 def decode_execution(body: bytes) -> Execution:
     """One execution as ``create`` answers it. Raises as `decode` does."""
     try:
-        row = _decode_row(body)
+        return executions_of((_decode_row(body),), naive=True)[0]
     except _UNFIT:
-        return decode(body, Execution)
-    return executions_of((row,), naive=True)[0]
+        data = decode_json(body)
+    try:
+        found = executions_of((msgspec.convert(data, LooseRow),), naive=True)[0]
+    except _UNFIT:
+        return converter.structure(data, Execution)
+    add_unknown((found,), (data,), ROW_FIELDS)
+    return found
 
 
 def decode_detail(body: bytes) -> ExecutionDetail:
     """One execution in full. Raises as `decode` does."""
     try:
-        row = _decode_detail(body)
+        return detail_of(_decode_detail(body))
     except _UNFIT:
-        return decode(body, ExecutionDetail)
-    return detail_of(row)
+        data = decode_json(body)
+    try:
+        found = detail_of(msgspec.convert(data, LooseDetail))
+    except _UNFIT:
+        return converter.structure(data, ExecutionDetail)
+    add_unknown((found,), (data,), DETAIL_FIELDS)
+    return found

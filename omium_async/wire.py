@@ -16,7 +16,19 @@ from .models import Checkpoint, Execution, ExecutionDetail, ExecutionStatus, nes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["AwareRow", "LooseRow", "WireDetail", "WirePage", "WireRow", "add_unknown", "detail_of", "executions_of"]
+__all__ = [
+    "DETAIL_FIELDS",
+    "ROW_FIELDS",
+    "AwareRow",
+    "LooseDetail",
+    "LooseRow",
+    "WireDetail",
+    "WirePage",
+    "WireRow",
+    "add_unknown",
+    "detail_of",
+    "executions_of",
+]
 
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 _UNSET = msgspec.UNSET
@@ -67,6 +79,10 @@ class WireDetail(WireRow, forbid_unknown_fields=True, gc=False):
     checkpoints: list[_WireCheckpoint] | None = None
 
 
+class LooseDetail(WireDetail, forbid_unknown_fields=False, gc=False):
+    """The same with fields that nobody has seen yet."""
+
+
 R = TypeVar("R", bound=WireRow)
 
 
@@ -79,8 +95,8 @@ class WirePage(msgspec.Struct, Generic[R], forbid_unknown_fields=True, gc=False)
     page_size: int | None = None
 
 
-#: The names that every struct of a row knows, so those that never go to ``extra`` by way of `LooseRow`.
-_KNOWN = frozenset(field.encode_name for field in msgspec.structs.fields(WireRow))
+ROW_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(WireRow))
+DETAIL_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(WireDetail))
 
 
 # Setting attributes of a frozen class costs more than all the rest of decoding: models are filled as instances of an
@@ -101,6 +117,14 @@ class _OpenDetail(ExecutionDetail):
         __delattr__ = object.__delattr__
 
 
+class _OpenCheckpoint(Checkpoint):
+    __slots__ = ()
+    if not TYPE_CHECKING:
+        __init__ = object.__init__
+        __setattr__ = object.__setattr__
+        __delattr__ = object.__delattr__
+
+
 def executions_of(rows: Iterable[WireRow], *, naive: bool) -> list[Execution]:
     """The models of wire rows; ``naive``: timestamps may be without an offset."""
     return _models(rows, _OpenExecution, Execution, naive=naive)
@@ -112,22 +136,40 @@ def detail_of(row: WireDetail) -> ExecutionDetail:
     if row.checkpoints:
         model.checkpoints = tuple([_checkpoint(entry) for entry in row.checkpoints])
     else:
-        model.checkpoints = nested_checkpoints(row.metadata)
+        model.checkpoints = _nested(row.metadata)
         sent: list[Any] | None = None if row.checkpoints is None else []
         model._sent = {**(model._sent or {}), "checkpoints": (sent, model.checkpoints)}  # noqa: SLF001
     model.__class__ = ExecutionDetail
     return model  # type: ignore[no-any-return]
 
 
+def _nested(metadata: dict[str, Any] | None) -> tuple[Checkpoint, ...]:
+    entries: Any = metadata.get("checkpoints") if metadata else None
+    if not entries:
+        return ()
+    try:
+        return tuple([_checkpoint(entry) for entry in msgspec.convert(entries, list[_WireCheckpoint])])
+    except (msgspec.MsgspecError, RecursionError):
+        return nested_checkpoints(metadata)
+
+
 def _checkpoint(entry: _WireCheckpoint) -> Checkpoint:
-    new: Any = Checkpoint  # type checkers do not see the parameter of the private field
-    other = entry.checkpoint_name
-    if other is _UNSET:
-        return Checkpoint(entry.id, entry.name, entry.created_at)
-    extra = {"checkpoint_name": other}
-    if entry.name is not None or other is None:
-        return Checkpoint(entry.id, entry.name, entry.created_at, extra=extra)
-    return cast("Checkpoint", new(entry.id, other, entry.created_at, extra=extra, sent={"name": (None, other)}))
+    new: Any = _OpenCheckpoint
+    model: Any = new()
+    model.id = entry.id
+    model.name = entry.name
+    moment = entry.created_at
+    model.created_at = moment if moment is None or moment.tzinfo is not None else _EPOCH + (moment - _NAIVE_EPOCH)
+    model.extra = extra = {}
+    model._sent = None  # noqa: SLF001
+    name = entry.checkpoint_name
+    if name is not _UNSET:
+        extra["checkpoint_name"] = name
+        if name is not None and entry.name is None:
+            model.name = name
+            model._sent = {"name": (None, name)}  # noqa: SLF001
+    model.__class__ = Checkpoint
+    return cast("Checkpoint", model)
 
 
 def _models(rows: Iterable[WireRow], start: type[Execution], end: type[Execution], *, naive: bool) -> list[Any]:
@@ -185,14 +227,14 @@ def _make_aware(model: Any) -> None:
         model.completed_at = _EPOCH + (moment - _NAIVE_EPOCH)
 
 
-def add_unknown(models: list[Execution], rows: list[Mapping[str, Any]]) -> None:
-    """Put what `LooseRow` passes over into ``extra``."""
+def add_unknown(models: Iterable[Execution], rows: Iterable[Mapping[str, Any]], known: frozenset[str]) -> None:
+    """Put into ``extra`` what a loose struct that has the ``known`` fields passes over."""
     last: tuple[str, ...] = ()
     unknown: list[str] = []
     for model, row in zip(models, rows, strict=True):
         keys = tuple(row)
         if keys != last:  # the rows of a page mostly have the same keys in the same order
             last = keys
-            unknown = [name for name in keys if name not in _KNOWN]
+            unknown = [name for name in keys if name not in known]
         for name in unknown:
             model.extra[name] = row[name]
