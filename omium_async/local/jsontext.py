@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["MAX_DEPTH", "NotJSONError", "decode", "decode_untrusted", "dumps", "encode_result", "fingerprint"]
 
@@ -95,11 +98,14 @@ def _plain_dict(value: dict[object, object], place: str, depth: int) -> dict[str
 def _depth_exceeds(value: object, limit: int) -> bool:
     level: list[Any] = [value]
     for _ in range(limit):
-        children = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [child for each in children for child in each if isinstance(child, dict | list)]
+        level = [child for item in level for child in _children(item) if isinstance(child, dict | list)]
         if not level:
             return False
     return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _finite(text: str) -> float:

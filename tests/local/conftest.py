@@ -38,7 +38,9 @@ class Wire:
     def as_tenant(self, key: str) -> Wire:
         return Wire(self.session, self.local, key)
 
-    async def call(self, method: str, path: str, body: Any = None, *, data: bytes | None = None, **headers: str) -> Answer:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, data: bytes | None = None, **headers: str
+    ) -> Answer:
         from yarl import URL
 
         url = URL(f"{self.local.url}/api/v1{path}", encoded=True)
@@ -62,7 +64,9 @@ class Wire:
         return answer.json
 
     async def move(self, execution_id: str, verb: str, checkpoint_id: str, **headers: str) -> Answer:
-        return await self.call("POST", f"/executions/{execution_id}/{verb}", {"checkpoint_id": checkpoint_id}, **headers)
+        return await self.call(
+            "POST", f"/executions/{execution_id}/{verb}", {"checkpoint_id": checkpoint_id}, **headers
+        )
 
     async def until(self, execution_id: str, *statuses: str) -> Any:
         """The details, once the execution has one of the statuses."""

@@ -144,7 +144,11 @@ async def test_bodies_over_16_mib(local, connect):
 
     async with connect(local) as wire:
         url = f"{local.url}/api/v1/executions"
-        for more in ({"data": io.BytesIO(b"x" * (16 * MIB + 1))}, {"data": chunks(16)}, {"data": io.BytesIO(b" " * 17 * MIB), "compress": "gzip"}):
+        for more in (
+            {"data": io.BytesIO(b"x" * (16 * MIB + 1))},
+            {"data": chunks(16)},
+            {"data": io.BytesIO(b" " * 17 * MIB), "compress": "gzip"},
+        ):
             async with wire.session.post(url, headers=wire.headers, **more) as response:
                 assert response.status == 413
                 assert "16777216" in (await response.json())["detail"]
@@ -173,7 +177,8 @@ async def test_a_client_that_goes_away_in_its_body(local, connect):
 
 @pytest.mark.parametrize("verb", ["replay", "rollback"])
 @pytest.mark.parametrize(
-    ("body", "kind"), [({}, "missing"), ({"checkpoint_id": 1}, "string_type"), ({"checkpoint_id": ""}, "string_too_short")]
+    ("body", "kind"),
+    [({}, "missing"), ({"checkpoint_id": 1}, "string_type"), ({"checkpoint_id": ""}, "string_too_short")],
 )
 async def test_bodies_of_replay_and_rollback(local, connect, verb, body, kind):
     async with connect(local) as wire:

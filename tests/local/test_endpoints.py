@@ -110,7 +110,9 @@ async def test_a_users_own_checkpoints_in_metadata_stay_in_lists_and_runs(local,
 @pytest.mark.parametrize(
     "value",
     [10**4299, -(10**4299), 2**63, 2**64, -(2**63) - 1, 1e22, 0.1, -0.0, "\x00é\U0001f600\u2028", [[], {}, None, True]],
-    ids=lambda value: repr(value)[:12] if not isinstance(value, int) or abs(value) < 1 else f"{value.bit_length()}-bits",
+    ids=lambda value: (
+        repr(value)[:12] if not isinstance(value, int) or abs(value) < 1 else f"{value.bit_length()}-bits"
+    ),
 )
 async def test_values_come_back_exact(local, connect, value):
     @local.workflow("echo")
@@ -168,7 +170,9 @@ async def test_each_key_sees_its_own_tenant(connect, tmp_path):
             assert answer.json["detail"] == "Execution not found"
 
 
-@pytest.mark.parametrize("path", ["/", "", "/executions/", "/executions/a/b", "/executions/a/replay/", "/workflows", "//executions"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/executions/", "/executions/a/b", "/executions/a/replay/", "/workflows", "//executions"]
+)
 async def test_unrouted_paths_are_answered_by_the_gateway(local, connect, path):
     async with connect(local) as wire:
         for method in ("GET", "POST"):
@@ -189,7 +193,9 @@ async def test_wrong_methods(local, connect):
             assert (answer.status, answer.headers["Allow"]) == (405, allowed)
 
 
-@pytest.mark.parametrize("name", ["live", "compare", "%6cive", "exec_none", "%2e%2e", "a%2Fb", "%ff", "%00", "%F0%9F%98%80"])
+@pytest.mark.parametrize(
+    "name", ["live", "compare", "%6cive", "exec_none", "%2e%2e", "a%2Fb", "%ff", "%00", "%F0%9F%98%80"]
+)
 async def test_what_is_no_id_is_not_found(local, connect, name):
     async with connect(local) as wire:
         assert (await wire.get(f"/executions/{name}")).status == 404
@@ -245,7 +251,8 @@ async def test_targets_that_are_not_utf8(local, connect, target):
     async with connect(local):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(local.url.rpartition(":")[2]))
         writer.write(
-            b"GET %s HTTP/1.1\r\nX-API-Key: %s\r\nConnection: close\r\nHost: x\r\n\r\n" % (target, local.api_key.encode())
+            b"GET %s HTTP/1.1\r\nX-API-Key: %s\r\nConnection: close\r\nHost: x\r\n\r\n"
+            % (target, local.api_key.encode())
         )
         answer = await reader.read()
         assert int(answer.split()[1]) in {200, 400, 404, 422}

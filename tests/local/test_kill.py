@@ -4,6 +4,8 @@ The server runs in a process of its own. Each step notes in a file, flushed to t
 after each kill the database says which steps were on record. No later line may name one of these.
 """
 
+# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Start and stop: nothing hangs, nothing is left, nothing is said on stderr."""
 
+# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+
 from __future__ import annotations
 
 import asyncio
@@ -210,3 +212,25 @@ def test_faults_may_be_injected_before_the_start():
     local = LocalOmium()
     fault = Fault(action="stall")
     assert local.inject(fault) is fault
+
+
+def test_the_event_loop_is_never_blocked(tmp_path, connect):
+    """With a file no call of SQLite is made on the loop. (In memory they are made there on purpose: they are short.)"""
+    from blockbuster import blockbuster_ctx
+
+    local = LocalOmium(tmp_path / "o.db")
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        raise ValueError
+
+    async def main():
+        async with connect(local) as wire:
+            execution_id = await wire.create("w")
+            detail = await wire.until(execution_id, "failed")
+            await wire.move(execution_id, "rollback", detail["checkpoints"][0]["id"])
+            await wire.get("/executions?status=failed")
+
+    with blockbuster_ctx():
+        asyncio.run(main())

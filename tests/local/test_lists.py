@@ -135,7 +135,9 @@ def test_no_page_sorts_or_scans(database):
     (tenant,) = tenants(database, "t")
     statements: list[str] = []
     database.set_trace_callback(statements.append)
-    store.fill(database, tenant, [(f"e{n}", Submission("w", b"{}", b"{}", None)) for n in range(10)], status="pending", now=NOW)
+    store.fill(
+        database, tenant, [(f"e{n}", Submission("w", b"{}", b"{}", None)) for n in range(10)], status="pending", now=NOW
+    )
     statements.clear()
     for workflow_id in (None, "w"):
         for status in (None, "pending"):
@@ -150,7 +152,8 @@ def test_no_page_sorts_or_scans(database):
 
 
 actions = st.lists(
-    st.tuples(st.sampled_from(["create", "fill", "begin", "finish", "fail", "rollback"]), st.integers(0, 30)), max_size=40
+    st.tuples(st.sampled_from(["create", "fill", "begin", "finish", "fail", "rollback"]), st.integers(0, 30)),
+    max_size=40,
 )
 
 
@@ -167,9 +170,7 @@ def test_the_store_against_a_model(actions):
         for workflow_id in (None, "w0", "w1", "absent"):
             for status in (None, "pending", "running", "completed", "failed", "paused"):
                 expected = [
-                    one[0]
-                    for one in reversed(model)
-                    if workflow_id in {None, one[1]} and status in {None, one[2]}
+                    one[0] for one in reversed(model) if workflow_id in {None, one[1]} and status in {None, one[2]}
                 ]
                 for size in (1, 3, 7):
                     for page in range(1, len(expected) // size + 3):

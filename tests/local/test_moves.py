@@ -1,5 +1,7 @@
 """Replay and rollback: what is not run again, what is discarded, and what a stopped run may no longer do."""
 
+# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+
 from __future__ import annotations
 
 import asyncio
@@ -262,8 +264,8 @@ async def _follow(moves, local, connect):
             detail = await wire.detail(execution_id)
             assert detail["status"] == status
             assert [c["name"] for c in detail["checkpoints"]] == [f"s{n}" for n in range(recorded)]
-            totals = {name: (await wire.get(f"/executions?status={name}")).json["total"] for name in ("completed", status)}
+            totals = {
+                name: (await wire.get(f"/executions?status={name}")).json["total"] for name in ("completed", status)
+            }
             assert totals[status] == 1
             assert status == "completed" or totals["completed"] == 0
-
-

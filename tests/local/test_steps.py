@@ -127,7 +127,9 @@ async def test_a_name_is_used_once_in_a_run(local, connect):
         detail = await wire.until(await wire.create("w"), "failed")
         assert detail["error"].startswith("ValueError: this run has a step 'same' already")
         assert len(detail["checkpoints"]) == 1
-        assert (await wire.until(await wire.create("bad"), "failed"))["error"].startswith("TypeError: the name of a step")
+        assert (await wire.until(await wire.create("bad"), "failed"))["error"].startswith(
+            "TypeError: the name of a step"
+        )
 
 
 @pytest.mark.parametrize(
