@@ -23,6 +23,7 @@ from .waiting import Polling, run_and_wait, wait_for, watch_changes
 
 __all__ = ["Executions"]
 
+G = TypeVar("G")
 R = TypeVar("R", ReplayResult, RollbackResult)
 
 
@@ -108,13 +109,7 @@ class Executions:
         :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        fetch = self._fetch(_filters(workflow_id, status))
-        return stream_rows(
-            fetch,
-            page_size=_at_least(page_size, "page_size", 1),
-            prefetch=_at_least(prefetch, "prefetch", 0),
-            limit=_at_least(limit, "limit", 0),
-        )
+        return self._stream(stream_rows, workflow_id, status, page_size, limit, prefetch)
 
     def pages(
         self,
@@ -234,6 +229,23 @@ class Executions:
         return await run_and_wait(create, self._reader, polling)
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _stream(
+        self,
+        stream: Callable[..., G],
+        workflow_id: str | None,
+        status: str | None,
+        page_size: int,
+        limit: int | None,
+        prefetch: int | None,
+    ) -> G:
+        """``list`` in the form that ``stream`` gives: one by one here, in batches for the facade."""
+        return stream(
+            self._fetch(_filters(workflow_id, status)),
+            page_size=_at_least(page_size, "page_size", 1),
+            prefetch=_at_least(prefetch, "prefetch", 0),
+            limit=_at_least(limit, "limit", 0),
+        )
 
     async def _page(self, page: int, page_size: int, filters: str) -> ExecutionPage:
         return await self._caller.read(f"/executions?page={page}&page_size={page_size}{filters}", decode_page)
