@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from .wire import (
     DETAIL_FIELDS,
     ROW_FIELDS,
     AwareRow,
+    LooseAwareRow,
     LooseDetail,
     LooseRow,
     WireDetail,
@@ -23,6 +25,7 @@ from .wire import (
     add_unknown,
     detail_of,
     executions_of,
+    learn,
 )
 
 __all__ = [
@@ -47,8 +50,6 @@ class NotJSON(Misfit):
 _decode_any = msgspec.json.Decoder().decode
 _decode_row = msgspec.json.Decoder(WireRow).decode
 _decode_detail = msgspec.json.Decoder(WireDetail).decode
-_decode_page = msgspec.json.Decoder(WirePage[WireRow]).decode
-_decode_aware_page = msgspec.json.Decoder(WirePage[AwareRow]).decode
 
 # msgspec's own, text that is no UTF-8, and depth: why a body may not fit a struct
 _UNFIT = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -99,29 +100,69 @@ def decode(body: bytes, cls: type[A]) -> A:
 
 def decode_page(body: bytes) -> ExecutionPage:
     """A page of a list. Raises as `decode` does."""
-    page: WirePage[Any]
-    try:
-        page = _decode_aware_page(body)
-        naive = False
-    except _UNFIT:
+    return _pages.decode(body)
+
+
+class _Pages:
+    """Reads pages of lists, and learns the fields that rows keep carrying although no release knows them.
+
+    A page with such fields takes twice as long, so what many pages had becomes part of the structs. Bounded: a
+    service that sends ever new names is read the slower way, at no growing cost.
+    """
+
+    after = 4  # pages with a field before it is learned
+    most = 32  # fields learned
+    watched = 256  # names counted
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+        self._use(())
+
+    def _use(self, names: tuple[str, ...]) -> None:
+        aware, learned = learn(AwareRow, names)
+        either, _ = learn(WireRow, names)
+        decode_aware = msgspec.json.Decoder(WirePage[aware]).decode  # type: ignore[valid-type]
+        decode_either = msgspec.json.Decoder(WirePage[either]).decode  # type: ignore[valid-type]
+        self._ways: tuple[Any, Any, dict[str, str]] = (decode_aware, decode_either, learned)  # at once, for threads
+
+    def decode(self, body: bytes) -> ExecutionPage:
+        decode_aware, decode_either, learned = self._ways
         try:
-            page = _decode_page(body)
-            naive = True
+            page, naive = decode_aware(body), False
         except _UNFIT:
-            return _decode_odd_page(body)
-    return ExecutionPage(tuple(executions_of(page.items, naive=naive)), page.total, page.page, page.page_size)
+            try:
+                page, naive = decode_either(body), True
+            except _UNFIT:
+                return self._decode_odd(body)
+        items = executions_of(page.items, naive=naive, learned=learned)
+        return ExecutionPage(tuple(items), page.total, page.page, page.page_size)
 
-
-def _decode_odd_page(body: bytes) -> ExecutionPage:
-    """A page whose rows have fields that nobody has seen yet, or that needs the converter."""
-    data = decode_json(body)
-    try:
-        page = msgspec.convert(data, WirePage[LooseRow])
-    except _UNFIT:
+    def _decode_odd(self, body: bytes) -> ExecutionPage:
+        """A page whose rows have fields that nobody has seen yet, or that needs the converter."""
+        data = decode_json(body)
+        for kind, naive in ((WirePage[LooseAwareRow], False), (WirePage[LooseRow], True)):
+            try:
+                page: WirePage[Any] = msgspec.convert(data, kind)
+            except _UNFIT:
+                continue
+            items = executions_of(page.items, naive=naive)
+            self._notice(add_unknown(items, data["items"], ROW_FIELDS))
+            return ExecutionPage(tuple(items), page.total, page.page, page.page_size)
         return converter.structure(data, ExecutionPage)
-    items = executions_of(page.items, naive=True)
-    add_unknown(items, data["items"], ROW_FIELDS)
-    return ExecutionPage(tuple(items), page.total, page.page, page.page_size)
+
+    def _notice(self, names: frozenset[str]) -> None:
+        known = tuple(self._ways[2].values())
+        if len(known) >= self.most:
+            return
+        if len(self._seen) > self.watched:
+            self._seen.clear()
+        self._seen.update(name for name in names if name.isidentifier())  # msgspec refuses some others
+        often = sorted(name for name in names.difference(known) if self._seen[name] >= self.after)
+        if often:
+            self._use((*known, *often)[: self.most])
+
+
+_pages = _Pages()
 
 
 def decode_execution(body: bytes) -> Execution:

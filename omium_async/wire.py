@@ -7,6 +7,8 @@ not fit is left to the converter, which decides what it means; where both can re
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -20,6 +22,7 @@ __all__ = [
     "DETAIL_FIELDS",
     "ROW_FIELDS",
     "AwareRow",
+    "LooseAwareRow",
     "LooseDetail",
     "LooseRow",
     "WireDetail",
@@ -28,10 +31,12 @@ __all__ = [
     "add_unknown",
     "detail_of",
     "executions_of",
+    "learn",
 ]
 
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 _UNSET = msgspec.UNSET
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class WireRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -64,6 +69,10 @@ class AwareRow(WireRow, forbid_unknown_fields=True, gc=False):
 
 class LooseRow(WireRow, forbid_unknown_fields=False, gc=False):
     """The same where rows carry fields that nobody has seen yet."""
+
+
+class LooseAwareRow(AwareRow, forbid_unknown_fields=False, gc=False):
+    """Both."""
 
 
 class _WireCheckpoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -125,9 +134,19 @@ class _OpenCheckpoint(Checkpoint):
         __delattr__ = object.__delattr__
 
 
-def executions_of(rows: Iterable[WireRow], *, naive: bool) -> list[Execution]:
-    """The models of wire rows; ``naive``: timestamps may be without an offset."""
-    return _models(rows, _OpenExecution, Execution, naive=naive)
+def executions_of(rows: Iterable[WireRow], *, naive: bool, learned: Mapping[str, str] = _NONE) -> list[Execution]:
+    """The models of wire rows.
+
+    :param naive: timestamps may be without an offset.
+    :param learned: fields of the rows beyond `ROW_FIELDS`, by the attribute that has each.
+    """
+    found: list[Execution] = _models(rows, _OpenExecution, Execution, naive=naive)
+    for attribute, name in learned.items():
+        read = attrgetter(attribute)
+        for model, value in zip(found, map(read, rows), strict=True):
+            if value is not _UNSET:
+                model.extra[name] = value
+    return found
 
 
 def detail_of(row: WireDetail) -> ExecutionDetail:
@@ -227,8 +246,21 @@ def _make_aware(model: Any) -> None:
         model.completed_at = _EPOCH + (moment - _NAIVE_EPOCH)
 
 
-def add_unknown(models: Iterable[Execution], rows: Iterable[Mapping[str, Any]], known: frozenset[str]) -> None:
-    """Put into ``extra`` what a loose struct that has the ``known`` fields passes over."""
+def learn(kind: type[R], names: Iterable[str]) -> tuple[type[R], dict[str, str]]:
+    """A kind of row that has fields of these names too, and the attribute that has each."""
+    learned = {f"learned_{number}": name for number, name in enumerate(names)}  # no name can clash with ours
+    fields = [(attribute, Any, _UNSET) for attribute in learned]
+    made = msgspec.defstruct(
+        f"Learned{kind.__name__}", fields, bases=(kind,), rename=learned, forbid_unknown_fields=True, gc=False
+    )
+    return cast("type[R]", made), learned
+
+
+def add_unknown(
+    models: Iterable[Execution], rows: Iterable[Mapping[str, Any]], known: frozenset[str]
+) -> frozenset[str]:
+    """Put into ``extra`` what a loose struct that has the ``known`` fields passes over; the names of it."""
+    seen: set[str] = set()
     last: tuple[str, ...] = ()
     unknown: list[str] = []
     for model, row in zip(models, rows, strict=True):
@@ -236,5 +268,7 @@ def add_unknown(models: Iterable[Execution], rows: Iterable[Mapping[str, Any]], 
         if keys != last:  # the rows of a page mostly have the same keys in the same order
             last = keys
             unknown = [name for name in keys if name not in known]
+            seen.update(unknown)
         for name in unknown:
             model.extra[name] = row[name]
+    return frozenset(seen)

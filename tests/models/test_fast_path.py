@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omium_async import Execution, ExecutionDetail, ExecutionPage, codec, wire
 from omium_async.converter import Misfit
 
-from .strategies import DETAILS, JSON, PAGES, ROWS, bodies, page_of, spoilt
+from .strategies import DETAILS, FIELDS, JSON, PAGES, ROWS, bodies, page_of, spoilt
 
 WAYS: list[Any] = [
     pytest.param(codec.decode_page, ExecutionPage, PAGES, id="page"),
@@ -48,6 +48,66 @@ def test_both_ways_agree(fast: Any, cls: Any, answers: Any, data: Any) -> None:
 @given(body=bodies(page_of(spoilt(ROWS))))
 def test_both_ways_agree_on_pages_with_odd_rows(body: bytes) -> None:
     assert outcome(codec.decode_page, body) == outcome(codec.decode, body, ExecutionPage)
+
+
+NAMES = frozenset(name for name in FIELDS if name not in wire.ROW_FIELDS) | {"new"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=bodies(PAGES | page_of(spoilt(ROWS)) | page_of(ROWS.map(lambda row: {"new": 1, **row}))))
+def test_both_ways_agree_when_fields_were_learned(body: bytes) -> None:
+    assert outcome(LEARNED.decode, body) == outcome(codec.decode, body, ExecutionPage)
+
+
+def learned_pages(names: frozenset[str]) -> Any:
+    pages = codec._Pages()
+    pages.after = 1
+    pages.most = len(names)
+    pages._notice(names)
+    return pages
+
+
+LEARNED = learned_pages(NAMES)
+
+
+def page_with(*names: str) -> bytes:
+    return json.dumps({"items": [{**DOCUMENT_ROW, **dict.fromkeys(names, 1)}, DOCUMENT_ROW]}).encode()
+
+
+def test_a_field_is_learned_when_many_pages_had_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = codec._Pages()
+    odd: list[bytes] = []
+    slow = pages._decode_odd
+    monkeypatch.setattr(pages, "_decode_odd", lambda body: odd.append(body) or slow(body), raising=False)
+    read = [pages.decode(page_with("new", "other")) for _ in range(20)]
+    assert len(odd) == pages.after
+    assert all(page == read[0] for page in read)
+    assert read[-1].items[0].extra == {"new": 1, "other": 1}
+    assert read[-1].items[1].extra == {}
+    assert pages.decode(page_with("new")).items[0].extra == {"new": 1}
+    assert pages.decode(page_with("new", "third")).items[0].extra == {"new": 1, "third": 1}
+    assert len(odd) == pages.after + 1
+
+
+def test_what_is_learned_and_counted_is_bounded() -> None:
+    pages = codec._Pages()
+    for number in range(600):
+        for _ in range(pages.after if number < 50 else 1):
+            assert pages.decode(page_with(f"n{number}")).items[0].extra == {f"n{number}": 1}
+    assert len(pages._ways[2]) == pages.most
+    pages = codec._Pages()
+    for number in range(600):
+        pages.decode(page_with(f"n{number}"))
+    assert len(pages._seen) <= pages.watched + 1
+    assert not pages._ways[2]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "\n", "", "a b", "id\x00"])
+def test_names_that_cannot_be_learned_are_read_all_the_same(name: str) -> None:
+    pages = codec._Pages()
+    for _ in range(20):
+        assert pages.decode(page_with(name)).items[0].extra == {name: 1}
+    assert not pages._ways[2]
 
 
 DOCUMENT_ROW = {
