@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -245,6 +246,30 @@ async def test_a_full_disk_loses_nothing_that_was_answered(tmp_path, connect):
         assert [row["id"] for row in (await wire.get("/executions?workflow_id=none")).json["items"]] == kept[::-1]
         await local._running.database.write(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
         await wire.create("none", "x" * 500_000)
+
+
+async def test_a_write_that_breaks_a_commit_takes_no_other_with_it(tmp_path):
+    """Writes that wait are committed together; if one of them fills the disk, the others are done all the same."""
+    path = tmp_path / "o.db"
+    together = threading.Event()
+    async with LocalOmium(path) as local:
+        database = local._running.database
+        held = asyncio.create_task(database.write(lambda _: together.wait()))
+        await asyncio.sleep(0)
+        sizes = [10, 10_000_000, 20, 30]
+        await_all = asyncio.gather(
+            database.write(lambda c: c.execute("PRAGMA max_page_count = 100").fetchone()),
+            database.write(lambda c: c.execute("CREATE TABLE extra (x)")),
+            *(database.write(lambda c, n=n: c.execute("INSERT INTO extra VALUES (zeroblob(?))", (n,))) for n in sizes),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(0)
+        together.set()
+        await held
+        results = await await_all
+        assert [isinstance(result, sqlite3.Error) for result in results] == [False, False, False, True, False, False]
+        kept = await database.read(lambda c: c.execute("SELECT length(x) FROM extra ORDER BY 1").fetchall())
+        assert kept == [(10,), (20,), (30,)]
 
 
 async def test_a_taken_port(tmp_path):

@@ -99,16 +99,21 @@ async def test_stall_until_the_client_goes_away(local, connect, when):
         assert not posted.done()
         posted.cancel()
         await asyncio.wait([posted])
+        connections = local._running.http.connections
+        async with asyncio.timeout(10):
+            while len(local._running.http.connections) == len(connections):
+                await asyncio.sleep(0.001)
         assert (await wire.get("/executions")).json["total"] == (when == "after")
 
 
-async def test_stall_until_the_server_stops(local, connect):
+async def test_stall_until_the_server_stops(local, connect, monkeypatch):
+    monkeypatch.setattr("omium_async.local.server._CLOSE_WITHIN", 60)
     async with connect(local) as wire:
         local.inject(Fault(action="stall", times=None))
         waiting = [asyncio.create_task(wire.get("/executions")) for _ in range(5)]
         while len(local.requests) < 5:
             await asyncio.sleep(0.001)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await local.stop()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(result, aiohttp.ClientError) for result in results)

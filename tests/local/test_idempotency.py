@@ -1,5 +1,7 @@
 """`Idempotency-Key`: one write a key, whatever happens between."""
 
+# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+
 from __future__ import annotations
 
 import asyncio
@@ -103,6 +105,62 @@ async def test_replay_and_rollback_are_done_once_for_a_key(local, connect):
         again = await wire.move(execution_id, "rollback", checkpoint, Idempotency_Key="b")
         assert (again.status, again.text) == (back.status, back.text)
         assert (await wire.detail(execution_id))["status"] == "completed"
+
+
+async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect):
+    gate = asyncio.Event()
+    stopped = []
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            stopped.append(run.execution_id)
+            raise
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
+            await asyncio.sleep(0)
+        first = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
+        assert (await wire.move(execution_id, "replay", checkpoints[0]["id"])).status == 200
+        again = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
+        assert again.text == first.text
+        gate.set()
+        await wire.until(execution_id, "completed")
+        assert stopped == [execution_id]
+
+
+async def test_the_second_of_two_waits_while_the_first_is_under_way(local, connect):
+    gate, cancelled = asyncio.Event(), asyncio.Event()
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+            await gate.wait()
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
+            await asyncio.sleep(0)
+        moves = [
+            asyncio.create_task(wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b"))
+            for _ in range(2)
+        ]
+        await cancelled.wait()
+        while local.counts.get("POST /executions/*/rollback") != 2:
+            await asyncio.sleep(0)
+        assert (await wire.detail(execution_id))["status"] == "paused"  # several turns: time enough to be wrong
+        assert not any(move.done() for move in moves)
+        gate.set()
+        first, second = await asyncio.gather(*moves)
+        assert (first.status, first.text) == (second.status, second.text)
 
 
 async def test_keys_are_durable(tmp_path, connect):

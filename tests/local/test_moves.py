@@ -172,6 +172,48 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
         assert (detail["status"], detail["checkpoints"]) == ("paused", checkpoints)
 
 
+async def test_a_run_that_refuses_to_end_cannot_write_into_the_one_after_it(local, connect, monkeypatch):
+    monkeypatch.setattr("omium_async.local.engine._GRACE", 0.02)
+    gates = [asyncio.Event(), asyncio.Event()]
+    ended = asyncio.Event()
+    calls = []
+
+    async def stubborn(number):
+        while not gates[number].is_set():
+            try:
+                await gates[number].wait()
+            except asyncio.CancelledError:
+                continue
+        return number
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        number = len(calls)
+        calls.append(number)
+        try:
+            return await run.step("two", stubborn, number)
+        finally:
+            if number == 0:
+                ended.set()
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        while not calls:
+            await asyncio.sleep(0)
+        (checkpoint,) = (await wire.detail(execution_id))["checkpoints"]
+        assert (await wire.move(execution_id, "rollback", checkpoint["id"])).status == 200
+        assert (await wire.move(execution_id, "replay", checkpoint["id"])).status == 200
+        while len(calls) < 2:
+            await asyncio.sleep(0)
+        gates[0].set()  # the first run comes back with its result, long after it was stopped
+        await ended.wait()
+        detail = await wire.detail(execution_id)
+        assert (detail["status"], [c["name"] for c in detail["checkpoints"]]) == ("running", ["one"])
+        gates[1].set()
+        assert (await wire.until(execution_id, "completed", "failed"))["output_data"] == 1
+
+
 async def test_rollback_of_a_completed_execution(local, connect):
     trips = Trips(local)
     async with connect(local) as wire:
