@@ -1,0 +1,231 @@
+"""`omiumctl batch`: an execution for each line of a file, none twice, none lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from omium_async.outcomes import CreateOutcome
+from omium_sync import ExecutionRequest, MissingExecutionsError, Omium
+
+from .arguments import name, output_option
+from .connection import Connection, connection_options
+from .failures import INTERRUPTED, REFUSED, Failure
+from .interrupts import Interrupts
+from .lines import Malformed, Source
+from .outcomes import Report, error_fields, same_file
+from .progress import Progress
+from .render import Output, complain, write_json
+from .tally import Tally
+
+__all__ = ["batch"]
+
+_BAD_ENDS = frozenset({"failed", "error", "cancelled"})
+
+
+@attrs.frozen
+class Job:
+    """What was asked for."""
+
+    concurrency: int
+    journal: Path
+    report: Path | None
+    wait: bool
+    strict: bool
+    output: Output
+    how_to_go_on: str
+
+
+@click.command(short_help="Start an execution for each line of a file, none twice.")
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
+@click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="J",
+    help="A file that remembers what was sent and what became of it. Killed at any moment, run again with it.",
+)
+@click.option("--requests", "whole", is_flag=True, help="Each line is a whole request, not only its input.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, metavar="N", help="Calls at once."
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a minute, at most.")
+@click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one of them failed.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.jsonl",
+    help="Write what became of each line, as JSON lines.",
+)
+@click.option("--strict", is_flag=True, help="Stop at a malformed line; of a file, before anything is sent.")
+@output_option(Output.TABLE, Output.JSON)
+@connection_options()
+@click.make_pass_decorator(Connection, ensure=True)
+def batch(
+    connection: Connection,
+    /,
+    file: Path,
+    workflow_id: str | None,
+    whole: bool,
+    rate: float | None,
+    journal: Path,
+    report: Path | None,
+    **settings: Any,
+) -> int:
+    """Start an execution for each line of FILE (- is stdin): JSON lines, each the input of one.
+
+    With --requests each line is an object with input_data and, as needed, workflow_id, metadata, agent_id and key.
+
+    A malformed line is reported with its number and stops nothing. Ctrl-C waits for what is under way; the same
+    command with the same journal goes on, and sends nothing twice. The exit status is 1 if any line was malformed or
+    rejected, or its outcome is unknown.
+    """
+    if workflow_id is None and not whole:
+        raise click.UsageError("give --workflow-id, or with --requests a workflow_id in each line")
+    from_stdin = str(file) == "-"
+    for one, other, names in ((report, file, "--report is FILE"), (journal, file, "--journal is FILE"),
+                              (report, journal, "--report is --journal")):  # fmt: skip
+        if same_file(one, None if from_stdin and other is file else other):
+            raise click.UsageError(f"{names}: one would overwrite the other")
+    job = Job(journal=journal, report=report, how_to_go_on=_how_to_go_on(journal), **settings)
+    tally = Tally()
+    descriptor = 0 if from_stdin else _opened(file)
+    try:
+        with Interrupts() as interrupts:
+            source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
+            with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
+                return Batch(job, omium, source, tally, interrupts).run()
+    finally:
+        if not from_stdin:
+            os.close(descriptor)
+
+
+def _opened(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _how_to_go_on(journal: Path) -> str:
+    return f"run the same command again to go on: {journal} remembers what was sent"
+
+
+class Batch:
+    """One run of a batch."""
+
+    def __init__(self, job: Job, omium: Omium, source: Source, tally: Tally, interrupts: Interrupts) -> None:
+        self._job = job
+        self._omium = omium
+        self._source = source
+        self._tally = tally
+        self._interrupts = interrupts
+        self._numbers: dict[str, int] = {}  # of lines that are under way, by key
+        self._malformed: list[Malformed] = []  # not yet told
+        self._strict_stop: Malformed | None = None
+        self._created: list[str] = []  # only when they are waited for
+
+    def run(self) -> int:
+        """All of it; the exit status."""
+        total = self._source.count()
+        if self._job.strict and self._source.is_file:
+            self._check_all()
+        with Report(self._job.report) as report:
+            try:
+                self._send(report, total)
+                if self._job.wait and not self._interrupts.stopping:
+                    self._wait(report)
+            except BaseException:
+                self._summarise()
+                raise
+        self._summarise()
+        if self._strict_stop is not None:
+            raise Failure(f"stopped at line {self._strict_stop.number}: {self._strict_stop.why}")
+        if self._interrupts.stopping:
+            complain(f"interrupted; {self._job.how_to_go_on}")
+            return INTERRUPTED
+        states = self._tally.states
+        if states["unknown"]:
+            complain(f"{states['unknown']:,} may or may not have been created; {self._job.how_to_go_on}")
+        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *_BAD_ENDS)) else 0
+
+    def _check_all(self) -> None:
+        for line in self._source.lines():
+            if isinstance(line, Malformed):
+                raise Failure(f"line {line.number} is malformed: {line.why}; nothing was sent")
+        self._source.rewind()
+
+    def _send(self, report: Report, total: int | None) -> None:
+        found = self._omium.executions.create_many(
+            self._requests(), concurrency=self._job.concurrency, journal=self._job.journal
+        )
+        with Progress("sending", total) as progress:
+            for outcome in found:
+                self._tell_malformed(report)
+                self._note(outcome, report)
+                progress.advance(self._tally.note)
+        self._tell_malformed(report)
+
+    def _requests(self) -> Iterator[ExecutionRequest]:
+        """Taken by the SDK, perhaps in another thread, as it has room for more."""
+        for line in self._source.lines():
+            if isinstance(line, Malformed):
+                if self._job.strict:
+                    self._strict_stop = line
+                    return
+                self._malformed.append(line)
+            else:
+                self._numbers[str(line.request.key)] = line.number
+                yield line.request
+
+    def _tell_malformed(self, report: Report) -> None:
+        while self._malformed:
+            line = self._malformed.pop(0)
+            complain(f"line {line.number} is malformed: {line.why}")
+            self._tally.add("malformed", f"malformed line: {line.why}")
+            report.write({"line": line.number, "state": "malformed", "error": line.why})
+
+    def _note(self, outcome: CreateOutcome, report: Report) -> None:
+        execution = outcome.execution
+        self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
+        if execution is not None and self._job.wait:
+            self._created.append(execution.id)
+        report.write(
+            {
+                "line": self._numbers.pop(str(outcome.request.key), None),
+                "key": outcome.request.key,
+                "state": outcome.state,
+                "execution_id": None if execution is None else execution.id,
+                "resumed": outcome.resumed,
+                **error_fields(outcome.error),
+            }
+        )
+
+    def _wait(self, report: Report) -> None:
+        found = self._omium.executions.wait_many(self._created)
+        try:
+            with Progress("waiting", len(self._created)) as progress:
+                for execution in found:
+                    status = str(execution.status)
+                    self._tally.add(status, None if status not in _BAD_ENDS else f"{status}: {execution.error}")
+                    report.write({"execution_id": execution.id, "state": status, "error": execution.error})
+                    progress.advance(f"{self._tally.states['failed']:,} failed")
+                    if self._interrupts.stopping:
+                        return
+        except MissingExecutionsError as error:
+            for execution_id in error.missing:
+                report.write({"execution_id": execution_id, "state": "missing"})
+            raise
+
+    def _summarise(self) -> None:
+        if self._job.output is Output.JSON:
+            write_json(self._tally.to_dict())
+            return
+        for line in self._tally.lines():
+            click.echo(line)

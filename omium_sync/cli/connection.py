@@ -1,0 +1,158 @@
+"""How to reach the service: options that every command shares, and the client made of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+
+from omium_sync import ConfigurationError, Omium
+
+from .failures import USAGE, Failure
+from .render import complain
+
+__all__ = ["Connection", "connection_options", "key_of_file", "show_log"]
+
+_NAMES: Final = {
+    "base_url (argument)": "--url",
+    "api_key (argument)": "the key of --api-key-file",
+    "attempt_timeout (argument)": "--attempt-timeout",
+    "timeout (argument)": "--timeout",
+    "max_retries (argument)": "--retries",
+    "rate_limit (argument)": "--rate",
+    "pass api_key, set": "use --api-key-file, set",
+    "allow_insecure_http=True": "--allow-insecure-http",
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.define
+class Connection:
+    """What the shared options say; ``None`` leaves a setting to the environment, the file and the default."""
+
+    url: str | None = None
+    api_key_file: Path | None = None
+    auth: str | None = None
+    timeout: float | None = None
+    attempt_timeout: float | None = None
+    retries: int | None = None
+    allow_insecure_http: bool = False
+    verbose: bool = False
+
+    def client(self, **more: Any) -> Omium:
+        """A client of these settings.
+
+        :raises Failure: one of them is missing or makes no sense.
+        """
+        show_log(verbose=self.verbose)
+        given = {
+            "base_url": self.url,
+            "auth": self.auth,
+            "timeout": self.timeout,
+            "attempt_timeout": self.attempt_timeout,
+            "max_retries": self.retries,
+            "api_key": None if self.api_key_file is None else key_of_file(self.api_key_file),
+            **more,
+        }
+        settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        try:
+            return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
+        except ConfigurationError as error:
+            raise Failure(_as_options(str(error)), USAGE) from None
+
+
+def _as_options(message: str) -> str:
+    """The message of the SDK, with its arguments called by the names that they have here."""
+    for argument, option in _NAMES.items():
+        message = message.replace(argument, option)
+    return message
+
+
+def key_of_file(path: Path) -> str:
+    """The key that is all a file holds."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise click.UsageError(f"the key file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"the key file {path} is no text") from None
+
+
+def _refuse_key(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.UsageError(
+            "a key on the command line is seen by everyone on this machine: set OMIUM_API_KEY, write api_key into"
+            " ~/.omium/config.json, or use --api-key-file",
+            ctx,
+        )
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value is not None and value is not False:  # 0 is a value, to be refused or taken
+            setattr(ctx.ensure_object(Connection), name, value)
+
+    return keep
+
+
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "--url": {"metavar": "URL", "help": "The service; else OMIUM_API_URL, the config file, https://api.omium.ai."},
+    "--api-key-file": {
+        "type": click.Path(path_type=Path),
+        "metavar": "FILE",
+        "help": "A file that holds the key; else OMIUM_API_KEY, else the config file.",
+    },
+    "--auth": {"type": click.Choice(["x-api-key", "bearer"]), "help": "How the key is sent."},
+    "--timeout": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "For one whole call, all attempts; else OMIUM_TIMEOUT, the config file, 60.",
+    },
+    "--attempt-timeout": {"type": float, "metavar": "SECONDS", "help": "For one attempt of a call [30]."},
+    "--retries": {
+        "type": int,
+        "metavar": "N",
+        "help": "Attempts after the first; else OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+    },
+    "--allow-insecure-http": {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
+    "--verbose": {"is_flag": True, "help": "Show attempts and retries on stderr."},
+}
+
+
+def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Adds the shared options to a command. They may stand before its name too; only there the help lists them."""
+
+    def add(function: F) -> F:
+        function = click.option("--api-key", hidden=True, expose_value=False, is_eager=True, callback=_refuse_key)(
+            function
+        )
+        for name, settings in reversed(_OPTIONS.items()):
+            if name not in without:
+                names = (name, "-v") if name == "--verbose" else (name,)
+                keep = _keep(name[2:].replace("-", "_"))
+                function = click.option(*names, hidden=hidden, expose_value=False, callback=keep, **settings)(function)
+        return function
+
+    return add
+
+
+class _Lines(logging.Handler):
+    """What the SDK has to say, one line each. Retries are of interest only to who asks for them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def show_log(*, verbose: bool) -> None:
+    log = logging.getLogger("omium_async")
+    handler = _Lines(logging.DEBUG if verbose else logging.WARNING)
+    if verbose:
+        log.setLevel(logging.DEBUG)
+    else:
+        handler.addFilter(lambda record: record.module != "call")
+    log.addHandler(handler)

@@ -1,0 +1,87 @@
+"""From a command to the exit status of the process: every failure becomes one line, none a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from omium_async import ConfigurationError, OmiumError
+
+from .commands import omiumctl
+from .failures import INTERRUPTED, REFUSED, USAGE, Failure
+from .render import complain
+
+__all__ = ["run"]
+
+_DONE: Final = 0
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run one command; its exit status."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    try:
+        # Not by way of click's own `main`: it has other exit statuses, and more to say than a line.
+        with omiumctl.make_context("omiumctl", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            code = omiumctl.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except BrokenPipeError:
+        return _reader_has_gone()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends as a line and a status
+        return _explain(error)
+    return code if isinstance(code, int) else _DONE
+
+
+def _reader_has_gone() -> int:
+    """Whoever read the output has had enough (``| head``): no failure, and nothing to say."""
+    # What is still buffered goes nowhere, or the interpreter would complain about it at its end.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _DONE
+
+
+def _explain(error: BaseException) -> int:
+    match error:
+        case click.UsageError():
+            place = error.ctx.command_path if error.ctx is not None else "omiumctl"
+            complain(f"{error.format_message()} (see {place} --help)", name=place)
+            return USAGE
+        case click.ClickException():
+            complain(error.format_message())
+            return REFUSED
+        case click.Abort() | KeyboardInterrupt():
+            complain("interrupted")
+            return INTERRUPTED
+        case Failure():
+            complain(str(error))
+            return error.code
+        case ConfigurationError():
+            complain(str(error))
+            return USAGE
+        case OmiumError():
+            complain(str(error))
+            return REFUSED
+        case OSError():
+            complain(f"{error.filename or 'the output could not be written'}: {error.strerror or error}")
+            return REFUSED
+        case TypeError() | ValueError() if _of_the_sdk(error):
+            complain(str(error))
+            return USAGE
+        case _:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            complain(f"this is a defect: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})")
+            return REFUSED
+
+
+def _of_the_sdk(error: BaseException) -> bool:
+    """Whether the SDK raised it about a value that it was given: nothing was sent then."""
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return f"{os.sep}omium_async{os.sep}" in last

@@ -1,0 +1,36 @@
+"""A first Ctrl-C lets what is under way end; a second one ends it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from .render import complain
+
+__all__ = ["Interrupts"]
+
+
+class Interrupts:
+    """While it is entered, the first Ctrl-C only sets ``stopping``."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._first)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _first(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        complain("stopping: what is under way is waited for (Ctrl-C again: end at once)")

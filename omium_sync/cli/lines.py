@@ -1,0 +1,140 @@
+"""The lines of a batch: each becomes a request, or is malformed; read as they come, none kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+import attrs
+
+from omium_sync import ExecutionRequest
+
+from .arguments import parse_json
+
+__all__ = ["Line", "Malformed", "Source"]
+
+_CHUNK: Final = 64 * 1024
+_LONGEST: Final = 16 * 2**20  # bytes of a line: no service takes a larger body
+_LOOK_UP: Final = 0.2  # seconds without input after which the reader looks whether it should stop
+_FIELDS: Final = frozenset({"workflow_id", "input_data", "metadata", "agent_id", "key"})
+
+
+@attrs.frozen
+class Line:
+    """A line that is a request; its key holds the line's number, so that mending one line moves no other."""
+
+    number: int
+    request: ExecutionRequest
+
+
+@attrs.frozen
+class Malformed:
+    """A line that is none."""
+
+    number: int
+    why: str
+
+
+class Source:
+    """The lines of a file or pipe.
+
+    :param whole: each line is a whole request, an object with ``input_data`` and the like; else it is the input alone.
+    :param stopping: asked between lines, and while no input comes.
+    """
+
+    def __init__(self, descriptor: int, workflow_id: str | None, *, whole: bool, stopping: Callable[[], bool]) -> None:
+        self._descriptor = descriptor
+        self._workflow_id = workflow_id
+        self._whole = whole
+        self._stopping = stopping
+        self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+    def count(self) -> int | None:
+        """How many lines there are, before any is read; ``None`` where that cannot be known."""
+        if not self.is_file:
+            return None
+        found = 0
+        for chunk in iter(lambda: os.read(self._descriptor, _CHUNK), b""):
+            found += chunk.count(b"\n")
+        self.rewind()
+        return found
+
+    def rewind(self) -> None:
+        """Back to the first line of a file."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+
+    def lines(self) -> Iterator[Line | Malformed]:
+        """Each line that is not blank."""
+        for number, content in enumerate(self._contents(), 1):
+            if self._stopping():
+                return
+            if content is None:
+                yield Malformed(number, f"it is longer than {_LONGEST:,} bytes")
+            elif content.strip():
+                try:
+                    yield Line(number, self._request(number, content))
+                except (TypeError, ValueError) as error:
+                    yield Malformed(number, str(error))
+
+    def _request(self, number: int, content: bytes) -> ExecutionRequest:
+        try:
+            value = parse_json(content.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except UnicodeDecodeError:
+            raise ValueError("it is not UTF-8") from None
+        if not self._whole:
+            value = {"input_data": value}
+        if not isinstance(value, Mapping):
+            raise TypeError("it is not an object")
+        fields = cast("Mapping[str, Any]", value)
+        unknown = sorted(fields.keys() - _FIELDS)
+        if unknown:
+            raise ValueError(f"a request has no {unknown[0]!r}, only {', '.join(sorted(_FIELDS))}")
+        workflow_id = fields.get("workflow_id") or self._workflow_id
+        if not isinstance(workflow_id, str):
+            raise TypeError("it names no workflow_id" if workflow_id is None else "its workflow_id is no text")
+        key = fields.get("key") or _key_of(number, workflow_id, content)
+        if not isinstance(key, str):
+            raise TypeError("its key is no text")
+        return ExecutionRequest(
+            workflow_id, fields.get("input_data"), fields.get("metadata"), fields.get("agent_id"), key
+        )
+
+    def _contents(self) -> Iterator[bytes | None]:
+        """The bytes of each line; ``None`` for one that is too long."""
+        kept: list[bytes] = []
+        length = 0
+        for chunk in self._chunks():
+            *ended, rest = chunk.split(b"\n")
+            for end in ended:
+                length += len(end)
+                yield None if length > _LONGEST else b"".join((*kept, end))
+                kept.clear()
+                length = 0
+            length += len(rest)
+            if length <= _LONGEST:
+                kept.append(rest)
+            else:
+                kept.clear()
+        if length:
+            yield None if length > _LONGEST else b"".join(kept)
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            if not self.is_file:
+                # Not by Python's own reader: one that is blocked in a read cannot be told to stop.
+                while not select.select([self._descriptor], [], [], _LOOK_UP)[0]:
+                    if self._stopping():
+                        return
+            chunk = os.read(self._descriptor, _CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _key_of(number: int, workflow_id: str, content: bytes) -> str:
+    digest = hashlib.sha256(b"\0".join((workflow_id.encode(errors="replace"), content.strip())))
+    return f"line-{number}-{digest.hexdigest()[:32]}"

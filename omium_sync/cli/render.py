@@ -1,0 +1,178 @@
+"""What goes to stdout and stderr: JSON for programs, tables and lines for people.
+
+Text of the service is data: control characters in it are escaped, so that it can neither steer a terminal nor add a
+line, and it is never read as rich's markup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = [
+    "Output",
+    "Rows",
+    "complain",
+    "console",
+    "json_text",
+    "moment",
+    "printable",
+    "state_text",
+    "write_json",
+    "write_json_rows",
+]
+
+_INVISIBLE: Final = (
+    "\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f"
+)
+_UNSAFE: Final = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
+_UNSAFE_IN_JSON: Final = re.compile(f"[{_INVISIBLE}]")  # JSON escapes the others by itself
+_WIDE: Final = 10_000  # of what is no terminal: nothing is cut there
+_ROWS_AT_ONCE: Final = 500
+_STYLES: Final = {
+    "completed": "green", "created": "green", "replayed": "green", "running": "cyan", "pending": "dim",
+    "planned": "cyan", "paused": "yellow", "rolled_back": "yellow", "unknown": "yellow", "cancelled": "magenta",
+    "failed": "red", "error": "red", "rejected": "red", "malformed": "red",
+}  # fmt: skip
+
+
+class Output(enum.StrEnum):
+    """The forms of output."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+def printable(text: object) -> str:
+    """The text in one line, what is invisible or steers a terminal in it as escapes."""
+    shown = str(text)
+    return shown if shown.isprintable() else _UNSAFE.sub(_escape, shown)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON, with what is invisible in its strings escaped: the same value, safe to look at."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if text.isprintable() else _UNSAFE_IN_JSON.sub(_escape_in_json, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def complain(message: str, *, name: str = "omiumctl") -> None:
+    """One line on stderr."""
+    click.echo(f"{name}: {printable(message)}", err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read; as wide as need be where they do not, so that programs find nothing cut off."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDE
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def write_json(value: Any, output: Output = Output.JSON) -> None:
+    """One value, on one line for ``jsonl``."""
+    stream = sys.stdout.buffer
+    stream.write(json_text(value, indent=None if output is Output.JSONL else 2).encode() + b"\n")
+    stream.flush()
+
+
+def write_json_rows(rows: Iterable[Any], output: Output) -> None:
+    """Values as they come, none kept: one a line, or as one array."""
+    stream = sys.stdout.buffer
+    if output is Output.JSONL:
+        for row in rows:
+            stream.write(json_text(row).encode() + b"\n")
+    else:
+        separator = b"[\n"
+        for row in rows:
+            stream.write(separator + json_text(row).encode())
+            separator = b",\n"
+        stream.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+    stream.flush()
+
+
+def moment(value: datetime | None) -> str:
+    """A time as people read it, in UTC."""
+    return "" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def state_text(state: str | None) -> Text:
+    """A status or state in its colour."""
+    return Text(printable(state or "-"), style=_STYLES.get(state or "", ""))
+
+
+class Rows:
+    """A table of any length in flat memory: printed in blocks, each with its headings.
+
+    The columns of names in ``whole`` are never cut, however narrow the terminal: ids are there to be copied.
+    """
+
+    def __init__(
+        self,
+        *columns: str,
+        whole: Iterable[str] = ("id",),
+        numbers: Iterable[str] = (),
+        aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self._columns = columns
+        self._whole = frozenset(whole)
+        self._numbers = frozenset(numbers)
+        self._aside = aside
+        self._console = console()
+        self._waiting: list[tuple[Text, ...]] = []
+        self.count = 0
+
+    def add(self, *cells: object) -> None:
+        """One row; cells are text of any origin, or styled already."""
+        self.count += 1
+        self._waiting.append(tuple(self._cell(cell) for cell in cells))
+        if len(self._waiting) == _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what has not been printed."""
+        if not self._waiting:
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for index, name in enumerate(self._columns):
+            width = max(len(name), *(row[index].cell_len for row in self._waiting))
+            keep = name in self._whole
+            table.add_column(
+                name,
+                no_wrap=keep,
+                min_width=width if keep else None,
+                justify="right" if name in self._numbers else "left",
+                overflow="ellipsis",
+            )
+        for row in self._waiting:
+            table.add_row(*row)
+        with self._aside():
+            self._console.print(table, soft_wrap=False)
+        self._waiting.clear()
+
+    @staticmethod
+    def _cell(cell: object) -> Text:
+        text = cell if isinstance(cell, Text) else Text(printable("" if cell is None else cell))
+        text.no_wrap = True
+        text.overflow = "ellipsis"
+        return text

@@ -1,0 +1,71 @@
+"""One execution, for people."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+from rich.text import Text
+
+from omium_async import Execution, ExecutionDetail
+
+from .render import Rows, console, json_text, moment, printable, state_text
+
+__all__ = ["show_execution"]
+
+_LINES: Final = 60  # of one JSON value; programs get all of it
+
+
+def show_execution(execution: Execution) -> None:
+    """Print what is known of an execution; what has no value is left out."""
+    screen = console()
+    facts: list[tuple[str, Any]] = [
+        ("id", execution.id),
+        ("workflow", execution.workflow_id),
+        ("status", None if execution.status is None else state_text(execution.status)),
+        ("agent", execution.agent_id),
+        ("created", moment(execution.created_at)),
+        ("started", moment(execution.started_at)),
+        ("updated", moment(execution.updated_at)),
+        ("completed", moment(execution.completed_at)),
+        ("error", execution.error),
+    ]
+    for name, value in facts:
+        if value not in (None, ""):
+            screen.print(Text.assemble((f"{name:<12}", "bold"), value if isinstance(value, Text) else printable(value)))
+    for name, value in (
+        ("input", execution.input_data),
+        ("output", execution.output_data),
+        ("metadata", _own_metadata(execution)),
+    ):
+        if value not in (None, {}):
+            _show_json(name, value)
+    if isinstance(execution, ExecutionDetail):
+        _show_checkpoints(execution)
+
+
+def _own_metadata(execution: Execution) -> Any:
+    """Without the checkpoints that the service repeats there."""
+    metadata = execution.metadata
+    if metadata and isinstance(execution, ExecutionDetail) and execution.checkpoints:
+        return {name: value for name, value in metadata.items() if name != "checkpoints"}
+    return metadata
+
+
+def _show_json(name: str, value: Any) -> None:
+    lines = json_text(value, indent=2).splitlines()
+    click.echo(click.style(f"{name:<12}", bold=True) + lines[0])
+    for line in lines[1:_LINES]:
+        click.echo(" " * 12 + line)
+    if len(lines) > _LINES:
+        click.echo(f"{'':<12}... {len(lines) - _LINES} more lines: see --output json")
+
+
+def _show_checkpoints(execution: ExecutionDetail) -> None:
+    if not execution.checkpoints:
+        click.echo("no checkpoints")
+        return
+    rows = Rows("checkpoint", "name", "created", whole=("checkpoint", "name"))
+    for checkpoint in execution.checkpoints:
+        rows.add(checkpoint.id, checkpoint.name, moment(checkpoint.created_at))
+    rows.flush()

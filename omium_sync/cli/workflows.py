@@ -1,0 +1,70 @@
+"""The workflows of `omiumctl serve`: a module of the user's that defines ``workflows``, a mapping of id to function."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from omium_async.local.run import Workflow
+
+__all__ = ["load_workflows"]
+
+_NAME = "workflows"
+
+
+def load_workflows(module_name: str) -> dict[str, Workflow]:
+    """The workflows that a module defines, by their ids.
+
+    :param module_name: a module to be imported, the current folder first; ``flows.py`` means ``flows`` too.
+    :raises click.UsageError: it does not import, or defines none; in one line that says where.
+    """
+    if module_name.endswith(".py"):
+        module_name = module_name.removesuffix(".py").removeprefix("./").replace(os.sep, ".")
+    found: Any = getattr(_imported(module_name), _NAME, None)
+    if not isinstance(found, Mapping) or not found:
+        raise click.UsageError(
+            f"the module {module_name} defines no {_NAME}: give it a dict of workflow id to async function, such as"
+            f' {_NAME} = {{"word-count": word_count}}'
+        )
+    from omium_async.local.run import is_async  # noqa: PLC0415 - brings the server, which most commands do without
+
+    mapping: Mapping[Any, Any] = found  # pyright: ignore[reportUnknownVariableType] - it is the user's: all is checked
+    for name, function in mapping.items():
+        if not isinstance(name, str) or not name:
+            raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no workflow id")
+        if not callable(function) or not is_async(function):
+            raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no async function")
+    return dict(mapping)
+
+
+def _imported(module_name: str) -> ModuleType:
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the module is the user's: whatever stops it, they are told where
+        raise click.UsageError(f"the module {module_name} cannot be imported: {_in_words(error)}") from None
+
+
+def _in_words(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return text  # which names the place itself
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _of_importing(frame.filename)]
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
+
+
+def _of_importing(filename: str) -> bool:
+    return filename.startswith("<frozen ") or filename in (__file__, importlib.__file__)
