@@ -1,5 +1,7 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
+import logging
+
 from .client import AsyncOmium
 from .errors import (
     APIConnectionError,
@@ -22,6 +24,7 @@ from .errors import (
     UnstableListError,
     WaitTimeoutError,
 )
+from .journal.settings import Journal, JournalError
 from .models import (
     SETTLED,
     Checkpoint,
@@ -33,9 +36,12 @@ from .models import (
     ReplayResult,
     RollbackResult,
 )
+from .outcomes import CreateOutcome, ReplayOutcome
 from .transport.answers import RawResponse
 
 __version__ = "0.1.0"
+
+logging.getLogger("omium_async").addHandler(logging.NullHandler())  # silent until somebody listens
 
 __all__ = [
     "SETTLED",
@@ -49,6 +55,7 @@ __all__ = [
     "Checkpoint",
     "ConfigurationError",
     "ConflictError",
+    "CreateOutcome",
     "Execution",
     "ExecutionDetail",
     "ExecutionFailedError",
@@ -56,12 +63,15 @@ __all__ = [
     "ExecutionRequest",
     "ExecutionStatus",
     "InvalidResponseError",
+    "Journal",
+    "JournalError",
     "MissingExecutionsError",
     "NotFoundError",
     "OmiumError",
     "PermissionDeniedError",
     "RateLimitError",
     "RawResponse",
+    "ReplayOutcome",
     "ReplayResult",
     "RollbackResult",
     "ServerError",

@@ -117,24 +117,23 @@ class Caller:
         if not re.fullmatch(r"[A-Za-z]+", method):
             raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
         method = method.upper()
-        own, key = _own_headers(headers or {})
-        if method in _READS:
-            key = None
-        elif key is None:
+        is_read = method in _READS
+        own, key = _own_headers(headers or {}, is_read=is_read)
+        if key is None and not is_read:
             key = secrets.token_hex(16)
         url = self._base_url + relative_path(path) + query(params)
         body = None if json is None else encode(plain(json, "json"))
         return await self.shared.transport().call_raw(Request(method, url, body, own, key), self.options)
 
 
-def _own_headers(headers: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
-    """The headers of one request, and the idempotency key among them."""
+def _own_headers(headers: Mapping[str, str], *, is_read: bool) -> tuple[dict[str, str], str | None]:
+    """The headers of one request, and the idempotency key among those of a write."""
     own: dict[str, str] = {}
     key: str | None = None
     for name, value in headers.items():
         checked_header(name, value, "headers", allowed="idempotency-key")
-        if name.lower() == "idempotency-key":
-            key = idempotency_key_argument(value)
+        if name.lower() == "idempotency-key" and not is_read:
+            key = idempotency_key_argument(str(value))
         else:
             own[name] = value
     return own, key

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from .caller import Caller, Shared
 from .executions import Executions
+from .secret import masked
 from .settings import (
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
@@ -17,7 +18,6 @@ from .settings import (
     changed,
     checked_session,
     configure,
-    own_key,
 )
 
 if TYPE_CHECKING:
@@ -85,10 +85,11 @@ class AsyncOmium:
         on_attempt: OnAttempt | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        api_key = own_key(api_key)
+        # Masked before anything can fail: a traceback may show local variables.
+        api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
         settings, options = configure(
-            api_key,
-            base_url,
+            api_key=api_key,
+            base_url=base_url,
             auth=auth,
             timeout=timeout,
             attempt_timeout=attempt_timeout,
@@ -139,6 +140,7 @@ class AsyncOmium:
         :raises APIConnectionError: no usable answer came.
         :raises ValueError: the path leaves the base URL, or a value cannot be sent. Nothing was sent.
         """
+        headers = masked(headers)
         return await self._caller.raw(method, path, params=params, json=json, headers=headers)
 
     async def aclose(self) -> None:

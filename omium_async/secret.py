@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, NoReturn, Self
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self, cast
 from urllib.parse import quote
 
-__all__ = ["Redactor", "Secret"]
+__all__ = ["Redactor", "Secret", "basic_auth", "masked"]
 
 _MASK = "***"
 _SHORTEST = 8  # replacing anything shorter would garble messages that mean something else
@@ -37,6 +38,15 @@ class Secret(str):
         raise TypeError("a secret is not pickled: the other process reads its own settings")
 
 
+def masked(value: Any) -> Any:
+    """Text, or a mapping to text, masked from here on, so that no traceback that shows local variables shows it."""
+    if isinstance(value, str):
+        return Secret(value)
+    if isinstance(value, Mapping):
+        return {name: masked(text) for name, text in cast("Mapping[Any, Any]", value).items()}
+    return value
+
+
 class Redactor:
     """Strikes secrets out of text and bytes, in each form in which an answer may echo them."""
 
@@ -49,7 +59,6 @@ class Redactor:
                 forms.add(json.dumps(plain, ensure_ascii=False)[1:-1])
         # The longest first: one form may hold another.
         self._texts = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
-        self._bytes = tuple(form.encode() for form in self._texts)
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -63,9 +72,9 @@ class Redactor:
 
     def body(self, body: bytes) -> bytes:
         """``body`` without the secrets."""
-        for index in range(len(self._bytes)):
-            if self._bytes[index] in body:
-                body = body.replace(self._bytes[index], _MASK.encode())
+        for secret in self._texts:
+            if secret.encode() in body:
+                body = body.replace(secret.encode(), _MASK.encode())
         return body
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import attrs
 
-from ..codec import NotJSON, decode_json
+from ..codec import Misfit, decode_json
 
 __all__ = ["RawResponse", "read_message", "request_id_of", "retry_after_of"]
 
 _LONGEST_MESSAGE = 500
+_MOST_FIELDS = 20
 _REQUEST_ID_HEADERS = ("x-request-id", "x-kong-request-id", "cf-ray")
 
 
@@ -39,16 +40,16 @@ class RawResponse:
         """
         try:
             return decode_json(self.body)
-        except NotJSON as error:
+        except Misfit as error:
             raise ValueError(error.message) from None
 
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:
-    if not body.lstrip()[:1] == b"{":
+    if body.lstrip()[:1] != b"{":
         return None
     try:
         return cast("Mapping[str, Any]", decode_json(body))
-    except NotJSON:
+    except Misfit:  # no JSON, or numbers and depth that Python cannot hold
         return None
 
 
@@ -73,14 +74,14 @@ def read_message(body: bytes, reason: str | None) -> str:
     return text or reason or "no message"
 
 
-def _message_of(data: Mapping[str, Any]) -> str | None:
+def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
     for name in ("detail", "message", "error"):
         found = data.get(name)
         if isinstance(found, str) and found:
             return found
         if isinstance(found, list) and found:
-            return "; ".join(_field_error(entry) for entry in cast("list[Any]", found))
-        if isinstance(found, dict) and (text := _message_of(cast("dict[str, Any]", found))):
+            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(found, dict) and depth and (text := _message_of(cast("dict[str, Any]", found), depth - 1)):
             return text
     return None
 
@@ -93,8 +94,9 @@ def _field_error(entry: Any) -> str:
     place: Any = fields.get("loc")
     message = fields.get("msg")
     text = message if isinstance(message, str) else "invalid"
-    if isinstance(place, Sequence) and not isinstance(place, str) and place:
-        return f"{'.'.join(str(part) for part in cast('Sequence[Any]', place))}: {text}"
+    if isinstance(place, list) and place:
+        parts = cast("list[object]", place)
+        return f"{'.'.join(str(part) for part in parts)}: {text}"
     return text
 
 

@@ -13,7 +13,6 @@ from ..codec import NotJSON
 from ..converter import Misfit
 from ..errors import (
     APIConnectionError,
-    APIStatusError,
     APITimeoutError,
     InvalidResponseError,
     OmiumError,
@@ -34,7 +33,7 @@ class Seen:
 
     number: int
     request_id: str
-    sent: bool = False
+    sent: bool | None = None  # not seen yet
     status: int | None = None
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
 
@@ -71,22 +70,17 @@ def failure_of(
 
     :param body: of a success that could not be understood. :param ambiguous_too: writes are repeated as reads are.
     """
-    if isinstance(error, Refused):
-        found, summary, repeat = _refused(error, seen, redactor)
-    else:
-        told = _told(error, body, seen, redactor)
-        if told is None:
-            return None
-        found, summary, repeat = told
+    told = _refused(error, seen, redactor) if isinstance(error, Refused) else _told(error, body, seen, redactor)
+    if told is None:
+        return None
+    found, summary, repeat = told
     found.request_id = _request_id(seen, error, redactor)
     unknown = request.is_write and write_is_unknown(seen)
     found.__cause__ = _cause(error, redactor)
     found.__suppress_context__ = True
     safe = not seen.sent or (seen.status is not None and write_was_refused_for_now(seen.status))
     may = safe if request.is_write and not ambiguous_too else repeat or not seen.sent
-    return Failure(
-        found, summary, unknown, may, may and unknown, getattr(found, "retry_after", None) or _retry_after(seen)
-    )
+    return Failure(found, summary, unknown, may, may and unknown, _retry_after(seen))
 
 
 def write_is_unknown(seen: Seen) -> bool:
@@ -112,13 +106,13 @@ def _request_id(seen: Seen, error: Exception, redactor: Redactor) -> str:
 def _lowered(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
     """Headers as a plain dict, names in lower case, those sent twice joined, secrets struck out."""
     found: dict[str, str] = {}
-    for name, value in headers.items():
-        name, value = name.lower(), redactor.text(value)
+    for sent_name, sent_value in headers.items():
+        name, value = redactor.text(sent_name).lower(), redactor.text(sent_value)
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
 
-def _refused(error: Refused, seen: Seen, redactor: Redactor) -> tuple[APIStatusError, str, bool]:
+def _refused(error: Refused, seen: Seen, redactor: Redactor) -> tuple[OmiumError, str, bool]:
     status = seen.status or 0
     message = redactor.text(read_message(error.body, error.reason))
     kind = status_error_class(status)
@@ -135,7 +129,7 @@ def _told(error: Exception, body: bytes, seen: Seen, redactor: Redactor) -> tupl
     """The error, its summary, and whether a read is worth asking again."""
     if isinstance(error, (Misfit, TooLarge)):
         text = redactor.text(str(error))
-        path = error.path if isinstance(error, Misfit) else ""
+        path = redactor.text(error.path) if isinstance(error, Misfit) else ""
         summary = f"{path}: {text}" if path else text
         found = InvalidResponseError(
             f"the answer cannot be understood: {summary}", status=seen.status, body=redactor.body(body), path=path
@@ -150,7 +144,7 @@ def _told(error: Exception, body: bytes, seen: Seen, redactor: Redactor) -> tupl
         return InvalidResponseError(f"the answer is not HTTP: {text}", status=None), text, True
     if isinstance(error, (aiohttp.ClientError, OSError, EOFError)):
         return APIConnectionError(_situation(seen) + text), text, True
-    if isinstance(error, ValueError):  # aiohttp's parsers let a few through on malformed headers
+    if isinstance(error, ValueError) and seen.sent:  # aiohttp's parsers let a few through on malformed headers
         return InvalidResponseError(f"the answer is malformed: {text}", status=seen.status), text, True
     return None
 

@@ -1,34 +1,28 @@
 """The gate that all requests of a client pass: never more than allowed a minute, and slower after a 429.
 
-It is shared by all event loops of a client, hence the lock. While nothing limits the client it is ``open`` and a
-request passes without entering.
-
-After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each success lets
-more requests be under way at once. What the server accepted between two 429s is what it is taken to allow between the
-next two: beyond that number only single requests go out, so that a window costs one 429 and not one a connection.
+It is shared by all event loops of a client, hence the lock, and by the finalizers of calls that were thrown away
+half-way, which may run at any moment in the same thread: hence one that can be taken again. While nothing limits the
+client the gate is ``open`` and a request passes without entering. `Allowance` has the rules; here calls wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import re
+import math
 import threading
 import time
-from collections import deque
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 import attrs
 
+from .allowance import Allowance
+
 __all__ = ["Pacer", "TooLate"]
 
 MINUTE: Final = 60.0
-_CALM: Final = 2 * MINUTE  # without a 429 for so long, what was learned is forgotten
-_FIRST_BLOCK: Final = 1.0
-_LONGEST_BLOCK: Final = 30.0
-_FREE_AGAIN: Final = 64  # requests under way at once after which a recovering gate no longer counts them
 
 
 class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises what it knows
@@ -37,34 +31,39 @@ class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises wha
 
 @attrs.define(eq=False)
 class _Waiter:
+    """A call in line; ``outcome`` becomes whether it may go."""
+
     loop: asyncio.AbstractEventLoop
-    granted: asyncio.Future[None]
+    outcome: asyncio.Future[bool]
     deadline: float | None
+    granted: bool = False
 
 
 class Pacer:
     """The gate of one client. Times are those of ``time.monotonic``."""
 
     def __init__(self, rate_limit: float | None, *, minute: float = MINUTE) -> None:
-        self._lock = threading.Lock()
-        self._waiters: deque[_Waiter] = deque()
-        self._under_way = 0
-        # The limit that the user set: at most `_most` in any `_window` seconds.
-        self._most = max(1, int(rate_limit)) if rate_limit is not None else None
-        self._window = minute if rate_limit is None else max(minute, minute * (self._most or 1) / rate_limit)
-        self._ended: deque[float] = deque()
-        # What 429s taught.
-        self._blocked_until = 0.0
-        self._blocks = 0
-        self._accepted = 0
-        self._allowance: int | None = None
-        self._at_once: int | None = None
-        self._learned_at = 0.0
-        self._allowance_until = 0.0
-        self._timer_at: float | None = None
-        self.open = self._most is None
+        self._lock = threading.RLock()
+        self._rules = Allowance(rate_limit, minute)
+        self._line: OrderedDict[_Waiter, None] = OrderedDict()
+        self._waiting: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._under_way: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._alarms: dict[asyncio.AbstractEventLoop, float] = {}
+        self._closed = False
+        self.open = not self._rules.limits
 
-    # -- entering and leaving ------------------------------------------------------------------------------------
+    # -- entering and leaving --------------------------------------------------------------------------------------
+
+    def check(self, deadline: float | None) -> None:
+        """Look whether there is sense in waiting.
+
+        :raises TooLate: a request could not start before ``deadline``.
+        """
+        if deadline is None:
+            return
+        with self._lock:
+            if self._rules.earliest(time.monotonic(), self._count(), len(self._line)) > deadline:
+                raise TooLate
 
     async def enter(self, deadline: float | None) -> None:
         """Wait until a request may start. Every entry is followed by one `leave`.
@@ -74,228 +73,155 @@ class Pacer:
         loop = asyncio.get_running_loop()
         with self._lock:
             now = time.monotonic()
-            if not self._waiters and self._may_start(now):
-                self._start()
+            if not self._line and self._rules.permits(now, self._count()):
+                self._start(loop, now)
                 return
-            if deadline is not None and self._earliest(len(self._waiters), now) > deadline:
-                raise TooLate
+            self.check(deadline)
+            if self._closed:
+                self._start(loop, now)
+                return
             waiter = _Waiter(loop, loop.create_future(), deadline)
-            self._waiters.append(waiter)
+            self._line[waiter] = None
+            self._waiting[loop] += 1
             self._pump(now)
         await self._wait(waiter)
 
     async def _wait(self, waiter: _Waiter) -> None:
-        deadline = waiter.deadline
+        seconds = None if waiter.deadline is None else max(0.0, waiter.deadline - time.monotonic())
         try:
-            if deadline is None:
-                await waiter.granted
-            else:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await waiter.granted
+            async with asyncio.timeout(seconds):
+                may_go = await waiter.outcome
         except BaseException as error:
-            self._give_up(waiter)
+            with self._lock:
+                if waiter.granted:
+                    self._end(waiter.loop)  # it was let through at the very moment at which it gave up
+                self._drop(waiter)
+                self._pump(time.monotonic())
             if isinstance(error, TimeoutError):
                 raise TooLate from None
             raise
+        if not may_go:
+            raise TooLate
 
-    def _give_up(self, waiter: _Waiter) -> None:
-        with self._lock:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-            elif waiter.granted.done() and not waiter.granted.cancelled() and waiter.granted.exception() is None:
-                self._under_way -= 1  # it was let through at the very moment at which it gave up
-            self._pump(time.monotonic())
-
-    def leave(self, status: int | None, headers: Mapping[str, str] | None, retry_after: float | None) -> None:
-        """A request that had entered ended: with an answer's status, or with none."""
+    def leave(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """A request that had entered on ``loop`` ended: with an answer's status, or with none."""
         with self._lock:
             now = time.monotonic()
-            self._under_way -= 1
-            if self._most is not None:
-                self._ended.append(now)
+            self._end(loop)
+            self._rules.ended(now)
             if status is not None:
-                self._learn(now, status, headers, retry_after, self._under_way)
+                self._learn(now, status, headers or {}, retry_after, self._count())
             self._pump(now)
 
-    def passed(self, status: int, headers: Mapping[str, str], retry_after: float | None, others: int) -> None:
+    def passed(self, status: int, headers: Mapping[str, str], retry_after: float | None, busy: int) -> None:
         """A request that passed the open gate was answered with a 429, or with headers that speak of a limit.
 
-        :param others: how many requests are under way besides it.
+        :param busy: how many calls of its loop are under way or wait here.
         """
         with self._lock:
             now = time.monotonic()
-            self._learn(now, status, headers, retry_after, others)
+            self._learn(now, status, headers, retry_after, max(0, busy - len(self._line)))
             self._pump(now)
 
-    def count_accepted(self) -> None:
-        """A request that passed the open gate was accepted. Called without the lock: a lost count does no harm."""
-        self._accepted += 1
+    def accepted(self) -> None:
+        """A request that passed the open gate was accepted."""
+        self._rules.accepted()
 
-    # -- rules -----------------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Let all who wait through, for the client is closed and each shall find that out by itself."""
+        with self._lock:
+            self._closed = True
+            while self._line:
+                self._grant(next(iter(self._line)), time.monotonic())
 
-    def _may_start(self, now: float) -> bool:
-        if now < self._blocked_until:
-            return False
-        if self._most is not None:
-            self._forget_ended(now)
-            if self._under_way + len(self._ended) >= self._most:
-                return False
-        if self._at_once is not None and self._under_way >= self._at_once:
-            return False
-        if self._allowance is not None and now >= self._allowance_until:
-            self._allowance = None
-        return self._allowance is None or self._allowance > 0 or self._under_way == 0
+    # -- counting ----------------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        self._under_way += 1
-        if self._allowance:
-            self._allowance -= 1
+    def _count(self) -> int:
+        """How many requests are under way. Those of a loop that died will not come back to say that they ended."""
+        if len(self._under_way) == 1 and not next(iter(self._under_way)).is_closed():
+            return next(iter(self._under_way.values()))
+        for loop in [loop for loop in self._under_way if loop.is_closed()]:
+            del self._under_way[loop]
+        return self._under_way.total()
 
-    def _forget_ended(self, now: float) -> None:
-        # Counted from its end: the server saw the request before that, so that no window of the server's holds more.
-        while self._ended and self._ended[0] <= now - self._window:
-            self._ended.popleft()
+    def _start(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        self._under_way[loop] += 1
+        self._rules.started(now)
 
-    def _earliest(self, ahead: int, now: float) -> float:
-        """The earliest time at which a request with ``ahead`` others before it can start, as far as is known."""
-        start = max(now, self._blocked_until)
-        if self._most is None:
-            return start
-        self._forget_ended(now)
-        behind = ahead - (self._most - self._under_way - len(self._ended))
-        if behind < 0:
-            return start
-        rounds, behind = divmod(behind, self._most)
-        first = self._ended[behind] if behind < len(self._ended) else now
-        return max(start, first + self._window * (rounds + 1))
-
-    # -- learning --------------------------------------------------------------------------------------------------
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        _one_less(self._under_way, loop)
 
     def _learn(
-        self, now: float, status: int, headers: Mapping[str, str] | None, retry_after: float | None, others: int
+        self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None, under_way: int
     ) -> None:
-        if status == 429:
-            self._block(now, retry_after)
-        else:
-            self._accepted += 1
-            self._blocks = 0
-            if self._at_once is not None:
-                self._at_once += 1
-                if self._at_once > _FREE_AGAIN:
-                    self._at_once = None
-        if headers is not None:
-            self._heed(now, headers, others)
-        if now - self._learned_at > _CALM:
-            self._allowance = self._at_once = None
-        self.open = self._most is None and self._allowance is None and self._at_once is None
+        before = self._rules.blocked_until
+        self._rules.learn(now, status, headers, retry_after, under_way)
+        self.open = not self._rules.limits
+        if self._rules.blocked_until > before:
+            until = self._rules.blocked_until
+            for waiter in [w for w in self._line if w.deadline is not None and w.deadline < until]:
+                self._drop(waiter)
+                self._tell(waiter, may_go=False)
 
-    def _block(self, now: float, retry_after: float | None) -> None:
-        if now >= self._blocked_until:  # else one of those that were under way when the block began
-            self._allowance = self._accepted or None
-            self._allowance_until = now + _CALM
-            self._accepted = 0
-            self._blocks += 1
-        if retry_after is None:
-            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** (self._blocks - 1))
-            retry_after = longest / 2 + random.uniform(0, longest / 2)  # noqa: S311
-        self._blocked_until = max(self._blocked_until, now + retry_after)
-        self._at_once = 1
-        self._learned_at = now
-
-    def _heed(self, now: float, headers: Mapping[str, str], others: int) -> None:
-        """Start no more than the answer says are left, until the time at which it says that there will be more."""
-        remaining, reset = rate_headers(headers)
-        if remaining is None or reset is None:
-            return
-        if remaining <= 0:
-            self._blocked_until = max(self._blocked_until, now + reset)
-            self._accepted = 0
-            self._allowance = None
-            self._at_once = self._at_once or 1
-            self._learned_at = now
-        elif remaining <= others + len(self._waiters):
-            left = max(0, remaining - others)
-            if self._allowance is None or left < self._allowance:
-                self._allowance = left
-                self._allowance_until = now + reset
-                self._learned_at = now
-
-    # -- letting through -------------------------------------------------------------------------------------------
+    # -- letting through -----------------------------------------------------------------------------------------------
 
     def _pump(self, now: float) -> None:
-        """Let through who may start, turn away who waits in vain, and come back when time alone opens the gate."""
-        while self._waiters and self._may_start(now):
-            waiter = self._waiters.popleft()
-            if self._tell(waiter, None):
-                self._start()
-        if self._waiters and now < self._blocked_until:
-            for waiter in [w for w in self._waiters if w.deadline is not None and self._blocked_until > w.deadline]:
-                self._waiters.remove(waiter)
-                self._tell(waiter, TooLate())
-        self._arm(now)
+        """Let through who may start, and come back when time alone opens the gate."""
+        while self._line and self._rules.permits(now, self._count()):
+            self._grant(next(iter(self._line)), now)
+        if self._line:
+            self._set_alarms(now)
 
-    def _tell(self, waiter: _Waiter, error: TooLate | None) -> bool:
+    def _grant(self, waiter: _Waiter, now: float) -> None:
+        self._drop(waiter)
+        waiter.granted = self._tell(waiter, may_go=True)
+        if waiter.granted:
+            self._start(waiter.loop, now)
+
+    def _drop(self, waiter: _Waiter) -> None:
+        if waiter in self._line:
+            del self._line[waiter]
+            _one_less(self._waiting, waiter.loop)
+
+    def _tell(self, waiter: _Waiter, *, may_go: bool) -> bool:
+        """Tell a call; ``False`` where its loop is closed and nobody waits any more."""
+
         def tell() -> None:
-            if not waiter.granted.done():
-                if error is None:
-                    waiter.granted.set_result(None)
-                else:
-                    waiter.granted.set_exception(error)
-            elif error is None:
-                self._refused_grant()
+            if not waiter.outcome.done():
+                waiter.outcome.set_result(may_go)
 
         try:
             waiter.loop.call_soon_threadsafe(tell)
-        except RuntimeError:  # its loop is closed: nobody waits there any more
+        except RuntimeError:
             return False
         return True
 
-    def _refused_grant(self) -> None:
-        with self._lock:
-            self._under_way -= 1
-            self._pump(time.monotonic())
+    def _set_alarms(self, now: float) -> None:
+        """Each loop on which calls wait has an alarm of its own, for any of them may end at any time."""
+        when = self._rules.look_again_at(now, self._count())
+        for loop in [loop for loop in self._alarms if loop.is_closed()]:
+            del self._alarms[loop]
+        for loop in [loop for loop in self._waiting if self._alarms.get(loop, math.inf) > when]:
+            self._alarms[loop] = when
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._set_alarm, loop, when)
 
-    def _arm(self, now: float) -> None:
-        if not self._waiters:
-            return
-        when = max(self._earliest(0, now), now)
-        if when <= now or (self._timer_at is not None and now < self._timer_at <= when):
-            return
-        self._timer_at = when
-        loop = self._waiters[0].loop
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: loop.call_later(when - time.monotonic(), self._timer_fired))
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        loop.call_later(max(0.0, when - time.monotonic()), self._alarm, loop)
 
-    def _timer_fired(self) -> None:
+    def _alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._timer_at = None
+            self._alarms.pop(loop, None)
             self._pump(time.monotonic())
 
 
-_REMAINING = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
-_RESET = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
-
-
-def rate_headers(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
-    """How many requests are left and for how many seconds, by the common names; ``None`` for what is not said."""
-    remaining = _first_number(headers, _REMAINING)
-    reset = _first_number(headers, _RESET)
-    if remaining is None and "ratelimit" in headers:  # one header, as drafts of the IETF have it
-        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
-        remaining = _whole(fields.get("remaining", fields.get("r")))
-        reset = _whole(fields.get("reset", fields.get("t")))
-    if reset is not None and reset > 10**6:  # some send the time of day as seconds since 1970
-        reset = max(0.0, reset - time.time())
-    return None if remaining is None else int(remaining), reset
-
-
-def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
-    for name in names:
-        found = _whole(headers.get(name))
-        if found is not None:
-            return found
-    return None
-
-
-def _whole(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\s*\d{1,12}(\.\d+)?\s*", text, re.ASCII) else None
+def _one_less(counter: Counter[asyncio.AbstractEventLoop], loop: asyncio.AbstractEventLoop) -> None:
+    counter[loop] -= 1
+    if counter[loop] <= 0:
+        del counter[loop]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlencode
 
 __all__ = ["execution_segment", "idempotency_key_argument", "query", "relative_path", "text_argument"]
@@ -37,9 +37,8 @@ def execution_segment(execution_id: object) -> str:
     :raises ValueError: it is empty, ``.``, ``..``, a route of the service (``live``, ``compare``), or holds control
         characters.
     """
-    if type(execution_id) is str and execution_id.isalnum() and execution_id.isascii():
-        if execution_id not in _ROUTES:
-            return execution_id
+    if type(execution_id) is str and execution_id.isalnum() and execution_id.isascii() and execution_id not in _ROUTES:
+        return execution_id
     text = text_argument(execution_id, "execution_id")
     if text in _ROUTES:
         raise ValueError(f"execution_id {text!r} is a route of the service, not the id of an execution")
@@ -88,8 +87,8 @@ def query(params: Mapping[str, Any] | None) -> str:
     """``params`` as a query with its ``?``; ``None`` values are left out, a list gives its key once an entry."""
     pairs: list[tuple[str, str]] = []
     for name, value in (params or {}).items():
-        entries = value if isinstance(value, (list, tuple)) else (value,)
-        pairs += [(name, _query_text(entry, name)) for entry in entries if entry is not None]  # pyright: ignore[reportUnknownVariableType]
+        entries = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else (value,)
+        pairs += [(name, _query_text(entry, name)) for entry in entries if entry is not None]
     return "?" + urlencode(pairs) if pairs else ""
 
 

@@ -4,115 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import select
 import threading
 import weakref
-from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn
 
 import aiohttp
-from aiohttp.connector import Connection
 
-__all__ = ["Connections", "Flight", "Sessions", "flight"]
+from .connector import Connector
+from .slots import Slots
 
-# Common servers close an idle connection after 5 seconds; a request must not go out just then.
-_KEEPALIVE: Final = 4.0
-_READABLE: Final = select.POLLIN | getattr(select, "POLLRDHUP", 0)
+__all__ = ["Connections", "Sessions"]
 
-
-class Flight(Protocol):
-    """What the connector tells of the request under way."""
-
-    sent: bool
-
-
-flight: contextvars.ContextVar[Flight | None] = contextvars.ContextVar("omium_flight", default=None)
-
-
-class Connector(aiohttp.TCPConnector):
-    """Hands over live connections only, and says when it does: from there on a request may reach the server."""
-
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
-        """A connection for ``req``, as aiohttp asks for it."""
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if _is_live(connection.protocol):
-                break
-            connection.close()
-        request = flight.get()
-        if request is not None:
-            request.sent = True
-        return connection
-
-    def __del__(self, *_: Any) -> None:
-        # aiohttp warns here. `Connections` closes what it can before; nothing else is owed to anybody.
-        self._closed = True
-
-
-def _is_live(protocol: Any) -> bool:
-    """Whether a connection that lay idle can take a request.
-
-    aiohttp takes a connection for alive whose end lies unread in the kernel, and an answer that nobody asked for
-    (a 408 to an idle connection) for the answer to the next request. Whatever is readable before a request is sent
-    makes a connection useless; on TLS that may be a harmless ticket, which costs a new connection.
-    """
-    poller = getattr(protocol, "omium_poller", None)
-    if poller is not None:
-        return not poller.poll(0) and not protocol.should_close
-    transport = protocol.transport
-    poller = select.poll()
-    poller.register(transport.get_extra_info("socket").fileno(), _READABLE)
-    protocol.omium_poller = poller  # from its second request on it is asked
-    return True
-
-
-class Slots:
-    """At most so many requests at once, first come, first served; waiting is no part of an attempt."""
-
-    def __init__(self, size: int) -> None:
-        self.free = size
-        self.busy = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
-
-    def take_now(self) -> bool:
-        """Take a slot if one is free and nobody waits."""
-        if self.free <= 0 or self._waiters:
-            return False
-        self.free -= 1
-        self.busy += 1
-        return True
-
-    async def take(self, seconds: float | None) -> None:
-        """Wait for a slot.
-
-        :raises TimeoutError: none came free within ``seconds``.
-        """
-        if self.take_now():
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self.give()
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiters.remove(waiter)
-            raise
-
-    def give(self) -> None:
-        """Give a slot back, to the one who has waited longest."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-        self.free += 1
-        self.busy -= 1
+_KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 seconds; a request must not go out just then
 
 
 class Connections:
@@ -124,27 +28,68 @@ class Connections:
         self.owned = owned
         self.slots = Slots(size)
         self._keeper: AsyncGenerator[None, None] | None = None
+        self._pauses: set[asyncio.Future[None]] = set()
 
-    async def keep(self) -> None:
+    async def keep(self, sessions: Sessions) -> None:
         """Let the loop close the session at its end, as `asyncio.run` closes the generators that it knows."""
         if self.owned:
-            self._keeper = _keeper(self.session)
+            self._keeper = _keeper(self.session, weakref.ref(self), weakref.ref(sessions))
             await anext(self._keeper)
 
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but no longer than the client is open."""
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        timer = self.loop.call_later(seconds, _wake, waiter)
+        self._pauses.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._pauses.discard(waiter)
+
     async def close(self) -> None:
-        """Close what was opened here; a session of the user's own stays open."""
+        """Close what was opened here, and wake whoever waits; a session of the user's own stays open."""
+        self.slots.open_up()
+        for waiter in self._pauses:
+            _wake(waiter)
         if self._keeper is not None:
-            await self._keeper.aclose()
+            with contextlib.suppress(RuntimeError):  # the loop's own end is closing it at this moment
+                await self._keeper.aclose()
+
+    def close_soon(self) -> None:
+        """The same, from another thread or loop: as soon as this loop runs."""
+        with contextlib.suppress(RuntimeError):  # a closed loop closed its connections itself
+            self.loop.call_soon_threadsafe(self._begin_close)
+
+    def _begin_close(self) -> None:
+        task = self.loop.create_task(self.close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
 
     def __del__(self) -> None:
+        # Nobody closed the client and its loop either closed no generators or is gone: no noise for that.
         if self.owned and not self.session.closed and self.loop.is_closed():
             _close_orphans(self.session)
 
 
-async def _keeper(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+_closing: set[asyncio.Task[None]] = set()  # a loop by itself holds its tasks weakly
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def _keeper(
+    session: aiohttp.ClientSession, of: weakref.ref[Connections], among: weakref.ref[Sessions]
+) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
+        connections, sessions = of(), among()
+        if connections is not None and sessions is not None:
+            sessions.forget(connections)
+        del connections, sessions
         await session.close()
 
 
@@ -152,9 +97,10 @@ def _close_orphans(session: aiohttp.ClientSession) -> None:
     """Close the sockets of a loop that was closed without closing its generators; asyncio would warn of each."""
     connector: Any = session.connector
     session.detach()
-    with contextlib.suppress(Exception):
-        for idle in connector._conns.values():  # noqa: SLF001 - aiohttp has no way that needs no loop
-            for protocol, _ in idle:
+    with contextlib.suppress(Exception):  # private names of two libraries: whatever has changed there, no harm is done
+        protocols = [protocol for idle in connector._conns.values() for protocol, _ in idle]  # noqa: SLF001
+        for protocol in [*protocols, *connector._acquired]:  # noqa: SLF001
+            if protocol.transport is not None:
                 _close_socket(protocol.transport)
         connector._conns.clear()  # noqa: SLF001
 
@@ -162,6 +108,7 @@ def _close_orphans(session: aiohttp.ClientSession) -> None:
 def _close_socket(transport: Any) -> None:
     inner = getattr(transport, "_ssl_protocol", None)
     if inner is not None:
+        transport._closed = True  # noqa: SLF001 - the TLS layer warns of itself
         transport = inner._transport  # noqa: SLF001
     transport._sock.close()  # noqa: SLF001
     transport._sock = None  # noqa: SLF001
@@ -173,8 +120,8 @@ class Sessions:
     def __init__(self, size: int, session: aiohttp.ClientSession | None) -> None:
         self._size = size
         self._users_own = session
-        self._lock = threading.Lock()
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+        self._by_loop: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._last: Connections | None = None
         self.closed = False
 
@@ -186,28 +133,53 @@ class Sessions:
             return last
         with self._lock:
             found = self._by_loop.get(loop)
-        if found is not None:
-            self._last = found
+            if found is not None:
+                self._last = found
         return found
 
     async def open(self) -> Connections:
-        """The running loop's connections, opened now."""
-        connections = Connections(self._checked_own() or _new_session(), self._size, owned=self._users_own is None)
+        """The running loop's connections, opened now.
+
+        :raises RuntimeError: the client is closed, or its session cannot be used here.
+        """
+        if self.closed:
+            self.raise_closed()
+        session = self._checked_own() or _new_session()
+        connections = Connections(session, _size_for(session, self._size), owned=self._users_own is None)
         with self._lock:
-            found = self._by_loop.setdefault(connections.loop, connections)
-            self._last = found
-        if found is connections:
-            await found.keep()
-        else:
-            await connections.close()
-        return found
+            for loop in [loop for loop in self._by_loop if loop.is_closed()]:
+                self.forget(self._by_loop[loop])
+            self._by_loop[connections.loop] = self._last = connections
+        await connections.keep(self)
+        return connections
+
+    def forget(self, connections: Connections) -> None:
+        """``connections`` are closed; a later call on their loop opens others."""
+        with self._lock:
+            if self._by_loop.get(connections.loop) is connections:
+                del self._by_loop[connections.loop]
+            if self._last is connections:
+                self._last = None
+
+    def raise_closed(self) -> NoReturn:
+        """Say why nothing can be sent.
+
+        :raises RuntimeError: always.
+        """
+        if self.closed:
+            raise RuntimeError("this client is closed (aclose was called); make a new one") from None
+        raise RuntimeError(
+            "the session given to this client is closed"
+            if self._users_own is not None
+            else "the event loop closed this client's connections (its asynchronous generators were shut down)"
+        ) from None
 
     def _checked_own(self) -> aiohttp.ClientSession | None:
         session = self._users_own
         if session is None:
             return None
         if session.closed:
-            raise RuntimeError("the session given to this client is closed")
+            self.raise_closed()
         loop = getattr(session, "_loop", None)
         if loop is not None and loop is not asyncio.get_running_loop():
             raise RuntimeError(
@@ -225,11 +197,18 @@ class Sessions:
             self._last = None
         here = asyncio.get_running_loop()
         for connections in all_connections:
+            if connections.loop is not here:
+                connections.close_soon()
+        for connections in all_connections:
             if connections.loop is here:
                 await connections.close()
-            else:
-                with contextlib.suppress(RuntimeError):  # a closed loop closed its connections itself
-                    asyncio.run_coroutine_threadsafe(connections.close(), connections.loop)
+
+
+def _size_for(session: aiohttp.ClientSession, size: int) -> int:
+    """How many requests a session takes at once: what waits in its own line would count as an attempt's time."""
+    connector = session.connector
+    limits = (getattr(connector, "limit", 0), getattr(connector, "limit_per_host", 0)) if connector else ()
+    return min([size, *(limit for limit in limits if limit)])
 
 
 def _new_session() -> aiohttp.ClientSession:
@@ -243,5 +222,5 @@ def _new_session() -> aiohttp.ClientSession:
     )
     # aiohttp sends an idempotent request again by itself when a reused connection breaks; only a call knows whether
     # it may. There is no public switch: a test pins this one.
-    session._retry_connection = False  # noqa: SLF001
+    session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return session

@@ -1,0 +1,206 @@
+"""What answers teach about how many requests may start now. Pure rules: the times are given, nobody waits here.
+
+After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each success lets
+more requests be under way at once. What the server accepted between two 429s is what it is taken to allow between the
+next two: beyond that number only single requests go out, so that a window costs one 429 and not one a connection.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import deque
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Final
+
+__all__ = ["RATE_HEADERS", "Allowance", "rate_headers"]
+
+_FIRST_BLOCK: Final = 1.0
+_LONGEST_BLOCK: Final = 30.0
+_PATIENCE: Final = 5.0  # seconds for which a request without an answer may hold up those behind it
+_FREE_AGAIN: Final = 64  # requests under way at once after which a recovering client no longer counts them
+
+
+class Allowance:
+    """How many requests may start, by the limit that the user set and by what answers said.
+
+    :param rate_limit: requests a minute, by the user; ``None``: none.
+    :param minute: seconds; tests scale it down.
+    """
+
+    def __init__(self, rate_limit: float | None, minute: float) -> None:
+        self._minute = minute
+        # At most `_most` in any `_window` seconds.
+        self._most = None if rate_limit is None else max(1, int(rate_limit))
+        self._window = minute if rate_limit is None else max(minute, minute / rate_limit)
+        self._ended: deque[float] = deque()
+        self.blocked_until = 0.0
+        self._blocks = 0  # in a row
+        self._accepted = 0  # since the last block
+        self._a_window: int | None = None  # what the server accepted between two blocks
+        self._left: int | None = None
+        self._left_until = 0.0
+        self._at_once: int | None = None
+        self._learned_at = 0.0
+        self._patient_until = 0.0
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything limits the client at all."""
+        return self._most is not None or self._left is not None or self._at_once is not None
+
+    def permits(self, now: float, under_way: int) -> bool:
+        """Whether one more request may start besides those ``under_way``."""
+        if now < self.blocked_until:
+            return False
+        if self._most is not None:
+            self._forget_ended(now)
+            if under_way + len(self._ended) >= self._most:
+                return False
+        if now >= self._patient_until:
+            return True
+        if self._at_once is not None and under_way >= self._at_once:
+            return False
+        if self._left is not None and now >= self._left_until:
+            self._left = None
+        return self._left is None or self._left > 0 or under_way == 0
+
+    def look_again_at(self, now: float, under_way: int) -> float:
+        """When time alone may permit what is not permitted now."""
+        when = self.earliest(now, under_way, 0)
+        return when if when > now else max(self._patient_until, now)
+
+    def started(self, now: float) -> None:
+        """A request starts."""
+        self._patient_until = now + _PATIENCE
+        if self._left:
+            self._left -= 1
+
+    def ended(self, now: float) -> None:
+        """A request that was counted as started ended.
+
+        It counts from its end: the server saw it before that, so that no window of the server's ever holds more than
+        the limit, wherever that window begins.
+        """
+        if self._most is not None:
+            self._ended.append(now)
+
+    def accepted(self) -> None:
+        """A request that nothing limited was accepted. Called without a lock: a lost count does no harm."""
+        self._accepted += 1
+
+    def earliest(self, now: float, under_way: int, ahead: int) -> float:
+        """The earliest time at which a request with ``ahead`` others before it can start, as far as is known."""
+        start = max(now, self.blocked_until)
+        if self._most is None:
+            return start
+        self._forget_ended(now)
+        behind = ahead - (self._most - under_way - len(self._ended))
+        if behind < 0:
+            return start
+        windows, behind = divmod(behind, self._most)
+        first = self._ended[behind] if behind < len(self._ended) else now
+        return max(start, first + self._window * (windows + 1))
+
+    def _forget_ended(self, now: float) -> None:
+        while self._ended and self._ended[0] <= now - self._window:
+            self._ended.popleft()
+
+    # -- learning --------------------------------------------------------------------------------------------------
+
+    def learn(
+        self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None, under_way: int
+    ) -> None:
+        """An answer came; ``under_way`` requests are not answered yet."""
+        remaining, reset = rate_headers(headers)
+        if status == 429:
+            self._block(now, reset if retry_after is None else retry_after)
+            return
+        self._accepted += 1
+        if now >= self.blocked_until:  # else one of those that were under way when the block began
+            self._blocks = 0
+            self._let_more(now)
+        if remaining is not None and reset is not None:
+            self._heed(now, remaining, reset, under_way)
+
+    def _let_more(self, now: float) -> None:
+        if now - self._learned_at > 2 * self._minute:  # calm for so long: what was learned is forgotten
+            self._left = self._at_once = self._a_window = None
+        elif self._at_once is not None:
+            self._at_once = self._at_once + 1 if self._at_once < _FREE_AGAIN else None
+
+    def _block(self, now: float, retry_after: float | None) -> None:
+        if now >= self.blocked_until:  # else as above: one block, not one more
+            if self._accepted:
+                self._a_window = self._accepted
+            self._left, self._left_until = self._a_window, now + 2 * self._minute
+            self._accepted = 0
+            self._blocks += 1
+        if retry_after is None:
+            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** (self._blocks - 1))
+            retry_after = random.uniform(longest / 2, longest)  # noqa: S311
+        self.blocked_until = max(self.blocked_until, now + retry_after)
+        self._at_once = 1
+        self._learned_at = now
+
+    def _heed(self, now: float, remaining: int, reset: float, under_way: int) -> None:
+        """Start no more than the answer says are left, until the time at which it says that there will be more."""
+        reset = min(
+            reset, self._minute
+        )  # limits by the day show in a 429 soon enough; a wrong header must not stop all
+        left = max(0, remaining - under_way)
+        if remaining <= 0:
+            if now + reset > self.blocked_until:
+                self.blocked_until = now + reset
+                self._left = None
+            self._at_once = self._at_once or 1
+            self._accepted = 0
+            self._learned_at = now
+        elif left <= _FREE_AGAIN and (self._left is None or left < self._left):
+            # Not before few are left: until then there is nothing to count.
+            self._left, self._left_until = left, now + reset
+            self._learned_at = now
+
+
+# -- what the headers of answers say -----------------------------------------------------------------------------------
+
+_REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
+_RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
+RATE_HEADERS: Final = (*_REMAINING, "ratelimit")
+
+
+def rate_headers(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
+    """How many requests are left and for how many seconds, by the common names; ``None`` for what is not said."""
+    remaining = _first_number(headers, _REMAINING)
+    reset = _first_number(headers, _RESET)
+    if remaining is None and "ratelimit" in headers:  # one header, as drafts of the IETF have it
+        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
+        remaining = _number(fields.get("remaining", fields.get("r")))
+        reset = _number(fields.get("reset", fields.get("t")))
+    if reset is not None and reset > 10**6:  # some send the time of day as seconds since 1970
+        reset = max(0.0, reset - time())
+    if reset is None and "x-ratelimit-remaining-minute" in headers:
+        reset = _to_next_minute(headers.get("date"))
+    return None if remaining is None else int(remaining), reset
+
+
+def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
+    for name in names:
+        found = _number(headers.get(name))
+        if found is not None:
+            return found
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text is not None and re.fullmatch(r"\s*\d{1,12}(\.\d+)?\s*", text, re.ASCII) else None
+
+
+def _to_next_minute(date: str | None) -> float | None:
+    """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
+    try:
+        return 60.0 - parsedate_to_datetime(date).second if date is not None else None
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None

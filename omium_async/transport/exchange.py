@@ -1,0 +1,219 @@
+"""One exchange: a request goes out, same-origin redirects are followed, and the body of a success is read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import ClientResponse, ClientTimeout, hdrs
+from multidict import CIMultiDict, istr
+from yarl import URL
+
+from .connector import Watch, flight
+from .failures import Refused, Seen, TooLarge
+from .request import Request
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from ..settings import Settings
+
+__all__ = ["Exchange"]
+
+_MAX_REDIRECTS: Final = 5
+_SHORTEST: Final = 0.001  # seconds; aiohttp takes 0 for no time-out
+_IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
+_REQUEST_ID: Final = istr("X-Request-ID")
+
+
+class Exchange:
+    """Makes exchanges for one client.
+
+    :param own: whether the sessions are the client's own, or one of the user's.
+    """
+
+    def __init__(self, settings: Settings, user_agent: str, *, own: bool) -> None:
+        self._own = own
+        self._limit = settings.max_response_bytes
+        self._headers = _fixed_headers(settings, user_agent)
+        self._arguments = _fixed_arguments(settings, own=own)
+        self._timeouts: dict[float | None, ClientTimeout] = {}
+
+    async def run(self, request: Request, seen: Seen, session: aiohttp.ClientSession, seconds: float | None) -> bytes:
+        """Send once; what is seen on the way is noted in ``seen``.
+
+        :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
+        """
+        flight.set(seen)
+        headers = self._headers.copy()
+        if request.headers:
+            headers.update(request.headers)
+        if request.body is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        if request.key is not None:
+            headers[_IDEMPOTENCY_KEY] = request.key
+        seen.request_id = headers.setdefault(_REQUEST_ID, seen.request_id)
+        url = URL(request.url, encoded=True)
+        response = await session.request(
+            request.method,
+            url,
+            data=request.body,
+            headers=headers,
+            timeout=self._timeout(seconds),
+            **(self._arguments if self._own else self._watched(seen)),
+        )
+        try:
+            if not 200 <= response.status < 300:
+                response = await self._follow(request, seen, session, seconds, url, headers, response)
+            seen.sent = True
+            seen.headers = response.headers
+            seen.status = response.status
+            return await self._read(response)
+        except BaseException:
+            response.close()
+            raise
+
+    async def _follow(
+        self,
+        request: Request,
+        seen: Seen,
+        session: aiohttp.ClientSession,
+        seconds: float | None,
+        url: URL,
+        headers: CIMultiDict[str],
+        response: ClientResponse,
+    ) -> ClientResponse:
+        """What is no success at once: redirects that may be followed are, up to a success; else it is refused."""
+        method, data = request.method, request.body
+        until = None if seconds is None else time.monotonic() + seconds
+        for hop in range(_MAX_REDIRECTS + 1):
+            seen.sent, seen.status, seen.headers = True, response.status, response.headers
+            if 200 <= response.status < 300:
+                return response
+            target = _redirect(url, response, request) if hop < _MAX_REDIRECTS else None
+            if target is None:
+                raise Refused(response.reason, await self._read_refusal(response))
+            response.close()
+            if response.status == 303 and method != hdrs.METH_HEAD:
+                method, data = hdrs.METH_GET, None
+                headers.pop(hdrs.CONTENT_TYPE, None)
+            url, seen.status, seen.headers = target, None, None
+            response = await session.request(
+                method,
+                url,
+                data=data,
+                headers=headers,
+                timeout=self._timeout(None if until is None else until - time.monotonic()),
+                **(self._arguments if self._own else self._watched(seen)),
+            )
+        raise Refused(response.reason, await self._read_refusal(response))
+
+    def _watched(self, seen: Seen) -> Mapping[str, Any]:
+        """The arguments for a session of the user's own: what it would do by itself and must not is off."""
+        users: Any = self._arguments["middlewares"]
+        return {**self._arguments, "middlewares": (*users, Watch(seen))}
+
+    def _timeout(self, seconds: float | None) -> ClientTimeout:
+        found = self._timeouts.get(seconds)
+        if found is None:
+            # Never rounded up to whole seconds, as aiohttp does with long ones: a deadline is one.
+            total = None if seconds is None else max(seconds, _SHORTEST)
+            found = ClientTimeout(total=total, ceil_threshold=math.inf)
+            if len(self._timeouts) < 16:
+                self._timeouts[seconds] = found
+        return found
+
+    # -- bodies ----------------------------------------------------------------------------------------------------
+
+    async def _read(self, response: ClientResponse) -> bytes:
+        headers = response.headers
+        length = headers.get(hdrs.CONTENT_LENGTH)
+        if (
+            length is not None
+            and hdrs.CONTENT_ENCODING not in headers
+            and hdrs.TRANSFER_ENCODING not in headers
+            and _at_most(length, self._limit)
+        ):
+            return await response.read()
+        chunks: list[bytes] = []
+        if await self._collect(response, chunks):
+            return b"".join(chunks)
+        raise TooLarge(f"it is larger than {self._limit} bytes (max_response_bytes)")
+
+    async def _read_refusal(self, response: ClientResponse) -> bytes:
+        """What can be had of the body: the status alone decides, also when the body is cut or too large."""
+        chunks: list[bytes] = []
+        if response.status == 101:  # from here on no HTTP is spoken
+            response.close()
+        else:
+            with suppress(Exception):  # whatever cuts a body short, the status was read
+                await self._collect(response, chunks)
+        return b"".join(chunks)
+
+    async def _collect(self, response: ClientResponse, chunks: list[bytes]) -> bool:
+        """Read the body into ``chunks``; ``False`` when it is cut off there for being larger than allowed."""
+        left = self._limit
+        try:
+            async for chunk in response.content.iter_any():
+                if len(chunk) > left:
+                    chunks.append(chunk[:left])
+                    response.close()
+                    return False
+                left -= len(chunk)
+                chunks.append(chunk)
+        except BaseException:
+            response.close()
+            raise
+        response.release()
+        return True
+
+
+def _fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
+    """What every request carries. Headers of the user's add to the client's own, and never replace them."""
+    headers = CIMultiDict(settings.headers)
+    own = {"User-Agent": (user_agent, " "), "Accept": ("application/json", ", ")}
+    for name, (value, separator) in own.items():
+        users = headers.get(name)
+        headers[name] = value if users is None else f"{value}{separator}{str.__str__(users)}"
+    if settings.auth == "bearer":
+        headers["Authorization"] = type(settings.api_key)("Bearer " + settings.api_key)
+    else:
+        headers["X-API-Key"] = settings.api_key
+    proxy = settings.proxy
+    if proxy is not None and proxy.authorization is not None and settings.base_url.startswith("http://"):
+        headers["Proxy-Authorization"] = proxy.authorization  # without a tunnel the proxy reads the request itself
+    return headers
+
+
+def _fixed_arguments(settings: Settings, *, own: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"allow_redirects": False}
+    if settings.ssl is not True:
+        arguments["ssl"] = settings.ssl
+    if settings.proxy is not None:
+        arguments["proxy"] = URL(settings.proxy.url)
+        if settings.proxy.authorization is not None and settings.base_url.startswith("https://"):
+            arguments["proxy_headers"] = {"Proxy-Authorization": settings.proxy.authorization}
+    if not own:
+        arguments |= {"raise_for_status": False, "auto_decompress": True, "middlewares": ()}
+    return arguments
+
+
+def _at_most(length: str, limit: int) -> bool:
+    return length.isdecimal() and len(length) < 16 and int(length) <= limit
+
+
+def _redirect(url: URL, response: ClientResponse, request: Request) -> URL | None:
+    """Where to go on, or ``None``: only within the origin, and a write only where it keeps its method and body."""
+    followed = (307, 308) if request.is_write else (301, 302, 303, 307, 308)
+    location = response.headers.get(hdrs.LOCATION)
+    if response.status not in followed or location is None:
+        return None
+    try:
+        target = url.join(URL(location))
+    except ValueError:
+        return None
+    here, there = (url.scheme, url.raw_host, url.port), (target.scheme, target.raw_host, target.port)
+    return target if here == there and target.raw_user is None and target.raw_password is None else None

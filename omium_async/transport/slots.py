@@ -1,0 +1,63 @@
+"""At most so many requests of one event loop at once; the rest wait in line, which is no part of an attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """First come, first served. Belongs to one loop, whose size it never exceeds."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+        self.busy = 0
+        # Ordered, and quick to leave from the middle: a thousand calls may give up in the same moment.
+        self._line: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+
+    def take_now(self) -> bool:
+        """Take a slot if one is free; then nobody waits."""
+        if self.free <= 0:
+            return False
+        self.free -= 1
+        self.busy += 1
+        return True
+
+    async def take(self, seconds: float | None) -> None:
+        """Wait for a slot.
+
+        :raises TimeoutError: none came free within ``seconds``.
+        """
+        if self.take_now():
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line[turn] = None
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException:
+            self._line.pop(turn, None)
+            if turn.done() and not turn.cancelled():
+                self.give()  # it came at the very moment at which the call gave up
+            raise
+
+    def give(self) -> None:
+        """Give a slot back, to the one who has waited longest."""
+        while self._line:
+            turn, _ = self._line.popitem(last=False)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
+        self.busy -= 1
+
+    def open_up(self) -> None:
+        """Let all who wait through, for the client is closed and each shall find that out by itself."""
+        while self._line:
+            turn, _ = self._line.popitem(last=False)
+            if not turn.done():
+                self.busy += 1
+                self.free -= 1
+                turn.set_result(None)
