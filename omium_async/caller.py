@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import re
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .transport.answers import RawResponse
-    from .transport.call import Transport
 
 __all__ = ["Caller", "Shared"]
 
@@ -30,49 +28,22 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Shared:
-    """What all copies of a client share: its settings and, from the first call on, its transport."""
+    """What all copies of a client share: its settings and its transport."""
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+        # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
+        from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
+
+        from . import __version__  # noqa: PLC0415 - known only once the package is imported
+        from .transport.call import Transport  # noqa: PLC0415
+
+        agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
         self.settings = settings
-        self._session = session
-        self._lock = threading.Lock()
-        self._transport: Transport | None = None
-        self._closed = False
-
-    def transport(self) -> Transport:
-        """The transport, made (and aiohttp imported) when it is first needed.
-
-        :raises RuntimeError: the client is closed.
-        """
-        if self._transport is None or self._closed:
-            with self._lock:
-                self.check_open()
-                if self._transport is None:
-                    self._transport = _make_transport(self.settings, self._session)
-        return self._transport
+        self.transport = Transport(settings, session, agent)
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""
-        if self._closed:
-            raise RuntimeError("this client is closed (aclose was called); make a new one")
-
-    async def close(self) -> None:
-        """Close the transport, once and for all copies."""
-        with self._lock:
-            self._closed = True
-            transport = self._transport
-        if transport is not None:
-            await transport.close()
-
-
-def _make_transport(settings: Settings, session: aiohttp.ClientSession | None) -> Transport:
-    from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415 - two thirds of the import time
-
-    from . import __version__  # noqa: PLC0415 - known only once the package is imported
-    from .transport.call import Transport  # noqa: PLC0415
-
-    agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
-    return Transport(settings, session, agent)
+        self.transport.check_open()
 
 
 class Caller:
@@ -82,6 +53,7 @@ class Caller:
         self.shared = shared
         self.options = options
         self._base_url = shared.settings.base_url
+        self._transport = shared.transport
 
     def with_options(self, options: Options) -> Caller:
         """The same connections, other options."""
@@ -96,13 +68,13 @@ class Caller:
 
     async def read(self, path: str, decode: Callable[[bytes], T]) -> T:
         """GET ``path``, which is escaped already."""
-        return await self.shared.transport().call(Request("GET", self._base_url + path), decode, self.options)
+        return await self._transport.call(Request("GET", self._base_url + path), decode, self.options)
 
     async def write(self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None) -> T:
         """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
         key = secrets.token_hex(16) if key is None else idempotency_key_argument(key)
         request = Request("POST", self._base_url + path, encode(body), None, key)
-        return await self.shared.transport().call(request, decode, self.options)
+        return await self._transport.call(request, decode, self.options)
 
     async def raw(
         self,
@@ -123,7 +95,7 @@ class Caller:
             key = secrets.token_hex(16)
         url = self._base_url + relative_path(path) + query(params)
         body = None if json is None else encode(plain(json, "json"))
-        return await self.shared.transport().call_raw(Request(method, url, body, own, key), self.options)
+        return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 
 def _own_headers(headers: Mapping[str, str], *, is_read: bool) -> tuple[dict[str, str], str | None]:

@@ -145,7 +145,7 @@ class AsyncOmium:
 
     async def aclose(self) -> None:
         """Close all connections, those of copies too. Calls after that raise ``RuntimeError``."""
-        await self._caller.shared.close()
+        await self._caller.shared.transport.close()
 
     async def __aenter__(self) -> Self:
         self._caller.shared.check_open()

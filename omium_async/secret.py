@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
 __all__ = ["Redactor", "Secret", "basic_auth", "masked"]
@@ -43,7 +43,8 @@ def masked(value: Any) -> Any:
     if isinstance(value, str):
         return Secret(value)
     if isinstance(value, Mapping):
-        return {name: masked(text) for name, text in cast("Mapping[Any, Any]", value).items()}
+        entries: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {name: masked(text) for name, text in entries.items()}
     return value
 
 

@@ -48,6 +48,11 @@ class Transport:
         self._budget = Budget()
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)))  # of requests; safe in several threads
 
+    def check_open(self) -> None:
+        """:raises RuntimeError: the client is closed."""
+        if self._sessions.closed:
+            self._sessions.raise_closed()
+
     async def close(self) -> None:
         """Close all connections and wake whoever waits. Calls after that are refused."""
         self._sessions.closed = True

@@ -1,0 +1,161 @@
+"""A server that speaks bytes, so that tests decide what goes over the wire and see all that came."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import attrs
+import pytest
+
+from omium_async import AsyncOmium, Attempt
+
+KEY = "omium_test_0123456789abcdef"
+
+
+@attrs.define
+class RawRequest:
+    """A request as it came."""
+
+    head: bytes
+    body: bytes
+    number: int  # of all requests of the server, from 1
+    writer: asyncio.StreamWriter = attrs.field(repr=False)
+
+    @property
+    def method(self) -> str:
+        return self.head.split(b" ", 1)[0].decode()
+
+    @property
+    def target(self) -> str:
+        return self.head.split(b" ", 2)[1].decode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            await self.writer.drain()
+
+    def drop(self) -> None:
+        """Close without any further byte."""
+        self.writer.close()
+
+
+Handler = Callable[[RawRequest], Awaitable[object]]
+
+
+def answer(status: int = 200, body: bytes = b"{}", *headers: str, reason: str = "Some") -> bytes:
+    """A whole answer."""
+    lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+EXECUTION = b'{"id": "exec_1", "workflow_id": "wf", "status": "running"}'
+
+
+class RawServer:
+    """Reads whole requests and lets a handler do the rest; a handler that returns leaves the connection open."""
+
+    def __init__(self, handler: Handler | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.handler = handler
+        self.tls = tls
+        self.requests: list[RawRequest] = []
+        self.connections = 0
+        self.open = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> RawServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls, backlog=1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        self.open += 1
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while True:
+                    request = await self._read(reader, writer)
+                    self.requests.append(request)
+                    if self.handler is None:
+                        await request.send(answer(body=EXECUTION))
+                    else:
+                        await self.handler(request)
+        finally:
+            self.open -= 1
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> RawRequest:
+        head = await reader.readuntil(b"\r\n\r\n")
+        request = RawRequest(head, b"", len(self.requests) + 1, writer)
+        length = int(request.headers.get("content-length", "0"))
+        request.body = await reader.readexactly(length) if length else b""
+        return request
+
+
+class Tools:
+    """What the tests of this folder need, in one fixture."""
+
+    KEY = KEY
+    EXECUTION = EXECUTION
+    Server = RawServer
+    Request = RawRequest
+    answer = staticmethod(answer)
+
+    @staticmethod
+    def client(url: str, **options: object) -> AsyncOmium:
+        options.setdefault("max_retries", 0)
+        return AsyncOmium(KEY, base_url=url, **options)  # type: ignore[arg-type]
+
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def pair(
+        handler: Handler | None = None, *, tls: ssl.SSLContext | None = None, **options: object
+    ) -> AsyncGenerator[tuple[AsyncOmium, RawServer, list[Attempt]]]:
+        """A client, its server, and the attempts that the client reported."""
+        attempts: list[Attempt] = []
+        options.setdefault("on_attempt", attempts.append)
+        async with RawServer(handler, tls) as server, Tools.client(server.url, **options) as client:
+            yield client, server, attempts
+
+
+@pytest.fixture
+def raw() -> type[Tools]:
+    return Tools
+
+
+@pytest.fixture(autouse=True)
+def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once, unless a test is about that."""
+    monkeypatch.setattr("omium_async.transport.call.backoff", lambda _retries: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMIUM_API_KEY", "OMIUM_API_URL", "OMIUM_TIMEOUT", "OMIUM_RETRY_ATTEMPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
