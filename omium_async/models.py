@@ -76,7 +76,7 @@ def _aware(moment: datetime | None) -> datetime | None:
     if moment is None or moment.tzinfo is UTC or isinstance(moment.tzinfo, timezone):
         return moment
     offset = moment.utcoffset()
-    return moment.replace(tzinfo=UTC if not offset else timezone(offset), fold=0)
+    return moment.replace(tzinfo=UTC if not offset else timezone(offset))
 
 
 def _status(text: str | None) -> ExecutionStatus | None:

@@ -95,6 +95,10 @@ def test_what_is_learned_and_counted_is_bounded() -> None:
         for _ in range(pages.after if number < 50 else 1):
             assert pages.decode(page_with(f"n{number}")).items[0].extra == {f"n{number}": 1}
     assert len(pages._ways[2]) == pages.most
+    full = pages._ways
+    for _ in range(2 * pages.after):
+        pages.decode(page_with("late"))
+    assert pages._ways is full  # made once, not again for every page
     pages = codec._Pages()
     for number in range(600):
         pages.decode(page_with(f"n{number}"))

@@ -286,6 +286,7 @@ def test_integers_are_exact_up_to_4300_digits() -> None:
         assert page.total == number
 
 
+LONGEST = b"-" + b"9" * 4300
 DEEP = b"[" * 300_000 + b"]" * 300_000
 BAD: list[Any] = [
     pytest.param(b"", codec.NotJSON, id="empty"),
@@ -303,6 +304,11 @@ BAD: list[Any] = [
     pytest.param(rb'{"id": "\ud800\u0041"}', codec.NotJSON, id="high surrogate and a letter"),
     pytest.param(rb'{"id": "e", "\ud800": 1}', codec.NotJSON, id="surrogate in a key"),
     pytest.param(b'{"id": NaN}', codec.NotJSON, id="NaN"),
+    pytest.param(b'{"x": %s, "id": "\\ud800"}' % LONGEST, codec.NotJSON, id="a surrogate behind the longest integer"),
+    pytest.param(b'{"x": %s, "\\ud800": "e"}' % LONGEST, codec.NotJSON, id="the same in a key"),
+    pytest.param(b'{"x": %s, "id": "\xff"}' % LONGEST, codec.NotJSON, id="no UTF-8 behind the longest integer"),
+    pytest.param(b'{"x": %s, "id": }' % LONGEST, codec.NotJSON, id="malformed behind the longest integer"),
+    pytest.param(b'{"x": %s, "id": NaN}' % LONGEST, Misfit, id="NaN behind the longest integer"),
     pytest.param(b"{'id': 'e'}", codec.NotJSON, id="quotes"),
     pytest.param(b'{"id": "e", "x": 1e400}', Misfit, id="1e400"),
     pytest.param(b'{"id": "e", "input_data": -1e400}', Misfit, id="1e400 in a known field"),
