@@ -52,7 +52,7 @@ def test_holds_both_typed_packages_and_nothing_else(wheel):
 def test_needs_what_the_contract_names(wheel):
     metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
     text = zipfile.ZipFile(wheel).read(metadata).decode()
-    needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;]*$", text, re.MULTILINE)
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", text, re.MULTILINE)
     assert sorted(needed) == ["aiohttp", "anyio", "attrs", "cattrs", "msgspec"]
     assert "License-Expression: MIT" in text
     assert "Requires-Python: >=3.11" in text
