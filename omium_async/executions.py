@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from .batch.arguments import checked_concurrency, checked_ids, checked_journal, checked_requests
+from .batch.create import create_each
+from .batch.replay import plan_each, replay_each
+from .bodies import checkpoint_of, create_body
 from .caller import Caller
-from .codec import decode, decode_detail, decode_execution, decode_page, plain
+from .codec import decode, decode_detail, decode_execution, decode_page
 from .errors import InvalidResponseError
+from .journal.settings import Journal
 from .models import (
     SETTLED,
     Execution,
     ExecutionDetail,
     ExecutionPage,
+    ExecutionRequest,
     ReplayResult,
     RollbackResult,
 )
+from .outcomes import CreateOutcome, ReplayOutcome
+from .polling import Polling
 from .streaming import stream_pages, stream_rows
 from .transport.paths import execution_segment, query, text_argument
-from .waiting import Polling, run_and_wait, wait_for, watch_changes
+from .wait_many import wait_for_each
+from .waiting import run_and_wait, wait_for, watch_changes
 
 __all__ = ["Executions"]
 
@@ -56,14 +66,7 @@ class Executions:
         :param idempotency_key: sent as ``Idempotency-Key``, the same on every attempt; made up when not given.
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
-        body: dict[str, Any] = {"workflow_id": text_argument(workflow_id, "workflow_id")}
-        if input_data is not None:
-            body["input_data"] = plain(input_data, "input_data")
-        if metadata is not None:
-            body["metadata"] = _plain_metadata(metadata)
-        agent_id = self._caller.options.agent_id if agent_id is None else text_argument(agent_id, "agent_id")
-        if agent_id is not None:
-            body["agent_id"] = agent_id
+        body = create_body(workflow_id, input_data, metadata, agent_id, self._caller.options.agent_id)
         return await self._caller.write("/executions", body, decode_execution, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -188,7 +191,7 @@ class Executions:
         """
         polling = Polling.of(timeout, poll_interval, until)
         execution_segment(execution_id)
-        return await wait_for(self._reader(execution_id), execution_id, polling)
+        return await wait_for(self._reader(execution_id), execution_id, polling.begin())
 
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
@@ -219,7 +222,7 @@ class Executions:
         :raises WaitTimeoutError: it was not at a wanted status in time. Errors after the create carry its
             ``execution_id``.
         """
-        polling = Polling.of(timeout, poll_interval, until)
+        polling = Polling.of(timeout, poll_interval, until).begin()
 
         async def create(seconds: float | None) -> Execution:
             return await Executions(self._caller.within(seconds)).create(
@@ -227,6 +230,87 @@ class Executions:
             )
 
         return await run_and_wait(create, self._reader, polling)
+
+    def create_many(
+        self,
+        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
+        *,
+        concurrency: int = 32,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        settle: float | None = None,
+    ) -> AsyncGenerator[CreateOutcome]:
+        """Create an execution for each request; outcomes come as they end, in any order.
+
+        Requests are taken lazily, never more than 4 * ``concurrency`` + 64 ahead of the consumer. One that cannot be
+        sent or is refused is an outcome (``rejected``) and does not end the batch. What only the rate limit holds up
+        waits for it, beyond the client's ``timeout``.
+
+        :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
+        :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
+            requests and journal it sends nothing twice.
+        :param settle: seconds after its sending at which an execution that the service does not show can be taken for
+            not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
+        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
+        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises JournalError: the journal cannot be used, or not any longer.
+        """
+        concurrency = checked_concurrency(concurrency)
+        checked = checked_journal(journal)
+        checked_requests(requests)
+        return create_each(self._caller, requests, concurrency)
+
+    def replay_many(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = "failed",
+        checkpoint_name: str | None = None,
+        limit: int | None = None,
+        concurrency: int = 32,
+        dry_run: bool = False,
+        journal: str | os.PathLike[str] | Journal | None = None,
+    ) -> AsyncGenerator[ReplayOutcome]:
+        """Replay every execution of that status from its latest checkpoint, or from the last one of that name.
+
+        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
+        (``rejected``) and does not end the batch.
+
+        :param status: ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param limit: at most so many executions.
+        :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
+        :param dry_run: send nothing: each is ``planned``.
+        :param journal: as in `create_many`. What was in flight when the batch died, and shows no change since, is
+            ``unknown`` and not sent again.
+        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
+        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises JournalError: the journal cannot be used, or not any longer.
+        """
+        concurrency = checked_concurrency(concurrency)
+        checked = checked_journal(journal)
+        _checkpoint_arguments(None, checkpoint_name)
+        rows = self._stream(stream_rows, workflow_id, status, 100, limit, 0)
+        if dry_run:
+            return plan_each(rows)
+        return replay_each(self._caller, rows, checkpoint_name, concurrency)
+
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> AsyncGenerator[ExecutionDetail]:
+        """Wait until the status of each execution is in ``until``; each comes once, as soon as it is seen to be so.
+
+        :param execution_ids: each counts once; those of an async iterable are collected first.
+        :param timeout: seconds for all; ``None``: no bound.
+        :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
+            from 0.5 to 10 seconds, and no more than two requests a second on looks at the list.
+        :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
+        :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
+        """
+        return wait_for_each(self, checked_ids(execution_ids), Polling.of(timeout, poll_interval, until))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -275,24 +359,12 @@ class Executions:
         if checkpoint_id is None:
             timeout, started = caller.options.timeout, time.monotonic()
             detail = await caller.read(f"/executions/{segment}", decode_detail)
-            checkpoint_id = _checkpoint_of(detail, checkpoint_name)
+            checkpoint_id = checkpoint_of(detail, checkpoint_name)
             if timeout is not None:  # the call's bound covers the look-up too
                 caller = caller.within(max(timeout - (time.monotonic() - started), 0.001))
         return await caller.write(
             f"/executions/{segment}/{action}", {"checkpoint_id": checkpoint_id}, lambda body: decode(body, result), key
         )
-
-
-def _checkpoint_of(detail: ExecutionDetail, name: str | None) -> str:
-    """The id of the checkpoint of that name, or of the latest."""
-    if name is None:
-        if detail.latest_checkpoint is None:
-            raise ValueError(f"execution {detail.id} has no checkpoints yet, so there is nothing to replay from")
-        return detail.latest_checkpoint.id
-    try:
-        return detail.checkpoint(name).id
-    except KeyError as error:
-        raise ValueError(error.args[0]) from None
 
 
 def _checkpoint_arguments(checkpoint_id: object, checkpoint_name: object) -> None:
@@ -302,13 +374,6 @@ def _checkpoint_arguments(checkpoint_id: object, checkpoint_name: object) -> Non
         text_argument(checkpoint_id, "checkpoint_id")
     if checkpoint_name is not None:
         text_argument(checkpoint_name, "checkpoint_name")
-
-
-def _plain_metadata(metadata: Any) -> Any:
-    found = plain(metadata, "metadata")
-    if not isinstance(found, dict):
-        raise TypeError(f"metadata must be an object (a mapping), not {type(metadata).__name__}")
-    return found  # pyright: ignore[reportUnknownVariableType]
 
 
 def _filters(workflow_id: str | None, status: str | None) -> str:

@@ -1,0 +1,1 @@
+"""The memory of a batch that must survive its own death."""

@@ -1,0 +1,50 @@
+"""Which journal a batch keeps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ..errors import OmiumError
+
+__all__ = ["DEFAULT_KEY_FIELD", "Journal", "JournalError"]
+
+DEFAULT_KEY_FIELD = "omium_batch_key"
+
+
+class JournalError(OmiumError):
+    """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"path must be a path, not {type(value).__name__}")
+    text: Any = os.fspath(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if not isinstance(text, str):
+        raise TypeError("path must be text, not bytes")
+    if not text:
+        raise ValueError("path must not be empty")
+    return Path(text)
+
+
+def _key_field(_: Any, __: Any, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"key_field must be text, not {type(value).__name__}")
+    if not value:
+        raise ValueError("key_field must not be empty")
+
+
+@attrs.frozen
+class Journal:
+    """The journal of one batch, where more than its path is to be said.
+
+    :param path: of the SQLite file; it is created when it is not there. One batch a file, one process at a time.
+    :param key_field: under which name each item's key travels in the ``metadata`` of its execution, by which it is
+        found again at the service.
+    """
+
+    path: Path = attrs.field(converter=_path)
+    key_field: str = attrs.field(default=DEFAULT_KEY_FIELD, validator=_key_field)
