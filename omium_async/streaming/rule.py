@@ -152,6 +152,7 @@ class Reading:
     def _take_rows(self, shown: Shown) -> list[Execution]:
         """Of a window that may be yielded."""
         window, answer, _, trial = shown
+        inside = self._seen.holds(answer.items[-1])  # then the reading point is farther on
         new = self._add(shown)
         self._empty = 0
         if trial is not None:
@@ -160,7 +161,7 @@ class Reading:
             self._read_one_page()
         elif not shown.full:
             self._take_end(shown)
-        elif not new or new[-1] is not answer.items[-1]:
+        elif inside:
             self._search_behind(shown.end)
         if new and self._waiting:
             new += self._take_waiting(new)
@@ -171,8 +172,8 @@ class Reading:
         return self._witness.pages_repeat(shown.window.start, shown.answer, likely)
 
     def _add(self, shown: Shown) -> list[Execution]:
-        window, items = shown.window, shown.answer.items
-        total = self.total
+        window, items, total = shown.window, shown.answer.items, self.total
+        at_point = not self._seen.holds(items[-1])
         expected = None if total is None else min(total, len(self._seen) + self._left)
         new = self._seen.add(items, expected)
         self._witness.look_at_order(shown.answer, len(items) - len(new))
@@ -181,7 +182,7 @@ class Reading:
         if new:
             self._complete = False
             self._contradicted = 0
-        if new and new[-1] is items[-1]:
+        if at_point:
             self._point, self._point_total = shown.end, shown.answer.total
             self._search = self._again = None
             self._elsewhere = self._passing = False

@@ -24,7 +24,8 @@ class Search:
         self._first_step = 0 if poor else window
         self._back = max(1, window // 2)
         self._on = 0
-        self._guessed = False
+        self._probes = 0
+        self._guess: int | None = None
 
     def saw_known(self, end: int) -> None:
         """A window of nothing but known rows ended here."""
@@ -43,13 +44,13 @@ class Search:
 
         :param guess: where the point is if all growth of the list lies before it.
         """
-        if guess is not None and not self._guessed:
-            self._guessed = True
-            self._on = self._first_step
-            return self._within(guess, total)
+        self._probes += 1
+        if guess is not None and guess != self._guess and self._probes % 2:
+            return max(self._follow(guess), 0)
         if self.foreign is None:
             step, self._on = self._on, max(2 * self._on, self._window)
-            return self._within(self.known + step, total)
+            beyond = self.known + step
+            return min(beyond, total) if total is not None and total > self.known else beyond
         if not self.known:
             step, self._back = self._back, 2 * self._back
             return max(self.foreign - step, 0)
@@ -57,7 +58,10 @@ class Search:
             return self.known
         return (self.known + self.foreign) // 2
 
-    def _within(self, offset: int, total: int | None) -> int:
-        if total is not None and total > self.known:
-            offset = min(offset, total)
-        return max(offset, 0)
+    def _follow(self, guess: int) -> int:
+        """A later guess, two probes on, shows how fast the list moves: aim where it will be, and a little before."""
+        last, self._guess = self._guess, guess
+        if last is None:
+            self._on = self._first_step
+            return guess
+        return guess + (guess - last) // 2 - self._window // 4
