@@ -11,13 +11,13 @@ import attrs
 import click
 
 from omium_async.outcomes import CreateOutcome
-from omium_sync import ExecutionRequest, MissingExecutionsError, Omium
+from omium_sync import MissingExecutionsError, Omium
 
 from .arguments import name, output_option
 from .connection import Connection, connection_options
 from .failures import INTERRUPTED, REFUSED, Failure
 from .interrupts import Interrupts
-from .lines import Malformed, Source
+from .lines import Line, Malformed, Source
 from .outcomes import Report, error_fields, same_file
 from .progress import Progress
 from .render import Output, complain, write_json
@@ -126,8 +126,7 @@ class Batch:
         self._source = source
         self._tally = tally
         self._interrupts = interrupts
-        self._numbers: dict[str, int] = {}  # of lines that are under way, by key
-        self._malformed: list[Malformed] = []  # not yet told
+        self._under_way: dict[int, Line | Malformed] = {}  # by the identity of what the SDK was given
         self._strict_stop: Malformed | None = None
         self._created: list[str] = []  # only when they are waited for
 
@@ -167,39 +166,40 @@ class Batch:
         )
         with Progress("sending", total) as progress:
             for outcome in found:
-                self._tell_malformed(report)
-                self._note(outcome, report)
+                line = self._under_way.pop(id(outcome.request))
+                if isinstance(line, Malformed):
+                    self._tell_malformed(line, report)
+                else:
+                    self._note(line.number, outcome, report)
                 progress.advance(self._tally.note)
-        self._tell_malformed(report)
 
-    def _requests(self) -> Iterator[ExecutionRequest]:
-        """Taken by the SDK, perhaps in another thread, as it has room for more."""
+    def _requests(self) -> Iterator[Any]:
+        """Taken by the SDK, perhaps in another thread, as it has room for more.
+
+        A malformed line goes along, to be refused as no request: by its place in the batch the journal knows an item,
+        so that mending one line does not make others of all that follow it.
+        """
         for line in self._source.lines():
-            if isinstance(line, Malformed):
-                if self._job.strict:
-                    self._strict_stop = line
-                    return
-                self._malformed.append(line)
-            else:
-                self._numbers[str(line.request.key)] = line.number
-                yield line.request
+            if isinstance(line, Malformed) and self._job.strict:
+                self._strict_stop = line
+                return
+            item = line if isinstance(line, Malformed) else line.request
+            self._under_way[id(item)] = line
+            yield item
 
-    def _tell_malformed(self, report: Report) -> None:
-        while self._malformed:
-            line = self._malformed.pop(0)
-            complain(f"line {line.number} is malformed: {line.why}")
-            self._tally.add("malformed", f"malformed line: {line.why}")
-            report.write({"line": line.number, "state": "malformed", "error": line.why})
+    def _tell_malformed(self, line: Malformed, report: Report) -> None:
+        complain(f"line {line.number} is malformed: {line.why}")
+        self._tally.add("malformed", f"malformed line: {line.why}")
+        report.write({"line": line.number, "state": "malformed", "error": line.why})
 
-    def _note(self, outcome: CreateOutcome, report: Report) -> None:
+    def _note(self, number: int, outcome: CreateOutcome, report: Report) -> None:
         execution = outcome.execution
         self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
         if execution is not None and self._job.wait:
             self._created.append(execution.id)
         report.write(
             {
-                "line": self._numbers.pop(str(outcome.request.key), None),
-                "key": outcome.request.key,
+                "line": number,
                 "state": outcome.state,
                 "execution_id": None if execution is None else execution.id,
                 "resumed": outcome.resumed,

@@ -257,7 +257,7 @@ def wait(
             settled = omium.executions.wait(execution_ids[0], until=statuses, **polling)
             _write_execution(settled, output)
             return 0 if until else _verdict([settled])
-        found = omium.executions.wait_many(dict.fromkeys(execution_ids), until=statuses, **polling)
+        found = omium.executions.wait_many(execution_ids, until=statuses, **polling)
         ended = list(_written(found, output))
     return 0 if until else _verdict(ended)
 

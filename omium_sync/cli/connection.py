@@ -155,4 +155,4 @@ def show_log(*, verbose: bool) -> None:
         log.setLevel(logging.DEBUG)
     else:
         handler.addFilter(lambda record: record.module != "call")
-    log.addHandler(handler)
+    log.handlers = [*(other for other in log.handlers if not isinstance(other, _Lines)), handler]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -24,8 +26,7 @@ _DONE: Final = 0
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; its exit status."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `>&-`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    _prepare_streams()
     try:
         # Not by way of click's own `main`: it has other exit statuses, and more to say than a line.
         with omiumctl.make_context("omiumctl", list(sys.argv[1:] if arguments is None else arguments)) as context:
@@ -33,19 +34,30 @@ def run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except BrokenPipeError:
-        return _reader_has_gone()
+    except BrokenPipeError:  # whoever read the output has had enough (`| head`): no failure, and nothing to say
+        code = _DONE
     except BaseException as error:  # noqa: BLE001 - whatever it is, it ends as a line and a status
-        return _explain(error)
+        code = _explain(error)
+    _give_up_output()
     return code if isinstance(code, int) else _DONE
 
 
-def _reader_has_gone() -> int:
-    """Whoever read the output has had enough (``| head``): no failure, and nothing to say."""
-    # What is still buffered goes nowhere, or the interpreter would complain about it at its end.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _DONE
+def _prepare_streams() -> None:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        atexit.register(sys.stdout.close)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
+
+
+def _give_up_output() -> None:
+    """What could not be written goes nowhere, or the interpreter would complain about it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import select
 import stat
@@ -25,7 +24,7 @@ _FIELDS: Final = frozenset({"workflow_id", "input_data", "metadata", "agent_id",
 
 @attrs.frozen
 class Line:
-    """A line that is a request; its key holds the line's number, so that mending one line moves no other."""
+    """A line that is a request."""
 
     number: int
     request: ExecutionRequest
@@ -96,12 +95,7 @@ class Source:
         workflow_id = fields.get("workflow_id") or self._workflow_id
         if not isinstance(workflow_id, str):
             raise TypeError("it names no workflow_id" if workflow_id is None else "its workflow_id is no text")
-        key = fields.get("key") or _key_of(number, workflow_id, content)
-        if not isinstance(key, str):
-            raise TypeError("its key is no text")
-        return ExecutionRequest(
-            workflow_id, fields.get("input_data"), fields.get("metadata"), fields.get("agent_id"), key
-        )
+        return ExecutionRequest(**{**fields, "workflow_id": workflow_id})
 
     def _contents(self) -> Iterator[bytes | None]:
         """The bytes of each line; ``None`` for one that is too long."""
@@ -133,8 +127,3 @@ class Source:
             if not chunk:
                 return
             yield chunk
-
-
-def _key_of(number: int, workflow_id: str, content: bytes) -> str:
-    digest = hashlib.sha256(b"\0".join((workflow_id.encode(errors="replace"), content.strip())))
-    return f"line-{number}-{digest.hexdigest()[:32]}"

@@ -11,7 +11,7 @@ import click
 from omium_sync import OmiumError
 
 from .failures import Failure
-from .render import json_text
+from .render import json_line
 
 __all__ = ["Report", "error_fields", "same_file"]
 
@@ -65,7 +65,7 @@ class Report:
         """One line."""
         if self._file is not None:
             try:
-                self._file.write(json_text(row).encode() + b"\n")
+                self._file.write(json_line(row))
             except OSError as error:
                 self._fail(error)
 
