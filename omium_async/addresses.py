@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import attrs
 
 from .errors import ConfigurationError
-from .secret import Secret, basic_auth
+from .secret import Secret, basic_auth, kind_of
 
 __all__ = ["PRODUCTION_URL", "Proxy", "base_url", "is_loopback", "proxy_of_environment", "proxy_url"]
 
@@ -40,7 +40,7 @@ def base_url(value: object, source: str, *, allow_insecure_http: bool) -> str:
     :raises ConfigurationError: it is no URL, holds credentials, or would send the key in the clear.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{source} must be text, not {type(value).__name__}")
+        raise ConfigurationError(f"{source} must be text, not {kind_of(value)}")
     found = _read_base_url(value, allow_insecure_http=allow_insecure_http)
     del value  # it may hold credentials, and tracebacks may show local variables
     if isinstance(found, _Problem):
@@ -115,7 +115,7 @@ def proxy_url(value: object, source: str) -> Proxy:
     :raises ConfigurationError: it is no URL of an HTTP proxy.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{source} must be text, not {type(value).__name__}")
+        raise ConfigurationError(f"{source} must be text, not {kind_of(value)}")
     found = _read_proxy(value)
     del value
     if found is None:

@@ -87,6 +87,7 @@ class AsyncOmium:
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
+        auth = masked(auth)
         settings, options = configure(
             api_key=api_key,
             base_url=base_url,
@@ -157,7 +158,9 @@ class AsyncOmium:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._caller.shared.settings.base_url}>"
+        # A traceback that shows local variables may come from within the constructor.
+        caller = getattr(self, "_caller", None)
+        return f"<{type(self).__name__} {'not made yet' if caller is None else caller.shared.settings.base_url}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
-__all__ = ["Redactor", "Secret", "basic_auth", "masked"]
+__all__ = ["Redactor", "Secret", "basic_auth", "kind_of", "masked"]
 
 _MASK = "***"
 _SHORTEST = 8  # replacing anything shorter would garble messages that mean something else
@@ -38,14 +38,33 @@ class Secret(str):
         raise TypeError("a secret is not pickled: the other process reads its own settings")
 
 
+class Unusable:
+    """What was given where text belongs, of which only the type is of interest: it may be a key all the same."""
+
+    def __init__(self, value: object) -> None:
+        self.kind = type(value).__name__
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}>"
+
+
+def kind_of(value: object) -> str:
+    """The name of a value's type, as messages give it."""
+    if isinstance(value, Unusable):
+        return value.kind
+    return "str" if isinstance(value, Secret) else type(value).__name__
+
+
 def masked(value: Any) -> Any:
     """Text, or a mapping to text, masked from here on, so that no traceback that shows local variables shows it."""
+    if value is None or isinstance(value, (Secret, Unusable)):
+        return value
     if isinstance(value, str):
         return Secret(value)
     if isinstance(value, Mapping):
         entries: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         return {name: masked(text) for name, text in entries.items()}
-    return value
+    return Unusable(value)
 
 
 class Redactor:

@@ -12,7 +12,7 @@ import attrs
 
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_of_environment, proxy_url
 from .errors import Attempt, ConfigurationError
-from .secret import Redactor, Secret, masked
+from .secret import Redactor, Secret, kind_of, masked
 from .sources import ConfigFile, environment, environment_number
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ own_key = masked  # what the facade takes it for
 def _number(value: Any, source: str, *, what: str, whole: bool = False, zero: bool = False) -> Any:
     kinds: tuple[type, ...] = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ConfigurationError(f"{source} must be {what}, not {'text' if isinstance(value, str) else repr(value)}")
+        raise ConfigurationError(f"{source} must be {what}, not {kind_of(value)}")
     number: Any = value
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
         raise ConfigurationError(f"{source} must be {what}, not {value!r}")
@@ -156,9 +156,7 @@ def _encodes(text: str) -> bool:
 
 def _key(key: object, source: str) -> Secret:
     if not isinstance(key, str):
-        kind = type(key).__name__
-        del key
-        raise ConfigurationError(f"{source} must be text, not {kind}")
+        raise ConfigurationError(f"{source} must be text, not {kind_of(key)}")
     if not key.strip():
         raise ConfigurationError(f"{source} is empty: give a key")
     if _CONTROL.search(key):
@@ -172,7 +170,7 @@ def _headers(value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"headers must be a mapping of text to text, not {type(value).__name__}")
+        raise ConfigurationError(f"headers must be a mapping of text to text, not {kind_of(value)}")
     return {checked_header(name, text, "headers"): text for name, text in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
@@ -236,7 +234,7 @@ def configure(
     settings = Settings(
         api_key=checked_key,
         base_url=checked_url,
-        auth=auth,
+        auth="bearer" if auth == "bearer" else "x-api-key",
         max_connections=_count(max_connections, "max_connections"),
         rate_limit=_rate_limit(rate_limit),
         max_response_bytes=_count(max_response_bytes, "max_response_bytes"),

@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from .errors import ConfigurationError
-from .secret import Secret, masked
+from .secret import Secret, kind_of, masked
 
 __all__ = ["ConfigFile", "environment", "environment_number"]
 
@@ -79,7 +79,7 @@ class ConfigFile:
         """
         value = self.values.get(setting)
         if value is not None and not isinstance(value, str):
-            raise ConfigurationError(f"{self.source(setting)} must be text, not {type(value).__name__}")
+            raise ConfigurationError(f"{self.source(setting)} must be text, not {kind_of(value)}")
         return Secret(value) if value else None
 
 
@@ -91,4 +91,8 @@ def _known_values(body: bytes) -> dict[str, Any] | None:
     if not isinstance(data, dict):
         return None
     values = cast("dict[str, Any]", data)
-    return {name: masked(values[name]) for name in _KNOWN if name in values}
+    return {
+        name: value if isinstance(value := values[name], (int, float)) else masked(value)
+        for name in _KNOWN
+        if name in values
+    }

@@ -121,7 +121,11 @@ def test_no_noise_at_any_end(end: str) -> None:
     if "sys.exit" in end:
         program = program.replace("sys.exit(0)", "os.write(1, b'done\\n'); sys.exit(0)")
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     # asyncio's debug mode tells of callbacks that take long, which a busy machine makes of any.
     noise = [line for line in ended.stderr.splitlines() if not (line.startswith("Executing <") and "took" in line)]

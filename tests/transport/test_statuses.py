@@ -62,7 +62,9 @@ async def outcome(status: int, call, *, sessions: str, **options):
     with aioresponses() as mocked:
         for method in ("GET", "POST"):
             for url in (f"{URL}/exec_1", URL):
-                mocked.add(url, method, status=status, body=b'{"detail": "words"}', repeat=True, response_class=Response)
+                mocked.add(
+                    url, method, status=status, body=b'{"detail": "words"}', repeat=True, response_class=Response
+                )
         async with om.AsyncOmium(
             KEY, base_url="https://omium.test", session=session, on_attempt=attempts.append, max_retries=2, **options
         ) as omium:
@@ -138,7 +140,11 @@ BODIES = {
         "body.workflow_id: Field required",
         None,
     ),
-    "validation of nonsense": (b'{"detail": [1, "two", {"loc": "x"}, {"msg": 3}]}', "invalid; two; invalid; invalid", None),
+    "validation of nonsense": (
+        b'{"detail": [1, "two", {"loc": "x"}, {"msg": 3}]}',
+        "invalid; two; invalid; invalid",
+        None,
+    ),
     "gateway": (b'{"message": "no Route matched with those values"}', "no Route matched with those values", None),
     "error in error": (b'{"error": {"message": "inner"}}', "inner", None),
     "edge": (

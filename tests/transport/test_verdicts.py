@@ -126,7 +126,7 @@ async def client_of(raw, case, sessions: str, **options):
 async def test_a_write(raw, case, sessions: str) -> None:
     kind, status, unknown, _ = CASES[case]
     async with client_of(raw, case, sessions, max_retries=2, attempt_timeout=0.2) as (omium, server, attempts):
-        for make in (lambda: omium.executions.create("wf"), lambda: omium.request("PUT", "/x", json={}) ):
+        for make in (lambda: omium.executions.create("wf"), lambda: omium.request("PUT", "/x", json={})):
             if make.__code__.co_names[0] == "request" and case in (no_json, empty, wrong_type):
                 continue  # nobody looks at the body of `request`
             server.requests.clear()

@@ -15,7 +15,11 @@ CALLS = {
         "POST /api/v1/executions",
         {"workflow_id": "wf", "input_data": {"q": "ä", "n": [1, None]}, "metadata": {"p": "high"}, "agent_id": "ag"},
     ),
-    "create, nothing given": (lambda omium: omium.executions.create("wf"), "POST /api/v1/executions", {"workflow_id": "wf"}),
+    "create, nothing given": (
+        lambda omium: omium.executions.create("wf"),
+        "POST /api/v1/executions",
+        {"workflow_id": "wf"},
+    ),
     "get": (lambda omium: omium.executions.get("exec_1"), "GET /api/v1/executions/exec_1", None),
     "get, any id": (
         lambda omium: omium.executions.get("a/b?c#d%2e ü..;"),
@@ -44,7 +48,11 @@ CALLS = {
         "PUT /api/v1/workflows/a%20b/%C3%BC?x=1&x=%C3%A4%26&z=true",
         [1],
     ),
-    "request, nothing given": (lambda omium: omium.request("DELETE", "/workflows/1"), "DELETE /api/v1/workflows/1", None),
+    "request, nothing given": (
+        lambda omium: omium.request("DELETE", "/workflows/1"),
+        "DELETE /api/v1/workflows/1",
+        None,
+    ),
     "request, a read": (lambda omium: omium.request("HEAD", "/workflows"), "HEAD /api/v1/workflows", None),
 }
 BODY = b'{"id": "exec_1", "status": "running", "items": [], "total": 3, "page": 1, "page_size": 1}'
@@ -86,7 +94,9 @@ async def test_each_call_as_documented(raw, call: str, auth: str) -> None:
 
 
 async def test_a_checkpoint_by_name_is_looked_up_once(raw) -> None:
-    detail = b'{"id": "e", "checkpoints": [{"id": "c1", "name": "a"}, {"id": "c2", "name": "a"}, {"id": "c3", "name": "b"}]}'
+    detail = (
+        b'{"id": "e", "checkpoints": [{"id": "c1", "name": "a"}, {"id": "c2", "name": "a"}, {"id": "c3", "name": "b"}]}'
+    )
 
     async def handler(request) -> None:
         await request.send(raw.answer(body=detail))
@@ -95,7 +105,11 @@ async def test_a_checkpoint_by_name_is_looked_up_once(raw) -> None:
         await omium.executions.replay("e", checkpoint_name="a")
         await omium.executions.replay("e")
         await omium.executions.rollback("e", checkpoint_name="b")
-        assert [json.loads(r.body)["checkpoint_id"] for r in server.requests if r.method == "POST"] == ["c2", "c3", "c3"]
+        assert [json.loads(r.body)["checkpoint_id"] for r in server.requests if r.method == "POST"] == [
+            "c2",
+            "c3",
+            "c3",
+        ]
         server.requests.clear()
         with pytest.raises(ValueError, match="a, b|'a'.*'b'"):
             await omium.executions.rollback("e", checkpoint_name="nope")
@@ -177,7 +191,16 @@ async def test_headers_add_and_never_replace(raw) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "connection", "Content-Length", "Transfer-Encoding", "Expect", "X-API-Key", "AUTHORIZATION", "Idempotency-Key"],
+    [
+        "Host",
+        "connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Expect",
+        "X-API-Key",
+        "AUTHORIZATION",
+        "Idempotency-Key",
+    ],
 )
 def test_headers_that_the_client_sets_are_refused(raw, name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):

@@ -1,0 +1,147 @@
+"""Redirects: within the origin and where nothing of the request changes; else the 3xx is the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+import omium_async as om
+
+READS = {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("sessions", ["own", "users"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 300, 304, 305, 306])
+async def test_table(raw, status: int, method: str, sessions: str) -> None:
+    async def handler(request) -> None:
+        if request.target == "/api/v1/x":
+            await request.send(raw.answer(status, b"" if method == "HEAD" or status == 304 else b"moved", "Location: /y?z=%C3%A4"))
+        else:
+            await request.send(raw.answer(200, b""))
+
+    followed = status in (307, 308) or (status in (301, 302, 303) and method in READS)
+    async with own_session(sessions) as session, raw.pair(handler, session=session) as (omium, server, attempts):
+        body = None if method in READS else {"a": 1}
+        if followed:
+            found = await omium.request(method, "/x", json=body)
+            assert found.status == 200
+            first, second = server.requests
+            assert second.target == "/y?z=%C3%A4"
+            assert second.method == ("GET" if status == 303 and method != "HEAD" else method)
+            assert second.body == first.body
+            for name in ("x-api-key", "idempotency-key", "x-request-id", "content-type"):
+                assert second.headers.get(name) == first.headers.get(name)
+        else:
+            with pytest.raises(om.APIStatusError) as caught:
+                await omium.request(method, "/x", json=body)
+            assert caught.value.status == status
+            assert caught.value.outcome_unknown is (method not in READS)
+            assert len(server.requests) == 1
+        assert len(attempts) == 1
+
+
+def own_session(sessions: str):
+    import contextlib
+
+    import aiohttp
+
+    return aiohttp.ClientSession() if sessions == "users" else contextlib.nullcontext()
+
+
+async def test_at_most_five(raw) -> None:
+    async def handler(request) -> None:
+        hop = int(request.target.rpartition("/")[2])
+        last = int(request.headers["x-last"])
+        if hop == last:
+            await request.send(raw.answer())
+        else:
+            await request.send(raw.answer(307, b"body", f"Location: /{hop + 1}"))
+
+    async with raw.pair(handler) as (omium, server, attempts):
+        await omium.request("POST", "/0", headers={"X-Last": "5"}, json={})
+        assert len(server.requests) == 6
+        with pytest.raises(om.APIStatusError) as caught:
+            await omium.request("POST", "/0", headers={"X-Last": "6"}, json={})
+        assert caught.value.status == 307
+        assert len(server.requests) == 12
+        assert [attempt.number for attempt in attempts] == [1, 1]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://localhost:{other}/x",
+        "//127.0.0.1:{other}/x",
+        "https://127.0.0.1:{port}/x",
+        "http://user:pass@127.0.0.1:{port}/x",
+        "http://user@127.0.0.1:{port}/x",
+        "ftp://127.0.0.1:{port}/x",
+        "javascript:alert(1)",
+        "http://127.0.0.1:{port}.evil.example/x",
+        "http://[",
+        "http://127.0.0.1:99999/x",
+        "\\\\127.0.0.1:{other}/x",
+    ],
+)
+async def test_the_key_never_leaves_its_origin(raw, status: int, location: str) -> None:
+    async with raw.Server() as other:
+
+        async def handler(request) -> None:
+            if request.number == 1:
+                target = location.format(other=other.port, port=server.port)
+                await request.send(raw.answer(status, b"", f"Location: {target}"))
+            else:
+                await request.send(raw.answer(404))
+
+        async with raw.pair(handler) as (omium, server, _):
+            with pytest.raises(om.APIStatusError) as caught:
+                await omium.executions.get("e")
+            assert caught.value.status in (status, 404)
+        assert other.requests == []
+        assert all(request.headers["host"] == f"127.0.0.1:{server.port}" for request in server.requests)
+
+
+@pytest.mark.parametrize("location", ["", "x", "?q=1", "#f", "/a b", "/ä", "/%zz", "http://127.0.0.1:{port}/x", "HTTP://127.0.0.1:{port}"])
+async def test_every_form_of_the_same_origin(raw, location: str) -> None:
+    async def handler(request) -> None:
+        if request.number == 1:
+            await request.send(raw.answer(307, b"", f"Location: {location.format(port=server.port)}"))
+        else:
+            await request.send(raw.answer(body=raw.EXECUTION))
+
+    async with raw.pair(handler) as (omium, server, _):
+        await omium.executions.create("wf")
+    assert len(server.requests) == 2
+    assert len(server.requests[1].head.split(b"\r\n")[0].split(b" ")) == 3
+    assert server.requests[1].headers["x-api-key"] == raw.KEY
+
+
+async def test_a_redirect_without_a_location_is_the_answer(raw) -> None:
+    async with raw.pair(lambda request: request.send(raw.answer(307))) as (omium, _, _attempts):
+        with pytest.raises(om.APIStatusError):
+            await omium.executions.get("e")
+
+
+@pytest.mark.parametrize("ends", ["dropped", "refused", 429, 404, 500])
+async def test_the_verdict_after_a_hop(raw, ends) -> None:
+    """A redirect hop that breaks counts from its first request on; an answer at its end decides."""
+
+    async def handler(request) -> None:
+        if request.number == 1:
+            close = "Connection: close" if ends == "refused" else "X: y"
+            if ends == "refused":
+                server._server.close()
+            await request.send(raw.answer(307, b"", "Location: /y", close))
+            if ends == "refused":
+                request.drop()
+        elif ends == "dropped":
+            request.drop()
+        else:
+            await request.send(raw.answer(ends))
+
+    async with raw.pair(handler) as (omium, server, attempts):
+        with pytest.raises(om.OmiumError) as caught:
+            await omium.executions.create("wf")
+    assert caught.value.outcome_unknown is (ends not in (429, 404))
+    assert [attempt.sent for attempt in attempts] == [True]
