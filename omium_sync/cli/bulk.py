@@ -48,7 +48,7 @@ def replay_all(
 
 def _write_all(omium: Omium, tally: Tally, interrupts: Interrupts, output: Output, **asked: Any) -> None:
     kept: list[dict[str, Any]] = []
-    with Progress("replaying") as progress:
+    with Progress("replaying", beside=output is Output.JSONL) as progress:
         rows = Rows("id", "workflow", "outcome", "error", aside=progress.aside)
         for outcome in omium.executions.replay_many(**asked):
             tally.add(outcome.state, outcome.error, resumed=outcome.resumed)

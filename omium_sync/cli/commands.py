@@ -20,6 +20,7 @@ from .bulk import replay_all
 from .connection import Connection, connection_options
 from .demo import demo
 from .failures import REFUSED, USAGE, Failure
+from .progress import Progress
 from .render import Output, Rows, complain, moment, state_text, write_json, write_json_rows
 from .serve import serve
 from .show import show_execution
@@ -96,7 +97,8 @@ def list_(
         if output is Output.TABLE:
             _table(found, limit)
         else:
-            write_json_rows((execution.to_dict() for execution in found), output)
+            with Progress("listing", limit, lines=False, beside=True) as progress:
+                write_json_rows(progress.over(execution.to_dict() for execution in found), output)
 
 
 def _table(found: Iterator[Execution], limit: int | None) -> None:
@@ -143,7 +145,7 @@ def show(connection: Connection, /, execution_id: str, output: Output) -> None:
 def create(connection: Connection, /, output: Output, wait: bool, timeout: float | None, **request: Any) -> int:
     """Start an execution of the workflow WORKFLOW_ID."""
     if wait:
-        with connection.client() as omium:
+        with connection.client() as omium, Progress("running", 1, lines=False):
             settled = omium.executions.run(**request, timeout=timeout)
         _write_execution(settled, output)
         return _verdict([settled])
@@ -254,17 +256,19 @@ def wait(
     statuses = until or SETTLED
     with connection.client() as omium:
         if len(execution_ids) == 1:
-            settled = omium.executions.wait(execution_ids[0], until=statuses, **polling)
+            with Progress("waiting", 1, lines=False):
+                settled = omium.executions.wait(execution_ids[0], until=statuses, **polling)
             _write_execution(settled, output)
             return 0 if until else _verdict([settled])
         found = omium.executions.wait_many(execution_ids, until=statuses, **polling)
-        ended = list(_written(found, output))
+        with Progress("waiting", len(execution_ids), lines=False, beside=output is Output.JSONL) as progress:
+            ended = list(progress.over(_written(found, output, progress)))
     return 0 if until else _verdict(ended)
 
 
-def _written(found: Iterator[ExecutionDetail], output: Output) -> Iterator[ExecutionDetail]:
+def _written(found: Iterator[ExecutionDetail], output: Output, progress: Progress) -> Iterator[ExecutionDetail]:
     """Those that have settled, each written as it comes; also those before a failure."""
-    rows = Rows("id", "workflow", "status", "error")
+    rows = Rows("id", "workflow", "status", "error", aside=progress.aside)
     kept: list[dict[str, Any]] = []
     try:
         for execution in found:

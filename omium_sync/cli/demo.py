@@ -99,7 +99,7 @@ class Story:
         """All chapters."""
         _heading("1. An Omium of your own")
         self.greet(kept=kept)
-        _heading("2. Executions: the workflow, run once for each file")
+        _heading("2. Executions: many at once")
         created = self.create(wanted)
         _heading("3. What came out")
         done = self.results(created)
@@ -132,7 +132,7 @@ class Story:
     def create(self, wanted: int) -> list[str]:
         """Executions over all files, created many at a time and followed to their end."""
         corpus = self.corpus
-        _say(f"Measured are the files of {corpus.folder}.")
+        _say(f"An execution is one run of a workflow on one input: here, on one of the files of {corpus.folder}.")
         for remark in corpus.remarks:
             _say(f"({remark})")
         if len(corpus.files) < wanted - 2:
@@ -297,11 +297,11 @@ class Story:
 
     def _table(self, executions: list[Execution]) -> None:
         found = [name for name in _MEASURES if any(name in execution.output_data for execution in executions)]
-        rows = Rows("id", "file", "status", *found, numbers=found)
+        rows = Rows("file", "status", *found, "id", whole=("file", "status"), numbers=found)
         for execution in executions:
             measures = [execution.output_data.get(name) for name in found]
             shown = ["" if number is None else f"{number:,}" for number in measures]
-            rows.add(execution.id, self._name(execution), state_text(execution.status), *shown)
+            rows.add(self._name(execution), state_text(execution.status), *shown, execution.id)
         rows.flush()
 
 

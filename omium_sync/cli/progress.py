@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from rich.progress import (
     BarColumn,
@@ -23,6 +23,8 @@ from .render import complain, console
 
 __all__ = ["Progress"]
 
+T = TypeVar("T")
+
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SECONDS_BETWEEN_UPDATES: Final = 0.1
 
@@ -31,9 +33,10 @@ class Progress:
     """How far a piece of work is.
 
     :param lines: whether anything is said where there is no terminal.
+    :param beside: what is written to stdout meanwhile; on a terminal that alone shows how far it is.
     """
 
-    def __init__(self, what: str, total: int | None = None, *, lines: bool = True) -> None:
+    def __init__(self, what: str, total: int | None = None, *, lines: bool = True, beside: bool = False) -> None:
         self._what = what
         self._total = total
         self._lines = lines
@@ -41,7 +44,7 @@ class Progress:
         self._updated = 0.0
         self._bar: Bar | None = None
         self.done = 0
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not (beside and sys.stdout.isatty()):
             self._bar = Bar(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
@@ -93,3 +96,9 @@ class Progress:
             self._said = now
             of = "" if self._total is None else f" of {self._total:,}"
             complain(f"{self._what}: {self.done:,}{of}{f', {note}' if note else ''}")
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """The items; one more is done with each."""
+        for item in items:
+            self.advance()
+            yield item

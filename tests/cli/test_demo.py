@@ -22,7 +22,7 @@ def test_run_twice_on_the_standard_library(omiumctl):
     assert (first.code, first.err) == (0, "")
     story = chapters(first.out)
     assert "It is new" in story["1. An Omium of your own"]
-    created = story["2. Executions: the workflow, run once for each file"]
+    created = story["2. Executions: many at once"]
     assert "Created 120 executions" in created
     results = story["3. What came out"]
     assert "half_written.py: SyntaxError" in results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -77,8 +76,11 @@ def test_what_it_says_to_people(omiumctl):
     process = omiumctl.start("serve", "--workflows", "measure_nothing")
     assert omiumctl.ended(process).code == 2
     (omiumctl.home / "key").write_text("om_key_of_my_own_123\n")
-    for options, words in (((), ("export OMIUM_API_KEY=omium_local_", "in memory", "none (executions stay pending")),
-                           (("--database", "o.db", "--api-key-file", "key"), ("on o.db", "the key of your file"))):  # fmt: skip
+    own_key = ("--database", "o.db", "--api-key-file", "key")
+    for options, words in (
+        ((), ("export OMIUM_API_KEY=omium_local_", "in memory", "none (executions stay pending")),
+        (own_key, ("on o.db", "the key of your file")),
+    ):
         process = omiumctl.start("serve", *options)
         lines = [process.stdout.readline().decode() for _ in range(5)]
         process.send_signal(signal.SIGINT)
@@ -88,7 +90,7 @@ def test_what_it_says_to_people(omiumctl):
         assert "Ctrl-C" in said
         for word in words:
             assert word in said
-    assert stat.S_IMODE(os.stat(omiumctl.home / "o.db").st_mode) == 0o600
+    assert stat.S_IMODE((omiumctl.home / "o.db").stat().st_mode) == 0o600
 
 
 def test_what_it_cannot_serve_is_one_line(omiumctl):
