@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 _MAX_REDIRECTS: Final = 5
+_AT_ONE_GO: Final = 2**20  # bytes
 _SHORTEST: Final = 0.001  # seconds; aiohttp takes 0 for no time-out
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
 _REQUEST_ID: Final = istr("X-Request-ID")
@@ -60,7 +62,7 @@ class Exchange:
         response = await session.request(
             request.method,
             url,
-            data=request.body,
+            data=_payload(request.body),
             headers=headers,
             timeout=self._timeout(seconds),
             **(self._arguments if self._own else self._watched(seen)),
@@ -104,7 +106,7 @@ class Exchange:
             response = await session.request(
                 method,
                 url,
-                data=data,
+                data=_payload(data),
                 headers=headers,
                 timeout=self._timeout(None if until is None else until - time.monotonic()),
                 **(self._arguments if self._own else self._watched(seen)),
@@ -169,6 +171,11 @@ class Exchange:
             raise
         response.release()
         return True
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns of large bodies given as bytes: it would write them at one go.
+    return body if body is None or len(body) <= _AT_ONE_GO else io.BytesIO(body)
 
 
 def _fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
