@@ -95,7 +95,8 @@ class Source:
         workflow_id = fields.get("workflow_id") or self._workflow_id
         if not isinstance(workflow_id, str):
             raise TypeError("it names no workflow_id" if workflow_id is None else "its workflow_id is no text")
-        return ExecutionRequest(**{**fields, "workflow_id": workflow_id})
+        request: dict[str, Any] = {**fields, "workflow_id": workflow_id}
+        return ExecutionRequest(**request)
 
     def _contents(self) -> Iterator[bytes | None]:
         """The bytes of each line; ``None`` for one that is too long."""
