@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from .batch.arguments import checked_concurrency, checked_ids, checked_journal, checked_requests
 from .batch.create import create_each
-from .batch.replay import plan_each, replay_each
+from .batch.limit import Limit
+from .batch.replay import Replaying, plan_each, replay_each
 from .bodies import checkpoint_of, create_body
 from .caller import Caller
 from .codec import decode, decode_detail, decode_execution, decode_page
 from .errors import InvalidResponseError
-from .journal.settings import Journal
+from .journal.settings import DEFAULT_SETTLE, Journal
 from .models import (
     SETTLED,
     Execution,
@@ -25,7 +26,7 @@ from .models import (
     RollbackResult,
 )
 from .outcomes import CreateOutcome, ReplayOutcome
-from .polling import Polling
+from .polling import Polling, seconds_argument
 from .streaming import stream_pages, stream_rows
 from .transport.paths import execution_segment, query, text_argument
 from .wait_many import wait_for_each
@@ -255,9 +256,16 @@ class Executions:
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         concurrency = checked_concurrency(concurrency)
-        checked = checked_journal(journal)
+        kept = checked_journal(journal)
+        seconds = seconds_argument(settle, "settle", zero=True)
         checked_requests(requests)
-        return create_each(self._caller, requests, concurrency)
+        if kept is None:
+            return create_each(self._caller, requests, concurrency)
+        from .batch.journalled import create_journalled  # noqa: PLC0415 - imports sqlite3
+
+        if seconds is None:
+            seconds = self._caller.options.attempt_timeout or DEFAULT_SETTLE
+        return create_journalled(self._caller, self, requests, concurrency, kept, seconds)
 
     def replay_many(
         self,
@@ -286,12 +294,21 @@ class Executions:
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         concurrency = checked_concurrency(concurrency)
-        checked = checked_journal(journal)
+        kept = checked_journal(journal)
+        if dry_run and kept is not None and not kept.path.exists():
+            kept = None  # nothing is written, not even an empty journal
         _checkpoint_arguments(None, checkpoint_name)
-        rows = self._stream(stream_rows, workflow_id, status, 100, limit, 0)
+        limit = _at_least(limit, "limit", 0)
+        rows = self._stream(stream_rows, workflow_id, status, 100, limit if kept is None else None, 0)
+        replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
+        if kept is None:
+            return plan_each(rows) if dry_run else replay_each(replaying, rows)
+        from .batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
+
+        scope = scope_of(workflow_id, status, checkpoint_name)
         if dry_run:
-            return plan_each(rows)
-        return replay_each(self._caller, rows, checkpoint_name, concurrency)
+            return plan_journalled(self._caller, rows, scope, kept, limit)
+        return replay_journalled(replaying, rows, scope, kept, limit)
 
     def wait_many(
         self,

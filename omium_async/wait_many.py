@@ -5,33 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import attrs
 
 from .batch.limit import Limit
 from .batch.pool import Pool
+from .batch.reading import Reader
 from .errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
-from .models import ExecutionDetail, ExecutionPage
+from .models import ExecutionDetail
 from .polling import Pace, Polling
 from .transport.paths import execution_segment
 from .transport.retry import could_mend
 
-__all__ = ["Reader", "wait_for_each"]
+__all__ = ["wait_for_each"]
 
 T = TypeVar("T")
 
 _FEW: Final = 8  # executions that are looked at one by one
 _AT_ONCE: Final = 16  # single reads under way
 _PAGE_SIZES: Final = (100, 1000)
-
-
-class Reader(Protocol):
-    """What is asked of the service: details of one execution, and the list."""
-
-    async def get(self, execution_id: str) -> ExecutionDetail: ...
-
-    def pages(self, *, page_size: int, prefetch: int) -> AsyncGenerator[ExecutionPage]: ...
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from .limit import Limit
@@ -32,10 +32,14 @@ class Pool(Generic[T, R]):
     :param work: gives the result, or ``None`` when the item is held: then `settle` or `again` is called for it later.
         What it raises ends the pool: nothing more is taken, and `more` raises it after the results known by then.
 
+    :ivar on_change: called after changes upon which the pool may be quiet.
+
     Items are taken from the source only while fewer than 4 * ``limit.most`` + 64 are ahead of the consumer. A plain
     iterable is advanced on the event loop itself, for it may belong to this thread (a database cursor does): one that
     blocks belongs into an async iterable.
     """
+
+    on_change: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -47,9 +51,9 @@ class Pool(Generic[T, R]):
         self._limit = limit
         self._ahead = _AHEAD_FACTOR * limit.most + _AHEAD
         self._plain: Iterator[T] | None = None
-        self._stream: AsyncIterator[T] | None = None
+        self._unread: AsyncIterator[T] | None = None  # an async source, until it is read
         if isinstance(source, AsyncIterable):
-            self._stream = aiter(source)
+            self._unread = aiter(source)
         else:
             self._plain = iter(source)
         self._read: deque[T] = deque()  # of an async source, not yet taken
@@ -64,10 +68,9 @@ class Pool(Generic[T, R]):
         self._stopped = False
         self._error: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reader: asyncio.Task[None] | None = None
+        self._helpers: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._news = asyncio.Event()
-        self._quiet = asyncio.Event()
 
     # -- the consumer's side -------------------------------------------------------------------------------------
 
@@ -99,7 +102,7 @@ class Pool(Generic[T, R]):
     async def close(self) -> None:
         """Cancel what is under way, and wait until it has ended."""
         self._stopped = True
-        tasks = {*self._tasks, *([self._reader] if self._reader is not None else [])}
+        tasks = self._tasks | self._helpers
         for task in tasks:
             task.cancel()
         interrupted: asyncio.CancelledError | None = None
@@ -113,10 +116,9 @@ class Pool(Generic[T, R]):
 
     # -- the workers' side ---------------------------------------------------------------------------------------
 
-    @property
-    def held(self) -> int:
-        """How many items wait for `settle` or `again`."""
-        return self._held
+    def add_helper(self, life: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the tasks, until the pool is closed."""
+        self._helpers.add(asyncio.create_task(life))
 
     def fail(self, error: BaseException) -> None:
         """End the pool: take nothing more, let what is under way end, then raise ``error``; the first one counts."""
@@ -143,13 +145,8 @@ class Pool(Generic[T, R]):
         self._hire()
         self._tell()
 
-    async def quiet(self) -> None:
-        """Wait until only items that are held keep the pool from going on or from ending."""
-        while not self._is_quiet():
-            self._quiet.clear()
-            await self._quiet.wait()
-
-    def _is_quiet(self) -> bool:
+    def is_quiet(self) -> bool:
+        """Whether only items that are held keep the pool from going on or from ending."""
         if self._busy or self._repeats:
             return False
         blocked = not self._has_room() and not self._results
@@ -158,14 +155,14 @@ class Pool(Generic[T, R]):
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._stream is not None and self._reader is None and not self._stopped:
-            self._reader = asyncio.create_task(self._read_stream(self._stream))
+        stream, self._unread = self._unread, None
+        if stream is not None:
+            self.add_helper(self._read_stream(stream))
         self._hire()
 
     def _tell(self) -> None:
         self._news.set()
-        if self._is_quiet():
-            self._quiet.set()
+        self.on_change()
 
     def _is_finished(self) -> bool:
         if self._busy or self._held:

@@ -61,20 +61,16 @@ async def plan_each(rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOut
         await rows.aclose()
 
 
-async def replay_each(
-    caller: Caller, rows: AsyncGenerator[Execution], checkpoint_name: str | None, concurrency: int
-) -> AsyncGenerator[ReplayOutcome]:
+async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
     """Replay each of these; outcomes come as they end.
 
     The list shrinks while it is read, for what is replayed leaves it, and may come back to it. The stream of rows
     gives none twice and leaves none out all the same.
     """
-    limit = Limit(concurrency)
-    replaying = Replaying(caller, checkpoint_name, limit)
 
     async def replay(_: int, row: Execution) -> ReplayOutcome:
         try:
-            checkpoint_id = checkpoint_of(await replaying.look(row.id), checkpoint_name)
+            checkpoint_id = checkpoint_of(await replaying.look(row.id), replaying.checkpoint_name)
             return ReplayOutcome(row, "replayed", await replaying.replay(row.id, checkpoint_id))
         except ValueError as error:
             return ReplayOutcome(row, "rejected", None, error)
@@ -83,7 +79,7 @@ async def replay_each(
                 raise
             return ReplayOutcome(row, "unknown" if error.outcome_unknown else "rejected", None, error)
 
-    pool = Pool(rows, replay, limit)
+    pool = Pool(rows, replay, replaying.limit)
     try:
         while await pool.more():
             while (outcome := pool.pop()) is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from ..errors import OmiumError
 
-__all__ = ["DEFAULT_KEY_FIELD", "Journal", "JournalError"]
+__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "JournalError"]
 
-DEFAULT_KEY_FIELD = "omium_batch_key"
+DEFAULT_KEY_FIELD: Final = "omium_batch_key"
+DEFAULT_SETTLE: Final = 30.0  # seconds, where the client has no attempt_timeout
 
 
 class JournalError(OmiumError):
