@@ -41,7 +41,9 @@ async def fill(local: LocalOmium, rows: int) -> None:
     for first in range(0, rows, ROWS_PER_COMMIT):
         batch = submissions(first, min(ROWS_PER_COMMIT, rows - first))
         now = f"2026-01-01T00:00:{first // ROWS_PER_COMMIT % 60:02d}.000000Z"
-        await running.database.write(functools.partial(store.fill, tenant=tenant, new=batch, status="completed", now=now))
+        await running.database.write(
+            functools.partial(store.fill, tenant=tenant, new=batch, status="completed", now=now)
+        )
 
 
 async def compare(session: aiohttp.ClientSession, base: str, queries: list[str], rounds: int) -> list[float]:

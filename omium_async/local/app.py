@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import attrs
 from aiohttp import web
 
-from . import inputs, store, wire
+from . import inputs, lists, wire
 from .errors import Refusal
 from .inputs import InvalidError
 from .jsontext import dumps
@@ -83,6 +83,7 @@ class App:
         faults: Faults,
         log: RequestLog,
         saboteur: Saboteur,
+        date: Callable[[], str] | None,
     ) -> None:
         self._engine = engine
         self._database = database
@@ -91,6 +92,7 @@ class App:
         self._faults = faults
         self._log = log
         self._saboteur = saboteur
+        self._date = date
         self._collection: dict[str, Handler] = {"GET": self._list, "POST": self._create}
         self._member: dict[str, Handler] = {"GET": self._get}
         self._actions: dict[str, dict[str, Handler]] = {
@@ -113,6 +115,8 @@ class App:
         reply = await self._reply(request, method, path, query)
         seen.status = reply.status
         headers = {"Content-Type": _JSON, "x-request-id": request_id, **reply.headers}
+        if self._date is not None:
+            headers["Date"] = self._date()
         response = web.Response(status=reply.status, body=reply.body, headers=headers)
         if fault is not None and fault.when == "after":
             spoiled = await self._saboteur.spoil(request, fault, response, request_id)
@@ -178,7 +182,7 @@ class App:
         query = inputs.list_query(call.query)
 
         def read(connection: sqlite3.Connection) -> bytes:
-            found = store.page(
+            found = lists.page(
                 connection,
                 tenant,
                 query.page,
@@ -192,7 +196,7 @@ class App:
 
     async def _get(self, call: Call, tenant: Tenant) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:
-            return wire.detail(*store.detail(connection, tenant, call.execution_id), tenant)
+            return wire.detail(*lists.detail(connection, tenant, call.execution_id), tenant)
 
         return Reply(200, await self._database.read(read))
 

@@ -131,6 +131,8 @@ class FileDatabase(Database):
         return await future
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise LocalOmiumError("the server has been stopped")
         result: T = await self._threads.run(self._read, job)
         return result
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from aiohttp import web
 
 from .app import App, Options
-from .clock import Clock, reader_of
+from .clock import Clock, date_reader_of, reader_of
 from .database import Database, FileDatabase, MemoryDatabase
 from .engine import Engine
 from .errors import LocalOmiumError
@@ -109,10 +109,12 @@ class LocalOmium:
     - `port`: 0 takes any free one.
     - `api_keys`: a mapping of key to tenant, or keys of which each is a tenant of its own. None takes the keys of the
       last start on this database, or makes one, for the tenant `default`. Keys that are given replace those.
-    - `clock`: returns the present time as an aware datetime. If it goes back, `created_at` of the next execution is
-      that of the one before, and no time of an execution is earlier than what happened to it before.
+    - `clock`: returns the present time as an aware datetime, for every time that the server gives. If it goes back,
+      `created_at` of the next execution is that of the one before, and no time of an execution is earlier than what
+      happened to it before.
 
-    It may be started again after a stop. Raises TypeError or ValueError for arguments that make no sense.
+    Plain functions of steps run in up to 32 threads. It may be started again after a stop. Raises TypeError or
+    ValueError for arguments that make no sense.
     """
 
     def __init__(
@@ -125,10 +127,13 @@ class LocalOmium:
     ) -> None:
         if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
+        if database == ":memory:":
+            raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
         self._path = None if database is None else Path(database).absolute()
         self._port = port
         self._given_keys = None if api_keys is None else _HiddenKeys(checked_keys(api_keys))
         self._now = reader_of(clock)
+        self._date = date_reader_of(clock)
         self._workflows: dict[str, Workflow] = {}
         self._options = Options()
         self._faults = Faults()
@@ -250,7 +255,14 @@ class LocalOmium:
         engine = Engine(database, self._workflows, self._now)
         saboteur = Saboteur()
         app = App(
-            engine, database, keyring, options=self._options, faults=self._faults, log=self._log, saboteur=saboteur
+            engine,
+            database,
+            keyring,
+            options=self._options,
+            faults=self._faults,
+            log=self._log,
+            saboteur=saboteur,
+            date=self._date,
         )
         http = web.Server(app.handle, access_log=None, logger=_log)
         return _Started(database=database, keyring=keyring, engine=engine, saboteur=saboteur, http=http)

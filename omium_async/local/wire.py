@@ -11,7 +11,8 @@ from .jsontext import decode, dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .store import Page, Tenant
+    from .lists import Page
+    from .store import Tenant
 
 __all__ = ["created", "detail", "moved", "page", "trouble"]
 

@@ -282,6 +282,11 @@ async def test_a_taken_port(tmp_path):
         assert second.url == f"http://127.0.0.1:{port}"
 
 
+def test_the_name_that_sqlite_gives_to_memory():
+    with pytest.raises(ValueError, match="in memory"):
+        LocalOmium(":memory:")
+
+
 @pytest.mark.parametrize("port", [-1, 65536, "8000", None])
 def test_ports_that_make_no_sense(port):
     with pytest.raises(ValueError, match="port must be"):
