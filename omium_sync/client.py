@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from omium_async import SETTLED, AsyncOmium
 from omium_async.executions import Executions as AsyncExecutions
-from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges, own_key
+from omium_async.secret import masked
+from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges
+from omium_async.streaming import stream_batches
 
+from .documented import documented
 from .iterators import Stream
 from .line import Line
+from .sources import Gathered, Rows, Single, feed_of
 
 if TYPE_CHECKING:
+    import os
     import ssl as ssl_module
 
     import aiohttp
 
-    from omium_async import Execution, ExecutionDetail, ExecutionPage, RawResponse, ReplayResult, RollbackResult
+    from omium_async import (
+        CreateOutcome,
+        Execution,
+        ExecutionDetail,
+        ExecutionPage,
+        ExecutionRequest,
+        Journal,
+        RawResponse,
+        ReplayOutcome,
+        ReplayResult,
+        RollbackResult,
+    )
 
 __all__ = ["Executions", "Omium"]
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _documented(original: Callable[..., Any]) -> Callable[[F], F]:
-    """Gives a function the docstring of the core's, so that there is one text to keep."""
-
-    def document(function: F) -> F:
-        function.__doc__ = original.__doc__
-        return function
-
-    return document
 
 
 class Executions:
@@ -42,7 +46,7 @@ class Executions:
         self._line = line
         self._core = core
 
-    @_documented(AsyncExecutions.create)
+    @documented(AsyncExecutions.create)
     def create(
         self,
         workflow_id: str,
@@ -61,21 +65,21 @@ class Executions:
             idempotency_key=idempotency_key,
         )
 
-    @_documented(AsyncExecutions.get)
+    @documented(AsyncExecutions.get)
     def get(self, execution_id: str) -> ExecutionDetail:
         return self._line.call(self._core.get, execution_id)
 
-    @_documented(AsyncExecutions.page)
+    @documented(AsyncExecutions.page)
     def page(
         self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
     ) -> ExecutionPage:
         return self._line.call(self._core.page, page, page_size, workflow_id=workflow_id, status=status)
 
-    @_documented(AsyncExecutions.count)
+    @documented(AsyncExecutions.count)
     def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
         return self._line.call(self._core.count, workflow_id=workflow_id, status=status)
 
-    @_documented(AsyncExecutions.list)
+    @documented(AsyncExecutions.list)
     def list(
         self,
         *,
@@ -85,12 +89,10 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
-        source = self._core.list(
-            workflow_id=workflow_id, status=status, page_size=page_size, limit=limit, prefetch=prefetch
-        )
-        return Stream(self._line, source)
+        batches = self._core._stream(stream_batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return Stream(self._line, Rows(batches))
 
-    @_documented(AsyncExecutions.pages)
+    @documented(AsyncExecutions.pages)
     def pages(
         self,
         *,
@@ -100,9 +102,9 @@ class Executions:
         prefetch: int | None = None,
     ) -> Iterator[ExecutionPage]:
         source = self._core.pages(workflow_id=workflow_id, status=status, page_size=page_size, prefetch=prefetch)
-        return Stream(self._line, source)
+        return Stream(self._line, Single(source))
 
-    @_documented(AsyncExecutions.replay)
+    @documented(AsyncExecutions.replay)
     def replay(
         self,
         execution_id: str,
@@ -119,7 +121,7 @@ class Executions:
             idempotency_key=idempotency_key,
         )
 
-    @_documented(AsyncExecutions.rollback)
+    @documented(AsyncExecutions.rollback)
     def rollback(
         self,
         execution_id: str,
@@ -136,7 +138,7 @@ class Executions:
             idempotency_key=idempotency_key,
         )
 
-    @_documented(AsyncExecutions.wait)
+    @documented(AsyncExecutions.wait)
     def wait(
         self,
         execution_id: str,
@@ -147,13 +149,14 @@ class Executions:
     ) -> ExecutionDetail:
         return self._line.call(self._core.wait, execution_id, timeout=timeout, poll_interval=poll_interval, until=until)
 
-    @_documented(AsyncExecutions.watch)
+    @documented(AsyncExecutions.watch)
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
     ) -> Iterator[ExecutionDetail]:
-        return Stream(self._line, self._core.watch(execution_id, poll_interval=poll_interval, until=until))
+        source = self._core.watch(execution_id, poll_interval=poll_interval, until=until)
+        return Stream(self._line, Single(source))
 
-    @_documented(AsyncExecutions.run)
+    @documented(AsyncExecutions.run)
     def run(
         self,
         workflow_id: str,
@@ -177,6 +180,58 @@ class Executions:
             poll_interval=poll_interval,
             until=until,
         )
+
+    @documented(AsyncExecutions.create_many)
+    def create_many(
+        self,
+        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
+        *,
+        concurrency: int = 32,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        settle: float | None = None,
+    ) -> Iterator[CreateOutcome]:
+        feed = feed_of(requests)
+        source = self._core.create_many(
+            requests if feed is None else feed, concurrency=concurrency, journal=journal, settle=settle
+        )
+        if feed is not None:
+            feed.ahead = 4 * concurrency + 64  # the contract's bound
+        return Stream(self._line, Gathered(source, self._line.notify, feed))
+
+    @documented(AsyncExecutions.replay_many)
+    def replay_many(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = "failed",
+        checkpoint_name: str | None = None,
+        limit: int | None = None,
+        concurrency: int = 32,
+        dry_run: bool = False,
+        journal: str | os.PathLike[str] | Journal | None = None,
+    ) -> Iterator[ReplayOutcome]:
+        source = self._core.replay_many(
+            workflow_id=workflow_id,
+            status=status,
+            checkpoint_name=checkpoint_name,
+            limit=limit,
+            concurrency=concurrency,
+            dry_run=dry_run,
+            journal=journal,
+        )
+        return Stream(self._line, Gathered(source, self._line.notify))
+
+    @documented(AsyncExecutions.wait_many)
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> Iterator[ExecutionDetail]:
+        source = self._core.wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until)
+        return Stream(self._line, Gathered(source, self._line.notify))
 
 
 class Omium:
@@ -211,7 +266,9 @@ class Omium:
         on_attempt: OnAttempt | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        api_key = own_key(api_key)
+        # Masked before anything can fail: a traceback may show local variables.
+        api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
+        auth = masked(auth)
         core = AsyncOmium(
             api_key,
             base_url=base_url,
@@ -231,20 +288,22 @@ class Omium:
             on_attempt=on_attempt,
             allow_insecure_http=allow_insecure_http,
         )
-        self._assemble(core, Line(core))
+        self._assemble(core, Line(core, session))
 
     def _assemble(self, core: AsyncOmium, line: Line) -> None:
         self._core = core
         self._line = line
         self.executions = Executions(line, core.executions)
 
-    @_documented(AsyncOmium.with_options)
+    @documented(AsyncOmium.with_options)
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
+        core = self._core.with_options(**options)
+        self._line.add_copy(core)
         copy = object.__new__(type(self))
-        copy._assemble(self._core.with_options(**options), self._line)
+        copy._assemble(core, self._line)
         return copy
 
-    @_documented(AsyncOmium.request)
+    @documented(AsyncOmium.request)
     def request(
         self,
         method: str,
@@ -256,7 +315,7 @@ class Omium:
     ) -> RawResponse:
         return self._line.call(self._core.request, method, path, params=params, json=json, headers=headers)
 
-    @_documented(AsyncOmium.aclose)
+    @documented(AsyncOmium.aclose)
     def close(self) -> None:
         self._line.close()
 

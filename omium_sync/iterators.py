@@ -1,12 +1,16 @@
-"""Async generators as plain iterators: read on the loop a group at a time, handed out one by one in the thread."""
+"""Plain iterators over what is read on the loop: a group of items crosses at a time, and is handed out one by one."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from asyncio import CancelledError
+from collections.abc import Iterator, Sequence
 from typing import Generic, Self, TypeVar
 
 from .line import Line
+from .process import process
+from .sources import Source
 
 __all__ = ["Stream"]
 
@@ -16,13 +20,13 @@ T = TypeVar("T")
 class Stream(Iterator[T], Generic[T]):
     """Iterates once, in any number of threads, each item going to one of them. It may be left half-read, or closed."""
 
-    def __init__(self, line: Line, source: AsyncGenerator[T]) -> None:
+    def __init__(self, line: Line, source: Source[T]) -> None:
         self._line = line
         self._source = source
         self._group: Iterator[T] = iter(())
         self._lock = threading.Lock()
         self._reader: int | None = None
-        self._process: int | None = None
+        self._process: int | None = None  # in which it was begun
         self._ended = False
 
     def __iter__(self) -> Self:
@@ -35,44 +39,54 @@ class Stream(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """End it: what is under way for it is cancelled and has ended when this returns."""
-        if self._process is not None and not self._ended and self._process == self._line.check_process(None):
-            self._ended = True
-            self._line.call(self._line.end, self._source)
+        begun = self._process == process.number and not self._ended
         self._ended = True
         self._group = iter(())
+        if begun:
+            self._line.end(self._source)
 
     def _first_of_next(self) -> T:
-        self._process = self._line.check_process(self._process)
-        if self._reader == threading.get_ident():
-            raise ValueError("this iterator is already executing, in this very thread")
+        self._check_reader()
         with self._lock:
             self._reader = threading.get_ident()
             try:
                 for item in self._group:  # another thread has just read it
                     return item
-                if self._ended:
-                    raise StopIteration
-                self._line.check_open()
-                self._group = iter(self._read())
-                return next(self._group)
+                while not self._ended:
+                    self._group = iter(self._read())
+                    for item in self._group:
+                        return item
+                raise StopIteration
             finally:
                 self._reader = None
 
+    def _check_reader(self) -> None:
+        if self._process is None:
+            self._process = process.number
+        if self._process != process.number:
+            raise RuntimeError("this iterator was begun in another process, before a fork: begin a new one here")
+        if self._reader == threading.get_ident():
+            raise ValueError("this iterator is already executing, in this very thread")
+
     def _read(self) -> Sequence[T]:
         try:
-            return self._line.call(_next_group, self._line, self._source)
+            self._source.prepare()
+            return self._line.read(self._source)
         except StopAsyncIteration:
             self._ended = True
             return ()
-        except BaseException:
+        except CancelledError:
+            if self._ended:
+                raise RuntimeError("this iterator was closed by another thread while it was read") from None
             self._ended = True
+            raise
+        except BaseException:
+            if not self._ended:
+                self._ended = True
+                with contextlib.suppress(RuntimeError):  # the client is closed, and the source with it
+                    self._line.end(self._source)
             raise
 
     def __del__(self) -> None:
-        if self._process is not None and not self._ended:
-            self._line.post(self._line.end, self._source)
-
-
-async def _next_group(line: Line, source: AsyncGenerator[T]) -> Sequence[T]:
-    line.opened(source)
-    return (await anext(source),)
+        if self._process == process.number and not self._ended:
+            self._line.end_soon(self._source)

@@ -14,7 +14,9 @@ from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.run import Workflow
 
+from .documented import documented
 from .portal import Portal
+from .process import process
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +30,22 @@ W = TypeVar("W", bound=Workflow)
 
 
 class LocalOmium:
+    __doc__ = f"""An Omium of one's own for code that is not async, for development and tests on one machine.
+
+    ```python
+    local = LocalOmium()
+
+    @local.workflow("word-count")
+    async def word_count(run: WorkflowRun) -> dict[str, int]:
+        text = await run.step("read", read_file, run.input_data["path"])
+        return {{"words": len(text.split())}}
+
+    with local, Omium(local.api_key, base_url=local.url) as omium:
+        ...
+    ```
+
+    - `database`: {(AsyncLocalOmium.__doc__ or "").partition("- `database`: ")[2]}"""
+
     def __init__(
         self,
         database: str | os.PathLike[str] | None = None,
@@ -53,14 +71,22 @@ class LocalOmium:
         self.stop()
 
     @property
+    @documented(AsyncLocalOmium.url)
     def url(self) -> str:
+        self._check_started()
         return self._core.url
 
     @property
+    @documented(AsyncLocalOmium.api_key)
     def api_key(self) -> str:
-        return self._core.api_key
+        try:
+            return self._core.api_key
+        except LocalOmiumError:
+            self._check_started()
+            raise
 
     @property
+    @documented(AsyncLocalOmium.honor_idempotency)
     def honor_idempotency(self) -> bool:
         return self._core.honor_idempotency
 
@@ -69,40 +95,57 @@ class LocalOmium:
         self._core.honor_idempotency = value
 
     @property
+    @documented(AsyncLocalOmium.requests)
     def requests(self) -> tuple[SeenRequest, ...]:
         return self._core.requests
 
     @property
+    @documented(AsyncLocalOmium.counts)
     def counts(self) -> dict[str, int]:
         return self._core.counts
 
+    @documented(AsyncLocalOmium.workflow)
     def workflow(self, name: str) -> Callable[[W], W]:
         return self._core.workflow(name)
 
+    @documented(AsyncLocalOmium.inject)
     def inject(self, fault: Fault) -> Fault:
         return self._core.inject(fault)
 
+    @documented(AsyncLocalOmium.clear_faults)
     def clear_faults(self) -> None:
         self._core.clear_faults()
 
+    @documented(AsyncLocalOmium.start)
     def start(self) -> None:
         with self._lock:
-            if self._portal is not None:
+            if self._portal is not None and self._portal.alive:
                 raise LocalOmiumError("this LocalOmium is started already")
-            portal = Portal("omium_sync.LocalOmium")
-            portal.start()
+            # The signals that a program is stopped with must reach the processes that workflows start.
+            portal = process.run(Portal("omium_sync.LocalOmium", self._core.stop, keep_signals=True))
             try:
                 portal.call(self, self._core.start)
             except BaseException:
-                portal.stop()
+                process.end(portal)
                 raise
             self._portal = portal
 
+    @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:
+        portal = self._portal
+        if portal is not None and portal.alive:
+            portal.check_thread()
         with self._lock:
             portal, self._portal = self._portal, None
         if portal is not None and portal.alive:
             try:
                 portal.call(self, self._core.stop)
             finally:
-                portal.stop()
+                process.end(portal)
+
+    def _check_started(self) -> None:
+        portal = self._portal
+        if portal is None or not portal.alive:
+            raise LocalOmiumError(
+                "this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+            ) from None
