@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--smoke", action="store_true", help="a quick run that judges nothing")
     options = parser.parse_args()
-    rounds = 5 if options.smoke else options.rounds
+    rounds = 3 if options.smoke else options.rounds
 
     for module in SUBJECTS:
         seconds(module)  # compiles, and warms the disk's cache

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .converter import Answer, Misfit, converter
+from .converter import Answer, Misfit, structure
 from .models import Execution, ExecutionDetail, ExecutionPage
 from .sending import encode, plain
 from .wire import (
@@ -95,7 +95,7 @@ def decode(body: bytes, cls: type[A]) -> A:
 
     :raises NotJSON: the body is no JSON. :raises Misfit: it is of the wrong form.
     """
-    return converter.structure(decode_json(body), cls)
+    return structure(decode_json(body), cls)
 
 
 def decode_page(body: bytes) -> ExecutionPage:
@@ -148,7 +148,7 @@ class _Pages:
             items = executions_of(page.items, naive=naive)
             self._notice(add_unknown(items, data["items"], ROW_FIELDS))
             return ExecutionPage(tuple(items), page.total, page.page, page.page_size)
-        return converter.structure(data, ExecutionPage)
+        return structure(data, ExecutionPage)
 
     def _notice(self, names: frozenset[str]) -> None:
         known = tuple(self._ways[2].values())
@@ -174,7 +174,7 @@ def decode_execution(body: bytes) -> Execution:
     try:
         found = executions_of((msgspec.convert(data, LooseRow),), naive=True)[0]
     except _UNFIT:
-        return converter.structure(data, Execution)
+        return structure(data, Execution)
     add_unknown((found,), (data,), ROW_FIELDS)
     return found
 
@@ -188,6 +188,6 @@ def decode_detail(body: bytes) -> ExecutionDetail:
     try:
         found = detail_of(msgspec.convert(data, LooseDetail))
     except _UNFIT:
-        return converter.structure(data, ExecutionDetail)
+        return structure(data, ExecutionDetail)
     add_unknown((found,), (data,), DETAIL_FIELDS)
     return found

@@ -11,17 +11,29 @@ import enum
 import types
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
-import cattrs
 import msgspec
 
 from .errors import InvalidResponseError
 
-__all__ = ["Answer", "Misfit", "converter", "json_type", "read_timestamp", "write_timestamp"]
+__all__ = [
+    "Answer",
+    "Misfit",
+    "json_type",
+    "make_reader",
+    "read_differently",
+    "read_timestamp",
+    "structure",
+    "write_timestamp",
+]
 
-converter = cattrs.Converter()
+if TYPE_CHECKING:
+    import cattrs
+
+T = TypeVar("T")
 
 _JSON_TYPES: dict[type, str] = {
     dict: "an object",
@@ -85,7 +97,7 @@ class Answer:
         :raises InvalidResponseError: where a value has the wrong type; ``path`` names the place.
         """
         try:
-            return converter.structure(data, cls)
+            return structure(data, cls)
         except Misfit as misfit:
             place = misfit.path or "the answer"
             raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path) from None
@@ -110,14 +122,14 @@ class Answer:
         return found
 
 
-def _own_fields(cls: type[Answer]) -> tuple[str, ...]:
+def _own_fields(cls: type[Any]) -> tuple[str, ...]:
     names = _FIELDS.get(cls)
     if names is None:
         names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls) if a.name not in ("extra", "_sent"))
     return names
 
 
-_FIELDS: dict[type[Answer], tuple[str, ...]] = {}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {}
 
 
 def _plain(value: Any) -> Any:
@@ -155,7 +167,7 @@ def _read_array(entry_type: type) -> _Reader:
         found: list[Any] = []
         for position, entry in enumerate(entries):
             try:
-                found.append(converter.structure(entry, entry_type))
+                found.append(structure(entry, entry_type))
             except Misfit as misfit:
                 raise misfit.inside(f"[{position}]") from None
         return tuple(found)
@@ -196,7 +208,7 @@ class _Field:
     fallback: str | None  # the name under which the live service sends it as well
 
 
-def _fields_of(cls: type[Answer]) -> list[_Field]:
+def _fields_of(cls: type[Any]) -> list[_Field]:
     hints = get_type_hints(cls)
     found: list[_Field] = []
     for name in _own_fields(cls):
@@ -207,11 +219,12 @@ def _fields_of(cls: type[Answer]) -> list[_Field]:
     return found
 
 
-def _make_reader(cls: type[Answer]) -> Callable[[Any, Any], Answer]:
+def make_reader(cls: type[T]) -> Callable[[Any, Any], T]:
+    """The reader of a class of answers, for its fields as they are declared."""
     fields = _fields_of(cls)
     names = frozenset(field.name for field in fields)
 
-    def read(data: Any, _: Any) -> Answer:
+    def read(data: Any, _: Any) -> T:
         if not isinstance(data, Mapping):
             raise Misfit(f"expected an object, got {json_type(data)}")
         answer: Mapping[Any, Any] = cast("Any", data)
@@ -255,4 +268,31 @@ def _is_answer(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Answer)
 
 
-converter.register_structure_hook_factory(_is_answer, _make_reader)
+# -- the converter -------------------------------------------------------------------------------------------------
+
+_HOOKS: dict[type[Answer], Callable[[Any, Any], Answer]] = {}
+
+
+def read_differently(cls: type[Answer], hook: Callable[[Any, Any], Answer]) -> None:
+    """Have answers of ``cls`` read by ``hook``; to be called before any is read."""
+    _HOOKS[cls] = hook
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    """One for the process, made when first needed: cattrs takes a quarter of the package's import."""
+    import cattrs  # noqa: PLC0415
+
+    made = cattrs.Converter()
+    made.register_structure_hook_factory(_is_answer, make_reader)
+    for cls, hook in _HOOKS.items():
+        made.register_structure_hook(cls, hook)
+    return made
+
+
+def structure(data: Any, cls: type[T]) -> T:
+    """An answer of a class, from its JSON.
+
+    :raises Misfit: a value has the wrong type.
+    """
+    return _converter().structure(data, cls)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timezone
 from typing import Any, cast
 
 import attrs
 
-from .converter import Answer, Misfit, converter
+from .converter import Answer, Misfit, make_reader, read_differently, structure
 from .errors import ExecutionFailedError
 
 __all__ = [
@@ -244,8 +244,8 @@ class ExecutionRequest:
 
 # -- what these answers read differently from the rest ---------------------------------------------------------------
 
-_read_page: Callable[[Any, Any], ExecutionPage] = converter.get_structure_hook(ExecutionPage)
-_read_detail: Callable[[Any, Any], ExecutionDetail] = converter.get_structure_hook(ExecutionDetail)
+_read_page = make_reader(ExecutionPage)
+_read_detail = make_reader(ExecutionDetail)
 
 
 def _structure_page(data: Any, cls: Any) -> ExecutionPage:
@@ -282,10 +282,10 @@ def nested_checkpoints(metadata: Mapping[str, Any] | None) -> tuple[Checkpoint, 
     found = metadata.get("checkpoints") if metadata else None
     entries: list[Any] = cast("Any", found) if isinstance(found, list) else []
     try:
-        return tuple([converter.structure(entry, Checkpoint) for entry in entries])
+        return tuple([structure(entry, Checkpoint) for entry in entries])
     except Misfit:
         return ()
 
 
-converter.register_structure_hook(ExecutionPage, _structure_page)
-converter.register_structure_hook(ExecutionDetail, _structure_detail)
+read_differently(ExecutionPage, _structure_page)
+read_differently(ExecutionDetail, _structure_detail)

@@ -153,7 +153,7 @@ def test_the_service_s_own_forms_take_the_fast_way(
     body = json.dumps(answer).encode()
     expected = read(body)
 
-    monkeypatch.setattr(codec, "converter", None)
+    monkeypatch.setattr(codec, "structure", None)
     monkeypatch.setattr(codec, "decode", None)
     assert read(body) == expected
 

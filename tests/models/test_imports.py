@@ -11,6 +11,7 @@ import pytest
 UNWANTED = [
     "aiohttp",
     "anyio",
+    "cattrs",
     "sqlite3",
     "click",
     "rich",
