@@ -140,8 +140,6 @@ class FileDatabase(Database):
         if not self._closed:
             self._closed = True
             await self._threads.close(wait_for_busy=True)
-            while not self._readers.empty():
-                self._readers.get().close()
             self._jobs.put(None)
         await asyncio.shield(self._ended)
         while self._writer.is_alive():  # noqa: ASYNC110 - it has said that it ends: its last instructions
@@ -169,6 +167,8 @@ class FileDatabase(Database):
                 while batch := self._next_batch():
                     self._commit(connection, batch)
             finally:
+                while not self._readers.empty():  # none is in use any more: see close
+                    self._readers.get().close()
                 connection.close()
                 lock.release()
         except BaseException as error:  # noqa: BLE001 - the one who opens is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from pathlib import Path
@@ -71,8 +72,9 @@ class _Started:
     async def _stop_listening(self, listener: asyncio.Server) -> None:
         """Closes the listener after connections that were just accepted have got their transports: asyncio (seen up to
         3.11) fails on one whose server is closed in between, and leaves its socket open."""
-        for sock in listener.sockets:
-            self.loop.remove_reader(sock.fileno())
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # loops of other kinds, without this defect
+            for sock in listener.sockets:
+                self.loop.remove_reader(sock.fileno())
         for _ in range(3):
             await asyncio.sleep(0)
         listener.close()
