@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -72,7 +72,7 @@ class Caller:
 
     async def write(self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None) -> T:
         """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
-        key = secrets.token_hex(16) if key is None else idempotency_key_argument(key)
+        key = _fresh_key() if key is None else idempotency_key_argument(key)
         request = Request("POST", self._base_url + path, encode(body), None, key)
         return await self._transport.call(request, decode, self.options)
 
@@ -92,10 +92,14 @@ class Caller:
         is_read = method in _READS
         own, key = _own_headers(headers or {}, is_read=is_read)
         if key is None and not is_read:
-            key = secrets.token_hex(16)
+            key = _fresh_key()
         url = self._base_url + relative_path(path) + query(params)
         body = None if json is None else encode(plain(json, "json"))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
+
+
+def _fresh_key() -> str:
+    return os.urandom(16).hex()
 
 
 def _own_headers(headers: Mapping[str, str], *, is_read: bool) -> tuple[dict[str, str], str | None]:

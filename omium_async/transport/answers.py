@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import attrs
@@ -105,6 +103,8 @@ def _page_title(body: bytes) -> str | None:
     if not (start.startswith((b"<!doctype html", b"<html")) or b"<title" in start):
         return None
     title = re.search(rb"<title[^>]*>(.*?)</title>", body[:65536], re.IGNORECASE | re.DOTALL)
+    import html  # noqa: PLC0415 - only the edge answers in HTML, and only in errors
+
     words = html.unescape(title.group(1).decode(errors="replace")).strip() if title else ""
     return f"an HTML page, not the service's own answer{': ' + words if words else ''}"
 
@@ -140,6 +140,8 @@ def _until(text: str, date: str | None) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a rare form of a rare header
+
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
