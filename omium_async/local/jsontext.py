@@ -63,6 +63,8 @@ def encode_result(value: object, what: str) -> bytes:
         return _encoder.encode(_plain(value, "result", 0))
     except (TypeError, ValueError) as error:  # ValueError: a lone surrogate, an integer beyond Python's own limit
         raise TypeError(f"{what} returned what JSON cannot hold: {error}") from None
+    except RecursionError:  # less room than MAX_DEPTH needs: called from deep within something
+        raise TypeError(f"{what} returned what JSON cannot hold: too many levels of nesting") from None
 
 
 def _plain(value: object, place: str, depth: int) -> object:
