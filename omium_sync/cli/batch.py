@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import Any
 import attrs
 import click
 
-from omium_async.outcomes import CreateOutcome
-from omium_sync import MissingExecutionsError, Omium
+from omium_sync import CreateOutcome, MissingExecutionsError, Omium
 
 from .arguments import name, output_option
 from .connection import Connection, connection_options
@@ -96,11 +96,11 @@ def batch(
     job = Job(journal=journal, report=report, how_to_go_on=_how_to_go_on(journal), **settings)
     tally = Tally()
     descriptor = 0 if from_stdin else _opened(file)
+    interrupts = Interrupts()
+    source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
     try:
-        with Interrupts() as interrupts:
-            source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
-            with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
-                return Batch(job, omium, source, tally, interrupts).run()
+        with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
+            return Batch(job, omium, source, tally, interrupts).run()
     finally:
         if not from_stdin:
             os.close(descriptor)
@@ -135,18 +135,23 @@ class Batch:
         total = self._source.count()
         if self._job.strict and self._source.is_file:
             self._check_all()
-        with Report(self._job.report) as report:
-            try:
+        interrupted = False
+        try:
+            with Report(self._job.report) as report:
                 self._send(report, total)
-                if self._job.wait and not self._interrupts.stopping:
+                interrupted = self._interrupts.stopping
+                if self._job.wait and not interrupted:
                     self._wait(report)
-            except BaseException:
-                self._summarise()
-                raise
-        self._summarise()
+        except KeyboardInterrupt:  # the second one, or one while it only waits
+            interrupted = True
+        finally:
+            self._summarise()
+        return self._verdict(interrupted=interrupted)
+
+    def _verdict(self, *, interrupted: bool) -> int:
         if self._strict_stop is not None:
             raise Failure(f"stopped at line {self._strict_stop.number}: {self._strict_stop.why}")
-        if self._interrupts.stopping:
+        if interrupted:
             complain(f"interrupted; {self._job.how_to_go_on}")
             return INTERRUPTED
         states = self._tally.states
@@ -164,7 +169,7 @@ class Batch:
         found = self._omium.executions.create_many(
             self._requests(), concurrency=self._job.concurrency, journal=self._job.journal
         )
-        with Progress("sending", total) as progress:
+        with Progress("sending", total) as progress, self._interrupts:
             for outcome in found:
                 line = self._under_way.pop(id(outcome.request))
                 if isinstance(line, Malformed):
@@ -216,16 +221,14 @@ class Batch:
                     self._tally.add(status, None if status not in _BAD_ENDS else f"{status}: {execution.error}")
                     report.write({"execution_id": execution.id, "state": status, "error": execution.error})
                     progress.advance(f"{self._tally.states['failed']:,} failed")
-                    if self._interrupts.stopping:
-                        return
         except MissingExecutionsError as error:
             for execution_id in error.missing:
                 report.write({"execution_id": execution_id, "state": "missing"})
             raise
 
     def _summarise(self) -> None:
-        if self._job.output is Output.JSON:
-            write_json(self._tally.to_dict())
-            return
-        for line in self._tally.lines():
-            click.echo(line)
+        with contextlib.suppress(BrokenPipeError):  # the exit status tells what matters
+            if self._job.output is Output.JSON:
+                write_json(self._tally.to_dict())
+            else:
+                click.echo("\n".join(self._tally.lines()))

@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
-from omium_async.outcomes import ReplayOutcome
-from omium_sync import Omium
+from omium_sync import Omium, ReplayOutcome
 
 from .connection import Connection
 from .failures import INTERRUPTED, REFUSED
-from .interrupts import Interrupts
 from .outcomes import error_fields
 from .progress import Progress
 from .render import Output, Rows, complain, state_text, write_json
@@ -34,37 +32,40 @@ def replay_all(
     :param which: ``status``, ``workflow_id``, ``checkpoint_name``, ``limit`` and ``dry_run`` of ``replay_many``.
     """
     tally = Tally()
-    with Interrupts() as interrupts, connection.client(on_attempt=tally.latencies.attempt) as omium:
-        _write_all(omium, tally, interrupts, output, journal=journal, concurrency=concurrency or 32, **which)
+    interrupted = False
+    try:
+        with connection.client(on_attempt=tally.latencies.attempt) as omium:
+            _write_all(omium, tally, output, journal=journal, concurrency=concurrency or 32, **which)
+    except KeyboardInterrupt:
+        interrupted = True
     if output is Output.TABLE:
-        for line in tally.lines():
-            click.echo(line)
-    if interrupts.stopping:
-        again = f": run the same command again to go on, {journal} remembers what was done" if journal else ""
-        complain(f"interrupted{again}")
+        click.echo("\n".join(tally.lines()))
+    if interrupted:
+        known = f": {journal} remembers what was done" if journal else ": what was replayed has another status by then"
+        complain(f"interrupted; run the same command again to go on{known}")
         return INTERRUPTED
     return REFUSED if tally.states["rejected"] or tally.states["unknown"] else 0
 
 
-def _write_all(omium: Omium, tally: Tally, interrupts: Interrupts, output: Output, **asked: Any) -> None:
+def _write_all(omium: Omium, tally: Tally, output: Output, **asked: Any) -> None:
     kept: list[dict[str, Any]] = []
     with Progress("replaying", beside=output is Output.JSONL) as progress:
         rows = Rows("id", "workflow", "outcome", "error", aside=progress.aside)
-        for outcome in omium.executions.replay_many(**asked):
-            tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
-            progress.advance(tally.note)
-            if output is Output.JSONL:
-                write_json(_row(outcome), output)
-            elif output is Output.JSON:
-                kept.append(_row(outcome))
-            else:
-                why = "" if outcome.error is None else reason(outcome.error)
-                rows.add(outcome.execution.id, outcome.execution.workflow_id, state_text(outcome.state), why)
-            if interrupts.stopping:
-                break
-        rows.flush()
-    if output is Output.JSON:
-        write_json(kept)
+        try:
+            for outcome in omium.executions.replay_many(**asked):
+                tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
+                progress.advance(tally.note)
+                if output is Output.JSONL:
+                    write_json(_row(outcome), output)
+                elif output is Output.JSON:
+                    kept.append(_row(outcome))
+                else:
+                    why = "" if outcome.error is None else reason(outcome.error)
+                    rows.add(outcome.execution.id, outcome.execution.workflow_id, state_text(outcome.state), why)
+        finally:  # what is known is told, also when it ends early
+            rows.flush()
+            if output is Output.JSON:
+                write_json(kept)
 
 
 def _row(outcome: ReplayOutcome) -> dict[str, Any]:

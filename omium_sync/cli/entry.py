@@ -27,6 +27,7 @@ _DONE: Final = 0
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; its exit status."""
     _prepare_streams()
+    code: object = _DONE
     try:
         # Not by way of click's own `main`: it has other exit statuses, and more to say than a line.
         with omiumctl.make_context("omiumctl", list(sys.argv[1:] if arguments is None else arguments)) as context:
@@ -34,8 +35,8 @@ def run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except BrokenPipeError:  # whoever read the output has had enough (`| head`): no failure, and nothing to say
-        code = _DONE
+    except BrokenPipeError:
+        pass  # whoever read the output has had enough (`| head`): no failure, and nothing to say
     except BaseException as error:  # noqa: BLE001 - whatever it is, it ends as a line and a status
         code = _explain(error)
     _give_up_output()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
-
-from .render import complain
+from typing import Any, Final, Self
 
 __all__ = ["Interrupts"]
+
+
+_SAID: Final = b"omiumctl: stopping: what is under way is waited for (Ctrl-C again: end at once)\n"
 
 
 class Interrupts:
@@ -33,4 +36,6 @@ class Interrupts:
     def _first(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        complain("stopping: what is under way is waited for (Ctrl-C again: end at once)")
+        # Not by way of sys.stderr: the signal may have come in the middle of a line that is being written there.
+        with contextlib.suppress(OSError):
+            os.write(2, _SAID)

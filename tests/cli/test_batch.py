@@ -203,6 +203,30 @@ def test_a_killed_batch_goes_on(connected, service, write):
     assert sorted(data["number"] for data in inputs(service)) == list(range(1000))
 
 
+def test_interrupted_while_it_only_waits(connected, service, write):
+    write("in.jsonl", 1, 2)
+    process = connected.start("batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "j.db", "--wait")
+    deadline = time.monotonic() + 30
+    while service.local.counts.get("GET /executions/*", 0) + service.local.counts.get("GET /executions", 0) < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    ended = connected.ended(process, timeout=10)
+    assert (ended.code, ended.err.count("\n")) == (130, 1)
+    assert "run the same command again to go on" in ended.err
+    assert "2 created" in ended.out
+
+
+def test_the_exit_status_counts_also_when_nobody_reads(connected, service, write):
+    write("in.jsonl", "{broken\n")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    ended = connected("batch", "in.jsonl", *FLAGS, stdout=theirs)
+    os.close(theirs)
+    assert ended.code == 1
+
+
 def test_a_slow_pipe_is_sent_as_it_comes_and_can_be_interrupted(connected, service):
     ours, theirs = os.pipe()
     process = connected.start("batch", "-", *FLAGS, stdin=ours)
@@ -260,3 +284,18 @@ def test_what_cannot_be_replayed_is_told(connected, service):
     assert refused.code == 1
     assert refused.json["state"] == "rejected"
     assert "no checkpoint 'none'" in refused.json["error"]
+
+
+def test_bulk_replay_interrupted_says_how_to_go_on(connected, service):
+    for number in range(3):
+        service.create("fail", {"n": number})
+    service.local.inject(Fault(method="POST", action="stall", times=9))
+    process = connected.start("replay", "--status", "failed", "--journal", "r.db")
+    deadline = time.monotonic() + 30
+    while service.local.counts.get("POST /executions/*/replay", 0) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    ended = connected.ended(process, timeout=10)
+    assert ended.code == 130
+    assert "run the same command again to go on: r.db remembers" in ended.err
