@@ -26,6 +26,18 @@ T = TypeVar("T")
 _OWN_END: Final = 0.1  # seconds for a call to end by itself, with a verdict, when its client is closed under it
 
 
+class _Open:
+    """What of a client its loop holds, so that it can be closed when the client was collected and not closed.
+
+    Neither options nor hooks: these may lead back to the client, which then never would be collected.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        #: What iterators read, and the task that does so just now.
+        self.sources: dict[Source[Any], asyncio.Task[Any] | None] = {}
+
+
 class Line:
     """What a client shares with its copies, and with its iterators, which keep it from being collected."""
 
@@ -35,7 +47,7 @@ class Line:
         self._copies = weakref.WeakSet([core])
         self._portal: Portal | None = None
         self._number = process.number
-        self._sources: dict[Source[Any], asyncio.Task[Any] | None] = {}
+        self._open = _Open(core._caller.shared)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         self._closed = False
 
     def add_copy(self, core: AsyncOmium) -> None:
@@ -92,6 +104,7 @@ class Line:
             try:
                 portal.call(self, self._shut, portal)
             finally:
+                portal.held.discard(self._open)
                 process.leave(portal)
 
     def _connect(self) -> Portal:
@@ -101,43 +114,45 @@ class Line:
             if portal is None or not portal.alive:  # else another thread was faster
                 if self._number != process.number:
                     self._begin_anew()
-                portal = self._portal = process.join()
+                portal = process.join()
+                portal.held.add(self._open)
+                self._portal = portal
             return portal
 
     def _begin_anew(self) -> None:
         """In a forked child: the connections, locks and queues of the client are the parent's."""
-        shared = Shared(self._core._caller.shared.settings, self._session)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        shared = Shared(self._open.shared.settings, self._session)
         for copy in list(self._copies):
             caller = Caller(shared, copy._caller.options)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             copy._caller = copy.executions._caller = caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        self._sources = {}
+        self._open = _Open(shared)
         self._number = process.number
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
     async def _read(self, source: Source[T]) -> Sequence[T]:
-        self._sources[source] = asyncio.current_task()
+        self._open.sources[source] = asyncio.current_task()
         try:
             return await source.next()
         except BaseException:
-            self._sources.pop(source, None)
+            self._open.sources.pop(source, None)
             raise
         finally:
-            if source in self._sources:
-                self._sources[source] = None
+            if source in self._open.sources:
+                self._open.sources[source] = None
 
     async def _end(self, source: Source[Any]) -> None:
-        reader = self._sources.pop(source, None)
+        reader = self._open.sources.pop(source, None)
         if reader is not None:
             reader.cancel()
             await asyncio.wait([reader])
         await source.aclose()
 
     async def _shut(self, portal: Portal) -> None:
-        for source, reader in list(self._sources.items()):
+        for source, reader in list(self._open.sources.items()):
             if reader is None:
                 await self._end(source)
-        await self._core.aclose()
+        await self._open.shared.transport.close()
         await self._settle(portal)
         for call in portal.calls_of(self):
             call.cancel("this client was closed while the call was under way")
@@ -151,11 +166,16 @@ class Line:
     def __del__(self) -> None:
         portal = self._portal
         if portal is not None and portal.alive and self._number == process.number:
-            portal.post(_say_farewell, self._core, portal)
+            portal.post(_close_collected, self._open, portal)
 
 
-async def _say_farewell(core: AsyncOmium, portal: Portal) -> None:
-    """Close a client that was collected: nothing of it runs any more."""
-    with contextlib.suppress(Exception):  # nobody is there to be told
-        await core.aclose()
-    process.leave(portal)
+async def _close_collected(client: _Open, portal: Portal) -> None:
+    """Close a client that was collected. Its iterators were as well, for they would have kept it."""
+    try:
+        for source in list(client.sources):
+            with contextlib.suppress(Exception):  # nobody is there to be told
+                await source.aclose()
+        await client.shared.transport.close()
+    finally:
+        portal.held.discard(client)
+        process.leave(portal)

@@ -52,7 +52,7 @@ class Portal:
     :param farewell: awaited on the loop before it ends.
     :param keep_signals: whether Ctrl-C may be delivered to this thread, as to the processes that it starts.
     :ivar alive: calls may be made. Never again once it was stopped, or in a forked child.
-    :ivar users: how many clients use it.
+    :ivar users: how many clients use it. :ivar held: what must not be collected before it is closed on the loop.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Portal:
     ) -> None:
         self.alive = True
         self.users = 0
+        self.held: set[object] = set()
         self._farewell = farewell
         self._keep_signals = keep_signals
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -192,10 +193,13 @@ class Portal:
 
     def _main(self) -> None:
         try:
+            # The first call pays for this import, but not the loop: nothing else may wait for it.
+            from anyio.from_thread import BlockingPortal  # noqa: PLC0415
+
             if not self._keep_signals and hasattr(signal, "pthread_sigmask"):
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             loop = self._loop = _new_loop()
-            main = loop.create_task(self._serve())
+            main = loop.create_task(self._serve(BlockingPortal))
             while not main.done():
                 # What a hook raised in a task of the core's own must not end the loop for all others.
                 with contextlib.suppress(SystemExit, KeyboardInterrupt):
@@ -210,10 +214,8 @@ class Portal:
             while self._handed:
                 self._handed.popleft().cancel("this client was closed")
 
-    async def _serve(self) -> None:
-        from anyio.from_thread import BlockingPortal  # noqa: PLC0415 - the first call pays for it, not the import
-
-        async with BlockingPortal() as portal:
+    async def _serve(self, new_portal: type[BlockingPortal]) -> None:
+        async with new_portal() as portal:
             self._portal = portal
             self._thread_id = get_ident()
             self._ready.set()
