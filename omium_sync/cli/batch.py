@@ -14,8 +14,8 @@ import click
 from omium_sync import CreateOutcome, MissingExecutionsError, Omium
 
 from .arguments import name, output_option
-from .connection import Connection, connection_options
-from .failures import INTERRUPTED, REFUSED, Failure
+from .connection import Connection, connection_options, pass_connection
+from .failures import BAD_ENDS, INTERRUPTED, REFUSED, Failure
 from .interrupts import Interrupts
 from .lines import Line, Malformed, Source
 from .outcomes import Report, error_fields, same_file
@@ -24,8 +24,6 @@ from .render import Output, complain, write_json
 from .tally import Tally
 
 __all__ = ["batch"]
-
-_BAD_ENDS = frozenset({"failed", "error", "cancelled"})
 
 
 @attrs.frozen
@@ -66,7 +64,7 @@ class Job:
 @click.option("--strict", is_flag=True, help="Stop at a malformed line; of a file, before anything is sent.")
 @output_option(Output.TABLE, Output.JSON)
 @connection_options()
-@click.make_pass_decorator(Connection, ensure=True)
+@pass_connection
 def batch(
     connection: Connection,
     /,
@@ -157,7 +155,7 @@ class Batch:
         states = self._tally.states
         if states["unknown"]:
             complain(f"{states['unknown']:,} may or may not have been created; {self._job.how_to_go_on}")
-        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *_BAD_ENDS)) else 0
+        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *BAD_ENDS)) else 0
 
     def _check_all(self) -> None:
         for line in self._source.lines():
@@ -218,7 +216,7 @@ class Batch:
             with Progress("waiting", len(self._created)) as progress:
                 for execution in found:
                     status = str(execution.status)
-                    self._tally.add(status, None if status not in _BAD_ENDS else f"{status}: {execution.error}")
+                    self._tally.add(status, None if status not in BAD_ENDS else f"{status}: {execution.error}")
                     report.write({"execution_id": execution.id, "state": status, "error": execution.error})
                     progress.advance(f"{self._tally.states['failed']:,} failed")
         except MissingExecutionsError as error:

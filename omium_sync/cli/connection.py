@@ -15,7 +15,7 @@ from omium_sync import ConfigurationError, Omium
 from .failures import USAGE, Failure
 from .render import complain
 
-__all__ = ["Connection", "connection_options", "key_of_file", "show_log"]
+__all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
 
 _NAMES: Final = {
     "base_url (argument)": "--url",
@@ -64,6 +64,9 @@ class Connection:
             return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
             raise Failure(_as_options(str(error)), USAGE) from None
+
+
+pass_connection = click.make_pass_decorator(Connection, ensure=True)
 
 
 def _as_options(message: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["INTERRUPTED", "REFUSED", "USAGE", "Failure"]
+__all__ = ["BAD_ENDS", "INTERRUPTED", "REFUSED", "USAGE", "Failure"]
 
 REFUSED: Final = 1  # the service refused or failed
 USAGE: Final = 2  # what was asked for makes no sense
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+
+#: Statuses of executions that make a command which waited for them end with REFUSED.
+BAD_ENDS: Final = frozenset({"failed", "error", "cancelled"})
 
 
 class Failure(Exception):  # noqa: N818 - how a command ends, not an error of the program

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import click
 from rich.text import Text
 
-from omium_async import Execution, ExecutionDetail
+from omium_sync import Execution, ExecutionDetail
 
-from .render import Rows, console, json_text, moment, printable, state_text
+from .failures import BAD_ENDS, REFUSED
+from .render import Output, Rows, complain, console, json_text, moment, printable, state_text, write_json
 
-__all__ = ["show_execution"]
+__all__ = ["verdict", "write_execution"]
 
 _LINES: Final = 60  # of one JSON value; programs get all of it
 
 
-def show_execution(execution: Execution) -> None:
+def write_execution(execution: Execution, output: Output) -> None:
+    """One execution, for people or programs."""
+    if output is Output.TABLE:
+        _show(execution)
+    else:
+        write_json(execution.to_dict(), output)
+
+
+def verdict(settled: Iterable[ExecutionDetail]) -> int:
+    """The exit status for executions that were waited for; a line for each that ended badly."""
+    bad = [execution for execution in settled if execution.status in BAD_ENDS]
+    for execution in bad:
+        because = f": {execution.error}" if execution.error else ""
+        complain(f"execution {execution.id} ended as {execution.status}{because}")
+    return REFUSED if bad else 0
+
+
+def _show(execution: Execution) -> None:
     """Print what is known of an execution; what has no value is left out."""
     screen = console()
     facts: list[tuple[str, Any]] = [
