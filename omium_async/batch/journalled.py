@@ -31,7 +31,7 @@ from .clock import ServiceClock
 from .create import body_of
 from .doubts import Doubt, Doubts
 from .items import Item, make_item
-from .limit import Limit
+from .limit import Gate, Limit
 from .lookup import Lookup
 from .pool import Pool
 from .reading import Reader
@@ -40,6 +40,11 @@ from .stored import execution_from, refusal_from, stored_answer, stored_refusal
 
 __all__ = ["create_journalled"]
 
+#: While calls are under way the next items are prepared and marked, so that no call waits for the disk.
+_TASKS_PER_CALL: Final = 2
+_FRESH: Final = 1.0  # seconds for which a mark holds: the recorded time is to be that of the sending
+_INTERVAL_PER_CALL: Final = 0.0001  # seconds between commits, for each call at once
+_LONGEST_INTERVAL: Final = 0.005
 _MOST_SENDINGS: Final = 8  # of one item in one run, each after it was found not to be there
 
 
@@ -53,7 +58,8 @@ async def create_journalled(
 ) -> AsyncGenerator[CreateOutcome]:
     """Create an execution for each request; outcomes come as they end, each recorded before."""
     identity = Identity("create", caller.shared.settings.base_url, journal.key_field)
-    file = await JournalFile.open(journal.path, identity)
+    interval = min(_INTERVAL_PER_CALL * concurrency, _LONGEST_INTERVAL)
+    file = await JournalFile.open(journal.path, identity, interval)
     try:
         batch = _Batch(caller, reader, file, journal.key_field, Limit(concurrency), settle)
         pool = batch.start(requests)
@@ -81,6 +87,7 @@ class _Batch:
         self._file = file
         self._key_field = key_field
         self._limit = limit
+        self._gate = Gate(limit)
         self._settle = settle
         self._clock = ServiceClock(caller, file.last_clock, file.set_clock)
         self._clock_lock = asyncio.Lock()
@@ -91,7 +98,7 @@ class _Batch:
 
     def start(self, requests: Any) -> Pool[Any, CreateOutcome]:
         """Put the parts together."""
-        self.pool = Pool(requests, self._work, self._limit)
+        self.pool = Pool(requests, self._work, self._limit, _TASKS_PER_CALL)
         self.doubts = Doubts(
             Lookup(self._reader, self._key_field, self._file.known),
             self,
@@ -153,14 +160,20 @@ class _Batch:
     async def _send(self, item: Item, *, again: bool = False) -> CreateOutcome | None:
         caller, options = self._caller, self._caller.options
 
+        marked_at = 0.0
+
         async def mark() -> None:
-            nonlocal again
+            nonlocal again, marked_at
+            marked_at = time.monotonic()
             await self._mark(item, again=again)
             self._names.pop(item.key, None)  # from here on the journal knows it
             again = True
 
         async def write() -> tuple[Execution, bytes]:
-            return await caller.write("/executions", item.body, _with_body, item.header)
+            async with self._gate:
+                if time.monotonic() - marked_at > _FRESH:
+                    await mark()
+                return await caller.write("/executions", item.body, _with_body, item.header)
 
         await self._read_clock()
         sent_at = self._clock.earliest()
@@ -171,7 +184,8 @@ class _Batch:
                 raise
             return await self._take_failure(item, error, sent_at)
         answer = stored_answer(execution, body)
-        return await self._recorded(item, CreateOutcome(item.request, "created", execution), answer)
+        self._recorded(item, CreateOutcome(item.request, "created", execution), answer)
+        return None
 
     async def _take_failure(self, item: Item, error: OmiumError, sent_at: float) -> CreateOutcome | None:
         if error.outcome_unknown:
@@ -183,9 +197,8 @@ class _Batch:
             raise error
         refused = was_refused_for_good(error)
         outcome = CreateOutcome(item.request, "rejected", None, error)
-        return await self._recorded(
-            item, outcome, stored_refusal(error) if refused else None, "refused" if refused else "rejected"
-        )
+        self._recorded(item, outcome, stored_refusal(error) if refused else None, "refused" if refused else "rejected")
+        return None
 
     # -- the journal ---------------------------------------------------------------------------------------------
 
@@ -196,13 +209,19 @@ class _Batch:
         mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, self._clock.earliest(), latest)
         await self._file.mark(mark, again=again)
 
-    async def _recorded(
-        self, item: Item, outcome: CreateOutcome, answer: str | None, state: str = "created"
-    ) -> CreateOutcome:
-        """The outcome, once it is recorded. What is known is told also when it cannot be."""
+    def _recorded(self, item: Item, outcome: CreateOutcome, answer: str | None, state: str = "created") -> None:
+        """Give the outcome once it is recorded; the task goes on with the next item meanwhile, whose mark is written
+        together with this. What is known is told also when it cannot be recorded any more.
+        """
         execution = outcome.execution
-        await self._record(item, state, None if execution is None else execution.id, answer)
-        return outcome
+
+        def done(error: JournalError | None) -> None:
+            if error is not None:
+                self.pool.fail(error)
+            self.pool.deliver(outcome)
+
+        self.pool.expect()
+        self._file.record_soon(_id(item), state, None if execution is None else execution.id, answer, done)
 
     async def _record(self, item: Item, state: str, execution_id: str | None, answer: str | None) -> None:
         try:
@@ -236,7 +255,7 @@ class _Batch:
 
     async def adopt(self, doubt: Doubt, execution: Execution) -> None:
         outcome = CreateOutcome(doubt.item.request, "created", execution, None, doubt.resumed)
-        self.pool.settle(await self._recorded(doubt.item, outcome, stored_answer(execution)))
+        self._recorded(doubt.item, outcome, stored_answer(execution))
 
     def send_again(self, doubt: Doubt) -> None:
         item = doubt.item

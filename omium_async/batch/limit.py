@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
+from collections import deque
+from types import TracebackType
 from typing import Final
 
-__all__ = ["Limit"]
+__all__ = ["Gate", "Limit"]
 
 _FIRST: Final = 16  # calls at once to begin with; one more for each that is answered, until a sign of trouble
 _SLOWER: Final = 3.0  # times the usual latency at which the service counts as slowed down
@@ -60,3 +63,38 @@ class Limit:
         elif not self._rising:
             self.now = min(self.most, self.now + math.isqrt(self.now))
         self._usual += (latency - self._usual) * _MEMORY
+
+
+class Gate:
+    """Lets no more through than the limit says, first come, first served: ``async with gate``."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        self._inside = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._inside < self._limit.now and not self._waiters:
+            self._inside += 1
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._leave()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        while self._waiters and self._inside < self._limit.now:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._inside += 1
+                waiter.set_result(None)

@@ -27,11 +27,12 @@ _AHEAD: Final = 64
 
 
 class Pool(Generic[T, R]):
-    """Runs ``work(position, item)`` for each item of ``source``, at most ``limit.now`` at once.
+    """Runs ``work(position, item)`` for each item of ``source``, ``limit.now`` at once.
 
     :param work: gives the result, or ``None`` when the item is held: then `settle` or `again` is called for it later.
         What it raises ends the pool: nothing more is taken, and `more` raises it after the results known by then.
 
+    :param tasks_per_call: so many times more tasks; ``work`` then has a gate of its own for its calls.
     :ivar on_change: called after changes upon which the pool may be quiet.
 
     Items are taken from the source only while fewer than 4 * ``limit.most`` + 64 are ahead of the consumer. A plain
@@ -46,9 +47,11 @@ class Pool(Generic[T, R]):
         source: Iterable[T] | AsyncIterable[T],
         work: Callable[[int, T], Awaitable[R | None]],
         limit: Limit,
+        tasks_per_call: int = 1,
     ) -> None:
         self._work = work
         self._limit = limit
+        self._tasks_per_call = tasks_per_call
         self._ahead = _AHEAD_FACTOR * limit.most + _AHEAD
         self._plain: Iterator[T] | None = None
         self._unread: AsyncIterator[T] | None = None  # an async source, until it is read
@@ -63,6 +66,7 @@ class Pool(Generic[T, R]):
         self._taken = 0  # from the source
         self._given = 0  # to the consumer
         self._held = 0
+        self._expected = 0  # of those held
         self._busy = 0
         self._source_ended = False
         self._stopped = False
@@ -138,6 +142,18 @@ class Pool(Generic[T, R]):
         self._results.append(result)
         self._tell()
 
+    def expect(self) -> None:
+        """The result of an item will be given to `deliver` soon, without a task that works on it.
+
+        For such an item ``work`` returns ``None``, which holds it.
+        """
+        self._expected += 1
+
+    def deliver(self, result: R) -> None:
+        """The result of an item that was expected."""
+        self._expected -= 1
+        self.settle(result)
+
     def again(self, position: int, item: T) -> None:
         """Work on an item that was held once more, before others."""
         self._held -= 1
@@ -147,7 +163,7 @@ class Pool(Generic[T, R]):
 
     def is_quiet(self) -> bool:
         """Whether only items that are held keep the pool from going on or from ending."""
-        if self._busy or self._repeats:
+        if self._busy or self._expected or self._repeats:
             return False
         blocked = not self._has_room() and not self._results
         return self._stopped or (self._source_ended and not self._read) or blocked
@@ -181,7 +197,7 @@ class Pool(Generic[T, R]):
 
     def _hire(self) -> None:
         """One more task, if there is work for it; it hires the next."""
-        if self._busy < self._limit.now and self._can_take():
+        if self._busy < self._limit.now * self._tasks_per_call and self._can_take():
             self._busy += 1
             task = asyncio.create_task(self._run())
             self._tasks.add(task)
@@ -189,7 +205,7 @@ class Pool(Generic[T, R]):
     async def _run(self) -> None:
         """The life of one task: one item after the other while there are some."""
         try:
-            while self._busy <= self._limit.now:
+            while self._busy <= self._limit.now * self._tasks_per_call:
                 found = self._take()
                 if found is _NOTHING:
                     break

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import msgspec
 
-from .schema import NAMED, Identity, Opened, open_journal, trouble
+from .schema import INBOX, MARK, MARK_AGAIN, NAMED, RECORD, Identity, Opened, open_journal, trouble
 from .settings import JournalError
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -40,16 +40,6 @@ _FIND: Final = (
 _FIND_NAMED: Final = (
     f"SELECT {_ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.key = j.value AND i.id >= {NAMED} "  # noqa: S608
     "LEFT JOIN outcomes AS o ON o.id = i.id"
-)
-_MARK: Final = (
-    "INSERT OR REPLACE INTO items SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
-    "json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]'), "
-    "json_extract(value, '$[5]'), json_extract(value, '$[6]'), json_extract(value, '$[7]') FROM json_each(?)"
-)
-_UNMARK: Final = "DELETE FROM outcomes WHERE id IN (SELECT value FROM json_each(?))"
-_RECORD: Final = (
-    "INSERT OR REPLACE INTO outcomes SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
-    "json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?)"
 )
 _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT value FROM json_each(?))"
 
@@ -82,10 +72,11 @@ class Entry(Mark):
 class _Work:
     """What is done in one commit."""
 
-    marks: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
-    unmarks: list[int] = attrs.field(factory=list[int])
-    records: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
+    writes: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
     written: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
+    recorded: list[Callable[[JournalError | None], None]] = attrs.field(
+        factory=list[Callable[[JournalError | None], None]]
+    )
     ids: dict[int, asyncio.Future[Entry | None]] = attrs.field(factory=dict[int, asyncio.Future[Entry | None]])
     names: dict[str, asyncio.Future[Entry | None]] = attrs.field(factory=dict[str, asyncio.Future[Entry | None]])
     jobs: list[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = attrs.field(
@@ -106,7 +97,7 @@ class JournalFile:
     :ivar batch: the batch's own id. :ivar run: counts the starts. :ivar highest: see `Opened`.
     """
 
-    def __init__(self, path: Path, opened: Opened, thread: _Writer) -> None:
+    def __init__(self, path: Path, opened: Opened, thread: _Writer, interval: float) -> None:
         self.path = path
         self.batch = opened.batch
         self.run = opened.run
@@ -118,14 +109,17 @@ class JournalFile:
         self._next = _Work()
         self._has_work = False
         self._writing = False
+        self._handed_over = 0.0
+        self._interval = interval
         self._idle = asyncio.Event()
         self._idle.set()
         self._broken: JournalError | None = None
 
     @classmethod
-    async def open(cls, path: Path, identity: Identity) -> JournalFile:
+    async def open(cls, path: Path, identity: Identity, interval: float = 0.0) -> JournalFile:
         """Open or create the journal, and begin a run in it.
 
+        :param interval: seconds at least between commits: the more there is to write, the more it pays to wait for it.
         :raises JournalError: it cannot be used; nothing was changed.
         """
         writer = _Writer(path)
@@ -134,7 +128,7 @@ class JournalFile:
         except BaseException:
             writer.stop()
             raise
-        return cls(path, opened, writer)
+        return cls(path, opened, writer, interval)
 
     async def close(self) -> None:
         """Write what is still to be written, and let go of the file."""
@@ -193,15 +187,30 @@ class JournalFile:
 
         :param again: it may be here already; any outcome that it had counts no longer.
         """
-        self._next.marks.append(_row(mark))
-        if again:
-            self._next.unmarks.append(mark.id)
+        self._next.writes.append((MARK_AGAIN if again else MARK, *_row(mark)))
         await self._write()
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:
         """The item's outcome."""
-        self._next.records.append((item_id, state, execution_id, answer))
-        await self._write()
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.record_soon(item_id, state, execution_id, answer, lambda error: _end(future, error))
+        await future
+
+    def record_soon(
+        self,
+        item_id: int,
+        state: str,
+        execution_id: str | None,
+        answer: str | None,
+        done: Callable[[JournalError | None], None],
+    ) -> None:
+        """The same without waiting: ``done`` is called when it is durable, or cannot become so."""
+        if self._broken is not None:
+            done(self._broken)
+            return
+        self._next.writes.append((RECORD, item_id, state, execution_id, answer))
+        self._next.recorded.append(done)
+        self._schedule()
 
     async def set_clock(self, ahead: float) -> None:
         """How far the service's clock was found to be ahead of this machine's."""
@@ -228,29 +237,48 @@ class JournalFile:
         if self._broken is not None:
             self._next = _Work()
             raise self._broken
+        self._schedule()
+        return await future
+
+    def _schedule(self) -> None:
         if not self._has_work:
             self._has_work = True
             self._idle.clear()
             if not self._writing:
-                self._loop.call_soon(self._hand_over)  # at the end of this turn, with what else it brings
-        return await future
+                self._plan()
+
+    def _plan(self) -> None:
+        """Hand over what has come together: at the end of this turn, or a moment after the last time."""
+        wait = self._handed_over + self._interval - self._loop.time()
+        if wait > 0:
+            self._loop.call_later(wait, self._hand_over)
+        else:
+            self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         work, self._next = self._next, _Work()
+        text = _text(work.writes) if work.writes else None
         self._has_work = False
         self._writing = True
-        self._thread.submit(lambda connection: _carry_out(connection, work), lambda done: self._finish(work, done))
+        self._handed_over = self._loop.time()
+        self._thread.submit(
+            lambda connection: _carry_out(connection, text, work), lambda done: self._finish(work, done)
+        )
 
     def _finish(self, work: _Work, done: _Done) -> None:
         self._writing = False
         if isinstance(done, BaseException):
-            self._break(done)
+            broken = self._break(done)
+            for told in work.recorded:
+                told(broken)
             for future in work.futures():
                 if not future.done():
-                    future.set_exception(self._broken or done)
+                    future.set_exception(broken)
                     future.exception()  # whoever was cancelled meanwhile does not look at it
         else:
             found, by_name, results = done
+            for told in work.recorded:
+                told(None)
             for future in work.written:
                 _give(future, None)
             for item_id, future in work.ids.items():
@@ -260,21 +288,31 @@ class JournalFile:
             for (_, future), result in zip(work.jobs, results, strict=True):
                 _give(future, result)
         if self._has_work:
-            self._hand_over()
+            self._plan()
         else:
             self._idle.set()
 
-    def _break(self, error: BaseException) -> None:
+    def _break(self, error: BaseException) -> JournalError:
         if self._broken is None:
             found = error if isinstance(error, JournalError) else None
             if isinstance(error, (sqlite3.Error, OSError)):
                 found = trouble(self.path, error)
                 found.__cause__ = error
             self._broken = found or JournalError(f"the journal {self.path} cannot be used: {error}")
+        return self._broken
 
 
 _Found = tuple[dict[int, Entry], dict[str, Entry], list[Any]]
 _Done = _Found | BaseException
+
+
+def _end(future: asyncio.Future[None], error: JournalError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _give(future: asyncio.Future[Any], value: Any) -> None:
@@ -289,19 +327,14 @@ def _text(value: Any) -> str:
     return _to_json(value).decode()
 
 
-def _carry_out(connection: sqlite3.Connection, work: _Work) -> _Found:
-    """All writes in one commit, then the answers to all questions."""
-    writes = bool(work.marks or work.records or work.jobs)
+def _carry_out(connection: sqlite3.Connection, text: str | None, work: _Work) -> _Found:
+    """All writes, then the jobs, then the answers to all questions."""
+    if text is not None:
+        connection.execute(INBOX, (text,))  # a transaction of its own
     results: list[Any] = []
-    if writes:
+    if work.jobs:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if work.marks:
-                connection.execute(_MARK, (_text(work.marks),))
-            if work.unmarks:
-                connection.execute(_UNMARK, (_text(work.unmarks),))
-            if work.records:
-                connection.execute(_RECORD, (_text(work.records),))
             results = [job(connection) for job, _ in work.jobs]
             connection.execute("COMMIT")
         except BaseException:

@@ -18,7 +18,18 @@ import attrs
 
 from .settings import JournalError
 
-__all__ = ["NAMED", "SCHEMA_VERSION", "Identity", "Opened", "open_journal", "trouble"]
+__all__ = [
+    "INBOX",
+    "MARK",
+    "MARK_AGAIN",
+    "NAMED",
+    "RECORD",
+    "SCHEMA_VERSION",
+    "Identity",
+    "Opened",
+    "open_journal",
+    "trouble",
+]
 
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x4F6D694A  # "OmiJ": marks the file as ours, whatever its name
@@ -52,6 +63,33 @@ CREATE TABLE outcomes (         -- an item without one was about to be sent
     answer TEXT                 -- JSON: what was answered, or the error
 );
 """
+
+#: One statement writes everything that a commit holds: each statement costs the writing thread the interpreter's lock
+#: several times, for which it fights with the event loop.
+_INBOX: Final = """
+CREATE TEMP VIEW inbox AS SELECT 0 AS kind, 0 AS id, 0 AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f, 0 AS g;
+CREATE TEMP TRIGGER marked INSTEAD OF INSERT ON inbox WHEN NEW.kind <> 2 BEGIN
+    INSERT OR REPLACE INTO items VALUES (NEW.id, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.f, NEW.g);
+END;
+CREATE TEMP TRIGGER marked_again INSTEAD OF INSERT ON inbox WHEN NEW.kind = 1 BEGIN
+    DELETE FROM outcomes WHERE id = NEW.id;
+END;
+CREATE TEMP TRIGGER recorded INSTEAD OF INSERT ON inbox WHEN NEW.kind = 2 BEGIN
+    INSERT OR REPLACE INTO outcomes VALUES (NEW.id, NEW.a, NEW.b, NEW.c);
+END;
+"""
+
+#: The kinds of what `INBOX` takes: an item about to be sent for the first time, again, and an outcome.
+MARK: Final = 0
+MARK_AGAIN: Final = 1
+RECORD: Final = 2
+
+#: Writes a JSON array of arrays: kind, id and the columns.
+INBOX: Final = (
+    "INSERT INTO inbox SELECT "
+    + ", ".join(f"json_extract(value, '$[{index}]')" for index in range(9))
+    + " FROM json_each(?)"
+)
 
 
 @attrs.frozen
@@ -130,6 +168,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"{SCHEMA_VERSION}); upgrade omium-async to go on with it"
         )
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA synchronous = FULL")  # what was recorded survives the machine, not only the process
     if empty:
         # In one transaction: killed in between, the file is as empty as before.
@@ -152,6 +191,7 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
     highest = connection.execute("SELECT max(id) FROM items WHERE id < ?", (NAMED,)).fetchone()[0]
     named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (NAMED,)).fetchone()[0]
     connection.execute("COMMIT")
+    connection.executescript(_INBOX)
     return Opened(
         connection,
         facts["batch"],

@@ -1,0 +1,280 @@
+"""Batches: speed as ratios against a hand-written aiohttp worker pool, memory over a million items, cost of waiting.
+
+The peer is what a careful user writes without this package: as many tasks as there are calls at once, each pulling
+from one iterator, posting ready-made bytes on one session and decoding the answer with orjson. It checks no status,
+keeps no keys, makes no models and tells nobody what became of an item. Both talk to one server in a process of its
+own, a bare asyncio protocol; they take turns, and the median over the rounds of each ratio is reported, for absolute
+times do not travel between machines.
+
+    python benchmarks/batch.py [--smoke] [--items 8000] [--concurrency 32] [--rounds 7] [--delay 0]
+    python benchmarks/batch.py --memory [--items 1000000]
+    python benchmarks/batch.py --waiting [--runs 2000] [--seconds 60]
+
+`--delay` is what the server takes for an answer, in milliseconds. `--smoke` runs all three small and judges nothing;
+otherwise a missed bound makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import email.utils
+import gc
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from omium_async import AsyncOmium, ExecutionRequest
+
+KEY = "omium_benchmark_0123456789"
+#: At least so much of the peer's requests a second.
+WITHOUT_JOURNAL, WITH_JOURNAL = 0.9, 0.6
+#: At most so many bytes above the level after the first ten thousand items.
+GROWTH = 10 * 2**20
+#: At most this part of the requests of one GET per run per second.
+WAITING_SHARE = 0.1
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
+
+
+class Service(asyncio.Protocol):
+    """Answers a POST as the service does, and anything else with an empty list."""
+
+    created = 0
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self.buffer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end]
+            length = 0
+            mark = head.lower().find(b"content-length:")
+            if mark >= 0:
+                length = int(head[mark + 15 :].split(b"\r\n", 1)[0])
+            if len(self.buffer) < end + 4 + length:
+                return
+            self.buffer = self.buffer[end + 4 + length :]
+            answer = self.answer(post=head.startswith(b"POST"))
+            if self.delay:
+                asyncio.get_running_loop().call_later(self.delay, self.transport.write, answer)
+            else:
+                self.transport.write(answer)
+
+    def answer(self, *, post: bool) -> bytes:
+        if not post:
+            return _http(b"200 OK", b'{"items": [], "total": 0, "page": 1, "page_size": 20}')
+        Service.created += 1
+        body = (
+            b'{"id":"exec_%024d","workflow_id":"workflow_xyz","status":"running","created_at":"2025-01-01T12:10:00Z"}'
+        ) % Service.created
+        return _http(b"201 Created", body)
+
+
+def _http(status: bytes, body: bytes) -> bytes:
+    date = email.utils.formatdate(usegmt=True).encode()
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, date, len(body)) + body
+
+
+def serve(pipe: Any, delay: float) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Service(delay), "127.0.0.1", 0, backlog=1024)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await asyncio.Event().wait()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+@contextlib.contextmanager
+def service(delay: float = 0.0) -> Iterator[str]:
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, delay), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{ours.recv()}"
+    finally:
+        process.kill()
+        process.join()
+
+
+# -- the contenders ----------------------------------------------------------------------------------------------------
+
+
+def inputs(count: int) -> Iterator[dict[str, Any]]:
+    for number in range(count):
+        yield {"query": f"Research topic {number}", "depth": 3, "tags": ["a", "b"]}
+
+
+async def by_hand(url: str, count: int, concurrency: int) -> None:
+    todo = inputs(count)
+    done = 0
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+
+        async def work() -> None:
+            nonlocal done
+            for data in todo:
+                body = orjson.dumps({"workflow_id": "workflow_xyz", "input_data": data})
+                headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+                async with session.post(f"{url}/api/v1/executions", data=body, headers=headers) as response:
+                    found = orjson.loads(await response.read())
+                    assert found["id"]
+                    done += 1
+
+        await asyncio.gather(*[work() for _ in range(concurrency)])
+    assert done == count
+
+
+async def by_batch(url: str, count: int, concurrency: int, journal: Path | None) -> None:
+    done = 0
+    async with AsyncOmium(KEY, base_url=url, max_connections=concurrency) as omium:
+        requests = (ExecutionRequest("workflow_xyz", data) for data in inputs(count))
+        async for outcome in omium.executions.create_many(requests, concurrency=concurrency, journal=journal):
+            assert outcome.state == "created", outcome
+            done += 1
+    assert done == count
+
+
+def timed(run: Any) -> float:
+    gc.collect()
+    started = time.perf_counter()
+    asyncio.run(run)
+    return time.perf_counter() - started
+
+
+def measure_speed(items: int, concurrency: int, rounds: int, delay: float) -> bool:
+    ratios: dict[str, list[float]] = {"without a journal": [], "with a journal": []}
+    rates: list[float] = []
+    with service(delay) as url, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(by_hand(url, min(items, 500), concurrency))
+        asyncio.run(by_batch(url, min(items, 500), concurrency, None))
+        for number in range(rounds):
+            hand = timed(by_hand(url, items, concurrency))
+            plain = timed(by_batch(url, items, concurrency, None))
+            kept = timed(by_batch(url, items, concurrency, Path(folder) / f"{number}.journal"))
+            rates.append(items / hand)
+            ratios["without a journal"].append(hand / plain)
+            ratios["with a journal"].append(hand / kept)
+    print(f"{items} creates, {concurrency} at once, {delay * 1000:g} ms an answer, {rounds} rounds")
+    print(f"  by hand              {statistics.median(rates):8.0f} a second")
+    good = True
+    for name, bound in (("without a journal", WITHOUT_JOURNAL), ("with a journal", WITH_JOURNAL)):
+        ratio = statistics.median(ratios[name])
+        good = good and ratio >= bound
+        print(f"  {name:20} {ratio:8.2f} of that (at least {bound}); {min(ratios[name]):.2f} to {max(ratios[name]):.2f}")
+    return good
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def resident() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def measure_memory(items: int) -> bool:
+    async def run(url: str) -> tuple[int, int]:
+        base = highest = done = 0
+        async with AsyncOmium(KEY, base_url=url) as omium:
+            requests = (ExecutionRequest("workflow_xyz", data) for data in inputs(items))
+            async for _ in omium.executions.create_many(requests, concurrency=100):
+                done += 1
+                if done % 2_000 == 0:
+                    now = resident()
+                    if done <= max(items // 100, 2_000):
+                        base = max(base, now)
+                    highest = max(highest, now)
+        return base, highest
+
+    with service() as url:
+        base, highest = asyncio.run(run(url))
+    grown = highest - base
+    print(f"memory over {items} creates: {base / 2**20:.1f} MB after the first {max(items // 100, 2_000)}, then at most", end=" ")
+    print(f"{grown / 2**20:+.1f} MB (at most {GROWTH / 2**20:.0f})")
+    return grown <= GROWTH
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+async def measure_waiting(runs: int, seconds: float) -> bool:
+    from omium_async.local import LocalOmium, WorkflowRun
+
+    local = LocalOmium()
+
+    @local.workflow("sleep")
+    async def sleep(run: WorkflowRun) -> None:
+        await asyncio.sleep(run.input_data)
+
+    def requests() -> Iterator[ExecutionRequest]:
+        for number in range(runs):
+            yield ExecutionRequest("sleep", seconds * (number + 1) / runs)
+
+    async with local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+        executions = omium.executions
+        ids = [outcome.execution.id async for outcome in executions.create_many(requests()) if outcome.execution]
+        before = sum(local.counts.values())
+        done = await _count(executions.wait_many(ids))
+        requests_made = sum(local.counts.values()) - before
+    naive = sum(seconds * (number + 1) / runs for number in range(runs))
+    share = requests_made / naive
+    print(f"waiting for {done} runs that end within {seconds:g} s: {requests_made} requests, {share:.1%} of", end=" ")
+    print(f"one GET per run per second (at most {WAITING_SHARE:.0%})")
+    return share <= WAITING_SHARE
+
+
+async def _count(found: AsyncIterator[Any]) -> int:
+    count = 0
+    async for _ in found:
+        count += 1
+    return count
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--waiting", action="store_true")
+    parser.add_argument("--items", type=int)
+    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    chosen = parser.parse_args()
+    if chosen.smoke:
+        measure_speed(500, 32, 1, 0.0)
+        measure_memory(6_000)
+        asyncio.run(measure_waiting(100, 2.0))
+        return 0
+    if chosen.memory:
+        return 0 if measure_memory(chosen.items or 1_000_000) else 1
+    if chosen.waiting:
+        return 0 if asyncio.run(measure_waiting(chosen.runs, chosen.seconds)) else 1
+    return 0 if measure_speed(chosen.items or 8_000, chosen.concurrency, chosen.rounds, chosen.delay / 1000) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
