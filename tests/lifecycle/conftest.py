@@ -73,9 +73,18 @@ class Program:
             args, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         self.pid = self._process.pid
+        self._lines: list[str] = []
 
     def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+        self.send(signal.SIGINT)
+
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def line(self) -> str:
+        """The next line that it says."""
+        self._lines.append(self._process.stdout.readline())
+        return self._lines[-1]
 
     def answer(self) -> None:
         """Give it the line that it reads."""
@@ -84,7 +93,7 @@ class Program:
 
     def wait(self) -> Ended:
         last = time.monotonic()
-        lines = []
+        lines = self._lines
         for line in self._process.stdout:
             lines.append(line)
             last = time.monotonic()

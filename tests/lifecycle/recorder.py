@@ -112,6 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = body.get("workflow_id") or self.path.rpartition("/")[2]
         self._after_note(f"POST {name}", 201, row(self.recorder.count(f"POST {name}"), "pending"))
 
+    def do_PUT(self) -> None:
+        self._after_note(f"PUT {self.path.rpartition('/')[2]}", 200, {})
+
     def _after_note(self, what: str, status: int, answer: Any) -> None:
         port = self.client_address[1]
         self.recorder.note(self.recorder.seen, what, port)

@@ -1,0 +1,235 @@
+"""Ctrl-C, and what else a signal's handler raises: the call is cancelled and has ended before anything is raised."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+INTERRUPTED = """
+attempts = []
+client = Omium(on_attempt=attempts.append, max_retries=0, timeout=60, attempt_timeout=60)
+client.executions.get("before")
+del attempts[:]
+say("ready")
+try:
+    {call}
+except KeyboardInterrupt:
+    seen = [(attempt.error, attempt.outcome_unknown) for attempt in attempts]  # before anything else happens
+    say("interrupted", *seen)
+say(client.executions.get("after").id)
+"""
+
+
+def interrupt_at(what):
+    def drive(program):
+        program.server.wait_for(what)
+        program.interrupt()
+
+    return drive
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "unknown"),
+    [
+        ("client.executions.get('hold')", "GET hold", False),
+        ("client.executions.create('hold')", "POST hold", True),
+        ("client.executions.run('hold')", "POST hold", True),
+        ("list(client.executions.list(workflow_id='hold', prefetch=0))", "LIST hold", False),
+        ("list(client.executions.pages(workflow_id='hold', prefetch=0))", "LIST hold", False),
+        ("list(client.executions.create_many([ExecutionRequest('hold')]))", "POST hold", True),
+        ("next(client.executions.wait_many(['hold']))", "GET hold", False),
+        ("client.request('PUT', '/hold')", "PUT hold", True),
+    ],
+    ids=["get", "create", "run", "list", "pages", "create_many", "wait_many", "request"],
+)
+def test_in_a_call(lifecycle, call, what, unknown):
+    for ended in lifecycle.run(INTERRUPTED.format(call=call), interrupt_at(what)):
+        cancelled = ended.lines[1]
+        assert cancelled.startswith("interrupted"), ended
+        assert cancelled.endswith(f"('CancelledError', {unknown})"), ended
+        ended.check("ready", cancelled, "after")
+        ended.server.wait_for_end_of(what)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["client.executions.wait('pending', poll_interval=60, until=['failed'])",
+     "list(client.executions.watch('pending', poll_interval=60, until=['failed']))"],
+    ids=["wait", "watch"],
+)  # fmt: skip
+def test_between_polls(lifecycle, call):
+    for ended in lifecycle.run(INTERRUPTED.format(call=call), interrupt_at("GET pending")):
+        assert ended.lines[1].startswith("interrupted"), ended
+        ended.check("ready", ended.lines[1], "after")
+
+
+def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
+    program = """
+    client = Omium(max_connections=1, timeout=60, attempt_timeout=60)
+    holder = threading.Thread(target=client.executions.get, args=["hold"])
+    holder.start()
+    sys.stdin.readline()
+    threading.Timer(0.3, interrupt).start()
+    try:
+        client.executions.create("w")
+    except KeyboardInterrupt:
+        say("interrupted")
+    sys.stdin.readline()
+    holder.join()
+    say(client.executions.get("after").id)
+    """
+
+    def drive(program):
+        program.server.wait_for("GET hold")
+        program.answer()
+        assert program.line() == "interrupted\n"
+        program.server.release()
+        program.answer()
+
+    for ended in lifecycle.run(program, drive):
+        ended.check("interrupted", "after")
+        assert ended.server.count("POST w") == 0, ended
+
+
+def test_a_batch_sends_nothing_more(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    requests = [ExecutionRequest("w"), *[ExecutionRequest("hold")] * 4, *[ExecutionRequest("later")] * 100]
+    try:
+        for outcome in client.executions.create_many(requests, concurrency=4):
+            pass
+    except KeyboardInterrupt:
+        say("interrupted")
+    sys.stdin.readline()
+    say(client.executions.get("after").id)
+    """
+
+    def drive(program):
+        program.server.wait_for("POST hold", 4)
+        program.interrupt()
+        assert program.line() == "interrupted\n"
+        program.server.wait_for_end_of("POST hold", 4)
+        program.server.release()
+        program.answer()
+
+    for ended in lifecycle.run(program, drive):
+        ended.check("interrupted", "after")
+        assert ended.server.count("POST later") == 0
+
+
+def test_in_the_requests_of_a_batch(lifecycle):
+    program = """
+    client = Omium()
+    def requests():
+        yield ExecutionRequest("w")
+        interrupt()
+        time.sleep(10)
+    try:
+        list(client.executions.create_many(requests()))
+    except KeyboardInterrupt:
+        say("interrupted", client.executions.get("after").id)
+    """
+    for ended in lifecycle.run(program):
+        ended.check("interrupted after")
+
+
+def test_at_the_start(lifecycle):
+    program = """
+    import omium_sync.portal as portal
+    new_loop = portal._new_loop
+    def slow_loop():
+        interrupt()
+        time.sleep(0.5)
+        return new_loop()
+    portal._new_loop = slow_loop
+    client = Omium()
+    try:
+        client.executions.create("w")
+    except KeyboardInterrupt:
+        say("interrupted", threads())
+    say(client.executions.get("after").id)
+    """
+    for ended in lifecycle.run(program):
+        ended.check("interrupted ['MainThread', 'omium_sync']", "after")
+        assert ended.server.count("POST w") == 0
+
+
+def test_at_any_instant(lifecycle):
+    program = """
+    import random
+    client = Omium()
+    client.executions.get("before")
+    def on_alarm(_, frame):
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.003))
+        if frame.f_code.co_name in {"_remove", "__del__"}:  # Python itself would complain of an error in there
+            return
+        while frame is not None:
+            if frame.f_code is calls.__code__:
+                raise KeyboardInterrupt
+            frame = frame.f_back
+    def calls():
+        while True:
+            client.executions.get("a")
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    for _ in range(200):
+        with contextlib.suppress(KeyboardInterrupt):
+            calls()
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    say(client.executions.get("after").id, threads())
+    client.close()
+    say(threads())
+    """
+    for ended in lifecycle.run(program, modes=[[]]):
+        ended.check("after ['MainThread', 'omium_sync']", "['MainThread']")
+
+
+def test_whatever_a_handler_raises(lifecycle):
+    program = """
+    class SoftTimeLimit(Exception):
+        pass
+    def limit(*_):
+        raise SoftTimeLimit
+    signal.signal(signal.SIGALRM, limit)
+    client = Omium(timeout=60, attempt_timeout=60)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        client.executions.get("hold")
+    except SoftTimeLimit as error:
+        say("limited", error.__cause__, error.__context__)
+    """
+    for ended in lifecycle.run(program):
+        ended.check("limited None None")
+        ended.server.wait_for_end_of("GET hold")
+
+
+def test_a_handler_may_call_itself(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    def handler(*_):
+        say(client.executions.get("inner").id)
+    signal.signal(signal.SIGUSR1, handler)
+    say(client.executions.get("hold").id)
+    """
+
+    def drive(program):
+        program.server.wait_for("GET hold")
+        program.send(signal.SIGUSR1)
+        program.server.wait_for("GET inner")
+        program.server.release()
+
+    for ended in lifecycle.run(program, drive):
+        ended.check("inner", "hold")
+
+
+def test_uncaught(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    client.executions.get("hold")
+    """
+    for ended in lifecycle.run(program, interrupt_at("GET hold")):
+        assert ended.code == -signal.SIGINT, ended
+        assert ended.err.count("Traceback") == 1, ended
+        assert ended.err.endswith("KeyboardInterrupt\n"), ended
+        ended.server.wait_for_end_of("GET hold")
