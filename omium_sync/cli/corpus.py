@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 import sysconfig
@@ -15,7 +14,7 @@ import attrs
 __all__ = ["Corpus", "choose"]
 
 _LARGEST: Final = 512 * 1024  # bytes: the demo is there to be watched, not to be waited for
-_LOOK_AT: Final = 20_000  # files; a folder may hold millions
+_LOOK_AT: Final = 20_000  # names; a folder may hold millions
 _PARSED: Final = frozenset({".py", ".pyi", ".json", ".toml"})
 _PASSED_OVER: Final = frozenset({"site-packages", "__pycache__", "node_modules"})
 _TESTS: Final = frozenset({"test", "tests", "idle_test"})
@@ -38,6 +37,7 @@ class Corpus:
     found: int
     too_large: int
     unreadable: int
+    all_seen: bool
 
     @property
     def remarks(self) -> list[str]:
@@ -47,6 +47,8 @@ class Corpus:
             said.append(
                 f"{len(self.files)} of the {self.found:,} files found were chosen, spread over the whole folder"
             )
+        if not self.all_seen:
+            said.append(f"only the first {_LOOK_AT:,} names were looked at")
         if self.too_large:
             said.append(f"{self.too_large:,} larger than {_LARGEST // 1024} KiB were left out")
         if self.unreadable:
@@ -62,7 +64,7 @@ def choose(folder: Path | None, wanted: int, *, without: Path) -> Corpus:
     standard_library = folder is None
     root = Path(sysconfig.get_path("stdlib")) if folder is None else folder.absolute()
     look = _Look(root, without)
-    found = list(itertools.islice(look.files(), _LOOK_AT))
+    found = list(look.files())
     if standard_library:
         broken = [root / name for name in _BROKEN_ON_PURPOSE if (root / name).is_file()]
         found = [path for path in found if path.suffix == ".py" and _TESTS.isdisjoint(path.relative_to(root).parts)]
@@ -73,7 +75,9 @@ def choose(folder: Path | None, wanted: int, *, without: Path) -> Corpus:
     room = max(wanted - len(broken), 0)
     chosen = _spread(parsed, room)
     chosen += _spread(others, room - len(chosen))
-    return Corpus(root, tuple(chosen + broken), len(found) + len(broken), look.too_large, look.unreadable)
+    return Corpus(
+        root, tuple(chosen + broken), len(found) + len(broken), look.too_large, look.unreadable, look.looked <= _LOOK_AT
+    )
 
 
 def _spread(paths: list[Path], wanted: int) -> list[Path]:
@@ -89,6 +93,7 @@ class _Look:
     def __init__(self, root: Path, without: Path) -> None:
         self._root = root
         self._without = without
+        self.looked = 0
         self.too_large = 0
         self.unreadable = 0
 
@@ -101,6 +106,9 @@ class _Look:
                 if name not in _PASSED_OVER and not name.startswith(".") and here / name != self._without
             )
             for name in sorted(names):
+                self.looked += 1
+                if self.looked > _LOOK_AT:
+                    return
                 if not name.startswith(".") and self._suits(here / name):
                     yield here / name
 

@@ -240,7 +240,7 @@ class Story:
 
     def _name(self, execution: Execution) -> str:
         path = Path(execution.input_data["path"])
-        for root in (self.corpus.folder, self.workspace.half_written.parent):
+        for root in (self.workspace.half_written.parent, self.corpus.folder):
             if path.is_relative_to(root):
                 return str(path.relative_to(root))
         return str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -24,12 +23,14 @@ _NAME = "workflows"
 def load_workflows(module_name: str) -> dict[str, Workflow]:
     """The workflows that a module defines, by their ids.
 
-    :param module_name: a module to be imported, the current folder first; ``flows.py`` means ``flows`` too.
+    :param module_name: a module to be imported, the current folder first, or the path of a file ``.py``.
     :raises click.UsageError: it does not import, or defines none; in one line that says where.
     """
     if module_name.endswith(".py"):
-        module_name = module_name.removesuffix(".py").removeprefix("./").replace(os.sep, ".")
-    found: Any = getattr(_imported(module_name), _NAME, None)
+        module_name, module = _of_file(Path(module_name))
+    else:
+        module = _imported(module_name, Path.cwd())
+    found: Any = getattr(module, _NAME, None)
     if not isinstance(found, Mapping) or not found:
         raise click.UsageError(
             f"the module {module_name} defines no {_NAME}: give it a dict of workflow id to async function, such as"
@@ -46,10 +47,19 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
     return dict(mapping)
 
 
-def _imported(module_name: str) -> ModuleType:
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+def _of_file(path: Path) -> tuple[str, ModuleType]:
+    if not path.is_file():
+        raise click.UsageError(f"there is no file {path}")
+    module = _imported(path.stem, path.absolute().parent)
+    origin = module.__file__
+    if origin is None or not path.samefile(origin):
+        raise click.UsageError(f"{path} has the name of another module ({origin or 'built in'}): give it another one")
+    return path.stem, module
+
+
+def _imported(module_name: str, folder: Path) -> ModuleType:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     try:
         return importlib.import_module(module_name)
     except KeyboardInterrupt:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
 import signal
 import time
@@ -101,6 +104,24 @@ def test_without_a_home_it_still_runs_and_says_so(omiumctl, tmp_path):
     ended = omiumctl("demo", "--executions", "100")
     assert ended.code == 0
     assert "the next demo will not find it again" in ended.out
+
+
+def test_progress_is_live_on_a_terminal_only(omiumctl):
+    ours, theirs = pty.openpty()
+    omiumctl.environment["TERM"] = "xterm"
+    process = omiumctl.start("demo", "--executions", "100", stderr=theirs)
+    os.close(theirs)
+    bars = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side has gone
+        while chunk := os.read(ours, 65536):
+            bars += chunk
+    os.close(ours)
+    ended = omiumctl.ended(process)
+    assert ended.code == 0
+    assert "\x1b" not in ended.out
+    assert "have ended, " not in ended.out  # the lines that stand in for the bars
+    for word in (b"creating", b"running", b"100/100", b"failed"):
+        assert word in bars
 
 
 def test_interrupted_it_ends_and_the_next_goes_on(omiumctl):

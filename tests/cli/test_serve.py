@@ -153,3 +153,18 @@ def test_a_module_that_does_not_do(omiumctl, monkeypatch, source, words):
     sys.modules.pop("bad", None)
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert words.replace("FOLDER", str(omiumctl.home)) in refused.err
+
+
+def test_a_module_by_its_path(omiumctl, monkeypatch):
+    import sys
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (omiumctl.home / "deep").mkdir()
+    for name in ("json", "flows_in_a_folder"):
+        (omiumctl.home / "deep" / f"{name}.py").write_text("workflows = {'w': 1}")
+    refused = omiumctl.here("serve", "--workflows", "deep/flows_in_a_folder.py")
+    assert (refused.code, "no async function" in refused.err) == (2, True)
+    for path, words in (("deep/json.py", "name of another module"), ("deep/none.py", "there is no file deep/none.py")):
+        refused = omiumctl.here("serve", "--workflows", path)
+        assert (refused.code, words in refused.err) == (2, True)
