@@ -40,6 +40,7 @@ async def stream_batches(
             if rows:
                 ahead.fill()
                 yield Batch(rows, reading.total)
+            del rows  # not to outlive their turn: the next ones are read now
     finally:
         await ahead.aclose()
 
@@ -68,3 +69,4 @@ async def stream_rows(
         async for rows, _ in batches:
             for row in rows:
                 yield row
+            del rows  # as above

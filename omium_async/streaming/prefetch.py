@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -14,13 +15,15 @@ from .windows import Window
 Fetch = Callable[[int, int], Awaitable[ExecutionPage]]
 
 DEFAULT_BOUND = 8
+_WORK = 0.0005  # seconds of computing in one wait, below which it is not worth a thought
 
 
 class Prefetch:
-    """Windows in flight, answered in the order asked for.
+    """Windows in flight, given out in the order asked for.
 
-    How many depends on the consumer: one after the first answer, then twice as many each time it had to wait for the
-    next, up to ``bound``. Plain tasks and no task group: the generator that owns this yields while they run.
+    How many depends on the consumer: one after the first answer, then twice as many each time it has to wait for the
+    next, up to ``bound``. But where this process computes rather than waits (it reads answers as fast as it can), more
+    of them would only fill the memory. Plain tasks and no task group: the generator that owns this yields meanwhile.
     """
 
     def __init__(self, fetch: Fetch, reading: Reading, bound: int | None) -> None:
@@ -28,6 +31,7 @@ class Prefetch:
         self._reading = reading
         self._bound = DEFAULT_BOUND if bound is None else bound
         self._depth = 1
+        self._busy = False
         self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()
 
     def fill(self) -> None:
@@ -45,15 +49,21 @@ class Prefetch:
         if not self._flying and not (self._bound and self._reading.steady):
             window = self._reading.needed()
             return window, await self._ask(window)
-        if self._flying and not self._flying[0][1].done():
+        if self._flying and not self._busy and not self._flying[0][1].done():
             self._depth = min(2 * self._depth, self._bound)
         self.fill()
         window, task = self._flying[0]
         if not task.done():
-            # Not `await task`: a cancellation would go to the task, and be lost if that answers all the same.
-            await asyncio.wait([task])
+            await self._wait(task)
         self._flying.popleft()
         return window, task.result()
+
+    async def _wait(self, task: asyncio.Task[ExecutionPage]) -> None:
+        began, computed = time.perf_counter(), time.thread_time()
+        # Not `await task`: a cancellation would go to the task, and be lost if that answers all the same.
+        await asyncio.wait([task])
+        took, computed = time.perf_counter() - began, time.thread_time() - computed
+        self._busy = computed > max(_WORK, took / 2)
 
     async def aclose(self) -> None:
         """Cancel what is in flight, and return when all of it has ended."""

@@ -58,13 +58,14 @@ class Seen:
         :param expected: how many rows may come in all: a hint for the size of the table.
         """
         self._make_room(len(rows), expected)
-        new = self._add(rows) if self._old is None else self._add_while_moving(rows)
+        self._move(_MOVES_PER_ROW * len(rows))
+        new = self._add(rows)
         self._count += len(new)
         return new
 
     def _add(self, rows: Sequence[Execution]) -> list[Execution]:
-        # `_find` and `_put` in one, written out: this loop is most of what streaming costs a row.
-        table = self._table
+        # `_find` and putting in one, written out: this loop is most of what streaming costs a row.
+        table, old = self._table, self._old
         size = len(table)
         new: list[Execution] = []
         keep = new.append
@@ -77,17 +78,10 @@ class Seen:
                     break
                 slot -= 1  # -1 is the last slot
             else:
+                if old is not None and _find(old, digest):
+                    continue
                 table[slot] = digest
                 keep(row)
-        return new
-
-    def _add_while_moving(self, rows: Sequence[Execution]) -> list[Execution]:
-        self._move(_MOVES_PER_ROW * len(rows))
-        new: list[Execution] = []
-        for row in rows:
-            if not self.holds(row):
-                _put(self._table, _digest(row.id) or 1)
-                new.append(row)
         return new
 
     def _make_room(self, coming: int, expected: int | None) -> None:
@@ -104,12 +98,16 @@ class Seen:
         self._table = array("q", [0]) * (rows * 5 // 4 + 1)
 
     def _move(self, slots: int) -> None:
-        old = self._old
+        old, table = self._old, self._table
         if old is None:
             return
+        size = len(table)
         for digest in old[self._moved : self._moved + slots]:
             if digest:
-                _put(self._table, digest)
+                slot = digest % size
+                while table[slot]:
+                    slot -= 1
+                table[slot] = digest
         self._moved += slots
         if self._moved >= len(old):
             self._old = None
@@ -122,10 +120,3 @@ def _find(table: array[int], digest: int) -> bool:
             return True
         slot -= 1
     return False
-
-
-def _put(table: array[int], digest: int) -> None:
-    slot = digest % len(table)
-    while table[slot]:
-        slot -= 1
-    table[slot] = digest

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Sequence
 
-from ..models import ExecutionPage
+from ..models import Execution, ExecutionPage
 
 _log = logging.getLogger("omium_async")
 
 _SURE = 3
+_COMPARED = 100
 
 
 class Witness:
@@ -24,7 +26,7 @@ class Witness:
         self._first: str | None = None
         self._repeats = 0
         self._suspicious = False
-        self._last: ExecutionPage | None = None
+        self._last: list[str] = []  # ids, for the rows themselves are not to outlive their turn
         self._warned = False
 
     @property
@@ -50,11 +52,11 @@ class Witness:
 
     def look_at_order(self, answer: ExecutionPage, known: int) -> None:
         """Compare the order of rows with that in the answer before; ``known`` of them were known."""
-        last, self._last = self._last, answer
-        if last is None or known < 2:
-            return
-        place = {row.id: index for index, row in enumerate(last.items)}
-        places = [place[row.id] for row in answer.items if row.id in place]
+        last, self._last = self._last, _ids(answer.items[-_COMPARED:])
+        if known < 2 or _ids(answer.items[:known]) == last[-known:]:
+            return  # nothing to compare, or the two overlap as they should
+        place = {id: index for index, id in enumerate(last)}
+        places = [place[id] for id in _ids(answer.items) if id in place]
         if any(a > b for a, b in itertools.pairwise(places)):
             self.warn("rows change their order between two requests")
 
@@ -65,3 +67,7 @@ class Witness:
             _log.warning(
                 "%s: no execution is given twice, but some may be missed if the list changes while it is read", finding
             )
+
+
+def _ids(rows: Sequence[Execution]) -> list[str]:
+    return [row.id for row in rows]
