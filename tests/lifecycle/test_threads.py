@@ -79,7 +79,7 @@ def test_closed_while_other_threads_call(lifecycle):
         return thread
     started = [start(client.executions.get, "hold"), start(client.executions.create, "hold")]
     sys.stdin.readline()
-    started += [start(client.executions.wait, "pending"), start(list, client.executions.list(workflow_id="hold"))]
+    started += [start(lambda: client.executions.wait("pending", until=["failed"], poll_interval=60)), start(list, client.executions.list(workflow_id="hold"))]
     sys.stdin.readline()
     started += [start(client.executions.create, "w") for _ in range(3)]  # these wait for a connection
     time.sleep(0.2)
