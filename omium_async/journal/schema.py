@@ -13,9 +13,11 @@ import sqlite3
 import stat
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 
+from ..addresses import is_loopback
 from .settings import JournalError
 
 __all__ = [
@@ -92,12 +94,21 @@ INBOX: Final = (
 )
 
 
+def _without_local_port(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return url if parts.port is None or not is_loopback(host) else url.replace(f":{parts.port}", "", 1)
+
+
 @attrs.frozen
 class Identity:
-    """What batch a journal belongs to: these must be the same at every start."""
+    """What batch a journal belongs to: these must be the same at every start.
+
+    :ivar base_url: without the port where it is this machine: servers for tests take a free one at each start.
+    """
 
     kind: str
-    base_url: str
+    base_url: str = attrs.field(converter=_without_local_port)
     key_field: str
     scope: str = ""
 
