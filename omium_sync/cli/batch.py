@@ -93,22 +93,21 @@ def batch(
             raise click.UsageError(f"{names}: one would overwrite the other")
     job = Job(journal=journal, report=report, how_to_go_on=_how_to_go_on(journal), **settings)
     tally = Tally()
-    descriptor = 0 if from_stdin else _opened(file)
+    descriptor = _opened(None if from_stdin else file)
     interrupts = Interrupts()
     source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
     try:
         with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
             return Batch(job, omium, source, tally, interrupts).run()
     finally:
-        if not from_stdin:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
-def _opened(file: Path) -> int:
+def _opened(file: Path | None) -> int:
     try:
-        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        return os.dup(0) if file is None else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None
+        raise click.UsageError(f"{file or 'stdin'} cannot be read: {error.strerror}") from None
 
 
 def _how_to_go_on(journal: Path) -> str:
@@ -142,8 +141,11 @@ class Batch:
                     self._wait(report)
         except KeyboardInterrupt:  # the second one, or one while it only waits
             interrupted = True
-        finally:
-            self._summarise()
+        except BaseException:
+            if self._tally.states:
+                self._summarise()
+            raise
+        self._summarise()
         return self._verdict(interrupted=interrupted)
 
     def _verdict(self, *, interrupted: bool) -> int:

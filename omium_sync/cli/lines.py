@@ -13,6 +13,7 @@ import attrs
 from omium_sync import ExecutionRequest
 
 from .arguments import parse_json
+from .failures import Failure
 
 __all__ = ["Line", "Malformed", "Source"]
 
@@ -124,7 +125,10 @@ class Source:
                 while not select.select([self._descriptor], [], [], _LOOK_UP)[0]:
                     if self._stopping():
                         return
-            chunk = os.read(self._descriptor, _CHUNK)
+            try:
+                chunk = os.read(self._descriptor, _CHUNK)
+            except OSError as error:
+                raise Failure(f"the input cannot be read any further: {error.strerror}") from None
             if not chunk:
                 return
             yield chunk

@@ -177,6 +177,29 @@ def test_nothing_overwrites_anything(connected, write):
     assert "--workflow-id" in refused.err
 
 
+def test_a_journal_that_does_not_do(connected, service, write):
+    write("in.jsonl", 1)
+    write("text.db", "no journal")
+    for journal, words in (("text.db", "not a journal"), ("no/where.db", "there is no folder")):
+        refused = connected.here("batch", "in.jsonl", "--workflow-id", "echo", "--journal", journal)
+        assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+        assert words in refused.err
+    assert inputs(service) == []
+
+
+def test_a_closed_stdin_is_told(connected):
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *connected.command("batch", "-", *FLAGS)],
+        env=connected.environment,
+        cwd=connected.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    ended = connected.ended(process)
+    assert (ended.code, ended.out) == (2, "")
+    assert "stdin cannot be read" in ended.err
+
+
 def test_an_interrupted_batch_goes_on(connected, service, write):
     write("in.jsonl", *({"number": number} for number in range(2000)))
     process = connected.start("batch", "in.jsonl", *FLAGS, "--concurrency", "4")
