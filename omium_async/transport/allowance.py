@@ -1,7 +1,7 @@
 """What answers teach about how many requests may start now. Pure rules: the times are given, nobody waits here.
 
-After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each success lets
-more requests be under way at once. What the server accepted between two 429s is what it is taken to allow between the
+After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each round of
+successes lets one more request be under way at once. What the server accepted between two 429s is what it is taken to allow between the
 next two: beyond that number only single requests go out, so that a window costs one 429 and not one a connection.
 """
 
@@ -42,7 +42,8 @@ class Allowance:
         self._a_window: int | None = None  # what the server accepted between two blocks
         self._left: int | None = None
         self._left_until = 0.0
-        self._at_once: int | None = None
+        self._headers_speak = False
+        self._at_once: float | None = None
         self._learned_at = 0.0
         self._patient_until = 0.0
 
@@ -61,10 +62,12 @@ class Allowance:
                 return False
         if now >= self._patient_until:
             return True
-        if self._at_once is not None and under_way >= self._at_once:
-            return False
         if self._left is not None and now >= self._left_until:
             self._left = None
+            if self._headers_speak:  # one probe, whose answer says how many are left now
+                self._at_once = 1
+        if self._at_once is not None and under_way >= int(self._at_once):
+            return False
         return self._left is None or self._left > 0 or under_way == 0
 
     def look_again_at(self, now: float, under_way: int) -> float:
@@ -111,9 +114,15 @@ class Allowance:
     # -- learning --------------------------------------------------------------------------------------------------
 
     def learn(
-        self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None, under_way: int
+        self,
+        now: float,
+        status: int,
+        headers: Mapping[str, str],
+        retry_after: float | None,
+        under_way: int,
+        waiting: int = 0,
     ) -> None:
-        """An answer came; ``under_way`` requests are not answered yet."""
+        """An answer came; ``under_way`` requests are not answered yet, and ``waiting`` more would start at once."""
         remaining, reset = rate_headers(headers)
         if status == 429:
             self._block(now, reset if retry_after is None else retry_after)
@@ -123,19 +132,21 @@ class Allowance:
             self._blocks = 0
             self._let_more(now)
         if remaining is not None and reset is not None:
-            self._heed(now, remaining, reset, under_way)
+            self._heed(now, remaining, reset, under_way, waiting)
 
     def _let_more(self, now: float) -> None:
         if now - self._learned_at > 2 * self._minute:  # calm for so long: what was learned is forgotten
             self._left = self._at_once = self._a_window = None
         elif self._at_once is not None:
-            self._at_once = self._at_once + 1 if self._at_once < _FREE_AGAIN else None
+            # One more a round, not one an answer: doubling would run into the next 429 with as many under way again.
+            self._at_once = self._at_once + 1 / self._at_once if self._at_once < _FREE_AGAIN else None
 
     def _block(self, now: float, retry_after: float | None) -> None:
         if now >= self.blocked_until:  # else as above: one block, not one more
             if self._accepted:
                 self._a_window = self._accepted
             self._left, self._left_until = self._a_window, now + 2 * self._minute
+            self._headers_speak = False
             self._accepted = 0
             self._blocks += 1
         if retry_after is None:
@@ -145,7 +156,7 @@ class Allowance:
         self._at_once = 1
         self._learned_at = now
 
-    def _heed(self, now: float, remaining: int, reset: float, under_way: int) -> None:
+    def _heed(self, now: float, remaining: int, reset: float, under_way: int, waiting: int) -> None:
         """Start no more than the answer says are left, until the time at which it says that there will be more."""
         reset = min(
             reset, self._minute
@@ -155,12 +166,16 @@ class Allowance:
             if now + reset > self.blocked_until:
                 self.blocked_until = now + reset
                 self._left = None
+            self._headers_speak = True
             self._at_once = self._at_once or 1
             self._accepted = 0
             self._learned_at = now
-        elif left <= _FREE_AGAIN and (self._left is None or left < self._left):
-            # Not before few are left: until then there is nothing to count.
+        elif left > _FREE_AGAIN + waiting:  # nothing to count before few are left
+            if now >= self.blocked_until:
+                self._left = self._at_once = None
+        elif self._left is None or left < self._left:
             self._left, self._left_until = left, now + reset
+            self._headers_speak = True
             self._learned_at = now
 
 

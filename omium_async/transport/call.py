@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from multidict import istr
@@ -77,6 +77,7 @@ class Transport:
         connections = self._sessions.known()
         if connections is None:
             connections = await self._sessions.open()
+            self._pacer.join(connections.loop, connections.slots)
         timeout, attempt_timeout = options.timeout, options.attempt_timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         attempts: tuple[Attempt, ...] = ()
@@ -95,13 +96,12 @@ class Transport:
                 body = await self._exchange.run(request, seen, connections.session, seconds)
                 value = decode(body)
             except BaseException as error:
-                connections.slots.give()
                 ended = self._failed(request, options, seen, error, body, started, connections, entered=entered)
                 if ended is None:
                     raise
             else:
-                connections.slots.give()
-                self._succeeded(request, options, seen, started, connections, entered=entered)
+                self._give_turn_back(connections, seen, entered=entered)
+                self._succeeded(request, options, seen, started)
                 return seen, value
             del body  # what an answer echoes must not be seen among the local variables of a traceback
             last, attempt = ended
@@ -140,17 +140,12 @@ class Transport:
                 await pacer.enter(deadline)
                 entered = True
         except BaseException:
-            slots.give()
+            self._give_turn_back(connections, entered=entered)
             raise
         if deadline is not None and time.monotonic() >= deadline:
             self._give_turn_back(connections, entered=entered)
             raise TooLate
         return entered
-
-    def _give_turn_back(self, connections: Connections, *, entered: bool) -> None:
-        connections.slots.give()
-        if entered:
-            self._pacer.leave(connections.loop)
 
     def _check_open(self, request: Request, last: Failure | None, attempts: tuple[Attempt, ...]) -> None:
         if self._sessions.closed:
@@ -160,10 +155,7 @@ class Transport:
 
     # -- how an attempt ended ----------------------------------------------------------------------------------------
 
-    def _succeeded(
-        self, request: Request, options: Options, seen: Seen, started: float, connections: Connections, *, entered: bool
-    ) -> None:
-        self._tell_pacer(seen, None, connections, entered=entered)
+    def _succeeded(self, request: Request, options: Options, seen: Seen, started: float) -> None:
         if seen.number > 1 or not self._budget.full:
             self._budget.give(seen.number - 1)
         if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):
@@ -188,11 +180,14 @@ class Transport:
         if seen.sent is None:  # nobody watched: a session in place of aiohttp's, as tests have them
             seen.sent = not closed and not never_sent(problem)
         failure = None
-        if isinstance(problem, Exception):
-            failure = failure_of(
-                problem, body, request, seen, self._redactor, ambiguous_too=options.retry_ambiguous_writes
-            )
-        self._tell_pacer(seen, failure, connections, entered=entered)
+        try:
+            if isinstance(problem, Exception):
+                failure = failure_of(
+                    problem, body, request, seen, self._redactor, ambiguous_too=options.retry_ambiguous_writes
+                )
+        finally:
+            wait = None if failure is None else failure.retry_after
+            self._give_turn_back(connections, seen, wait, entered=entered)
         if failure is None:
             unknown = request.is_write and write_is_unknown(seen)
             attempt = _attempt(request, seen, started, seen.request_id, type(problem).__name__, unknown=unknown)
@@ -247,15 +242,16 @@ class Transport:
 
     # -- telling others ----------------------------------------------------------------------------------------------
 
-    def _tell_pacer(self, seen: Seen, failure: Failure | None, connections: Connections, *, entered: bool) -> None:
-        wait = None if failure is None else failure.retry_after
-        headers = seen.headers
-        if entered:
-            self._pacer.leave(connections.loop, seen.status, headers, wait)
-        elif headers is not None and seen.status is not None:
-            if seen.status == 429 or any(name in headers for name in _RATE_HEADERS):
-                self._pacer.passed(seen.status, headers, wait, connections.slots.busy)
-            else:
+    def _give_turn_back(
+        self, connections: Connections, seen: Seen | None = None, wait: float | None = None, *, entered: bool
+    ) -> None:
+        """The slot is free again, and the pacer learns what was ``seen``."""
+        status, headers = (None, None) if seen is None else (seen.status, seen.headers)
+        if not self._pacer.open or (headers is not None and (status == 429 or _speaks_of_a_limit(headers))):
+            self._pacer.ended(connections.slots, status, headers, wait, entered=entered)
+        else:
+            connections.slots.give()
+            if headers is not None:
                 self._pacer.accepted()
 
     def _report(self, request: Request, options: Options, attempt: Attempt) -> None:
@@ -279,6 +275,10 @@ class Transport:
 
 
 _TOO_LATE: Final = "the call's timeout ends before it may be sent (rate limit or no free connection)"
+
+
+def _speaks_of_a_limit(headers: Mapping[str, str]) -> bool:
+    return any(name in headers for name in _RATE_HEADERS)
 
 
 def _attempt(

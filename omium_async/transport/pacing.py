@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from .allowance import Allowance
+from .slots import Slots
 
 __all__ = ["Pacer", "TooLate"]
 
@@ -36,21 +37,25 @@ class _Waiter:
     loop: asyncio.AbstractEventLoop
     outcome: asyncio.Future[bool]
     deadline: float | None
-    granted: bool = False
 
 
 class Pacer:
-    """The gate of one client. Times are those of ``time.monotonic``."""
+    """The gate of one client, passed by calls that hold a slot. Times are those of ``time.monotonic``."""
 
     def __init__(self, rate_limit: float | None, *, minute: float = MINUTE) -> None:
         self._lock = threading.RLock()
         self._rules = Allowance(rate_limit, minute)
         self._line: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting: Counter[asyncio.AbstractEventLoop] = Counter()
-        self._under_way: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._slots: dict[asyncio.AbstractEventLoop, Slots] = {}
         self._alarms: dict[asyncio.AbstractEventLoop, float] = {}
         self._closed = False
         self.open = not self._rules.limits
+
+    def join(self, loop: asyncio.AbstractEventLoop, slots: Slots) -> None:
+        """Calls of ``loop`` will come, each with one of ``slots``."""
+        with self._lock:
+            self._slots[loop] = slots
 
     # -- entering and leaving --------------------------------------------------------------------------------------
 
@@ -62,27 +67,27 @@ class Pacer:
         if deadline is None:
             return
         with self._lock:
-            if self._rules.earliest(time.monotonic(), self._count(), len(self._line)) > deadline:
+            if self._rules.earliest(time.monotonic(), self._under_way(), len(self._line)) > deadline:
                 raise TooLate
 
     async def enter(self, deadline: float | None) -> None:
-        """Wait until a request may start. Every entry is followed by one `leave`.
+        """Wait, with a slot, until a request may start. In the end, be it sent or not, comes `ended`.
 
         :raises TooLate: that would be after ``deadline``.
         """
         loop = asyncio.get_running_loop()
         with self._lock:
             now = time.monotonic()
-            if not self._line and self._rules.permits(now, self._count()):
-                self._start(loop, now)
-                return
-            self.check(deadline)
-            if self._closed:
-                self._start(loop, now)
-                return
             waiter = _Waiter(loop, loop.create_future(), deadline)
             self._line[waiter] = None
             self._waiting[loop] += 1
+            if len(self._line) == 1 and (self._closed or self._rules.permits(now, self._under_way())):
+                self._drop(waiter)
+                self._rules.started(now)
+                return
+            if deadline is not None and self._rules.earliest(now, self._under_way(), len(self._line) - 1) > deadline:
+                self._drop(waiter)
+                raise TooLate
             self._pump(now)
         await self._wait(waiter)
 
@@ -93,40 +98,33 @@ class Pacer:
                 may_go = await waiter.outcome
         except BaseException as error:
             with self._lock:
-                if waiter.granted:
-                    self._end(waiter.loop)  # it was let through at the very moment at which it gave up
                 self._drop(waiter)
-                self._pump(time.monotonic())
             if isinstance(error, TimeoutError):
                 raise TooLate from None
             raise
         if not may_go:
             raise TooLate
 
-    def leave(
+    def ended(
         self,
-        loop: asyncio.AbstractEventLoop,
+        slots: Slots,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
+        *,
+        entered: bool = False,
     ) -> None:
-        """A request that had entered on ``loop`` ended: with an answer's status, or with none."""
-        with self._lock:
-            now = time.monotonic()
-            self._end(loop)
-            self._rules.ended(now)
-            if status is not None:
-                self._learn(now, status, headers or {}, retry_after, self._count())
-            self._pump(now)
+        """A call ends, after an answer with a status or without one, and gives its slot back.
 
-    def passed(self, status: int, headers: Mapping[str, str], retry_after: float | None, busy: int) -> None:
-        """A request that passed the open gate was answered with a 429, or with headers that speak of a limit.
-
-        :param busy: how many calls of its loop are under way or wait here.
+        :param entered: whether it came through here, and not by while the gate was open.
         """
-        with self._lock:
+        with self._lock:  # in one go: other threads must not see the slot free and the call not counted yet
             now = time.monotonic()
-            self._learn(now, status, headers, retry_after, max(0, busy - len(self._line)))
+            if entered:
+                self._rules.ended(now)
+            slots.give()
+            if status is not None:
+                self._learn(now, status, headers or {}, retry_after)
             self._pump(now)
 
     def accepted(self) -> None:
@@ -140,28 +138,17 @@ class Pacer:
             while self._line:
                 self._grant(next(iter(self._line)), time.monotonic())
 
-    # -- counting ----------------------------------------------------------------------------------------------------
+    # -- inside, with the lock -------------------------------------------------------------------------------------
 
-    def _count(self) -> int:
-        """How many requests are under way. Those of a loop that died will not come back to say that they ended."""
-        if len(self._under_way) == 1 and not next(iter(self._under_way)).is_closed():
-            return next(iter(self._under_way.values()))
-        for loop in [loop for loop in self._under_way if loop.is_closed()]:
-            del self._under_way[loop]
-        return self._under_way.total()
+    def _under_way(self) -> int:
+        """How many requests are under way: calls that hold a slot and do not wait here, but those of dead loops."""
+        for loop in [loop for loop in self._slots if loop.is_closed()]:
+            del self._slots[loop]
+        return max(0, sum(slots.busy for slots in self._slots.values()) - len(self._line))
 
-    def _start(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
-        self._under_way[loop] += 1
-        self._rules.started(now)
-
-    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        _one_less(self._under_way, loop)
-
-    def _learn(
-        self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None, under_way: int
-    ) -> None:
+    def _learn(self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None) -> None:
         before = self._rules.blocked_until
-        self._rules.learn(now, status, headers, retry_after, under_way)
+        self._rules.learn(now, status, headers, retry_after, self._under_way(), len(self._line))
         self.open = not self._rules.limits
         if self._rules.blocked_until > before:
             until = self._rules.blocked_until
@@ -169,25 +156,24 @@ class Pacer:
                 self._drop(waiter)
                 self._tell(waiter, may_go=False)
 
-    # -- letting through -----------------------------------------------------------------------------------------------
-
     def _pump(self, now: float) -> None:
         """Let through who may start, and come back when time alone opens the gate."""
-        while self._line and self._rules.permits(now, self._count()):
+        while self._line and self._rules.permits(now, self._under_way()):
             self._grant(next(iter(self._line)), now)
         if self._line:
             self._set_alarms(now)
 
     def _grant(self, waiter: _Waiter, now: float) -> None:
         self._drop(waiter)
-        waiter.granted = self._tell(waiter, may_go=True)
-        if waiter.granted:
-            self._start(waiter.loop, now)
+        if self._tell(waiter, may_go=True):
+            self._rules.started(now)
 
     def _drop(self, waiter: _Waiter) -> None:
         if waiter in self._line:
             del self._line[waiter]
-            _one_less(self._waiting, waiter.loop)
+            self._waiting[waiter.loop] -= 1
+            if not self._waiting[waiter.loop]:
+                del self._waiting[waiter.loop]
 
     def _tell(self, waiter: _Waiter, *, may_go: bool) -> bool:
         """Tell a call; ``False`` where its loop is closed and nobody waits any more."""
@@ -204,7 +190,7 @@ class Pacer:
 
     def _set_alarms(self, now: float) -> None:
         """Each loop on which calls wait has an alarm of its own, for any of them may end at any time."""
-        when = self._rules.look_again_at(now, self._count())
+        when = self._rules.look_again_at(now, self._under_way())
         for loop in [loop for loop in self._alarms if loop.is_closed()]:
             del self._alarms[loop]
         for loop in [loop for loop in self._waiting if self._alarms.get(loop, math.inf) > when]:
@@ -219,9 +205,3 @@ class Pacer:
         with self._lock:
             self._alarms.pop(loop, None)
             self._pump(time.monotonic())
-
-
-def _one_less(counter: Counter[asyncio.AbstractEventLoop], loop: asyncio.AbstractEventLoop) -> None:
-    counter[loop] -= 1
-    if counter[loop] <= 0:
-        del counter[loop]

@@ -25,12 +25,15 @@ async def hang(request) -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("options", [
-    {"timeout": 0.3, "attempt_timeout": None},
-    {"timeout": 0.3, "attempt_timeout": 30},
-    {"timeout": None, "attempt_timeout": 0.3},
-    {"timeout": 60, "attempt_timeout": 0.3},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0.3, "attempt_timeout": None},
+        {"timeout": 0.3, "attempt_timeout": 30},
+        {"timeout": None, "attempt_timeout": 0.3},
+        {"timeout": 60, "attempt_timeout": 0.3},
+    ],
+)
 async def test_no_answer(raw, options) -> None:
     async with raw.pair(hang, **options) as (omium, server, attempts):
         with ends_after(0.3), pytest.raises(om.APITimeoutError) as caught:

@@ -15,7 +15,9 @@ READS = {"GET", "HEAD", "OPTIONS"}
 async def test_table(raw, status: int, method: str, sessions: str) -> None:
     async def handler(request) -> None:
         if request.target == "/api/v1/x":
-            await request.send(raw.answer(status, b"" if method == "HEAD" or status == 304 else b"moved", "Location: /y?z=%C3%A4"))
+            await request.send(
+                raw.answer(status, b"" if method == "HEAD" or status == 304 else b"moved", "Location: /y?z=%C3%A4")
+            )
         else:
             await request.send(raw.answer(200, b""))
 
@@ -102,7 +104,9 @@ async def test_the_key_never_leaves_its_origin(raw, status: int, location: str) 
         assert all(request.headers["host"] == f"127.0.0.1:{server.port}" for request in server.requests)
 
 
-@pytest.mark.parametrize("location", ["", "x", "?q=1", "#f", "/a b", "/ä", "/%zz", "http://127.0.0.1:{port}/x", "HTTP://127.0.0.1:{port}"])
+@pytest.mark.parametrize(
+    "location", ["", "x", "?q=1", "#f", "/a b", "/ä", "/%zz", "http://127.0.0.1:{port}/x", "HTTP://127.0.0.1:{port}"]
+)
 async def test_every_form_of_the_same_origin(raw, location: str) -> None:
     async def handler(request) -> None:
         if request.number == 1:

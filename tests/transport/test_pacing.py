@@ -1,0 +1,432 @@
+"""The pace of a whole client: the rules against a clock of the test's own, then real calls against a limited server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections import deque
+from email.utils import format_datetime
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import omium_async as om
+from omium_async.transport.allowance import Allowance, rate_headers
+from omium_async.transport.pacing import Pacer, TooLate
+from omium_async.transport.slots import Slots
+
+# -- rules ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_limits_a_client_that_nobody_limited() -> None:
+    rules = Allowance(None, 60)
+    assert not rules.limits
+    rules.learn(0, 200, {}, None, 5)
+    assert not rules.limits
+
+
+@given(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 3), st.floats(0, 2), st.floats(0, 1)), max_size=60))
+def test_no_window_of_the_servers_ever_holds_more(limit: int, steps) -> None:
+    """However long requests take and whenever within them the server counts them."""
+    rules = Allowance(limit, 10.0)
+    now, under_way, seen = 100.0, [], []
+    for wait, duration, arrival in steps:
+        now += wait
+        for end in sorted(e for e in under_way if e <= now):
+            rules.ended(end)
+            under_way.remove(end)
+        if rules.permits(now, len(under_way)):
+            rules.started(now)
+            under_way.append(now + duration)
+            seen.append(now + duration * arrival)
+    seen.sort()
+    for index in range(limit, len(seen)):
+        assert seen[index] - seen[index - limit] >= 10.0 - 1e-9
+
+
+def test_a_limit_below_one_a_minute_lengthens_the_window() -> None:
+    rules = Allowance(0.5, 60.0)
+    rules.started(0)
+    rules.ended(0)
+    assert not rules.permits(119, 0)
+    assert rules.permits(120, 0)
+
+
+def test_earliest_is_never_later_than_true() -> None:
+    rules = Allowance(2, 10.0)
+    for end in (1.0, 2.0):
+        rules.started(end)
+        rules.ended(end)
+    assert rules.earliest(3.0, 0, 0) == 11.0
+    assert rules.earliest(3.0, 0, 1) == 12.0
+    assert rules.earliest(3.0, 0, 2) == 21.0
+    assert rules.earliest(11.0, 0, 0) == 11.0
+
+
+def test_a_block_then_a_probe_then_faster() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 429, {}, 5.0, 3)
+    assert rules.limits
+    assert not rules.permits(4.9, 0)
+    assert rules.permits(5.0, 0)
+    rules.started(5.0)
+    assert not rules.permits(5.1, 1)  # one probe
+    rules.learn(5.2, 200, {}, None, 0)
+    assert rules.permits(5.2, 1)
+    assert not rules.permits(5.2, 2)
+    for _ in range(3):
+        rules.learn(5.2, 200, {}, None, 0)
+    assert rules.permits(5.2, 2)
+    assert not rules.permits(5.2, 3)
+    for _ in range(2200):
+        rules.learn(5.3, 200, {}, None, 0)
+    assert rules.permits(5.3, 1000)
+    assert not rules.limits
+
+
+def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 429, {}, 1.0, 0)
+    rules.started(1.0)
+    assert not rules.permits(2.0, 1)
+    assert rules.look_again_at(2.0, 1) == 6.0
+    assert rules.permits(6.0, 1)
+
+
+def test_429s_of_requests_under_way_are_one_block() -> None:
+    rules = Allowance(None, 60)
+    for _ in range(100):
+        rules.learn(0, 200, {}, None, 0)
+    for retry_after in (2.0, 1.0, 3.0, 2.0):
+        rules.learn(1, 429, {}, retry_after, 0)
+    assert rules.blocked_until == 4.0  # the longest that was asked for
+    assert rules._left == 100
+
+
+def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
+    rules = Allowance(None, 60)
+    for _ in range(5):
+        rules.learn(0, 200, {}, None, 0)
+    rules.learn(0, 429, {}, 10.0, 0)
+    now = 10.0
+    for _ in range(5):
+        assert rules.permits(now, 0)
+        rules.started(now)
+        rules.learn(now, 200, {}, None, 0)
+    assert rules.permits(now, 0)  # single ones still go, to find out
+    assert not rules.permits(now, 1)
+    rules.learn(now, 429, {}, 10.0, 0)
+    rules.learn(now + 10, 429, {}, 10.0, 0)  # a probe that fails teaches nothing new
+    assert rules._left == 5
+
+
+def test_calm_forgets() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 429, {}, 1.0, 0)
+    rules.learn(200, 200, {}, None, 0)
+    assert not rules.limits
+
+
+def test_blocks_without_a_retry_after_grow_and_end() -> None:
+    rules, now = Allowance(None, 60), 0.0
+    lengths = []
+    for _ in range(9):
+        rules.learn(now, 429, {}, None, 0)
+        lengths.append(rules.blocked_until - now)
+        now = rules.blocked_until
+    assert 0.5 <= lengths[0] <= 1
+    assert 15 <= lengths[-1] <= 30
+    rules.learn(now, 200, {}, None, 0)
+    rules.learn(now, 429, {}, None, 0)
+    assert rules.blocked_until - now <= 1
+
+
+def test_a_429_without_retry_after_heeds_its_reset() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None, 0)
+    assert rules.blocked_until == 7
+    rules = Allowance(None, 60)
+    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0, 0)
+    assert rules.blocked_until == 2
+
+
+def test_headers_close_the_gate_before_a_429() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None, 20)
+    assert not rules.limits
+    rules.learn(0, 200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None, 20)
+    for under_way in (20, 21, 22):
+        assert rules.permits(1, under_way)
+        rules.started(1)
+    assert not rules.permits(1, 23)
+    rules.learn(1, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None, 0)
+    assert not rules.permits(30.9, 0)
+    assert rules.permits(31, 0)
+    rules.learn(31, 200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None, 0)
+    assert rules.permits(31, 1)
+
+
+def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None, 0)
+    assert rules.blocked_until == 60
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({}, (None, None)),
+        ({"ratelimit-remaining": "5"}, (5, None)),
+        ({"ratelimit-remaining": "5", "ratelimit-reset": "30"}, (5, 30.0)),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "30"}, (5, 30.0)),
+        ({"x-ratelimit-remaining-minute": "5", "ratelimit-reset": "30"}, (5, 30.0)),
+        (
+            {"x-ratelimit-remaining-minute": "5", "date": format_datetime(datetime(2026, 1, 1, 1, 1, 45, tzinfo=UTC))},
+            (5, 15.0),
+        ),
+        ({"x-ratelimit-remaining-minute": "5", "date": "nonsense"}, (5, None)),
+        ({"ratelimit": "limit=200, remaining=5, reset=30"}, (5, 30.0)),
+        ({"ratelimit": '"default";r=5;t=30'}, (5, 30.0)),
+        ({"ratelimit": "nonsense"}, (None, None)),
+        ({"ratelimit-remaining": "-1", "ratelimit-reset": "1e9"}, (None, None)),
+        ({"ratelimit-remaining": "5, 6", "ratelimit-reset": "30"}, (None, 30.0)),
+    ],
+)
+def test_rate_headers(headers, found) -> None:
+    assert rate_headers(headers) == found
+
+
+def test_a_reset_by_the_time_of_day() -> None:
+    _, reset = rate_headers({"x-ratelimit-remaining": "5", "x-ratelimit-reset": str(int(time.time()) + 30)})
+    assert reset == pytest.approx(30, abs=2)
+
+
+# -- the gate ------------------------------------------------------------------------------------------------------
+
+
+class Calls:
+    """Calls of this loop, as the transport makes them: a slot, the gate, and both given back."""
+
+    def __init__(self, pacer: Pacer, size: int = 100) -> None:
+        self.pacer, self.slots = pacer, Slots(size)
+        pacer.join(asyncio.get_running_loop(), self.slots)
+
+    async def begin(self, deadline: float | None = None) -> None:
+        await self.slots.take(None)
+        try:
+            await self.pacer.enter(deadline)
+        except BaseException:
+            self.pacer.ended(self.slots)
+            raise
+
+    def end(self, *answer) -> None:
+        self.pacer.ended(self.slots, *answer, entered=True)
+
+    def nothing_left(self) -> bool:
+        pacer = self.pacer
+        return not pacer._line and not pacer._waiting and pacer._under_way() == self.slots.busy == 0
+
+
+def blocked(pacer: Pacer, seconds: float) -> None:
+    slots = Slots(1)
+    slots.take_now()
+    pacer.ended(slots, 429, {}, seconds)
+
+
+async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> None:
+    calls = Calls(Pacer(1, minute=0.1))
+    await calls.begin()
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        await calls.begin()
+        order.append(number)
+        calls.end()
+
+    tasks = [asyncio.create_task(one(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[2].cancel()
+    calls.end()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [1, 3, 4]
+    assert calls.nothing_left()
+
+
+async def test_cancelled_at_the_moment_of_its_turn_passes_the_turn_on() -> None:
+    pacer = Pacer(None)
+    calls = Calls(pacer)
+    blocked(pacer, 0.02)
+    first, second = asyncio.create_task(calls.begin()), asyncio.create_task(calls.begin())
+    grant = pacer._grant
+
+    def grant_and_cancel(waiter, now) -> None:
+        pacer._grant = grant  # type: ignore[method-assign]
+        grant(waiter, now)
+        first.cancel()
+
+    pacer._grant = grant_and_cancel  # type: ignore[method-assign]
+    await asyncio.wait_for(second, 2)
+    assert first.cancelled()
+    calls.end()
+    assert calls.nothing_left()
+
+
+async def test_too_late_is_said_at_once() -> None:
+    calls = Calls(Pacer(1, minute=60))
+    await calls.begin()
+    calls.end()
+    with pytest.raises(TooLate):
+        await calls.begin(time.monotonic() + 30)
+    with pytest.raises(TooLate):
+        calls.pacer.check(time.monotonic() + 30)
+    calls.pacer.check(time.monotonic() + 90)
+    assert calls.nothing_left()
+
+
+async def test_loops_that_died_hold_nobody_up() -> None:
+    """Neither those under way on them nor those in line count any more."""
+    pacer = Pacer(None)
+    blocked(pacer, 0.05)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def begin_three() -> None:
+        calls = Calls(pacer)
+        tasks.extend(asyncio.ensure_future(calls.begin()) for _ in range(3))
+        await asyncio.wait(tasks, timeout=0.2)
+
+    def die() -> None:
+        other = asyncio.new_event_loop()
+        other.run_until_complete(begin_three())
+        other.close()
+        for task in tasks:
+            task._log_destroy_pending = False
+
+    await asyncio.to_thread(die)
+    calls = Calls(pacer)
+    started = time.monotonic()
+    await asyncio.wait_for(calls.begin(), 3)
+    assert time.monotonic() - started < 1
+    calls.end(200, {}, None)
+    assert calls.nothing_left()
+    tasks.clear()
+    gc.collect()
+    assert calls.nothing_left()
+
+
+def test_one_gate_for_loops_in_several_threads() -> None:
+    pacer = Pacer(20, minute=0.3)
+    times: list[float] = []
+
+    async def run(count: int) -> None:
+        calls = Calls(pacer)
+
+        async def one() -> None:
+            await calls.begin()
+            times.append(time.monotonic())
+            calls.end()
+
+        await asyncio.gather(*(one() for _ in range(count)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(run(25),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(times) == 100
+    times.sort()
+    assert min(b - a for a, b in zip(times, times[20:], strict=False)) >= 0.29
+    assert not pacer._line
+    assert pacer._under_way() == 0
+
+
+# -- real calls ----------------------------------------------------------------------------------------------------
+
+
+class Limited:
+    """Allows so many requests in any window, as gateways do."""
+
+    def __init__(self, raw, most: int, window: float, *, headers: bool = False, silent: bool = False) -> None:
+        self.raw = raw
+        self.most, self.window = most, window
+        self.headers, self.silent = headers, silent
+        self.accepted: deque[float] = deque()
+        self.refused = 0
+        self.blocked_until = 0.0
+        self.too_early = 0
+
+    async def __call__(self, request) -> None:
+        now = time.monotonic()
+        while self.accepted and self.accepted[0] <= now - self.window:
+            self.accepted.popleft()
+        reset = self.window - (now - self.accepted[0]) if self.accepted else self.window
+        if len(self.accepted) >= self.most:
+            self.refused += 1
+            wait = () if self.silent else (f"retry-after-ms: {reset * 1000:.0f}",)
+            await request.send(self.raw.answer(429, b"{}", *wait))
+            return
+        self.accepted.append(now)
+        said = (f"RateLimit-Remaining: {self.most - len(self.accepted)}", f"RateLimit-Reset: {reset:.3f}")
+        await request.send(self.raw.answer(200, self.raw.EXECUTION, *(said if self.headers else ())))
+
+
+@pytest.mark.parametrize("headers", [True, False])
+async def test_a_thousand_calls_under_200_a_minute(raw, headers: bool) -> None:
+    """The minute is scaled to 0.8 s. All succeed, and few 429s are seen."""
+    limited = Limited(raw, 200, 0.8, headers=headers)
+    async with raw.pair(limited, timeout=None, max_retries=3) as (omium, server, attempts):
+        await asyncio.gather(*(omium.executions.create("wf") for _ in range(1000)))
+    assert len(server.requests) == 1000 + limited.refused
+    # Without headers the first 429 comes when as many are under way as there are connections.
+    assert limited.refused <= (60 if headers else 100 + 100)
+    assert max(attempt.number for attempt in attempts) <= 4
+
+
+async def test_few_429s_when_the_server_says_nothing(raw) -> None:
+    limited = Limited(raw, 50, 0.8, silent=True)
+    async with raw.pair(limited, timeout=None, max_retries=6, max_connections=10) as (omium, _, _attempts):
+        await asyncio.gather(*(omium.executions.create("wf") for _ in range(200)))
+    assert limited.refused <= 30
+
+
+async def test_rate_limit_is_never_exceeded(raw, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async.transport.call.Pacer", lambda limit: Pacer(limit, minute=0.4))
+    limited = Limited(raw, 20, 0.4)
+    async with raw.pair(limited, rate_limit=20, timeout=None) as (omium, _, _attempts):
+        await asyncio.gather(*(omium.executions.create("wf") for _ in range(100)))
+    assert limited.refused == 0
+
+
+async def test_one_429_slows_every_call(raw) -> None:
+    times: list[float] = []
+
+    async def handler(request) -> None:
+        times.append(time.monotonic())
+        if request.number == 1:
+            await request.send(raw.answer(429, b"{}", "retry-after-ms: 300"))
+        else:
+            await request.send(raw.answer(body=raw.EXECUTION))
+
+    async with raw.pair(handler, max_retries=1, max_connections=1) as (omium, server, _):
+        copy = omium.with_options(max_retries=0)
+        await asyncio.gather(omium.executions.create("wf"), *(copy.executions.get("e") for _ in range(20)))
+    assert len(times) == 22
+    assert min(times[1:]) - times[0] >= 0.3
+
+
+async def test_cancelled_calls_do_not_hold_the_pace(raw) -> None:
+    async with raw.pair(rate_limit=3, timeout=None) as (omium, server, _):
+        calls = [asyncio.create_task(omium.executions.get("e")) for _ in range(10)]
+        while len(server.requests) < 3:
+            await asyncio.sleep(0.001)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        pacer = omium._caller.shared.transport._pacer
+        assert pacer._under_way() == 0
+        assert not pacer._line
+        assert not pacer._waiting
