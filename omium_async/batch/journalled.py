@@ -59,7 +59,7 @@ async def create_journalled(
     """Create an execution for each request; outcomes come as they end, each recorded before."""
     identity = Identity("create", caller.shared.settings.base_url, journal.key_field)
     interval = min(_INTERVAL_PER_CALL * concurrency, _LONGEST_INTERVAL)
-    file = await JournalFile.open(journal.path, identity, interval)
+    file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
         batch = _Batch(caller, reader, file, journal.key_field, Limit(concurrency), settle)
         pool = batch.start(requests)

@@ -93,7 +93,7 @@ async def replay_journalled(
 
 async def _open(caller: Caller, scope: str, journal: Journal) -> JournalFile:
     identity = Identity("replay", caller.shared.settings.base_url, journal.key_field, scope)
-    return await JournalFile.open(journal.path, identity)
+    return await JournalFile.open(journal.path, identity, wait=journal.wait)
 
 
 class _Batch:

@@ -116,15 +116,16 @@ class JournalFile:
         self._broken: JournalError | None = None
 
     @classmethod
-    async def open(cls, path: Path, identity: Identity, interval: float = 0.0) -> JournalFile:
+    async def open(cls, path: Path, identity: Identity, interval: float = 0.0, wait: float = 0.0) -> JournalFile:
         """Open or create the journal, and begin a run in it.
 
+        :param wait: seconds to wait for another that holds it.
         :param interval: seconds at least between commits: the more there is to write, the more it pays to wait for it.
         :raises JournalError: it cannot be used; nothing was changed.
         """
         writer = _Writer(path)
         try:
-            opened = await writer.run(lambda: writer.open(identity))
+            opened = await writer.run(lambda: writer.open(identity, wait))
         except BaseException:
             writer.stop()
             raise
@@ -363,9 +364,9 @@ class _Writer:
         self._thread = threading.Thread(target=self._live, name="omium-journal", daemon=True)
         self._thread.start()
 
-    def open(self, identity: Identity) -> Opened:
+    def open(self, identity: Identity, wait: float) -> Opened:
         """In the thread: open the journal."""
-        opened = open_journal(self._path, identity, time.time())
+        opened = open_journal(self._path, identity, time.time(), busy=wait)
         self._connection = opened.connection
         return opened
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from ..errors import OmiumError
+from ..polling import seconds_argument
 
 __all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "JournalError"]
 
@@ -38,6 +39,10 @@ def _key_field(_: Any, __: Any, value: Any) -> None:
         raise ValueError("key_field must not be empty")
 
 
+def _seconds(value: Any) -> float:
+    return seconds_argument(value, "wait", zero=True) or 0.0
+
+
 @attrs.frozen
 class Journal:
     """The journal of one batch, where more than its path is to be said.
@@ -45,7 +50,9 @@ class Journal:
     :param path: of the SQLite file; it is created when it is not there. One batch a file, one process at a time.
     :param key_field: under which name each item's key travels in the ``metadata`` of its execution, by which it is
         found again at the service.
+    :param wait: seconds to wait for a journal that another process holds, before that is an error.
     """
 
     path: Path = attrs.field(converter=_path)
     key_field: str = attrs.field(default=DEFAULT_KEY_FIELD, validator=_key_field)
+    wait: float = attrs.field(default=0.0, converter=_seconds)

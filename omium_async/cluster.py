@@ -1,0 +1,189 @@
+"""Batches on a Dask cluster (extra ``dask``): beyond one machine, with the same outcomes and the same promise.
+
+```python
+from dask.distributed import Client
+from omium_async import cluster
+
+with Client("scheduler:8786") as dask:
+    for outcome in cluster.create_many(dask, requests, journals="/shared/batch-7", rate_limit=200):
+        ...
+```
+
+The requests are cut into shards; each is a task that runs ``create_many`` on a worker with a journal of its own. A
+worker that dies takes nothing with it: its shard runs again elsewhere and goes on from the journal, so that nothing is
+sent twice; and so does the whole batch when it is started again with the same requests, shard size and folder.
+
+No key travels in a task. Workers take key and URL from their own environment or configuration file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import itertools
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol, TypedDict, Unpack
+
+from .batch.arguments import checked_concurrency, checked_requests
+from .client import AsyncOmium
+from .journal.settings import Journal
+from .models import ExecutionRequest
+from .outcomes import CreateOutcome
+from .polling import seconds_argument
+from .settings import Auth
+
+__all__ = ["Cluster", "WorkerOptions", "create_many", "create_shard"]
+
+#: Seconds for which a shard waits for its journal: the worker that held it may have been given up before it was dead.
+_WAIT_FOR_JOURNAL: Final = 60.0
+
+
+class Cluster(Protocol):
+    """What is used of a ``distributed.Client`` (one that is not asynchronous)."""
+
+    def submit(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a task on some worker."""
+        ...
+
+    def nthreads(self) -> Any:
+        """The workers there are, by their addresses."""
+        ...
+
+
+class WorkerOptions(TypedDict, total=False):
+    """Options of the workers' clients, as `AsyncOmium` takes them: all that can travel without a secret in it."""
+
+    auth: Auth
+    timeout: float | None
+    attempt_timeout: float | None
+    max_retries: int
+    retry_ambiguous_writes: bool
+    max_connections: int
+    agent_id: str | None
+    allow_insecure_http: bool
+
+
+def create_many(
+    cluster: Cluster,
+    requests: Iterable[ExecutionRequest],
+    *,
+    journals: str | os.PathLike[str],
+    shard_size: int = 1000,
+    concurrency: int = 32,
+    rate_limit: float | None = None,
+    settle: float | None = None,
+    **options: Unpack[WorkerOptions],
+) -> Iterator[CreateOutcome]:
+    """Create an execution for each request, on the workers of a Dask cluster; outcomes come as the shards end.
+
+    As many shards are under way as there are workers at the start, and the requests are taken as lazily.
+
+    :param cluster: a ``distributed.Client`` that is not asynchronous.
+    :param journals: a folder that all workers reach under this path; one file a shard. It must exist.
+    :param shard_size: requests a shard, from 1; the same at every start with these journals.
+    :param concurrency: calls at once on each worker.
+    :param rate_limit: requests a minute of all workers together, each of which gets an equal share; ``None``: each
+        worker learns from the answers. A worker that dies may add its share once more in that minute.
+    :param settle: as in ``executions.create_many``.
+    :param options: of the workers' clients.
+    :raises OmiumError: what ended a shard, after the outcomes of those that were under way; likewise Dask's own
+        ``KilledWorker`` when workers die under a shard again and again. Start again with the same journals then.
+    :raises ImportError: Dask's ``distributed`` is not installed.
+    """
+    checked_requests(requests)
+    checked_concurrency(concurrency)
+    seconds_argument(settle, "settle", zero=True)
+    folder = Path(journals)
+    if isinstance(shard_size, bool) or not isinstance(shard_size, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"shard_size must be a whole number, not {type(shard_size).__name__}")
+    if shard_size < 1:
+        raise ValueError(f"shard_size must be 1 or more, not {shard_size}")
+    if not folder.is_dir():
+        raise ValueError(f"journals must be a folder that exists; {folder} is none")
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise ImportError("omium_async.cluster needs the extra `dask`: pip install 'omium-async[dask]'") from error
+    workers = max(1, len(cluster.nthreads()))
+    share = None if rate_limit is None else rate_limit / workers
+    tasks = _tasks(cluster, iter(requests), folder.absolute(), shard_size, (concurrency, share, settle, dict(options)))
+    return _outcomes(distributed, tasks, workers)
+
+
+def _tasks(
+    cluster: Cluster, requests: Iterator[ExecutionRequest], folder: Path, size: int, arguments: tuple[Any, ...]
+) -> Iterator[Any]:
+    """A task for each shard, submitted as it is asked for."""
+    batch = uuid.uuid4().hex[:12]
+    for number in itertools.count():
+        shard = list(itertools.islice(requests, size))
+        if not shard:
+            return
+        journal = str(folder / f"shard-{number:06}.journal")
+        yield cluster.submit(create_shard, shard, journal, *arguments, key=f"omium-{batch}-{number}", pure=False)
+
+
+def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[CreateOutcome]:
+    running = distributed.as_completed(list(itertools.islice(tasks, workers)))
+    failure: BaseException | None = None
+    under_way: set[Any] = set(running.futures)
+    try:
+        for task in running:
+            under_way.discard(task)
+            failed = task.exception()
+            if failed is not None:
+                failure = failure or failed
+                continue
+            if failure is None:
+                for following in itertools.islice(tasks, 1):
+                    under_way.add(following)
+                    running.add(following)
+            yield from task.result()
+            task.release()
+    finally:
+        for task in under_way:
+            task.cancel()  # those that have not begun; the others end by themselves, and their journals know
+    if failure is not None:
+        raise failure
+
+
+def create_shard(
+    requests: Sequence[ExecutionRequest],
+    journal: str,
+    concurrency: int = 32,
+    rate_limit: float | None = None,
+    settle: float | None = None,
+    options: WorkerOptions | None = None,
+) -> list[CreateOutcome]:
+    """One shard, on the worker that calls this: ``executions.create_many`` with a client of the worker's own settings.
+
+    For engines other than Dask, too: it needs nothing but the arguments and the file.
+
+    :param journal: path of the shard's journal. It is waited for while another process holds it, for a minute.
+    :param rate_limit: requests a minute of this process: one client serves all shards that it runs.
+    """
+    client = _client(rate_limit, options or {})
+
+    async def run() -> list[CreateOutcome]:
+        kept = Journal(journal, wait=_WAIT_FOR_JOURNAL)
+        outcomes = client.executions.create_many(requests, concurrency=concurrency, journal=kept, settle=settle)
+        return [outcome async for outcome in outcomes]
+
+    return asyncio.run(run())
+
+
+_lock = threading.Lock()
+_clients: dict[Any, AsyncOmium] = {}
+
+
+def _client(rate_limit: float | None, options: WorkerOptions) -> AsyncOmium:
+    """This process's client with these options; what it has learned about the pace outlives a shard."""
+    wanted = (os.getpid(), rate_limit, tuple(sorted(options.items())))
+    with _lock:
+        if wanted not in _clients:
+            _clients[wanted] = AsyncOmium(rate_limit=rate_limit, **options)
+        return _clients[wanted]

@@ -1,0 +1,74 @@
+"""Servers for batches, clients of them, and what was applied there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from omium_async import AsyncOmium, ExecutionRequest
+from omium_async.local import LocalOmium
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalOmium]:
+    """A server that does not honour idempotency keys: what is sent twice is applied twice."""
+    server = LocalOmium()
+    server.honor_idempotency = False
+    async with server:
+        yield server
+
+
+@pytest.fixture
+async def omium(local) -> AsyncIterator[AsyncOmium]:
+    async with AsyncOmium(local.api_key, base_url=local.url) as client:
+        yield client
+
+
+def numbered(count: int, start: int = 0) -> Iterator[ExecutionRequest]:
+    for number in range(start, start + count):
+        yield ExecutionRequest("work", {"number": number})
+
+
+async def applied(omium: AsyncOmium, workflow_id: str = "work") -> Counter[int]:
+    """How often each of the numbered requests was applied."""
+    rows = omium.executions.list(workflow_id=workflow_id, page_size=1000)
+    return Counter([row.input_data["number"] async for row in rows])
+
+
+async def collect(outcomes: Any) -> list[Any]:
+    return [outcome async for outcome in outcomes]
+
+
+def states(outcomes: Any) -> Counter[Any]:
+    """How many outcomes of each state, and whether they were resumed."""
+    return Counter((outcome.state, outcome.resumed) for outcome in outcomes)
+
+
+class ServerThread:
+    """A server on a loop of its own, for tests that block."""
+
+    def __init__(self, local: LocalOmium) -> None:
+        self.local = local
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with self.local:
+            self._ready.set()
+            await self._stop.wait()
+
+    def __enter__(self) -> LocalOmium:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self.local
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
