@@ -9,8 +9,6 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .models import ExecutionDetail
-
 
 @attrs.frozen
 class Attempt:
@@ -219,17 +217,6 @@ class MissingExecutionsError(OmiumError):
     def __init__(self, message: str = "", *, missing: tuple[str, ...] = (), **common: Any) -> None:
         super().__init__(message, **common)
         self.missing = missing
-
-
-class ExecutionFailedError(OmiumError):
-    """An execution ended as failed, error or cancelled.
-
-    :ivar execution: the execution, with its error and its checkpoints.
-    """
-
-    def __init__(self, message: str = "", *, execution: ExecutionDetail | None = None, **common: Any) -> None:
-        super().__init__(message, **common)
-        self.execution = execution
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

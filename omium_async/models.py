@@ -10,13 +10,14 @@ from typing import Any, cast
 import attrs
 
 from .converter import Answer, Misfit, make_reader, read_differently, structure
-from .errors import ExecutionFailedError
+from .errors import OmiumError
 
 __all__ = [
     "SETTLED",
     "Checkpoint",
     "Execution",
     "ExecutionDetail",
+    "ExecutionFailedError",
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
@@ -179,6 +180,17 @@ class ExecutionDetail(Execution):
             raise ExecutionFailedError(
                 f"execution {self.id} ended as {self.status}{because}", execution=self, execution_id=self.id
             )
+
+
+class ExecutionFailedError(OmiumError):
+    """An execution ended as failed, error or cancelled.
+
+    :ivar execution: the execution, with its error and its checkpoints.
+    """
+
+    def __init__(self, message: str = "", *, execution: ExecutionDetail | None = None, **common: Any) -> None:
+        super().__init__(message, **common)
+        self.execution = execution
 
 
 @attrs.frozen(slots=True)
