@@ -1,6 +1,6 @@
 """Reading long lists, as ratios against peers in the same run, and in flat memory.
 
-The server is a process of its own that makes each window as it is asked for, on another core than the client. Peers:
+The server is a process of its own that has the rows ready as bytes, on another core than the client. Peers:
 bare aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same stream with `prefetch=0`. All
 take turns within each round, and the median over the rounds of each ratio is judged, for absolute times do not travel
 between machines.
@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,7 @@ from omium_async.streaming.seen import Seen
 
 KEY = "benchmark-key"
 LATENCY = 0.020
+READY = 300_000  # rows that the server keeps in memory
 MEGABYTE = 2**20
 #: claim: (at least or at most, bound).
 BOUNDS = {
@@ -72,8 +73,9 @@ ROW = (
 class Server(asyncio.Protocol):
     """Answers every GET with the window of the list that was asked for, after the latency."""
 
-    rows: int
+    total: int
     latency: float
+    rows: Sequence[bytes]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -82,9 +84,8 @@ class Server(asyncio.Protocol):
         query = data.split(b" ", 2)[1].partition(b"?")[2]
         asked = dict(pair.split(b"=") for pair in query.split(b"&"))
         page, size = int(asked[b"page"]), int(asked[b"page_size"])
-        numbers = range((page - 1) * size, min(page * size, self.rows))
-        rows = b",".join([ROW % number for number in numbers])
-        body = b'{"items":[%b],"total":%d,"page":%d,"page_size":%d}' % (rows, self.rows, page, size)
+        rows = b",".join(self.rows[(page - 1) * size : page * size])
+        body = b'{"items":[%b],"total":%d,"page":%d,"page_size":%d}' % (rows, self.total, page, size)
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         if self.latency:
             asyncio.get_running_loop().call_later(self.latency, self.transport.write, head + body)
@@ -92,9 +93,23 @@ class Server(asyncio.Protocol):
             self.transport.write(head + body)
 
 
+class MadeRows(Sequence[bytes]):
+    """The rows of a list too long to be kept ready."""
+
+    def __init__(self, total: int) -> None:
+        self.numbers = range(total)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return [ROW % number for number in self.numbers[index]]
+
+
 async def serve(rows: int, latency: float) -> None:
     """Serve until the standard input closes; the port goes to the standard output."""
-    Server.rows, Server.latency = rows, latency
+    Server.total, Server.latency = rows, latency
+    Server.rows = MadeRows(rows) if rows > READY else MadeRows(rows)[:]
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)

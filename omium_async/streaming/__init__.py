@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from ..models import Execution, ExecutionPage
-from .prefetch import Fetch, Prefetch
+from .prefetch import Fetch, Prefetch, default_bound
 from .rule import Reading
 
 __all__ = ["Batch", "Fetch", "stream_batches", "stream_pages", "stream_rows"]
@@ -30,10 +30,10 @@ async def stream_batches(
     """All rows of a list, each batch as soon as it can be given; none is empty.
 
     :param page_size: the largest window to ask for, but 20 at least. :param prefetch: at most so many windows are
-        asked for ahead, 8 if ``None``; 0 asks for one when it is needed.
+        asked for ahead, 8 if ``None``, fewer of the large ones; 0 asks for one when it is needed.
     """
     reading = Reading(page_size, limit)
-    ahead = Prefetch(fetch, reading, prefetch)
+    ahead = Prefetch(fetch, reading, default_bound(page_size) if prefetch is None else prefetch)
     try:
         while not reading.ended:
             rows = reading.take(*await ahead.next())

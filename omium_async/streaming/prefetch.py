@@ -14,8 +14,14 @@ from .windows import Window
 #: ``(page, page_size)`` to one answered window; retries are inside.
 Fetch = Callable[[int, int], Awaitable[ExecutionPage]]
 
-DEFAULT_BOUND = 8
+_MOST_AHEAD = 8
+_MOST_ROWS_AHEAD = 3000  # eight of the largest windows would be 8 MB
 _WORK = 0.0005  # seconds of computing in one wait, below which it is not worth a thought
+
+
+def default_bound(page_size: int) -> int:
+    """How many windows may be in flight when the caller leaves it open."""
+    return min(_MOST_AHEAD, max(2, _MOST_ROWS_AHEAD // page_size))
 
 
 class Prefetch:
@@ -26,10 +32,10 @@ class Prefetch:
     of them would only fill the memory. Plain tasks and no task group: the generator that owns this yields meanwhile.
     """
 
-    def __init__(self, fetch: Fetch, reading: Reading, bound: int | None) -> None:
+    def __init__(self, fetch: Fetch, reading: Reading, bound: int) -> None:
         self._fetch = fetch
         self._reading = reading
-        self._bound = DEFAULT_BOUND if bound is None else bound
+        self._bound = bound
         self._depth = 1
         self._busy = False
         self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()

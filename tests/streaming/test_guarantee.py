@@ -244,6 +244,22 @@ def test_a_burst_of_any_size_is_jumped_over(burst: int, depth: int, says_total: 
     assert reader.requests - before <= 10 + depth + 35 + given
 
 
+@pytest.mark.parametrize("unseen", ["no total", "as many removed behind"])
+@pytest.mark.parametrize("depth", [0, 8])
+def test_a_burst_that_no_total_shows_is_jumped_over_by_doubling(depth: int, unseen: str) -> None:
+    """All that comes next is known: thirty pages of it, if it were walked over."""
+    rows = ModelList.of(90_000)
+    reader = Reader(ModelServer(rows, says_total=unseen != "no total"), 1000, depth)
+    while len(reader.got) < 50_000:
+        reader.step()
+    before = reader.requests
+    rows.remove(60_000, 30_000)
+    rows.insert(0, 30_000)
+    reader.finish()
+    reader.check()
+    assert reader.requests - before <= 10 + depth + 20
+
+
 @pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize("left", [0, 1, 99, 600])
 def test_a_list_that_shrinks_is_found_again(left: int, says_total: bool) -> None:

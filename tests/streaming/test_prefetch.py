@@ -13,7 +13,8 @@ from contextlib import aclosing
 import pytest
 
 from omium_async.models import Execution, ExecutionPage
-from omium_async.streaming import stream_batches, stream_pages, stream_rows
+from omium_async.streaming import prefetch, stream_batches, stream_pages, stream_rows
+from omium_async.streaming.prefetch import default_bound
 from omium_async.streaming.windows import Window
 
 from .model import ModelList, ModelServer
@@ -105,6 +106,44 @@ async def test_the_bound_is_kept(bound: int) -> None:
         for _ in range(12):
             await take(batches, desk)
     assert desk.most == bound
+
+
+def test_by_default_fewer_large_windows_are_ahead() -> None:
+    sizes = (1, 20, 100, 375, 500, 1000, 100_000)
+    assert [default_bound(size) for size in sizes] == [8, 8, 8, 8, 6, 3, 2]
+
+
+class Clock:
+    """Stands in for the module `time`: a second passes in each answer, spent computing or waiting."""
+
+    def __init__(self, computing: float) -> None:
+        self.computing = computing
+        self.seconds = 0
+
+    def perf_counter(self) -> float:
+        return self.seconds
+
+    def thread_time(self) -> float:
+        return self.seconds * self.computing
+
+
+@pytest.mark.parametrize(("computing", "most"), [(0.1, 8), (0.9, 2)])
+async def test_where_the_process_computes_rather_than_waits_no_more_is_asked_for(
+    computing: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when large pages take longer to decode than to come."""
+    desk, clock = Desk(), Clock(computing)
+    monkeypatch.setattr(prefetch, "time", clock)
+
+    async def fetch(page: int, page_size: int) -> ExecutionPage:
+        answer = await desk(page, page_size)
+        clock.seconds += 1
+        return answer
+
+    async with aclosing(stream_batches(fetch, page_size=100, prefetch=8)) as batches:
+        for _ in range(12):
+            await take(batches, desk)
+    assert desk.most == most
 
 
 async def test_none_ahead_with_prefetch_0() -> None:

@@ -43,6 +43,7 @@ def test_it_is_exact_while_it_grows(expected: int | None) -> None:
         old = rnd.sample(truth, min(len(truth), 20))
         mixed = fresh + old
         rnd.shuffle(mixed)
+        assert all(memory.holds(row) for row in rows(old))
         assert {row.id for row in memory.add(rows(mixed), expected)} == set(fresh)
         truth += fresh
     assert all(memory.holds(row) for row in rows(truth))
