@@ -192,7 +192,7 @@ class Story:
         _say("Or go on with it yourself:")
         _say(f"  omiumctl serve --database {self.database} --workflows omium_sync.cli.measuring")
         _say("and in another terminal, after the two exports that it prints:")
-        _say("  omiumctl list --status failed")
+        _say("  omiumctl list --status paused")
         _say(f"  omiumctl replay {paused} --checkpoint-name read")
         _say(f"  omiumctl show {paused}")
 
