@@ -8,7 +8,15 @@ from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-__all__ = ["Call"]
+__all__ = ["Call", "show_core"]
+
+
+def show_core(error: BaseException) -> None:
+    """Let an error's traceback begin in the core: the facade's frames before that say nothing of its cause."""
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_globals.get("__package__") == __package__:
+        found = found.tb_next
+    error.__traceback__ = found
 
 
 class Call:
@@ -44,7 +52,7 @@ class Call:
             self._lock.acquire()
 
     def take_error(self) -> BaseException:
-        """Its error, without the frames of the way: the traceback begins in the thread and goes on in the core."""
+        """Its error, for this thread to raise."""
         error = self.error
         assert error is not None  # noqa: S101 - the caller has looked
         self.error = None
@@ -95,6 +103,6 @@ class Call:
     def _fail(self, error: BaseException) -> None:
         if self._reason and isinstance(error, asyncio.CancelledError):
             error = RuntimeError(self._reason)
-        elif error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next  # not the line in `run`
+        else:
+            show_core(error)
         self.error = error

@@ -8,6 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from typing import Generic, Self, TypeVar
 
+from .call import show_core
 from .line import Line
 from .process import process
 from .sources import Source
@@ -80,11 +81,12 @@ class Stream(Iterator[T], Generic[T]):
                 raise RuntimeError("this iterator was closed by another thread while it was read") from None
             self._ended = True
             raise
-        except BaseException:
+        except BaseException as error:
             if not self._ended:
                 self._ended = True
                 with contextlib.suppress(RuntimeError):  # the client is closed, and the source with it
                     self._line.end(self._source)
+            show_core(error)
             raise
 
     def __del__(self) -> None:

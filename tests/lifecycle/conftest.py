@@ -70,7 +70,13 @@ class Program:
         self.server = server
         self._args = args
         self._process = subprocess.Popen(
-            args, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            args,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.pid = self._process.pid
         self._lines: list[str] = []
@@ -113,6 +119,8 @@ class Program:
 
 class Lifecycle:
     """Runs programs."""
+
+    root = str(ROOT)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -98,6 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         name = path.rpartition("/")[2]
+        if name == "nothing":
+            self._after_note("GET nothing", 404, {"detail": "Execution not found"})
+            return
         if name != "executions":
             self._after_note(f"GET {name}", 200, row(0) | {"id": name, "checkpoints": [{"id": "c1", "name": "one"}]})
             return

@@ -42,7 +42,8 @@ def test_closed_twice_and_used_after_that(lifecycle):
     client.close()
     copy.close()
     for use in (lambda: client.executions.get("b"), lambda: copy.executions.get("b"), client.__enter__,
-                lambda: next(rows), lambda: list(half), lambda: client.request("GET", "/x"), lambda: list(client.executions.pages())):
+                lambda: next(rows), lambda: list(half), lambda: client.request("GET", "/x"),
+                lambda: list(client.executions.pages())):
         try:
             say("no error", use())
         except RuntimeError as error:
@@ -79,7 +80,8 @@ def test_closed_while_other_threads_call(lifecycle):
         return thread
     started = [start(client.executions.get, "hold"), start(client.executions.create, "hold")]
     sys.stdin.readline()
-    started += [start(lambda: client.executions.wait("pending", until=["failed"], poll_interval=60)), start(list, client.executions.list(workflow_id="hold"))]
+    started.append(start(lambda: client.executions.wait("pending", until=["failed"], poll_interval=60)))
+    started.append(start(list, client.executions.list(workflow_id="hold")))
     sys.stdin.readline()
     started += [start(client.executions.create, "w") for _ in range(3)]  # these wait for a connection
     time.sleep(0.2)
@@ -234,7 +236,7 @@ def test_calls_from_the_thread_of_the_loop(lifecycle):
     say(client.executions.get("a").id)
     """
     for ended in lifecycle.run(program):
-        ended.check("a 4 {\"this call is made on the loop's own thread\"}", "a")
+        ended.check('a 4 {"this call is made on the loop\'s own thread"}', "a")
         assert ended.server.count("GET inner") == 0
 
 

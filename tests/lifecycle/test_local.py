@@ -1,0 +1,195 @@
+"""The server for sync code, started from a thread: its own life."""
+
+from __future__ import annotations
+
+from .test_interrupts import interrupt_at
+
+LOCAL = """
+from omium_sync import LocalOmium
+from omium_sync.local import LocalOmiumError
+"""
+
+
+def test_served_and_stopped(lifecycle):
+    program = (
+        LOCAL
+        + """
+local = LocalOmium()
+@local.workflow("double")
+async def double(run):
+    return await run.step("twice", lambda: run.input_data * 2)
+for _ in range(2):
+    with local, Omium(local.api_key, base_url=local.url) as client:
+        say(client.executions.run("double", 21, poll_interval=0.01).output_data, [name for name in threads() if "sync" in name])
+say(threads())
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check(*["42 ['omium_sync', 'omium_sync.LocalOmium']"] * 2, "['MainThread']")
+
+
+def test_never_stopped(lifecycle, tmp_path):
+    program = (
+        LOCAL
+        + """
+for database in (None, f"omium-{os.getpid()}.db"):
+    local = LocalOmium(database)
+    @local.workflow("slow")
+    async def slow(run):
+        await run.step("sleep", time.sleep, 60)
+    @local.workflow("slower")
+    async def slower(run):
+        import asyncio
+        await asyncio.sleep(60)
+    local.start()
+    client = Omium(local.api_key, base_url=local.url)
+    for workflow in ("slow", "slower"):
+        client.executions.create(workflow)
+    while {row.status for row in client.executions.list()} != {"running"}:
+        pass
+say("end")
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("end")
+
+
+def test_what_a_stop_or_exit_cut_off_goes_on(lifecycle):
+    program = (
+        LOCAL
+        + """
+import subprocess
+first = '''
+import sys, time
+from omium_sync import LocalOmium, Omium
+local = LocalOmium(sys.argv[1])
+@local.workflow("w")
+async def w(run):
+    await run.step("one", lambda: 1)
+    import asyncio
+    await asyncio.sleep(60)
+local.start()
+client = Omium(local.api_key, base_url=local.url)
+found = client.executions.create("w")
+while not client.executions.get(found.id).checkpoints:
+    pass
+print(found.id)
+'''
+database = f"omium-{os.getpid()}.db"
+execution_id = subprocess.check_output([sys.executable, "-c", first, database], text=True).strip()
+local = LocalOmium(database)
+@local.workflow("w")
+async def w(run):
+    return await run.step("one", lambda: 2), await run.step("two", lambda: 2)
+with local, Omium(local.api_key, base_url=local.url) as client:
+    say(client.executions.wait(execution_id, timeout=20).output_data)
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("[1, 2]")
+
+
+def test_a_workflow_that_blocks_keeps_no_client_from_others(lifecycle):
+    program = (
+        LOCAL
+        + """
+local = LocalOmium()
+blocked = threading.Event()
+@local.workflow("blocks")
+async def blocks(run):
+    blocked.set()
+    release.wait(20)
+release = threading.Event()
+with local, Omium(local.api_key, base_url=local.url) as client, Omium() as other:
+    client.executions.create("blocks")
+    blocked.wait(20)
+    say(other.executions.get("a").id)
+    release.set()
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("a")
+
+
+def test_clear_errors(lifecycle):
+    program = (
+        LOCAL
+        + """
+import socket
+local = LocalOmium()
+def show(call):
+    try:
+        call()
+    except Exception as error:
+        say(type(error).__name__, error)
+show(lambda: local.url)
+show(lambda: local.api_key)
+local.stop()
+with local:
+    show(local.start)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        try:
+            LocalOmium(port=port).start()
+        except LocalOmiumError as error:
+            say(str(error).replace(str(port), "PORT"))
+    @local.workflow("stops")
+    async def stops(run):
+        local.stop()
+    with Omium(local.api_key, base_url=local.url) as client:
+        say(client.executions.run("stops", poll_interval=0.01).error.partition(" (")[0])
+show(lambda: local.url)
+say(threads())
+"""
+    )
+    unstarted = "LocalOmiumError this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+    for ended in lifecycle.run(program):
+        ended.check(
+            unstarted,
+            unstarted,
+            "LocalOmiumError this LocalOmium is started already",
+            "port PORT of 127.0.0.1 is taken by another program; choose another, or 0 for any free one",
+            "RuntimeError: this call is made on the loop's own thread",
+            unstarted,
+            "['MainThread']",
+        )
+
+
+def test_ctrl_c_inside(lifecycle):
+    program = (
+        LOCAL
+        + """
+try:
+    with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as mine, Omium() as client:
+        mine.executions.create("w")
+        client.executions.get("hold")
+except KeyboardInterrupt:
+    say("interrupted", threads())
+"""
+    )
+    for ended in lifecycle.run(program, interrupt_at("GET hold")):
+        ended.check("interrupted ['MainThread']")
+
+
+def test_a_forked_child_leaves_the_server_to_its_parent(lifecycle):
+    program = (
+        LOCAL
+        + """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
+    client.executions.create("w")
+    pid = os.fork()
+    if not pid:
+        say(client.executions.count())
+        local.stop()
+        client.close()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    say(client.executions.count())
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("1", "1")

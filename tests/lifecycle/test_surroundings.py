@@ -1,0 +1,162 @@
+"""Where sync code runs: inside a running loop, in notebooks, on uvloop; and what its errors look like there."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import time
+
+import pytest
+
+from .conftest import LONG
+
+
+def test_inside_a_running_loop(lifecycle):
+    program = """
+    import asyncio
+    client = Omium()
+    async def main():
+        say(client.executions.get("a").id, len(list(client.executions.list())))
+        say(await asyncio.to_thread(client.executions.get, "b") is not None)
+        with Omium() as other:
+            say(other.executions.get("c").id)
+    asyncio.run(main())
+    asyncio.run(main())
+    """
+    for ended in lifecycle.run(program):
+        ended.check(*["a 1000", "True", "c"] * 2)
+
+
+@pytest.mark.parametrize("asked", ["", "0", "1"])
+def test_uvloop_when_asked_for(lifecycle, asked):
+    pytest.importorskip("uvloop")
+    program = """
+    import asyncio
+    loops = []
+    client = Omium(on_attempt=lambda _: loops.append(type(asyncio.get_running_loop()).__module__.partition(".")[0]))
+    say(client.executions.get("a").id, len(list(client.executions.list())), set(loops))
+    try:
+        client.executions.get("hold")
+    except KeyboardInterrupt:
+        say("interrupted")
+    pid = os.fork()
+    say(client.executions.get("b").id)
+    if pid:
+        os.waitpid(pid, 0)
+    """
+
+    def drive(program):
+        program.server.wait_for("GET hold")
+        program.interrupt()
+
+    for ended in lifecycle.run(program, drive, modes=[["-W", "ignore::DeprecationWarning"]] * 2, OMIUM_UVLOOP=asked):
+        loop = "{'uvloop'}" if asked == "1" else "{'asyncio'}"
+        ended.check(f"a 1000 {loop}", "interrupted", "b", "b")
+
+
+def test_uvloop_asked_for_and_not_installed(lifecycle):
+    program = """
+    import logging
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    sys.modules["uvloop"] = None
+    say(Omium().executions.get("a").id)
+    """
+    for ended in lifecycle.run(program, OMIUM_UVLOOP="1"):
+        ended.check("OMIUM_UVLOOP is set, and uvloop is not installed: asyncio's own loop is used", "a")
+
+
+def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
+    program = """
+    import traceback
+    def show(call):
+        try:
+            call()
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            files = [os.path.relpath(frame.filename, os.environ["PYTHONPATH"]) for frame in frames]
+            own = [(file, frame.name) for file, frame in zip(files, frames) if file.startswith("omium_sync")]
+            text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+            say(type(error).__name__, frames[1].name, own[0], len(own), files[-1].partition(os.sep)[0])
+            say(error.__cause__ is not None, "During handling" in text, os.environ["OMIUM_API_KEY"] in text)
+    client = Omium(max_retries=0)
+    show(lambda: client.executions.create("w", {1, 2}))
+    show(lambda: client.executions.get("nothing"))
+    show(lambda: Omium(base_url="http://127.0.0.1:1", max_retries=0).executions.get("a"))
+    show(lambda: next(Omium(base_url="http://127.0.0.1:1", max_retries=0).executions.list()))
+    show(lambda: Omium(base_url="http://elsewhere", proxy=f"http://u:{os.environ['OMIUM_API_KEY']}@p"))
+    """
+    file = f"omium_sync{os.sep}client.py"
+    for ended in lifecycle.run(program):
+        ended.check(
+            f"TypeError <lambda> ('{file}', 'create') 3 omium_async",
+            "False False False",
+            f"NotFoundError <lambda> ('{file}', 'get') 3 omium_async",
+            "False False False",
+            f"APIConnectionError <lambda> ('{file}', 'get') 3 omium_async",
+            "True False False",
+            f"APIConnectionError <lambda> ('{file.replace('client', 'iterators')}', '__next__') 2 omium_async",
+            "True False False",
+            f"ConfigurationError <lambda> ('{file}', '__init__') 1 omium_async",
+            "False False False",
+        )
+
+
+def test_in_a_notebook(lifecycle, recorder, monkeypatch, tmp_path):
+    manager = pytest.importorskip("jupyter_client.manager")
+    spec = pytest.importorskip("jupyter_client.kernelspec")
+    pytest.importorskip("ipykernel")
+    for name, value in lifecycle.environment(recorder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    kernel = manager.KernelManager()
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel._kernel_spec = spec.KernelSpec(argv=command, language="python", display_name="here")
+    kernel.start_kernel(env=dict(os.environ))
+    try:
+        client = kernel.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=LONG)
+
+        def run(cell, during=lambda: None):
+            sent = client.execute(cell)
+            during()
+            return _output(client, sent)
+
+        assert run("import asyncio; asyncio.get_running_loop().is_running()") == "True"
+        assert run("from omium_sync import Omium; omium = Omium(); omium.executions.get('a').id") == "'a'"
+        assert run("await asyncio.sleep(0); len(list(omium.executions.list()))") == "1000"
+        interrupted = run(
+            "omium.executions.get('hold')", lambda: (recorder.wait_for("GET hold"), kernel.interrupt_kernel())
+        )
+        assert interrupted == "KeyboardInterrupt"
+        recorder.wait_for_end_of("GET hold")
+        assert run("omium.executions.get('b').id") == "'b'"
+        assert run("rows = omium.executions.list(); next(rows).id") == "'exec_0'"
+        started = time.monotonic()
+        client.stop_channels()
+        kernel.shutdown_kernel()
+        assert time.monotonic() - started < 5
+    finally:
+        kernel.shutdown_kernel(now=True)
+        kernel.cleanup_resources()
+
+
+def _output(client, sent):
+    """What the cell gave, or the name of its error."""
+    found = None
+    while True:
+        try:
+            message = client.get_iopub_msg(timeout=LONG)
+        except queue.Empty:
+            raise AssertionError("the kernel does not answer") from None
+        content = message["content"]
+        if message["parent_header"].get("msg_id") != sent:
+            continue
+        if message["msg_type"] == "execute_result":
+            found = content["data"]["text/plain"]
+        elif message["msg_type"] == "error":
+            found = content["ename"]
+        elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+            return found
