@@ -30,7 +30,8 @@ class Pool(Generic[T, R]):
     """Runs ``work(position, item)`` for each item of ``source``, ``limit.now`` at once.
 
     :param work: gives the result, or ``None`` when the item is held: then `settle` or `again` is called for it later.
-        What it raises ends the pool: nothing more is taken, and `more` raises it after the results known by then.
+        What it raises ends the pool: nothing more is taken, and `more` raises it after the results known by then. So
+        it does with what the source raises.
 
     :param tasks_per_call: so many times more tasks; ``work`` then has a gate of its own for its calls.
     :ivar on_change: called after changes upon which the pool may be quiet.
@@ -71,6 +72,7 @@ class Pool(Generic[T, R]):
         self._source_ended = False
         self._stopped = False
         self._error: BaseException | None = None
+        self._source_error: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._helpers: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -96,8 +98,9 @@ class Pool(Generic[T, R]):
         self._start()
         while not self._results:
             if self._is_finished():
-                if self._error is not None:
-                    raise self._error
+                error = self._error or self._source_error
+                if error is not None:
+                    raise error
                 return False
             self._news.clear()
             await self._news.wait()
@@ -254,8 +257,16 @@ class Pool(Generic[T, R]):
         except StopIteration:
             self._source_ended = True
             return _NOTHING
+        except Exception as error:  # noqa: BLE001 - the consumer is told, whatever it is
+            self._end_source(error)
+            return _NOTHING
         self._taken += 1
         return item
+
+    def _end_source(self, error: BaseException) -> None:
+        """The source failed: what was taken from it is still worked on, and then the error is raised."""
+        self._source_ended = True
+        self._source_error = error
 
     async def _read_stream(self, stream: AsyncIterator[T]) -> None:
         try:
@@ -271,11 +282,8 @@ class Pool(Generic[T, R]):
                 self._read.append(item)
                 self._taken += 1
                 self._hire()
-        except BaseException as error:
-            if not self._stopped:
-                self.fail(error)
-            if isinstance(error, asyncio.CancelledError):
-                raise
+        except Exception as error:  # noqa: BLE001 - the consumer is told, whatever it is
+            self._end_source(error)
         finally:
             self._source_ended = True
             self._tell()
