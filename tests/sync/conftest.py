@@ -1,0 +1,34 @@
+"""A server of one's own and a client of it, both for sync code."""
+
+from __future__ import annotations
+
+import pytest
+
+from omium_sync import LocalOmium, Omium
+
+
+@pytest.fixture(scope="module")
+def local():
+    server = LocalOmium()
+
+    @server.workflow("double")
+    async def double(run):
+        return await run.step("twice", lambda: run.input_data * 2)
+
+    @server.workflow("fails once")
+    async def fails_once(run):
+        await run.step("first", lambda: 1)
+        if not mended:
+            raise ValueError("not yet")
+        return "mended"
+
+    mended = []
+    server.mended = mended
+    with server:
+        yield server
+
+
+@pytest.fixture
+def client(local):
+    with Omium(local.api_key, base_url=local.url) as client:
+        yield client

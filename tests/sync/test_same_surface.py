@@ -1,0 +1,131 @@
+"""The facade against the core: names, signatures, annotations, docstrings. Neither can drift without a failure here."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import typing
+
+import pytest
+
+import omium_async
+import omium_async.local
+import omium_sync
+import omium_sync.client
+import omium_sync.local
+from omium_async.executions import Executions as AsyncExecutions
+
+#: core, facade, and how names of the core read in the facade
+PAIRS = [
+    (omium_async.AsyncOmium, omium_sync.Omium, {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}),
+    (AsyncExecutions, omium_sync.client.Executions, {}),
+    (omium_async.local.LocalOmium, omium_sync.LocalOmium, {"__aenter__": "__enter__", "__aexit__": "__exit__"}),
+]
+SPECIAL = {"__init__", "__aenter__", "__aexit__", "__repr__", "__reduce_ex__"}
+
+
+def members():
+    for core, facade, names in PAIRS:
+        for name, member in vars(core).items():
+            if (not name.startswith("_") or name in SPECIAL) and (callable(member) or isinstance(member, property)):
+                yield pytest.param(core, facade, name, names.get(name, name), id=f"{core.__name__}.{name}")
+
+
+def function_of(member):
+    return member.fget if isinstance(member, property) else member
+
+
+@pytest.mark.parametrize(("core", "facade", "name", "facade_name"), list(members()))
+def test_signature(core, facade, name, facade_name):
+    ours, theirs = vars(facade).get(facade_name), vars(core)[name]
+    assert ours is not None, f"{facade.__name__} has no {facade_name}"
+    assert isinstance(ours, property) == isinstance(theirs, property)
+    ours, theirs = function_of(ours), function_of(theirs)
+    if name == "__init__" and core is AsyncExecutions:
+        return  # made by the client alone
+    signature, original = inspect.signature(ours), inspect.signature(theirs)
+    for parameter, other in zip(signature.parameters.values(), original.parameters.values(), strict=True):
+        assert (parameter.name, parameter.kind, parameter.annotation) == (other.name, other.kind, other.annotation)
+        assert parameter.default == other.default
+        assert type(parameter.default) is type(other.default)  # some defaults are told from an equal value given
+    assert str(signature.return_annotation) == expected_return(original, theirs)
+
+
+def expected_return(signature, function):
+    found = str(signature.return_annotation)
+    if found.startswith("AsyncGenerator["):
+        assert not inspect.iscoroutinefunction(function)
+        return "Iterator[" + found.removeprefix("AsyncGenerator[")
+    return found
+
+
+@pytest.mark.parametrize(("core", "facade", "name", "facade_name"), list(members()))
+def test_docstring(core, facade, name, facade_name):
+    ours, theirs = vars(facade)[facade_name], vars(core)[name]
+    if not name.startswith("_"):
+        assert ours.__doc__
+        assert ours.__doc__ == theirs.__doc__
+
+
+def test_docstrings_of_the_classes():
+    assert omium_sync.client.Executions.__doc__ == AsyncExecutions.__doc__
+    for core, facade, mark in (
+        (omium_async.AsyncOmium, omium_sync.Omium, ":param api_key:"),
+        (omium_async.local.LocalOmium, omium_sync.LocalOmium, "- `database`:"),
+    ):
+        assert mark in core.__doc__
+        assert facade.__doc__.partition(mark)[2] == core.__doc__.partition(mark)[2]
+        assert "async with" not in facade.__doc__
+
+
+@pytest.mark.parametrize("facade", [facade for _, facade, _ in PAIRS])
+def test_nothing_that_the_core_has_not(facade):
+    core, _, names = next(pair for pair in PAIRS if pair[1] is facade)
+    known = {names.get(name, name) for name in dir(core)}
+    assert {name for name in dir(facade) if not name.startswith("_")} <= known
+
+
+def test_the_core_gives_iterators_where_the_facade_does():
+    for name, member in vars(AsyncExecutions).items():
+        if name.startswith("_") or not callable(member):
+            continue
+        annotation = inspect.signature(member).return_annotation
+        is_stream = str(annotation).startswith("AsyncGenerator")
+        assert is_stream != inspect.iscoroutinefunction(member), name
+
+
+def test_options_are_typed_as_in_the_core():
+    ours = omium_sync.Omium.with_options
+    assert inspect.signature(ours) == inspect.signature(omium_async.AsyncOmium.with_options)
+
+
+def test_same_models_and_errors():
+    own = {"Omium", "LocalOmium", "__version__"}
+    for name in set(omium_sync.__all__) - own:
+        assert getattr(omium_sync, name) is getattr(omium_async, name)
+    assert set(omium_async.__all__) - {"AsyncOmium"} == set(omium_sync.__all__) - own
+    for name in ("Fault", "LocalOmiumError", "SeenRequest", "WorkflowRun"):
+        assert getattr(omium_sync.local, name) is getattr(omium_async.local, name)
+
+
+def test_iterators_are_iterators():
+    client = omium_sync.Omium("a-key-of-tests")
+    for iterator in (
+        client.executions.list(),
+        client.executions.pages(),
+        client.executions.watch("a"),
+        client.executions.create_many([]),
+        client.executions.replay_many(),
+        client.executions.wait_many([]),
+    ):
+        assert isinstance(iterator, collections.abc.Iterator)
+        assert iter(iterator) is iterator
+        iterator.close()
+        assert list(iterator) == []
+    client.close()
+
+
+def test_attribute_that_is_not_there():
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = omium_sync.Nothing
+    assert typing.cast("object", omium_sync.LocalOmium) is omium_sync.local.LocalOmium
