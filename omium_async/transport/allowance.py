@@ -1,8 +1,9 @@
 """What answers teach about how many requests may start now. Pure rules: the times are given, nobody waits here.
 
 After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each round of
-successes lets one more request be under way at once. What the server accepted between two 429s is what it is taken to allow between the
-next two: beyond that number only single requests go out, so that a window costs one 429 and not one a connection.
+successes lets one more request be under way at once. What the server accepted between two 429s is what it is taken to
+allow between the next two: beyond that number only single requests go out, so that a window costs one 429 and not one
+a connection.
 """
 
 from __future__ import annotations
