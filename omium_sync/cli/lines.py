@@ -52,6 +52,7 @@ class Source:
         self._whole = whole
         self._stopping = stopping
         self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._start = os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0  # of stdin, others may have read
 
     def count(self) -> int | None:
         """How many lines there are, before any is read; ``None`` where that cannot be known."""
@@ -65,7 +66,7 @@ class Source:
 
     def rewind(self) -> None:
         """Back to the first line of a file."""
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.lseek(self._descriptor, self._start, os.SEEK_SET)
 
     def lines(self) -> Iterator[Line | Malformed]:
         """Each line that is not blank."""

@@ -91,6 +91,15 @@ def test_strict_on_a_pipe_stops_at_the_line(connected, service):
     assert inputs(service) == [{"n": 1}]
 
 
+def test_stdin_may_be_a_file_that_others_have_begun_to_read(connected, service, write):
+    write("in.jsonl", "a heading\n", 1, 2)
+    with (connected.home / "in.jsonl").open("rb", buffering=0) as file:
+        file.readline()
+        ended = connected("batch", "-", *FLAGS, "--strict", stdin=file)
+    assert (ended.code, ended.err) == (0, "")
+    assert sorted(inputs(service)) == [1, 2]
+
+
 def test_odd_lines(connected, service):
     lines = (
         b"\xef\xbb\xbf1\n",  # with a byte order mark
