@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
@@ -55,6 +54,7 @@ _FORBIDDEN_HEADERS: Final = frozenset({
     "host", "connection", "content-length", "transfer-encoding", "expect", "x-api-key", "authorization",
     "idempotency-key",
 })  # fmt: skip
+_LARGEST: Final = 10**15  # NaN is not below it either; whatever is larger is a mistake
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -98,8 +98,10 @@ def _number(value: Any, source: str, *, what: str, whole: bool = False, zero: bo
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise ConfigurationError(f"{source} must be {what}, not {kind_of(value)}")
     number: Any = value
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise ConfigurationError(f"{source} must be {what}, not {value!r}")
+    if not number < _LARGEST:
+        raise ConfigurationError(f"{source} must be {what}, and not so much")
+    if number < 0 or (number == 0 and not zero):
+        raise ConfigurationError(f"{source} must be {what}, not below")
     return value
 
 

@@ -126,7 +126,9 @@ def mutated(seed: int) -> bytes:
             case 1:
                 del data[at : at + draw.randint(1, 5)]
             case 2:
-                data[at:at] = draw.choice([b"\r\n", b"\r\n\r\n", b"\x00", b": ", b"\xff", b"999999", b"HTTP/1.1 200 OK\r\n"])
+                data[at:at] = draw.choice(
+                    [b"\r\n", b"\r\n\r\n", b"\x00", b": ", b"\xff", b"999999", b"HTTP/1.1 200 OK\r\n"]
+                )
             case _:
                 data[at:at] = data[at : at + draw.randint(1, 40)]
     return bytes(data)
@@ -196,7 +198,11 @@ async def test_a_body_beyond_the_bound(raw, form: str, status: int) -> None:
                 await request.send(b"%x\r\n%b\r\n" % (len(piece), piece))
             await request.send(b"0\r\n\r\n")
         else:
-            headers = {"length": b"Content-Length: 209715200", "chunked": b"Transfer-Encoding: chunked", "until eof": b"X: y"}
+            headers = {
+                "length": b"Content-Length: 209715200",
+                "chunked": b"Transfer-Encoding: chunked",
+                "until eof": b"X: y",
+            }
             await request.send(head + headers[form] + b"\r\n\r\n")
             piece = b" " * 65536
             for _ in range(3200):

@@ -143,7 +143,9 @@ class Truth(RuleBasedStateMachine):
     async def _call(self, calls: list[tuple[str, int]]) -> None:
         async def one(name: str, client: om.AsyncOmium) -> Outcome:
             keys: set[str] = set()
-            watched = client.with_options(on_attempt=lambda a: keys.add(a.idempotency_key) if a.idempotency_key else None)
+            watched = client.with_options(
+                on_attempt=lambda a: keys.add(a.idempotency_key) if a.idempotency_key else None
+            )
             try:
                 await CALLS[name](watched)
             except om.OmiumError as error:

@@ -1,0 +1,13 @@
+"""The soak, shorter: `soak.py` beside this makes 100,000 calls when run by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_flat_memory_and_descriptors() -> None:
+    soak = Path(__file__).with_name("soak.py")
+    ran = subprocess.run([sys.executable, soak, "3000"], capture_output=True, text=True, timeout=110, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
