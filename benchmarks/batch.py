@@ -180,7 +180,8 @@ def measure_speed(items: int, concurrency: int, rounds: int, delay: float) -> bo
     for name, bound in (("without a journal", WITHOUT_JOURNAL), ("with a journal", WITH_JOURNAL)):
         ratio = statistics.median(ratios[name])
         good = good and ratio >= bound
-        print(f"  {name:20} {ratio:8.2f} of that (at least {bound}); {min(ratios[name]):.2f} to {max(ratios[name]):.2f}")
+        spread = f"{min(ratios[name]):.2f} to {max(ratios[name]):.2f}"
+        print(f"  {name:20} {ratio:8.2f} of that (at least {bound}); {spread}")
     return good
 
 
@@ -211,8 +212,10 @@ def measure_memory(items: int) -> bool:
     with service() as url:
         base, highest = asyncio.run(run(url))
     grown = highest - base
-    print(f"memory over {items} creates: {base / 2**20:.1f} MB after the first {max(items // 100, 2_000)}, then at most", end=" ")
-    print(f"{grown / 2**20:+.1f} MB (at most {GROWTH / 2**20:.0f})")
+    print(
+        f"memory over {items} creates: {base / 2**20:.1f} MB after the first {max(items // 100, 2_000)}, then", end=" "
+    )
+    print(f"at most {grown / 2**20:+.1f} MB (at most {GROWTH / 2**20:.0f})")
     return grown <= GROWTH
 
 

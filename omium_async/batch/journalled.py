@@ -33,7 +33,7 @@ from .doubts import Doubt, Doubts
 from .items import Item, make_item
 from .limit import Gate, Limit
 from .lookup import Lookup
-from .pool import Pool
+from .pool import Pool, Stopped
 from .reading import Reader
 from .sending import key_is_refused, send, was_refused_for_good
 from .stored import execution_from, refusal_from, stored_answer, stored_refusal
@@ -164,6 +164,7 @@ class _Batch:
 
         async def mark() -> None:
             nonlocal again, marked_at
+            self._check_going_on()
             marked_at = time.monotonic()
             await self._mark(item, again=again)
             self._names.pop(item.key, None)  # from here on the journal knows it
@@ -173,6 +174,7 @@ class _Batch:
             async with self._gate:
                 if time.monotonic() - marked_at > _FRESH:
                     await mark()
+                self._check_going_on()
                 return await caller.write("/executions", item.body, _with_body, item.header)
 
         await self._read_clock()
@@ -186,6 +188,11 @@ class _Batch:
         answer = stored_answer(execution, body)
         self._recorded(item, CreateOutcome(item.request, "created", execution), answer)
         return None
+
+    def _check_going_on(self) -> None:
+        """:raises Stopped: the batch is ending: nothing more is sent."""
+        if self._limit.closed:
+            raise Stopped
 
     async def _take_failure(self, item: Item, error: OmiumError, sent_at: float) -> CreateOutcome | None:
         if error.outcome_unknown:

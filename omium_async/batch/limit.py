@@ -21,12 +21,13 @@ _MEMORY: Final = 0.2  # weight of the latest window in what is usual
 class Limit:
     """The number of calls that may be under way at once.
 
-    :ivar now: that number, from 1 to ``most``.
+    :ivar now: that number, from 1 to ``most``. :ivar closed: whether the batch is ending, and nothing more may begin.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.now = min(most, _FIRST)
+        self.closed = False
         self._rising = True
         self._usual: float | None = None
         self._sum = 0.0

@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from .limit import Limit
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "Stopped"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,6 +24,10 @@ R = TypeVar("R")
 _NOTHING: Final[Any] = object()
 _AHEAD_FACTOR: Final = 4
 _AHEAD: Final = 64
+
+
+class Stopped(Exception):  # noqa: N818 - a signal to the pool
+    """The pool is ending, and the work on an item was given up before anything came of it."""
 
 
 class Pool(Generic[T, R]):
@@ -108,7 +112,7 @@ class Pool(Generic[T, R]):
 
     async def close(self) -> None:
         """Cancel what is under way, and wait until it has ended."""
-        self._stopped = True
+        self._stopped = self._limit.closed = True
         tasks = self._tasks | self._helpers
         for task in tasks:
             task.cancel()
@@ -131,7 +135,7 @@ class Pool(Generic[T, R]):
         """End the pool: take nothing more, let what is under way end, then raise ``error``; the first one counts."""
         if self._error is None:
             self._error = error
-        self._stopped = True
+        self._stopped = self._limit.closed = True
         self._tell()
 
     @property

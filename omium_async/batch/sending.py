@@ -84,6 +84,7 @@ async def send(
             refusals += bool(error.attempts)
             if refusals >= _MOST_REFUSALS or (refusals and not retries):
                 raise
+            last = error
             asked = error.retry_after if isinstance(error, RateLimitError) else None
         else:
             limit.answered(started)
@@ -91,3 +92,5 @@ async def send(
         # Others wait as well: the jitter keeps them from coming back at once.
         await asyncio.sleep((asked or 0.0) + random.uniform(pause / 2, pause))  # noqa: S311
         pause = min(pause * 2, _LONGEST_PAUSE)
+        if limit.closed:
+            raise last

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -83,12 +83,27 @@ class _Work:
         factory=list[tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]]
     )
 
-    def futures(self) -> Iterable[asyncio.Future[Any]]:
-        yield from self.written
-        yield from self.ids.values()
-        yield from self.names.values()
-        for _, future in self.jobs:
-            yield future
+    def answer(self, found: dict[int, Entry], by_name: dict[str, Entry], results: list[Any]) -> None:
+        """Tell everybody that it is done."""
+        for told in self.recorded:
+            told(None)
+        for written in self.written:
+            _give(written, None)
+        for item_id, asked in self.ids.items():
+            _give(asked, found.get(item_id))
+        for key, asked in self.names.items():
+            _give(asked, by_name.get(key))
+        for (_, future), result in zip(self.jobs, results, strict=True):
+            _give(future, result)
+
+    def fail(self, error: JournalError) -> None:
+        """Tell everybody that it cannot be done."""
+        for told in self.recorded:
+            told(error)
+        for future in (*self.written, *self.ids.values(), *self.names.values(), *[future for _, future in self.jobs]):
+            _end(future, error)
+            if not future.cancelled():
+                future.exception()  # whoever was cancelled meanwhile does not look at it
 
 
 class JournalFile:
@@ -269,25 +284,9 @@ class JournalFile:
     def _finish(self, work: _Work, done: _Done) -> None:
         self._writing = False
         if isinstance(done, BaseException):
-            broken = self._break(done)
-            for told in work.recorded:
-                told(broken)
-            for future in work.futures():
-                if not future.done():
-                    future.set_exception(broken)
-                    future.exception()  # whoever was cancelled meanwhile does not look at it
+            work.fail(self._break(done))
         else:
-            found, by_name, results = done
-            for told in work.recorded:
-                told(None)
-            for future in work.written:
-                _give(future, None)
-            for item_id, future in work.ids.items():
-                _give(future, found.get(item_id))
-            for key, future in work.names.items():
-                _give(future, by_name.get(key))
-            for (_, future), result in zip(work.jobs, results, strict=True):
-                _give(future, result)
+            work.answer(*done)
         if self._has_work:
             self._plan()
         else:
@@ -307,7 +306,7 @@ _Found = tuple[dict[int, Entry], dict[str, Entry], list[Any]]
 _Done = _Found | BaseException
 
 
-def _end(future: asyncio.Future[None], error: JournalError | None) -> None:
+def _end(future: asyncio.Future[Any], error: JournalError | None) -> None:
     if future.done():
         return
     if error is None:

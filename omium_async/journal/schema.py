@@ -87,11 +87,8 @@ MARK_AGAIN: Final = 1
 RECORD: Final = 2
 
 #: Writes a JSON array of arrays: kind, id and the columns.
-INBOX: Final = (
-    "INSERT INTO inbox SELECT "
-    + ", ".join(f"json_extract(value, '$[{index}]')" for index in range(9))
-    + " FROM json_each(?)"
-)
+_COLUMNS: Final = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(9))
+INBOX: Final = f"INSERT INTO inbox SELECT {_COLUMNS} FROM json_each(?)"  # noqa: S608
 
 
 def _without_local_port(url: str) -> str:

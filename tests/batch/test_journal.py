@@ -1,0 +1,397 @@
+"""The journal of create_many: what comes back, what is sent again, what is refused, and a disk that fills up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from omium_async import (
+    APIConnectionError,
+    AsyncOmium,
+    AuthenticationError,
+    ExecutionRequest,
+    Journal,
+    JournalError,
+    OmiumError,
+    UnprocessableEntityError,
+)
+from omium_async.journal.file import JournalFile
+from omium_async.local import Fault
+
+from .conftest import applied, collect, numbered, states
+
+CREATE = {"method": "POST", "path": "/executions"}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "batch.journal"
+
+
+async def test_a_second_start_sends_nothing(omium, local, path):
+    first = await collect(omium.executions.create_many(numbered(300), journal=path))
+    assert states(first) == {("created", False): 300}
+    sent = local.counts["POST /executions"]
+    second = await collect(omium.executions.create_many(numbered(300), journal=str(path)))
+    assert states(second) == {("created", True): 300}
+    assert local.counts["POST /executions"] == sent
+    ids = {outcome.request.input_data["number"]: outcome.execution for outcome in first}
+    for outcome in second:
+        execution = ids[outcome.request.input_data["number"]]
+        assert (outcome.execution.id, outcome.execution.workflow_id) == (execution.id, "work")
+        assert outcome.execution.created_at == execution.created_at
+        assert outcome.execution.status == "pending"
+
+
+async def test_more_requests_may_follow_and_fewer_may_come(omium, path):
+    await collect(omium.executions.create_many(numbered(20), journal=path))
+    more = await collect(omium.executions.create_many(numbered(30), journal=path))
+    assert states(more) == {("created", True): 20, ("created", False): 10}
+    fewer = await collect(omium.executions.create_many(numbered(5), journal=path))
+    assert states(fewer) == {("created", True): 5}
+    assert await applied(omium) == dict.fromkeys(range(30), 1)
+
+
+async def test_refusals_come_back_and_what_was_refused_for_now_is_sent_again(omium, local, path):
+    impatient = omium.with_options(max_retries=0)
+    local.inject(
+        Fault(**CREATE, action="status", status=422, body=b'{"detail": "never"}', headers={"x-why": "because"})
+    )
+    local.inject(Fault(**CREATE, action="status", status=429))
+    local.inject(Fault(**CREATE, action="status", status=501))
+    local.inject(Fault(**CREATE, action="status", status=403, body=b"<html>"))
+    first = await collect(impatient.executions.create_many(numbered(6), concurrency=1, journal=path))
+    by_number = {outcome.request.input_data["number"]: outcome for outcome in first}
+    assert [by_number[number].state for number in range(6)] == ["rejected"] * 4 + ["created"] * 2
+    again = await collect(omium.executions.create_many(numbered(6), concurrency=1, journal=path))
+    by_number = {outcome.request.input_data["number"]: outcome for outcome in again}
+    assert [by_number[number].resumed for number in range(6)] == [True, False, False, False, True, True]
+    error = by_number[0].error
+    assert isinstance(error, UnprocessableEntityError)
+    assert (error.status, error.message, error.body) == (422, "never", b'{"detail": "never"}')
+    assert error.headers["x-why"] == "because"
+    assert error.method == "POST"
+    assert error.url.endswith("/executions")
+    assert not error.outcome_unknown
+    assert await applied(omium) == dict.fromkeys(range(1, 6), 1)
+
+
+async def test_a_refused_item_that_was_mended_is_sent(omium, local, path):
+    local.inject(Fault(**CREATE, action="status", status=422))
+    await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 1})], journal=path))
+    mended = await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 2})], journal=path))
+    assert states(mended) == {("created", False): 1}
+    again = await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 2})], journal=path))
+    assert states(again) == {("created", True): 1}
+
+
+async def test_a_refused_key_ends_it_and_its_items_are_sent_again(omium, local, path):
+    local.inject(Fault(**CREATE, action="status", status=401))
+    with pytest.raises(AuthenticationError):
+        await collect(omium.executions.create_many(numbered(1), journal=path))
+    assert states(await collect(omium.executions.create_many(numbered(1), journal=path))) == {("created", False): 1}
+    local.inject(Fault(method="GET", action="status", status=401))
+    with pytest.raises(AuthenticationError):  # told by the first look at the clock: nothing was sent
+        await collect(omium.executions.create_many(numbered(9, 5), journal=path.with_name("other")))
+    assert await applied(omium) == {0: 1}
+
+
+async def test_dropped_answers_are_looked_up_before_the_end(omium, local, path):
+    for when in ("after", "before", "after", "before"):
+        local.inject(Fault(**CREATE, when=when, action="drop"))
+    started = time.monotonic()
+    outcomes = await collect(omium.executions.create_many(numbered(50), journal=path, settle=0.5))
+    assert time.monotonic() - started >= 0.5  # the absent ones were sent only when it was certain
+    assert states(outcomes) == {("created", False): 50}
+    assert await applied(omium) == dict.fromkeys(range(50), 1)
+    again = await collect(omium.executions.create_many(numbered(50), journal=path))
+    assert {o.execution.id for o in again} == {o.execution.id for o in outcomes}
+
+
+async def test_where_the_look_fails_they_are_unknown(omium, local, path, monkeypatch):
+    monkeypatch.setattr("omium_async.batch.doubts._PAUSE", 0.01)
+    local.inject(Fault(**CREATE, when="after", action="drop"))
+    steady = omium.with_options(max_retries=0)
+    outcomes = steady.executions.create_many(numbered(3), concurrency=1, journal=path, settle=0)
+    local.inject(Fault(method="GET", path="/executions", action="status", status=503, times=None))
+    found = await collect(outcomes)
+    assert states(found) == {("created", False): 2, ("unknown", False): 1}
+    error = found[-1].error
+    assert error.outcome_unknown
+    assert "the look for it failed" in str(error)
+    assert isinstance(error.__cause__, OmiumError)
+    local.clear_faults()
+    again = await collect(omium.executions.create_many(numbered(3), journal=path))  # it is looked for again
+    assert states(again) == {("created", True): 3}
+    assert await applied(omium) == dict.fromkeys(range(3), 1)
+
+
+async def test_leaving_early_keeps_what_is_known(omium, local, path):
+    local.inject(Fault(**CREATE, action="delay", delay=0.005, times=None))
+    outcomes = omium.executions.create_many(numbered(1000), concurrency=8, journal=path, settle=0.3)
+    found = [await anext(outcomes) for _ in range(20)]
+    await outcomes.aclose()
+    local.clear_faults()
+    again = await collect(omium.executions.create_many(numbered(200), concurrency=8, journal=path, settle=0.3))
+    assert {o.request.input_data["number"] for o in found} <= {
+        o.request.input_data["number"] for o in again if o.resumed
+    }
+    assert await applied(omium) == dict.fromkeys(range(200), 1)
+
+
+class TestKeys:
+    async def test_the_key_travels_in_metadata_and_header(self, omium, local, path):
+        request = ExecutionRequest("work", {"number": 1}, metadata={"mine": 1}, key="order 17")
+        (outcome,) = await collect(omium.executions.create_many([request], journal=path))
+        detail = await omium.executions.get(outcome.execution.id)
+        assert (detail.metadata["mine"], detail.metadata["omium_batch_key"]) == (1, "order 17")
+        assert local.requests[-2].idempotency_key == "order 17"
+        assert request.metadata == {"mine": 1}
+
+    async def test_a_key_that_fits_no_header_is_kept_whole(self, omium, local, path):
+        (outcome,) = await collect(
+            omium.executions.create_many([ExecutionRequest("work", key="ümlaut\n")], journal=path)
+        )
+        detail = await omium.executions.get(outcome.execution.id)
+        assert detail.metadata["omium_batch_key"] == "ümlaut\n"
+        assert local.requests[-2].idempotency_key.isalnum()
+        again = await collect(omium.executions.create_many([ExecutionRequest("work", key="ümlaut\n")], journal=path))
+        assert states(again) == {("created", True): 1}
+
+    async def test_its_name_can_be_another(self, omium, path):
+        journal = Journal(path, key_field="batch")
+        (outcome,) = await collect(omium.executions.create_many([ExecutionRequest("work", key="k")], journal=journal))
+        assert (await omium.executions.get(outcome.execution.id)).metadata["batch"] == "k"
+        with pytest.raises(JournalError, match="keys travel as 'batch'"):
+            await collect(omium.executions.create_many([], journal=path))
+
+    async def test_a_name_that_is_taken_is_told(self, omium, local, path):
+        request = ExecutionRequest("work", metadata={"omium_batch_key": "mine"})
+        (outcome,) = await collect(omium.executions.create_many([request], journal=path))
+        assert outcome.state == "rejected"
+        assert "key_field" in str(outcome.error)
+        assert "POST /executions" not in local.counts
+
+    async def test_own_keys_may_come_in_another_order(self, omium, path):
+        def requests(*numbers):
+            return [ExecutionRequest("work", {"number": n}, key=f"n{n}") for n in numbers]
+
+        await collect(omium.executions.create_many(requests(1, 2, 3), journal=path))
+        again = await collect(omium.executions.create_many(requests(4, 3, 1, 5), journal=path))
+        assert {o.request.key: o.resumed for o in again} == {"n4": False, "n3": True, "n1": True, "n5": False}
+        assert await applied(omium) == dict.fromkeys(range(1, 6), 1)
+
+    @pytest.mark.parametrize("apart", [1, 200])
+    async def test_a_key_given_twice_names_both_items(self, omium, path, apart):
+        requests = [ExecutionRequest("work", {"number": n}, key=f"k{n}") for n in range(apart)]
+        requests.append(ExecutionRequest("work", {"number": 0}, key="k0"))
+        for _ in range(2):  # also when the first of them comes from the journal
+            outcomes = await collect(omium.executions.create_many(requests, concurrency=4, journal=path))
+            (rejected,) = [outcome for outcome in outcomes if outcome.state == "rejected"]
+            assert isinstance(rejected.error, ValueError)
+            assert f"items 0 and {apart} have the same key" in str(rejected.error)
+        assert await applied(omium) == dict.fromkeys(range(apart), 1)
+
+    async def test_an_own_key_with_other_content_ends_the_batch(self, omium, path):
+        await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 1}, key="k")], journal=path))
+        with pytest.raises(JournalError, match="belongs to another batch"):
+            await collect(
+                omium.executions.create_many([ExecutionRequest("work", {"number": 2}, key="k")], journal=path)
+            )
+
+    async def test_the_same_requests_in_another_journal_are_another_batch(self, omium, local, path):
+        local.honor_idempotency = True
+        await collect(omium.executions.create_many(numbered(5), journal=path))
+        await collect(omium.executions.create_many(numbered(5), journal=path.with_name("tomorrow")))
+        assert await applied(omium) == dict.fromkeys(range(5), 2)
+
+
+class TestMisuse:
+    """Each is a JournalError before anything is sent, and changes nothing."""
+
+    async def refused(self, omium, local, journal, match):
+        with pytest.raises(JournalError, match=match):
+            await collect(omium.executions.create_many(numbered(3), journal=journal))
+        assert "POST /executions" not in local.counts
+
+    async def test_in_use(self, omium, local, path):
+        local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
+        outcomes = omium.executions.create_many(numbered(1000), journal=path)
+        await anext(outcomes)
+        with pytest.raises(JournalError, match="in use"):
+            await anext(omium.executions.create_many(numbered(3), journal=path))
+        script = (
+            "import asyncio, sys\nfrom pathlib import Path\nfrom omium_async.journal.file import JournalFile\n"
+            "from omium_async.journal.schema import Identity\n"
+            "asyncio.run(JournalFile.open(Path(sys.argv[1]), Identity('create', 'x', 'y')))"
+        )
+        other = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(path), stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await other.communicate()
+        assert b"is in use by another process" in said
+        assert (await anext(outcomes)).state == "created"  # the lock was not lost over it
+        await outcomes.aclose()
+
+    async def test_waited_for(self, omium, path):
+        outcomes = omium.executions.create_many(numbered(200), journal=path)
+        await anext(outcomes)
+        waiting = asyncio.create_task(
+            collect(omium.executions.create_many(numbered(200), journal=Journal(path, wait=20)))
+        )
+        await asyncio.sleep(0.05)
+        await collect(outcomes)
+        assert states(await waiting) == {("created", True): 200}
+
+    async def test_another_kind(self, omium, local, path):
+        await collect(omium.executions.replay_many(journal=path))
+        await self.refused(omium, local, path, r"batch of another kind \(replay, not create\)")
+
+    async def test_another_server(self, omium, local, path):
+        file = await JournalFile.open(path, _identity(base_url="https://api.omium.ai/api/v1"))
+        await file.close()
+        await self.refused(omium, local, path, "batch at https://api.omium.ai/api/v1, not at http://127.0.0.1")
+
+    async def test_a_newer_format(self, omium, local, path):
+        await (await JournalFile.open(path, _identity())).close()
+        _execute(path, "PRAGMA user_version = 99")
+        await self.refused(omium, local, path, "newer omium-async")
+
+    async def test_another_programs_database(self, omium, local, path):
+        _execute(path, "CREATE TABLE theirs (x)")
+        before = path.read_bytes()
+        await self.refused(omium, local, path, "another program")
+        assert path.read_bytes() == before
+
+    async def test_no_database(self, omium, local, path):
+        path.write_text("number,query\n" * 100)
+        await self.refused(omium, local, path, "not a SQLite database")
+        assert path.read_text() == "number,query\n" * 100
+
+    async def test_no_folder(self, omium, local, path):
+        await self.refused(omium, local, path / "journal", "no folder")
+
+    async def test_a_folder(self, omium, local, path):
+        path.mkdir()
+        await self.refused(omium, local, path, "not a file")
+
+    async def test_read_only(self, omium, local, path):
+        await (await JournalFile.open(path, _identity())).close()
+        path.chmod(0o444)
+        await self.refused(omium, local, path, "read-only")
+
+    async def test_an_empty_file_is_a_new_journal(self, omium, path):
+        path.touch()
+        assert states(await collect(omium.executions.create_many(numbered(3), journal=path))) == {("created", False): 3}
+
+
+def _identity(base_url="http://127.0.0.1/api/v1"):
+    from omium_async.journal.schema import Identity
+
+    return Identity("create", base_url, "omium_batch_key")
+
+
+def _execute(path, statement):
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+async def test_the_file_is_for_its_owner_alone(omium, path):
+    await collect(omium.executions.create_many(numbered(1), journal=path))
+    assert path.stat().st_mode & 0o077 == 0
+    assert not path.with_name(path.name + "-wal").exists()
+    assert omium._caller.shared.settings.api_key.encode() not in path.read_bytes()
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from omium_async import AsyncOmium, ExecutionRequest, JournalError
+
+async def main(url, key, path, limit):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    told, items = 0, [ExecutionRequest("work", {"number": number}) for number in range(3000)]
+    async with AsyncOmium(key, base_url=url) as omium:
+        try:
+            async for outcome in omium.executions.create_many(items, concurrency=8, journal=path, settle=0.2):
+                told += outcome.state == "created"
+        except JournalError as error:
+            print(told, error)
+
+asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+@pytest.mark.parametrize("limit", [1000, 300_000])
+async def test_a_full_disk(omium, local, path, limit):
+    """At the start nothing is sent. In the middle nothing more is, what is known is told, and it can go on later."""
+    arguments = [sys.executable, "-c", FULL_DISK, local.url, local.api_key, str(path), str(limit)]
+    child = await asyncio.create_subprocess_exec(
+        *arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    out, err = await child.communicate()
+    told, _, message = out.decode().partition(" ")
+    assert "cannot be written" in message, err.decode()
+    assert "nothing more is sent" in message
+    counts = await applied(omium)
+    assert set(counts.values()) <= {1}
+    assert len(counts) == int(told) if limit == 1000 else 0 < int(told) <= len(counts) < 3000
+    if limit == 1000:
+        assert "POST /executions" not in local.counts
+    outcomes = await collect(omium.executions.create_many(numbered(3000), journal=path, settle=0.2))
+    assert {outcome.state for outcome in outcomes} == {"created"}
+    assert await applied(omium) == dict.fromkeys(range(3000), 1)
+
+
+async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
+    """Every outcome that is known is told, then the error; and what was recorded is not sent again."""
+    from omium_async.journal import file as file_module
+
+    carry_out, commits = file_module._carry_out, 0
+
+    def breaking(connection, text, work):
+        nonlocal commits
+        commits += 1
+        if commits > 12:
+            raise sqlite3.OperationalError("database or disk is full")
+        return carry_out(connection, text, work)
+
+    monkeypatch.setattr(file_module, "_carry_out", breaking)
+    found = []
+    with pytest.raises(JournalError, match="make room on the disk"):
+        async for outcome in omium.executions.create_many(numbered(1000), concurrency=4, journal=path, settle=0.2):
+            found.append(outcome)  # noqa: PERF401
+    counts = await applied(omium)
+    assert {o.request.input_data["number"] for o in found if o.state == "created"} == set(counts)
+    monkeypatch.undo()
+    outcomes = await collect(omium.executions.create_many(numbered(1000), journal=path, settle=0.2))
+    assert {outcome.state for outcome in outcomes} == {"created"}
+    assert await applied(omium) == dict.fromkeys(range(1000), 1)
+
+
+async def test_the_service_down_at_the_start(path):
+    """Nothing is applied, each item is rejected, and the next start sends them."""
+    async with AsyncOmium("omium_some_key", base_url="http://127.0.0.1:9", max_retries=0) as omium:
+        outcomes = await collect(omium.executions.create_many(numbered(3), journal=path))
+    assert states(outcomes) == {("rejected", False): 3}
+    assert all(isinstance(outcome.error, APIConnectionError) for outcome in outcomes)
+    assert not any(outcome.error.outcome_unknown for outcome in outcomes)
+
+
+def test_importing_the_package_imports_no_sqlite():
+    code = "import sys, omium_async; assert 'sqlite3' not in sys.modules"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
