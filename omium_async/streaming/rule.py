@@ -105,15 +105,9 @@ class Reading:
             return self._sizes.first(sys.maxsize)
         if self._search is None:
             return None
-        target = self._search.target(self._guess(), self.total)
+        target = self._search.target(self._point, self._point_total, self.total)
         window = self._sizes.over(target, self._overlap, sys.maxsize)
         return window._replace(joined=window.joined and target == self._search.known)
-
-    def _guess(self) -> int | None:
-        """Where the reading point is by now, if what the list grew or shrank by lies before it."""
-        if self.total is None or self._point_total is None or self.total == self._point_total:
-            return None
-        return self._point + self.total - self._point_total
 
     # -- what an answer adds -------------------------------------------------------------------------------------
 
@@ -195,7 +189,8 @@ class Reading:
         while self._waiting and not self.ended:
             ready = next((entry for entry in self._waiting if not known.isdisjoint(entry[0])), None)
             if ready is None:
-                self._waiting.popleft()  # what waits for long waits for nothing
+                if not rows:
+                    self._waiting.popleft()  # what waits for long waits for nothing
                 break
             self._waiting.remove(ready)
             shown = ready[1]

@@ -29,8 +29,8 @@ class Search:
 
     def saw_known(self, end: int) -> None:
         """A window of nothing but known rows ended here."""
-        self.known = end
-        if self.foreign is not None and self.foreign < end:
+        self.known = max(self.known, end)
+        if self.foreign is not None and self.foreign < self.known:
             self.foreign = None
 
     def saw_foreign(self, start: int) -> None:
@@ -39,14 +39,16 @@ class Search:
         if self.known > self.foreign:
             self.known = 0
 
-    def target(self, guess: int | None, total: int | None) -> int:
+    def target(self, point: int, before: int | None, total: int | None) -> int:
         """The offset to look at next.
 
-        :param guess: where the point is if all growth of the list lies before it.
+        :param point: where the reading point was, when the list's total was what it was ``before``.
         """
         self._probes += 1
-        if guess is not None and guess != self._guess and self._probes % 2:
-            return max(self._follow(guess), 0)
+        if before is not None and total is not None and before != total:
+            guess = self._guess_by_total(point, before, total)
+            if guess is not None:
+                return max(guess, 0)
         if self.foreign is None:
             step, self._on = self._on, max(2 * self._on, self._window)
             beyond = self.known + step
@@ -58,10 +60,16 @@ class Search:
             return self.known
         return (self.known + self.foreign) // 2
 
-    def _follow(self, guess: int) -> int:
-        """A later guess, two probes on, shows how fast the list moves: aim where it will be, and a little before."""
-        last, self._guess = self._guess, guess
-        if last is None:
-            self._on = self._first_step
+    def _guess_by_total(self, point: int, before: int, total: int) -> int | None:
+        """Where the point is, by what the list grew or shrank; ``None`` when there is nothing more to guess."""
+        if self._probes == 1 and total < before and self.foreign is not None:
+            return point * total // before - self._window // 4  # rows went from everywhere
+        last, guess = self._guess, point + total - before  # all that came or went lies before the point
+        if last is None and guess > self.known:
+            self._guess, self._on = guess, self._first_step
             return guess
-        return guess + (guess - last) // 2 - self._window // 4
+        if last is not None and last != guess and self.foreign is None and self._probes % 2:
+            # Two probes on, the difference shows how fast the list moves: aim where it will be, and a little before.
+            self._guess = guess
+            return guess + (guess - last) // 2 - self._window // 4
+        return None

@@ -30,6 +30,7 @@ class Desk:
         self.cancelled: list[int] = []
         self.ended = 0
         self.most = 0
+        self.answers_in_spite = self.fails_in_spite = False
         self.stubborn = 0  # rounds of the loop that a cancelled request takes to end
 
     async def __call__(self, page: int, page_size: int) -> ExecutionPage:
@@ -43,6 +44,10 @@ class Desk:
             for _ in range(self.stubborn):
                 await asyncio.sleep(0)
             self.cancelled.append(number)
+            if self.fails_in_spite:
+                raise ConnectionError("torn down") from None
+            if self.answers_in_spite:
+                return self.server.show(self.asked[number])
             raise
         finally:
             del self.open[number]
@@ -294,6 +299,17 @@ async def test_an_early_break_leaves_nothing(wrap: str, caplog: pytest.LogCaptur
     assert not caplog.records
 
 
+async def test_what_fails_while_it_is_cancelled_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    desk.fails_in_spite = True
+    batches = await four_ahead(desk)
+    await batches.aclose()
+    assert len(desk.cancelled) == 4
+    gc.collect()
+    await settle()
+    assert not caplog.records
+
+
 async def test_aclose_waits_for_requests_that_end_slowly() -> None:
     desk = Desk()
     desk.stubborn = 50
@@ -326,16 +342,19 @@ async def test_cancelling_the_consumer_cancels_its_requests_and_waits_for_them(t
 
 
 async def test_a_cancellation_is_not_lost_to_an_answer() -> None:
-    """The answer comes in the same round of the loop as the cancellation."""
-    desk = Desk()
-    batches = await four_ahead(desk)
-    task = asyncio.ensure_future(anext(batches))
-    await settle()
-    desk.answer(min(desk.open))
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert not desk.open
+    """The answer comes in the same round of the loop as the cancellation, or in spite of it."""
+    for in_spite in (False, True):
+        desk = Desk()
+        batches = await four_ahead(desk)
+        desk.answers_in_spite = in_spite
+        task = asyncio.ensure_future(anext(batches))
+        await settle()
+        if not in_spite:
+            desk.answer(min(desk.open))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not desk.open
 
 
 async def test_cancelling_while_closing_still_closes_all() -> None:
