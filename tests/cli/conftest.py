@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -47,6 +46,7 @@ class CLI:
     def __init__(self, home: Path, here: Callable[..., Ended] | None = None) -> None:
         self.home = home
         self._here = here
+        self._started: list[subprocess.Popen[bytes]] = []
         self.environment = {
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
@@ -60,13 +60,23 @@ class CLI:
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.home, **options}
-        return subprocess.Popen(self.command(*arguments), env=self.environment, **options)
+        process = subprocess.Popen(self.command(*arguments), env=self.environment, **options)
+        self._started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """No process outlives its test, however that ends."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None, timeout: float = 60) -> Ended:
         try:
             out, err = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()
             raise
         ended = Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
         assert "Traceback" not in ended.err, ended.err
@@ -137,7 +147,9 @@ def omiumctl(tmp_path, capfdbinary, monkeypatch):
             out, err = capfdbinary.readouterr()
         return Ended(code, out.decode(), err.decode())
 
-    return CLI(tmp_path, here)
+    cli = CLI(tmp_path, here)
+    yield cli
+    cli.end_all()
 
 
 @pytest.fixture
@@ -168,17 +180,3 @@ def connected(omiumctl, service):
     omiumctl.ended, omiumctl.here = ended, here
     yield omiumctl
     assert not any(key in output for output in outputs)
-
-
-@contextlib.contextmanager
-def running(process):
-    """A process that must not outlive its test."""
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
