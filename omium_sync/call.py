@@ -63,6 +63,7 @@ class Call:
     async def run(self, running: set[Call]) -> None:
         """What its task does."""
         self._begun = True
+        self.task = asyncio.current_task()  # an eager task runs before it is known to whoever made it
         try:
             self.result = await self.function(*self.args, **self.kwargs)
         except BaseException as error:  # noqa: BLE001 - also the SystemExit of a hook is the caller's, not the loop's

@@ -329,7 +329,8 @@ class Omium:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._core).replace(type(self._core).__name__, type(self).__name__, 1)
+        core = getattr(self, "_core", None)  # none where a setting was refused: a traceback may show this all the same
+        return f"<{type(self).__name__} not made>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

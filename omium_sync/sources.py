@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -27,7 +26,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _LARGEST: Final = 256  # items of one group
-_PULL: Final = 0.001  # seconds after which the items pulled are enough
 
 
 class Source(Protocol[T_co]):
@@ -135,11 +133,10 @@ class Feed(Generic[T]):
         """Whether items may be taken."""
         return not self._ended and self._taken - self.given < self.ahead
 
-    def pull(self, notify: Callable[[Callable[[], None]], None]) -> None:
-        """Take items for about a millisecond; each goes over at once, for the next one may be long in coming."""
-        self.wanted = False
-        enough = time.monotonic() + _PULL
-        while self.room:
+    def pull(self, notify: Callable[[Callable[[], None]], None], results: Callable[[], bool]) -> None:
+        """Take items until there are results. Each goes over at once, for the next one may be long in coming."""
+        while self.room and not results():
+            self.wanted = False
             try:
                 self._ready.append(next(self._items))
                 self._taken += 1
@@ -150,8 +147,6 @@ class Feed(Generic[T]):
             if not self._notified:
                 self._notified = True
                 notify(self.arrive)
-            if time.monotonic() >= enough:
-                break
 
 
 class Gathered(Generic[T]):
@@ -176,7 +171,7 @@ class Gathered(Generic[T]):
     def prepare(self) -> None:
         feed = self._feed
         if feed is not None and feed.wanted:
-            feed.pull(self._notify)
+            feed.pull(self._notify, self._has_results)
 
     async def next(self) -> Sequence[T]:
         if self._pump is None:
@@ -203,6 +198,9 @@ class Gathered(Generic[T]):
             with contextlib.suppress(BaseException):
                 self._pump.result()  # nobody needs it; asked for so that asyncio does not report it
         await self._items.aclose()
+
+    def _has_results(self) -> bool:
+        return bool(self._ready)
 
     def _is_hungry(self) -> bool:
         return self._feed is not None and self._feed.wanted and self._feed.room

@@ -20,7 +20,8 @@ async def double(run):
     return await run.step("twice", lambda: run.input_data * 2)
 for _ in range(2):
     with local, Omium(local.api_key, base_url=local.url) as client:
-        say(client.executions.run("double", 21, poll_interval=0.01).output_data, [name for name in threads() if "sync" in name])
+        done = client.executions.run("double", 21, poll_interval=0.01)
+        say(done.output_data, [name for name in threads() if "sync" in name])
 say(threads())
 """
     )

@@ -168,9 +168,17 @@ def test_closing_an_iterator_ends_what_it_had_under_way(lifecycle):
     sys.stdin.readline()
     rows.close()
     batch = client.executions.create_many([ExecutionRequest("w"), *[ExecutionRequest("hold")] * 8], concurrency=4)
-    say(next(batch).state)
+    def read():
+        try:
+            for outcome in batch:
+                say(outcome.state)
+        except RuntimeError as error:
+            say(error)
+    reader = threading.Thread(target=read)
+    reader.start()
     sys.stdin.readline()
     batch.close()
+    reader.join()
     say(list(rows), list(batch))
     """
 
@@ -179,11 +187,14 @@ def test_closing_an_iterator_ends_what_it_had_under_way(lifecycle):
         program.answer()
         program.server.wait_for_end_of("LIST hold")
         program.server.wait_for("POST hold", 4)
+        assert program.line() == "created\n"
         program.answer()
         program.server.wait_for_end_of("POST hold", 4)
 
     for ended in lifecycle.run(program, drive):
-        ended.check("created", "[] []")
+        # The reader was within the call, or on its way to it: then it sees a closed iterator.
+        complaint = ["this iterator was closed by another thread while it was read"] * (len(ended.lines) - 2)
+        ended.check("created", *complaint, "[] []")
 
 
 def test_context_of_the_calling_thread(lifecycle):
