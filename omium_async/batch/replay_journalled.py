@@ -7,7 +7,7 @@ is not sent again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -54,7 +54,6 @@ async def plan_journalled(
             async for row in new:
                 yield ReplayOutcome(row, "planned")
     finally:
-        await rows.aclose()
         await file.close()
 
 
@@ -87,7 +86,6 @@ async def replay_journalled(
             await pool.close()
             await new.aclose()
     finally:
-        await rows.aclose()
         await file.close()
 
 
@@ -114,18 +112,19 @@ class _Batch:
                 yield entry
             after = entries[-1].id
 
-    async def new_among(self, rows: AsyncIterator[Execution]) -> AsyncGenerator[Execution]:
+    async def new_among(self, rows: AsyncGenerator[Execution]) -> AsyncGenerator[Execution]:
         """Those of the rows that no earlier run is done with; with the recorded ones no more than the limit."""
         left = None if self._left is None else self._left - self._counted
         if left is not None and left <= 0:
             return
-        async for row in rows:
-            entry = await self._file.find_named(row.id)
-            if entry is None or entry.state == "rejected":
-                yield row
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
+        async with aclosing(rows):
+            async for row in rows:
+                entry = await self._file.find_named(row.id)
+                if entry is None or entry.state == "rejected":
+                    yield row
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        return
 
 
 async def _outcome_of(entry: Entry, file: JournalFile, replaying: Replaying) -> ReplayOutcome:

@@ -100,7 +100,8 @@ class _Work:
         """Tell everybody that it cannot be done."""
         for told in self.recorded:
             told(error)
-        for future in (*self.written, *self.ids.values(), *self.names.values(), *[future for _, future in self.jobs]):
+        futures: list[asyncio.Future[Any]] = [*self.written, *self.ids.values(), *self.names.values()]
+        for future in [*futures, *[future for _, future in self.jobs]]:
             _end(future, error)
             if not future.cancelled():
                 future.exception()  # whoever was cancelled meanwhile does not look at it
