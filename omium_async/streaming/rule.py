@@ -145,13 +145,13 @@ class Reading:
 
     def _take_rows(self, shown: Shown) -> list[Execution]:
         """Of a window that may be yielded."""
-        window, answer, _, trial = shown
-        inside = self._seen.holds(answer.items[-1])  # then the reading point is farther on
+        trial = shown.trial
+        inside = self._seen.holds(shown.answer.items[-1])  # then the reading point is farther on
         new = self._add(shown)
         self._empty = 0
         if trial is not None:
             self._conclude(trial, shown, confirmed=shown.full and bool(new))
-        if (window.start == 0 or not new) and self._repeats(shown):
+        if self._repeats(shown, bool(new)):
             self._read_one_page()
         elif not shown.full:
             self._take_end(shown)
@@ -161,9 +161,9 @@ class Reading:
             new += self._take_waiting(new)
         return new
 
-    def _repeats(self, shown: Shown) -> bool:
+    def _repeats(self, shown: Shown, new: bool) -> bool:
         likely = self._sizes.poor and shown.trial is None
-        return self._witness.pages_repeat(shown.window.start, shown.answer, likely)
+        return self._witness.pages_repeat(shown.window.start, shown.answer, new, likely)
 
     def _add(self, shown: Shown) -> list[Execution]:
         window, items, total = shown.window, shown.answer.items, self.total

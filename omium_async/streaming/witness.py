@@ -34,16 +34,20 @@ class Witness:
         """Whether the first page should be asked for again."""
         return self._suspicious
 
-    def pages_repeat(self, start: int, answer: ExecutionPage, likely: bool) -> bool:
+    def pages_repeat(self, start: int, answer: ExecutionPage, new: bool, likely: bool) -> bool:
         """Whether the server is now known to ignore ``page``.
 
-        :param likely: it is known to break other terms already, so that one repetition will do.
+        :param new: the answer brought something new. :param likely: the server is known to break other terms, so that
+            one repetition will do.
         """
         head = answer.items[0].id
         if start == 0:
             self._suspicious = False
             if head != self._first:
                 self._first, self._repeats = head, 0
+            return False
+        if new:
+            self._repeats = 0
             return False
         if head == self._first and not self._suspicious:
             self._repeats += 1
