@@ -26,6 +26,7 @@ __all__ = [
     "make_reader",
     "read_differently",
     "read_timestamp",
+    "remember_sent",
     "structure",
     "write_timestamp",
 ]
@@ -86,9 +87,13 @@ def write_timestamp(moment: datetime) -> str:
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
 
-@attrs.frozen(slots=True)
 class Answer:
     """What every answer of the service can do: come from a dict and go back to it without loss."""
+
+    # Beside attrs' fields, which are the contract's: where an attribute shows another place's value, what the answer
+    # held under the attribute's own name, and what is shown instead.
+    __slots__ = ("__weakref__", "_sent")
+    _sent: dict[str, tuple[Any, Any]]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -115,17 +120,38 @@ class Answer:
             found[name] = extra.get(name) if value is None else _plain(value)
         for name, value in extra.items():
             found.setdefault(name, value)
-        sent: Mapping[str, tuple[Any, Any]] = getattr(self, "_sent", None) or {}
-        for name, (value, shown) in sent.items():
-            if getattr(self, name) is shown:  # else a copy with another value was made since
+        for name, (value, shown) in _sent_of(self).items():
+            if getattr(self, name) is shown:
                 found[name] = value
         return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(cast("Any", type(self)))}
+        return _restore, (type(self), values, _sent_of(self))
+
+
+def _sent_of(answer: Answer) -> dict[str, tuple[Any, Any]]:
+    return getattr(answer, "_sent", {})
+
+
+def _restore(cls: type[Answer], values: Mapping[str, Any], sent: dict[str, tuple[Any, Any]]) -> Answer:
+    found = cls.__new__(cls)
+    for name, value in values.items():
+        object.__setattr__(found, name, value)
+    return remember_sent(found, sent)
+
+
+def remember_sent(answer: T, sent: Mapping[str, tuple[Any, Any]]) -> T:
+    """The same answer, knowing of each attribute named what was sent under its name, and what it shows instead."""
+    if sent:
+        object.__setattr__(answer, "_sent", {**getattr(answer, "_sent", {}), **sent})
+    return answer
 
 
 def _own_fields(cls: type[Any]) -> tuple[str, ...]:
     names = _FIELDS.get(cls)
     if names is None:
-        names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls) if a.name not in ("extra", "_sent"))
+        names = _FIELDS[cls] = tuple(a.name for a in attrs.fields(cls) if a.name != "extra")
     return names
 
 
@@ -236,7 +262,7 @@ def make_reader(cls: type[T]) -> Callable[[Any, Any], T]:
                 extra[key] = value
         sent: dict[str, tuple[Any, Any]] = {}
         values = {field.name: _read_field(field, answer, extra, sent) for field in fields}
-        return cls(**values, extra=extra, sent=sent or None)  # type: ignore[call-arg]
+        return remember_sent(cls(**values, extra=extra), sent)  # type: ignore[call-arg]
 
     return read
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import attrs
 
-from .converter import Answer, Misfit, make_reader, read_differently, structure
+from .converter import Answer, Misfit, make_reader, read_differently, read_timestamp, remember_sent, structure
 from .errors import OmiumError
 
 __all__ = [
@@ -72,8 +72,15 @@ SETTLED: frozenset[ExecutionStatus] = frozenset(ExecutionStatus) - {ExecutionSta
 _FAILURES = frozenset({ExecutionStatus.FAILED, ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
 
 
-def _aware(moment: datetime | None) -> datetime | None:
+def _aware(moment: datetime | str | None) -> datetime | None:
     """Naive means UTC. Zones with rules become their offset: times in their folds equal no time of another zone."""
+    if isinstance(moment, str):
+        found = read_timestamp(moment)
+        if found is None:
+            raise ValueError(f"{moment!r} is no RFC 3339 timestamp")
+        return found
+    if moment is not None and not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a timestamp is a datetime, not {type(moment).__name__}")
     if moment is None or moment.tzinfo is UTC or isinstance(moment.tzinfo, timezone):
         return moment
     offset = moment.utcoffset()
@@ -92,11 +99,6 @@ def _extra() -> Any:
     return attrs.field(factory=_no_extra, hash=False, kw_only=True)
 
 
-def _sent() -> Any:
-    """By field: what the answer held under its own name, and what the attribute shows from another place instead."""
-    return attrs.field(default=None, repr=False, eq=False, kw_only=True, alias="sent")
-
-
 def _moment() -> Any:
     return attrs.field(default=None, converter=_aware, hash=False)  # pyright: ignore[reportUnknownVariableType]
 
@@ -113,7 +115,6 @@ class Checkpoint(Answer):
     name: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "checkpoint_name"})
     created_at: datetime | None = _moment()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
 
 @attrs.frozen(slots=True)
@@ -137,11 +138,10 @@ class Execution(Answer):
     metadata: dict[str, Any] | None = _value()
     agent_id: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
 
-def _checkpoints(entries: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
-    return tuple(entries)
+def _checkpoints(entries: Iterable[Checkpoint] | None) -> tuple[Checkpoint, ...]:
+    return tuple(entries or ())
 
 
 def _items(rows: Iterable[Execution]) -> tuple[Execution, ...]:
@@ -201,7 +201,6 @@ class ReplayResult(Answer):
     status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
     @property
     def execution_id(self) -> str:
@@ -218,7 +217,6 @@ class RollbackResult(Answer):
     status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
 
 @attrs.frozen(slots=True)
@@ -230,7 +228,6 @@ class ExecutionPage(Answer):
     page: int | None = None
     page_size: int | None = None
     extra: dict[str, Any] = _extra()
-    _sent: dict[str, tuple[Any, Any]] | None = _sent()
 
     def __iter__(self) -> Iterator[Execution]:
         return iter(self.items)
@@ -271,7 +268,7 @@ def _structure_page(data: Any, cls: Any) -> ExecutionPage:
         if misfit.path.startswith("items"):
             misfit.path = f"executions{misfit.path.removeprefix('items')}"
         raise
-    return attrs.evolve(found, sent={"items": (answer.get("items"), found.items)})
+    return remember_sent(found, {"items": (answer.get("items"), found.items)})
 
 
 def _structure_detail(data: Any, cls: Any) -> ExecutionDetail:
@@ -281,9 +278,8 @@ def _structure_detail(data: Any, cls: Any) -> ExecutionDetail:
     if answer.get("checkpoints") not in (None, []):
         return _read_detail(answer, cls)
     found = _read_detail({**answer, "checkpoints": []}, cls)
-    checkpoints = nested_checkpoints(found.metadata)
-    sent = {**(found._sent or {}), "checkpoints": (answer.get("checkpoints"), checkpoints)}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return attrs.evolve(found, checkpoints=checkpoints, sent=sent)
+    object.__setattr__(found, "checkpoints", nested_checkpoints(found.metadata))  # nobody else has seen it yet
+    return remember_sent(found, {"checkpoints": (answer.get("checkpoints"), found.checkpoints)})
 
 
 def nested_checkpoints(metadata: Mapping[str, Any] | None) -> tuple[Checkpoint, ...]:

@@ -120,10 +120,17 @@ def _other(value: Any) -> Any:
     if isinstance(value, Answer):
         return _object(value.to_dict())
     if attrs.has(kind):
-        return _object({field.name: getattr(value, field.name) for field in attrs.fields(kind)})
+        return _object(_fields(value, [field.name for field in attrs.fields(kind)]))
     if dataclasses.is_dataclass(value):
-        return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        return _object(_fields(value, [field.name for field in dataclasses.fields(value)]))
     return _refuse(TypeError, f"{kind.__name__} has no form of its own in JSON; convert it first")
+
+
+def _fields(value: Any, names: list[str]) -> dict[str, Any]:
+    missing = [name for name in names if not hasattr(value, name)]
+    if missing:
+        _refuse(ValueError, f"the field {missing[0]} of this {type(value).__name__} has no value")
+    return {name: getattr(value, name) for name in names}
 
 
 def _text(value: str) -> str:
@@ -177,7 +184,7 @@ def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _key(key: Any) -> str:
-    text: Any = key.value if isinstance(key, enum.Enum) else key
+    text: Any = key.value if isinstance(key, enum.Enum) and isinstance(key, str) else key
     if not isinstance(text, str):
         _refuse(TypeError, f"the key {_excerpt(key)} is no text; JSON has no other keys")
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 
+from .converter import remember_sent
 from .models import Checkpoint, Execution, ExecutionDetail, ExecutionStatus, nested_checkpoints
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def detail_of(row: WireDetail) -> ExecutionDetail:
     else:
         model.checkpoints = _nested(row.metadata)
         sent: list[Any] | None = None if row.checkpoints is None else []
-        model._sent = {**(model._sent or {}), "checkpoints": (sent, model.checkpoints)}  # noqa: SLF001
+        remember_sent(model, {"checkpoints": (sent, model.checkpoints)})
     model.__class__ = ExecutionDetail
     return model  # type: ignore[no-any-return]
 
@@ -180,7 +181,6 @@ def _checkpoint(entry: _WireCheckpoint) -> Checkpoint:
     moment = entry.created_at
     model.created_at = moment if moment is None or moment.tzinfo is not None else _EPOCH + (moment - _NAIVE_EPOCH)
     model.extra = extra = {}
-    model._sent = None  # noqa: SLF001
     name = entry.checkpoint_name
     if name is not _UNSET:
         extra["checkpoint_name"] = name
@@ -209,7 +209,6 @@ def _models(rows: Iterable[WireRow], start: type[Execution], end: type[Execution
         model.error = row.error
         model.metadata = row.metadata
         model.agent_id = row.agent_id
-        model._sent = None  # noqa: SLF001
         model.extra = extra = {}
         if row.tenant_id is not _UNSET:
             extra["tenant_id"] = row.tenant_id

@@ -33,7 +33,7 @@ def outcome(read: Any, *arguments: Any) -> Any:
 
 def hidden(found: Any) -> Any:
     rows = found.items if isinstance(found, ExecutionPage) else getattr(found, "checkpoints", ())
-    return type(found), found._sent, [(type(row), row._sent) for row in rows]
+    return type(found), getattr(found, "_sent", None), [(type(row), getattr(row, "_sent", None)) for row in rows]
 
 
 @pytest.mark.parametrize(("fast", "cls", "answers"), WAYS)

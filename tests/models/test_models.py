@@ -127,7 +127,8 @@ IDS = [f"{type(model).__name__}-{number}" for number, model in enumerate(MODELS)
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
 class TestAsValues:
     def test_copies_and_pickles_are_whole(self, model: Any) -> None:
-        copies = [copy.copy(model), copy.deepcopy(model), attrs.evolve(model)]
+        assert attrs.evolve(model) == model
+        copies = [copy.copy(model), copy.deepcopy(model)]
         copies += [pickle.loads(pickle.dumps(model, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
         for again in copies:
             assert type(again) is type(model)
@@ -242,3 +243,33 @@ def test_a_replay_says_which_execution_to_follow() -> None:
     assert ReplayResult("e").execution_id == "e"
     for other, followed in (("f", "f"), ("", "e"), (None, "e"), (5, "e")):
         assert ReplayResult.from_dict({"id": "e", "replay_execution_id": other}).execution_id == followed
+
+
+def test_attrs_fields_are_the_contracts() -> None:
+    names = [field.name for field in attrs.fields(Execution)]
+    assert names == [
+        "id",
+        "workflow_id",
+        "status",
+        "created_at",
+        "updated_at",
+        "started_at",
+        "completed_at",
+        "input_data",
+        "output_data",
+        "error",
+        "metadata",
+        "agent_id",
+        "extra",
+    ]
+    assert [field.name for field in attrs.fields(ExecutionDetail)] == [*names, "checkpoints"]
+    assert [field.name for field in attrs.fields(Checkpoint)] == ["id", "name", "created_at", "extra"]
+
+
+def test_made_by_hand_from_texts() -> None:
+    assert ExecutionDetail("e", checkpoints=None).checkpoints == ()  # type: ignore[arg-type]
+    assert Execution("e", created_at="2025-01-01T00:00:00Z").created_at == datetime(2025, 1, 1, tzinfo=UTC)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timestamp"):
+        Execution("e", created_at="soon")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="datetime"):
+        Execution("e", created_at=5)  # type: ignore[arg-type]

@@ -127,7 +127,7 @@ ACCEPTED: list[Any] = [
     (Odd.X, "x"),
     (Shifted.A, 5),
     (Flags.A | Flags.B, 3),
-    ({Word.YES: 1, Colour.RED: 2}, {"yes": 1, "red": 2}),
+    ({Word.YES: 1, "red": 2}, {"yes": 1, "red": 2}),
     (Text("text"), "text"),
     ({Text("key"): Text("text")}, {"key": "text"}),
     (Whole(7), 7),
@@ -205,7 +205,7 @@ REFUSED: list[Any] = [
     ({ID: 1}, TypeError, "", "key"),
     ({BadKey(): 1}, TypeError, "", "BadKey"),
     ({"x" * 5: 1, 10**500: 1}, TypeError, "", "..."),
-    ({Colour.RED: 1, "red": 2}, ValueError, ".red", "two keys"),
+    ({Colour.RED: 1}, TypeError, "", "is no text"),
     ({1, 2}, TypeError, "", "set"),
     (frozenset(), TypeError, "", "frozenset"),
     (b"bytes", TypeError, "", "bytes"),
@@ -270,7 +270,7 @@ def test_cyclic_and_too_deep_data_is_a_value_error(value: Any) -> None:
 
 
 def test_an_instance_without_one_of_its_fields_says_so() -> None:
-    with pytest.raises(AttributeError, match="missing"):
+    with pytest.raises(ValueError, match=r"input_data\.a: the field missing of this Half has no value"):
         plain({"a": Half()}, "input_data")
 
 
