@@ -1,4 +1,23 @@
-"""The facade of `omium_async` for code that is not async: scripts, notebooks, views, workers, prompts."""
+"""The facade of `omium_async` for code that is not async: scripts, notebooks, views, workers, prompts.
+
+The same names, arguments, models and errors; plain iterators instead of async generators; ``with`` or ``close()``, or
+neither. One thread with an event loop, started at the first call, serves all clients of a process and ends with the
+last one. With ``OMIUM_UVLOOP=1`` in the environment it runs uvloop, where that is installed.
+
+What programs may rely on, each of it tested as a program of its own (``tests/lifecycle``):
+
+- The interpreter exits at once, whatever was left open, half-read or under way in daemon threads.
+- Ctrl-C, or what any signal's handler raises: the call in flight is cancelled and has ended before it is raised; a
+  write that was not sent yet is never sent. The client works on.
+- Any number of threads share a client, or an iterator. Context variables of the calling thread are visible in hooks.
+- A forked child, also of gunicorn and multiprocessing, has a loop and connections of its own; an iterator begun before
+  the fork goes on in the parent alone.
+- It works inside a running event loop, which it blocks, and in notebooks.
+- Use after ``close`` is a ``RuntimeError``, and so is a call from a hook such as ``on_attempt``: it would wait for
+  itself. What a hook raises to end the program (``SystemExit``) is raised to the caller and harms nobody else.
+- ``create_many`` takes a plain iterable's items in the thread that reads the outcomes: it may be a database cursor, may
+  block, and may call the client itself.
+"""
 
 from __future__ import annotations
 

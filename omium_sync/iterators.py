@@ -90,5 +90,6 @@ class Stream(Iterator[T], Generic[T]):
             raise
 
     def __del__(self) -> None:
-        if self._process == process.number and not self._ended:
+        # In this order: when the interpreter ends, the last of these may be gone already.
+        if not self._ended and self._process is not None and self._line.is_used and self._process == process.number:
             self._line.end_soon(self._source)

@@ -76,6 +76,11 @@ class Line:
         if portal is not None and portal.alive:
             portal.call(self, self._end, source)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a loop that works for this client."""
+        return self._portal is not None and self._portal.alive
+
     def end_soon(self, source: Source[Any]) -> None:
         """The same for finalizers: takes no lock and never blocks."""
         portal = self._portal

@@ -81,11 +81,10 @@ class Portal:
         """Start the thread. Who calls then waits until the loop runs."""
         try:
             self._thread.start()
-        except RuntimeError as error:
-            self.alive = False
-            raise RuntimeError("no call can be begun any more: the interpreter is shutting down") from error
-        except BaseException:
+        except BaseException as error:
             self.alive = False  # interrupted: should the thread run after all, it ends by itself
+            if isinstance(error, RuntimeError) and "shutdown" in str(error):
+                raise RuntimeError("no call can be begun any more: the interpreter is shutting down") from error
             raise
 
     def call(self, owner: object, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -57,7 +57,11 @@ class Process:
             raise RuntimeError("no call can be begun any more: the interpreter is shutting down")
         with self.lock:
             self._running.add(portal)
-            portal.start()
+            try:
+                portal.start()
+            except BaseException:
+                self._running.discard(portal)
+                raise
         return portal
 
     def end(self, portal: Portal) -> None:

@@ -1,0 +1,242 @@
+"""What the facade costs over the async client, as ratios against its peers in the same run.
+
+The server is a process of its own that answers prepared bytes, on another core than the client. Peers: the async
+client itself, the same client behind anyio's own `portal.call`, and `httpx.Client`. All take turns within each round,
+and the median over the rounds of each ratio is judged, for absolute times do not travel between machines.
+
+    python benchmarks/facade.py [--smoke] [--rounds 7]
+
+`--smoke` runs for a few seconds and judges nothing; otherwise a missed bound makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from omium_async import AsyncOmium
+from omium_sync import Omium
+
+KEY = "benchmark-key"
+THREADS = 32
+PORTAL, ASYNC, HTTPX = "portal.call", "async", "httpx.Client"
+#: claim: (measure, peer, bound); times are seconds, so a throughput of 1.6 times is a time of 1 / 1.6.
+BOUNDS = {
+    "iterate the list, time, to async": ("rows", ASYNC, 1.15),
+    "one get, time, to portal.call": ("get", PORTAL, 0.8),
+    "one get, time, to httpx.Client": ("get", HTTPX, 0.75),
+    "32 threads, time, to portal.call": ("threads", PORTAL, 1 / 1.6),
+    "32 threads, time, to async": ("threads", ASYNC, 1 / 0.7),
+}
+
+
+# -- the server ----------------------------------------------------------------------------------------------------
+
+
+def row(number: int) -> bytes:
+    """One row of the list, as the service gives it."""
+    found = {
+        "id": f"exec_{number:08x}",
+        "workflow_id": "workflow_xyz",
+        "status": "completed",
+        "created_at": "2025-01-01T12:00:00Z",
+        "updated_at": "2025-01-01T13:00:00Z",
+        "input_data": {"query": "latest AI trends", "depth": number},
+        "output_data": None,
+    }
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+class Server(asyncio.Protocol):
+    """Answers every GET with one execution, and the list with the window that was asked for."""
+
+    rows: list[bytes]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        target = data.split(b" ", 2)[1]
+        path, _, query = target.partition(b"?")
+        if path.endswith(b"/executions"):
+            asked = dict(pair.split(b"=") for pair in query.split(b"&"))
+            page, size = int(asked[b"page"]), int(asked[b"page_size"])
+            rows = self.rows[(page - 1) * size : page * size]
+            numbers = b'],"total":%d,"page":%d,"page_size":%d}' % (len(self.rows), page, size)
+            body = b'{"items":[' + b",".join(rows) + numbers
+        else:
+            body = self.rows[0]
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self.transport.write(head + body)
+
+
+async def serve(rows: int) -> None:
+    """Serve until the standard input closes; the port goes to the standard output."""
+    Server.rows = [row(number) for number in range(rows)]
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+@contextmanager
+def server(rows: int) -> Generator[str]:
+    """A running server's URL; client and server are on different cores, where there are two and they can be chosen."""
+    command = [sys.executable, __file__, "--serve", str(rows)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            if hasattr(os, "sched_setaffinity"):
+                *_, ours, theirs = [0, *sorted(os.sched_getaffinity(0))]
+                os.sched_setaffinity(process.pid, {theirs})
+                os.sched_setaffinity(0, {ours})
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.stdin.close()
+
+
+# -- the clients ---------------------------------------------------------------------------------------------------
+
+
+def timed(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def repeated(call: Callable[[str], object], times: int) -> Callable[[], None]:
+    """A function that makes so many calls, one after the other."""
+
+    def run() -> None:
+        for _ in range(times):
+            call("exec_1")
+
+    return run
+
+
+def in_threads(call: Callable[[str], object], times: int) -> Callable[[], None]:
+    """A function that makes so many calls in each of 32 threads."""
+
+    def run() -> None:
+        threads = [threading.Thread(target=repeated(call, times)) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return run
+
+
+class Clients:
+    """One client of each kind, all warm."""
+
+    def __init__(self, url: str, stack: ExitStack) -> None:
+        self.sync = stack.enter_context(Omium(KEY, base_url=url))
+        self.portal: BlockingPortal = stack.enter_context(start_blocking_portal())
+        self.core = AsyncOmium(KEY, base_url=url)
+        stack.callback(lambda: self.portal.call(self.core.aclose))
+        self.httpx = stack.enter_context(httpx.Client(headers={"X-API-Key": KEY}, trust_env=False))
+        self.url = f"{url}/api/v1/executions"
+        self.runner = stack.enter_context(asyncio.Runner())
+        self.own = AsyncOmium(KEY, base_url=url)
+        stack.callback(lambda: self.runner.run(self.own.aclose()))
+
+    def by_portal(self, execution_id: str) -> object:
+        return self.portal.call(self.core.executions.get, execution_id)
+
+    def by_httpx(self, execution_id: str) -> object:
+        return self.httpx.get(f"{self.url}/{execution_id}").json()
+
+    async def gets(self, times: int) -> None:
+        for _ in range(times):
+            await self.own.executions.get("exec_1")
+
+    async def many_gets(self, times: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(THREADS):
+                group.create_task(self.gets(times))
+
+    async def rows(self) -> None:
+        async for _ in self.own.executions.list():
+            pass
+
+    def sync_rows(self) -> None:
+        for _ in self.sync.executions.list():
+            pass
+
+
+def subjects(clients: Clients, calls: int) -> dict[str, dict[str, Callable[[], object]]]:
+    """What is measured: for each measure, ours and its peers."""
+    each = max(calls // THREADS * 4, 4)
+    get, run = clients.sync.executions.get, clients.runner.run
+    return {
+        "rows": {"ours": clients.sync_rows, ASYNC: lambda: run(clients.rows())},
+        "get": {
+            "ours": repeated(get, calls),
+            PORTAL: repeated(clients.by_portal, calls),
+            HTTPX: repeated(clients.by_httpx, calls),
+            ASYNC: lambda: run(clients.gets(calls)),
+        },
+        "threads": {
+            "ours": in_threads(get, each),
+            PORTAL: in_threads(clients.by_portal, each),
+            ASYNC: lambda: run(clients.many_gets(each)),
+        },
+    }
+
+
+def measure(rows: int, calls: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each subject, one entry a round; the subjects of a measure take turns."""
+    with ExitStack() as stack:
+        clients = Clients(stack.enter_context(server(rows)), stack)
+        found = subjects(clients, calls)
+        for measured in subjects(clients, 4).values():
+            for run in measured.values():
+                run()
+        times: dict[str, dict[str, list[float]]] = {}
+        for name, measured in found.items():
+            times[name] = {subject: [] for subject in measured}
+            for number in range(rounds):
+                order = list(measured.items())
+                for subject, run in order if number % 2 else reversed(order):
+                    times[name][subject].append(timed(run))
+    return times
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The facade against the async client, portal.call and httpx.Client.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--smoke", action="store_true", help="a quick run that judges nothing")
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve is not None:
+        asyncio.run(serve(options.serve))
+        return 0
+    rows, calls, rounds = (5_000, 100, 5) if options.smoke else (100_000, 2_000, options.rounds)
+    times = measure(rows, calls, rounds)
+    print(f"{rows} rows, {calls} gets, {THREADS} threads, {rounds} rounds, Python {sys.version.split()[0]}")
+    missed = []
+    for claim, (name, peer, bound) in BOUNDS.items():
+        ours, others = times[name]["ours"], times[name][peer]
+        ratio = statistics.median(a / b for a, b in zip(ours, others, strict=True))
+        print(f"{claim:<34} {ratio:6.2f}  (at most {bound:.2f}; {statistics.median(others):.3f} s)")
+        if ratio > bound:
+            missed.append(f"{claim}: {ratio:.2f}, at most {bound:.2f} wanted")
+    if missed and not options.smoke:
+        print("\n".join(missed), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
