@@ -46,7 +46,7 @@ async def fail(omium, count, start=0):
 
 
 async def settle(omium, count):
-    while await omium.executions.count(workflow_id="fails", status="failed") < count:
+    while await omium.executions.count(workflow_id="fails", status="failed") < count:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
@@ -60,9 +60,7 @@ async def test_every_failed_execution_is_replayed_once_though_it_fails_again(omi
     assert sorted({outcome.execution.input_data["number"] % 10 for outcome in without}) == [9] * bool(without)
     assert all("no checkpoints" in str(outcome.error) or "second" in str(outcome.error) for outcome in without)
     await settle(omium, 250)
-    assert runs == {number: 2 for number in range(250)} | {
-        outcome.execution.input_data["number"]: 1 for outcome in without
-    }
+    assert runs == dict.fromkeys(range(250), 2) | {outcome.execution.input_data["number"]: 1 for outcome in without}
 
 
 async def test_from_a_named_checkpoint(omium, runs, local):

@@ -1,0 +1,376 @@
+"""The parts of a batch by themselves: the limit and its gate, the pool, the look-up, what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from omium_async import (
+    APIConnectionError,
+    APITimeoutError,
+    Attempt,
+    AuthenticationError,
+    ConflictError,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from omium_async.batch.keys import content_digest, header_key, item_key
+from omium_async.batch.limit import Gate, Limit
+from omium_async.batch.lookup import Lookup
+from omium_async.batch.pool import Pool
+from omium_async.batch.sending import key_is_refused, send, was_refused_for_good
+from omium_async.batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+
+
+class TestLimit:
+    def test_it_begins_low_and_doubles_each_round(self):
+        limit = Limit(100)
+        assert limit.now == 16
+        for _ in range(16):
+            limit.answered(time.monotonic())
+        assert limit.now == 32
+        for _ in range(200):
+            limit.answered(time.monotonic())
+        assert limit.now == 100
+
+    def test_a_small_one_is_given_at_once(self):
+        assert Limit(3).now == 3
+
+    def test_a_429_halves_it_once_for_all_calls_under_way(self):
+        limit = Limit(64)
+        for _ in range(100):
+            limit.answered(time.monotonic())
+        started = time.monotonic()
+        for _ in range(64):
+            limit.refused(started - 1)
+        assert limit.now == 32
+        limit.refused(time.monotonic())
+        assert limit.now == 16
+        for _ in range(20):
+            limit.refused(time.monotonic())
+        assert limit.now == 1
+
+    def test_it_grows_back_after_a_429(self):
+        limit = Limit(64)
+        limit.refused(time.monotonic())
+        assert limit.now == 8
+        for _ in range(3000):
+            limit.answered(time.monotonic() - 0.01)
+        assert limit.now == 64
+
+    def test_a_service_that_slows_down_is_given_less(self):
+        limit = Limit(64)
+        for _ in range(1000):
+            limit.answered(time.monotonic() - 0.01)
+        assert limit.now == 64
+        for _ in range(64):
+            limit.answered(time.monotonic() - 0.2)
+        assert 64 // 8 <= limit.now < 64
+        for _ in range(6000):  # it stays like that: then that is what is usual
+            limit.answered(time.monotonic() - 0.2)
+        assert limit.now == 64
+
+    async def test_the_gate_is_fair_and_follows_the_limit(self):
+        limit = Limit(2)
+        gate, inside, order = Gate(limit), [], []
+        leave = asyncio.Event()
+
+        async def enter(number):
+            async with gate:
+                inside.append(number)
+                order.append(number)
+                await leave.wait()
+                inside.remove(number)
+
+        tasks = [asyncio.create_task(enter(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        assert inside == [0, 1]
+        tasks[3].cancel()
+        tasks[0].cancel()
+        await asyncio.wait([tasks[0], tasks[3]])
+        await asyncio.sleep(0)
+        assert order == [0, 1, 2]
+        leave.set()
+        await asyncio.wait(tasks)
+        assert order == [0, 1, 2, 4]
+
+
+class TestPool:
+    async def drain(self, pool):
+        found = []
+        while await pool.more():
+            while (result := pool.pop()) is not None:
+                found.append(result)
+        return found
+
+    async def test_only_as_many_tasks_as_there_is_work(self):
+        before = len(asyncio.all_tasks())
+        most = 0
+
+        async def work(position, item):
+            nonlocal most
+            await asyncio.sleep(0)
+            most = max(most, len(asyncio.all_tasks()) - before)
+            return item * 10
+
+        limit = Limit(10_000)
+        limit.now = 10_000
+        pool = Pool(range(3), work, limit)
+        assert sorted(await self.drain(pool)) == [0, 10, 20]
+        await pool.close()
+        assert most <= 4
+        assert len(asyncio.all_tasks()) == before
+
+    async def test_held_items_keep_it_open_and_can_be_worked_on_again(self):
+        worked = []
+
+        async def work(position, item):
+            worked.append((position, item))
+            return None if worked.count((position, item)) == 1 and item == "b" else item
+
+        pool = Pool("abc", work, Limit(1))
+        reading = asyncio.create_task(self.drain(pool))
+        while not pool.is_quiet():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert not reading.done()
+        pool.again(1, "b")
+        assert sorted(await reading) == ["a", "b", "c"]
+        assert worked == [(0, "a"), (1, "b"), (2, "c"), (1, "b")]
+        await pool.close()
+
+    async def test_an_error_of_the_work_comes_last(self):
+        async def work(position, item):
+            await asyncio.sleep(0)
+            if item == 5:
+                raise LookupError("the work is broken")
+            return item + 1
+
+        pool = Pool(range(1000), work, Limit(4))
+        found = []
+        with pytest.raises(LookupError):
+            while await pool.more():
+                while (result := pool.pop()) is not None:
+                    found.append(result)
+        assert set(found) >= {1, 2, 3, 4, 5}
+        assert len(found) < 20
+        await pool.close()
+
+    async def test_an_end_that_is_interrupted_still_leaves_nothing(self):
+        started, slow = asyncio.Event(), asyncio.Event()
+
+        async def work(position, item):
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await slow.wait()
+
+        pool = Pool(range(10), work, Limit(2))
+        reading = asyncio.create_task(pool.more())
+        await started.wait()
+        closing = asyncio.create_task(pool.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.sleep(0)
+        assert not closing.done()
+        slow.set()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        assert not pool._tasks
+        reading.cancel()
+
+
+class TestSending:
+    async def test_what_the_pace_holds_back_is_sent_in_the_end(self, monkeypatch):
+        monkeypatch.setattr("omium_async.batch.sending._FIRST_PAUSE", 0.001)
+        ends = [
+            APITimeoutError("the gate holds it"),
+            RateLimitError("slow down", status=429, retry_after=0.001, attempts=(Attempt(1, 429),)),
+            APITimeoutError("late", attempts=(Attempt(1, 429),)),
+        ]
+        marks = 0
+
+        async def mark():
+            nonlocal marks
+            marks += 1
+
+        async def write():
+            if ends:
+                raise ends.pop(0)
+            return "done"
+
+        limit = Limit(8)
+        assert await send(write, limit, 3, mark) == "done"
+        assert marks == 4
+        assert limit.now < 8
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            APITimeoutError("no answer", attempts=(Attempt(1),), outcome_unknown=True),
+            APITimeoutError("no connection", attempts=(Attempt(1),)),
+            APIConnectionError("refused"),
+            ServerError("broken", status=501),
+        ],
+    )
+    async def test_everything_else_is_decided(self, error):
+        async def write():
+            raise error
+
+        with pytest.raises(type(error)):
+            await send(write, Limit(8), 3)
+
+    async def test_a_429_without_end_is_given_up(self, monkeypatch):
+        monkeypatch.setattr("omium_async.batch.sending._FIRST_PAUSE", 0.0001)
+        calls = 0
+
+        async def write():
+            nonlocal calls
+            calls += 1
+            raise RateLimitError("no", status=429, attempts=(Attempt(1, 429),))
+
+        with pytest.raises(RateLimitError):
+            await send(write, Limit(8), 3)
+        assert calls == 8
+
+    def test_what_an_answer_is_about(self):
+        assert key_is_refused(AuthenticationError("", status=401, body=b"<html>"))
+        assert key_is_refused(PermissionDeniedError("", status=403, body=b'{"detail": "no"}'))
+        assert not key_is_refused(PermissionDeniedError("", status=403, body=b"<html>"))
+        assert not key_is_refused(ConflictError("", status=409))
+        assert was_refused_for_good(ConflictError("", status=409))
+        assert not was_refused_for_good(RateLimitError("", status=429))
+        assert not was_refused_for_good(ServerError("", status=501))
+        assert not was_refused_for_good(PermissionDeniedError("", status=403))
+
+
+class Shelf:
+    """A list of executions, newest first, with metadata shown here and there."""
+
+    def __init__(self, rows, *, lists=True, details=True):
+        self.rows, self.lists, self.details = rows, lists, details
+        self.pages_read, self.read = 0, []
+
+    async def pages(self, *, workflow_id=None, page_size=100, prefetch=None):
+        assert workflow_id == "work"
+        for start in range(0, len(self.rows), page_size):
+            self.pages_read += 1
+            rows = [self._shown(row, shown=self.lists) for row in self.rows[start : start + page_size]]
+            yield ExecutionPage(tuple(rows), len(self.rows))
+
+    async def get(self, execution_id):
+        self.read.append(execution_id)
+        found = next((row for row in self.rows if row.id == execution_id), None)
+        if found is None or found.id.startswith("gone"):
+            raise NotFoundError("gone", status=404)
+        shown = self._shown(found, shown=self.details)
+        return ExecutionDetail(shown.id, created_at=shown.created_at, metadata=shown.metadata)
+
+    def _shown(self, row, *, shown):
+        return row if shown else Execution(row.id, created_at=row.created_at, metadata=None)
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(name, age, **metadata):
+    return Execution(name, created_at=NOW - timedelta(seconds=age), metadata=metadata)
+
+
+class TestLookup:
+    def look(self, shelf, keys, since_age, known=()):
+        async def known_among(ids):
+            return set(ids) & set(known)
+
+        since = (NOW - timedelta(seconds=since_age)).timestamp()
+        return Lookup(shelf, "key", known_among).find("work", set(keys), since)
+
+    async def test_by_the_key_in_the_list(self):
+        shelf = Shelf([row("b", 1, key="B"), row("x", 2, other=1), row("a", 3, key="A")])
+        found = await self.look(shelf, "AB", 10)
+        assert {key: execution.id for key, execution in found.executions.items()} == {"A": "a", "B": "b"}
+        assert found.doubtful == []
+        assert shelf.read == []
+
+    async def test_no_further_back_than_it_can_have_been_sent(self):
+        shelf = Shelf([row(f"n{age}", age, key=f"K{age}") for age in range(1000)])
+        assert (await self.look(shelf, ["K150"], 200)).executions["K150"].id == "n150"
+        shelf.pages_read = 0
+        assert (await self.look(shelf, ["K900"], 200)).executions == {}
+        assert shelf.pages_read == 4  # one of nothing but older ones ends it
+
+    async def test_a_row_out_of_order_ends_nothing(self):
+        rows = [row("new", 1), row("old", 5000), row("a", 2, key="A")]
+        assert "A" in (await self.look(Shelf(rows), "A", 10)).executions
+
+    async def test_where_lists_carry_no_metadata_details_of_candidates_are_read(self):
+        rows = [row("x", 1, other=1), row("mine", 2, key="M"), row("a", 3, key="A"), row("gone", 4), row("old", 99)]
+        shelf = Shelf(rows, lists=False)
+        found = await self.look(shelf, "A", 10, known=["mine"])
+        assert {key: execution.id for key, execution in found.executions.items()} == {"A": "a"}
+        assert found.doubtful == []
+        assert shelf.read == ["x", "a", "gone"]
+
+    async def test_where_nothing_shows_metadata_it_stays_in_doubt(self):
+        found = await self.look(Shelf([row("x", 1), row("y", 99)], lists=False, details=False), "A", 10)
+        assert found.executions == {}
+        assert found.doubtful == ["x"]
+
+    async def test_rows_that_hide_our_own_keys_are_not_believed(self):
+        """Lists may show metadata, but without what callers put there."""
+        rows = [row("mine", 1), row("a", 2)]
+        shelf = Shelf(rows)
+
+        async def get(execution_id):
+            return ExecutionDetail(execution_id, metadata={"key": "A"} if execution_id == "a" else {"key": "M"})
+
+        shelf.get = get
+        assert (await self.look(shelf, "A", 10)).executions == {}
+        assert (await self.look(shelf, "A", 10, known=["mine"])).executions["A"].id == "a"
+
+
+def test_keys_are_made_of_batch_position_and_content():
+    digest = content_digest({"a": 1, "b": [1.5, None]})
+    assert digest == content_digest({"b": [1.5, None], "a": 1})
+    assert digest != content_digest({"a": 1, "b": [1.5, 0]})
+    keys = {item_key(batch, position, text) for batch in "xy" for position in (1, 2) for text in (digest, "other")}
+    assert len(keys) == 8
+    assert header_key("a b") == "a b"
+    assert header_key(" a") != " a"
+
+
+def test_what_is_stored_comes_back():
+    execution = Execution("exec_1", "work", "running", created_at=NOW, input_data={"a": "b" * 9000}, error="e")
+    found = execution_from(stored_answer(execution))
+    assert (found.id, found.status, found.created_at, found.error, found.input_data) == (
+        "exec_1",
+        "running",
+        NOW,
+        "e",
+        None,
+    )
+    body = b'{"id": "exec_1", "more": [1, 2]}'
+    assert execution_from(stored_answer(execution, body)).extra == {"more": [1, 2]}
+    assert execution_from(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}')) == found
+    error = ConflictError(
+        "no", status=409, body=b"\xff\x00", headers={"a": "b"}, method="POST", url="u", request_id="r"
+    )
+    back = refusal_from(stored_refusal(error))
+    assert type(back) is ConflictError
+    assert (back.message, back.status, back.body, back.headers, back.request_id) == (
+        "no",
+        409,
+        b"\xff\x00",
+        {"a": "b"},
+        "r",
+    )
+    assert str(back) == str(error)
+    assert stored_refusal(APIConnectionError("x")) is None

@@ -1,0 +1,22 @@
+"""A service that a test moves by hand, and a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from omium_async import AsyncOmium
+from omium_async.local import LocalOmium
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalOmium]:
+    async with LocalOmium() as server:
+        yield server
+
+
+@pytest.fixture
+async def omium(local) -> AsyncIterator[AsyncOmium]:
+    async with AsyncOmium(local.api_key, base_url=local.url) as client:
+        yield client

@@ -1,0 +1,244 @@
+"""wait_many: one shared poller, whose cost is that of pages."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from omium_async import (
+    APIConnectionError,
+    AuthenticationError,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ExecutionRequest,
+    MissingExecutionsError,
+    NotFoundError,
+    WaitTimeoutError,
+)
+from omium_async.local import Fault
+from omium_async.models import SETTLED
+from omium_async.polling import Polling
+from omium_async.wait_many import wait_for_each
+
+
+class Fleet:
+    """Executions that settle at given times of a clock that sleeping moves."""
+
+    def __init__(self, ends: dict[str, float], *, hidden: frozenset[str] = frozenset(), others: int = 0) -> None:
+        self.ends = ends
+        self.hidden = hidden
+        self.others = others  # newer executions, before these in the list
+        self.now = 0.0
+        self.pages_read = 0
+        self.gets: Counter[str] = Counter()
+        self.fail_next: list[Exception] = []
+
+    def status(self, execution_id: str) -> str:
+        return "completed" if self.ends[execution_id] <= self.now else "running"
+
+    async def get(self, execution_id: str) -> ExecutionDetail:
+        await asyncio.sleep(0)
+        self.gets[execution_id] += 1
+        if self.fail_next:
+            raise self.fail_next.pop()
+        if execution_id not in self.ends:
+            raise NotFoundError("no such execution", status=404)
+        return ExecutionDetail(execution_id, status=self.status(execution_id))
+
+    async def pages(self, *, workflow_id=None, page_size=100, prefetch=None):
+        ids = [f"other-{number}" for number in range(self.others)]
+        ids += [execution_id for execution_id in self.ends if execution_id not in self.hidden]
+        for start in range(0, len(ids), page_size):
+            self.pages_read += 1
+            await asyncio.sleep(0)
+            part = ids[start : start + page_size]
+            rows = [Execution(one, status=self.status(one) if one in self.ends else "running") for one in part]
+            yield ExecutionPage(tuple(rows), len(ids), start // page_size + 1, page_size)
+
+    @property
+    def requests(self) -> int:
+        return self.pages_read + self.gets.total()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Lets the sleeps of the poller move a fleet's clock, and nothing else."""
+
+    def move(fleet: Fleet) -> Fleet:
+        async def sleep(polling: Polling, seconds: float) -> bool:
+            fleet.now += seconds
+            await asyncio.sleep(0)
+            return polling.timeout is None or fleet.now < polling.timeout
+
+        monkeypatch.setattr(Polling, "sleep", sleep)
+        return fleet
+
+    return move
+
+
+def wait(fleet, ids, timeout=None, poll_interval=None, until=SETTLED):
+    return wait_for_each(fleet, ids, Polling.of(timeout, poll_interval, until))
+
+
+async def collect(details):
+    return [detail async for detail in details]
+
+
+async def test_two_thousand_cost_a_fraction_of_a_get_per_run_and_second(clock):
+    ends = {f"exec-{number}": random.uniform(0, 60) for number in range(2000)}
+    fleet = clock(Fleet(ends))
+    details = await collect(wait(fleet, ends))
+    assert {detail.id for detail in details} == set(ends)
+    assert all(detail.status == "completed" for detail in details)
+    assert fleet.requests <= 0.1 * sum(ends.values())
+    assert max(fleet.gets.values()) <= 30  # the last few, one by one
+    assert fleet.now < 75
+
+
+async def test_few_are_read_one_by_one(clock):
+    fleet = clock(Fleet({f"exec-{number}": 5.0 for number in range(5)}, others=5000))
+    assert len(await collect(wait(fleet, fleet.ends))) == 5
+    assert fleet.pages_read == 0
+
+
+async def test_those_deep_in_the_list_are_read_one_by_one(clock):
+    """Reading a hundred pages for fifty runs would be the dearer way."""
+    fleet = clock(Fleet({f"exec-{number}": 5.0 for number in range(50)}, others=20_000))
+    assert len(await collect(wait(fleet, fleet.ends))) == 50
+    assert fleet.pages_read <= 30
+
+
+async def test_those_that_the_list_hides_are_found_all_the_same(clock):
+    ends = {f"exec-{number}": number / 10 for number in range(100)}
+    fleet = clock(Fleet(ends, hidden=frozenset(f"exec-{number}" for number in range(0, 100, 7))))
+    assert len(await collect(wait(fleet, ends))) == 100
+
+
+async def test_each_comes_as_soon_as_it_is_seen(clock):
+    fleet = clock(Fleet({"slow": 40.0, "quick": 0.0, "middle": 5.0}))
+    seen = []
+    async for detail in wait(fleet, ["slow", "quick", "middle", "quick"]):
+        seen.append((detail.id, fleet.now))  # noqa: PERF401 - the time is part of it
+    assert [name for name, _ in seen] == ["quick", "middle", "slow"]
+    assert seen[0][1] == 0
+    assert seen[1][1] < 12
+
+
+async def test_unknown_ids_are_told_after_all_others(clock):
+    fleet = clock(Fleet({f"exec-{number}": 5.0 for number in range(30)}))
+    seen = []
+    with pytest.raises(MissingExecutionsError, match="'nope'") as raised:
+        async for detail in wait(fleet, ["nope", *fleet.ends, "neither"]):
+            seen.append(detail.id)  # noqa: PERF401 - what came before the error counts
+    assert sorted(seen) == sorted(fleet.ends)
+    assert set(raised.value.missing) == {"nope", "neither"}
+    assert fleet.gets["nope"] == 1
+
+
+async def test_in_time(clock):
+    fleet = clock(Fleet({"a": 1.0, "b": 100.0, "c": 200.0}))
+    seen = []
+    with pytest.raises(WaitTimeoutError, match="2 executions did not come to") as raised:
+        async for detail in wait(fleet, ["a", "b", "c", "nope"], timeout=20):
+            seen.append(detail.id)  # noqa: PERF401 - what came before the error counts
+    assert seen == ["a"]
+    assert set(raised.value.pending) == {"b", "c"}
+    assert "'nope'" in str(raised.value)
+
+
+async def test_what_could_mend_is_looked_at_again_and_what_could_not_ends_it(clock):
+    fleet = clock(Fleet({"a": 1.0, "b": 2.0}))
+    fleet.fail_next = [APIConnectionError("reset"), APIConnectionError("reset")]
+    assert len(await collect(wait(fleet, ["a", "b"]))) == 2
+    fleet.fail_next = [AuthenticationError("revoked", status=401)]
+    with pytest.raises(AuthenticationError):
+        await collect(wait(fleet, ["a", "b"]))
+
+
+async def test_the_status_asked_for(clock):
+    fleet = clock(Fleet({f"exec-{number}": 5.0 for number in range(30)}))
+    details = await collect(wait(fleet, fleet.ends, until=["running"]))
+    assert {detail.status for detail in details} == {"running"}
+    assert fleet.now == 0
+
+
+async def test_one_that_moved_on_between_list_and_read_is_waited_for_further(clock):
+    class Recovering(Fleet):
+        async def get(self, execution_id):
+            detail = await super().get(execution_id)
+            return ExecutionDetail(detail.id, status="running") if self.now < 5 else detail
+
+    fleet = clock(Recovering({f"exec-{number}": 0.0 for number in range(20)}))
+    details = await collect(wait(fleet, fleet.ends))
+    assert {detail.status for detail in details} == {"completed"}
+    assert fleet.now >= 5
+
+
+async def test_ids_from_an_async_iterable(clock):
+    async def ids():
+        for name in ("a", "b", "a"):
+            await asyncio.sleep(0)
+            yield name
+
+    fleet = clock(Fleet({"a": 0.0, "b": 0.0}))
+    assert sorted([detail.id async for detail in wait(fleet, ids())]) == ["a", "b"]
+
+
+async def test_no_ids(omium):
+    assert await collect(omium.executions.wait_many([])) == []
+
+
+async def test_on_a_server(omium, local):
+    @local.workflow("sleep")
+    async def sleep(run):
+        await asyncio.sleep(run.input_data)
+
+    requests = [ExecutionRequest("sleep", number / 100) for number in range(60)]
+    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
+    details = await collect(omium.executions.wait_many(ids, poll_interval=0.1))
+    assert {detail.id for detail in details} == set(ids)
+    assert {detail.status for detail in details} == {"completed"}
+    assert local.counts["GET /executions"] < 30
+
+
+async def test_in_time_also_while_a_request_is_under_way(omium, local):
+    ids = [(await omium.executions.create("nobody")).id for _ in range(20)]
+    local.inject(Fault(method="GET", action="stall", times=None))
+    start = time.monotonic()
+    with pytest.raises(WaitTimeoutError) as raised:
+        await collect(omium.executions.wait_many(ids, timeout=0.3))
+    assert 0.3 <= time.monotonic() - start < 2
+    assert set(raised.value.pending) == set(ids)
+    start = time.monotonic()
+    with pytest.raises(WaitTimeoutError):
+        await collect(omium.executions.wait_many(ids[:2], timeout=0.3))
+    assert time.monotonic() - start < 2
+
+
+async def test_leaving_early_leaves_nothing_behind(omium, local):
+    ids = [(await omium.executions.create("nobody")).id for _ in range(3)]
+    before = asyncio.all_tasks()
+    details = omium.executions.wait_many(ids, until=["pending"])
+    await anext(details)
+    await details.aclose()
+    assert not [task for task in asyncio.all_tasks() - before if "Pool" in task.get_coro().__qualname__]
+
+
+async def test_bad_arguments_are_refused_at_the_call(omium, local):
+    for kind, arguments in (
+        (TypeError, {"execution_ids": "exec_1"}),
+        (TypeError, {"execution_ids": 1}),
+        (TypeError, {"execution_ids": [1]}),
+        (ValueError, {"execution_ids": ["exec_1", "live"]}),
+        (ValueError, {"timeout": -1}),
+        (ValueError, {"poll_interval": 0}),
+        (ValueError, {"until": []}),
+    ):
+        with pytest.raises(kind):
+            omium.executions.wait_many(**({"execution_ids": ["exec_1"]} | arguments))
+    assert local.counts == {}
