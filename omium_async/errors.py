@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Headers(dict[str, str]):
+    """The headers of an answer: names in lower case, looked up in any case (RFC 9110, section 5.1)."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The header's value, else ``default``."""
+        return super().get(name.lower(), default)
+
+
 @attrs.frozen
 class Attempt:
     """One attempt of a call, as it was seen to end.
@@ -117,7 +131,7 @@ class APIStatusError(_RequestError):
 
     :ivar status: the HTTP status. :ivar message: the answer's own words, made readable.
     :ivar body: bytes as received (decompressed, at most ``max_response_bytes``).
-    :ivar headers: of the answer, names in lower case. :ivar method: of the request. :ivar url: of the request.
+    :ivar headers: of the answer, looked up in any case. :ivar method: of the request. :ivar url: of the request.
     """
 
     def __init__(
@@ -132,7 +146,7 @@ class APIStatusError(_RequestError):
         super().__init__(message, **request)
         self.status = status
         self.body = body
-        self.headers: dict[str, str] = dict(headers or {})
+        self.headers = Headers({name.lower(): value for name, value in (headers or {}).items()})
 
     def _headline(self) -> str:
         return f"{self.method} {_path(self.url)}: {self.status} {self.message}" if self.method else self.message

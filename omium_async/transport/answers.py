@@ -10,6 +10,7 @@ from typing import Any, cast
 import attrs
 
 from ..codec import Misfit, decode_json
+from ..errors import Headers
 
 __all__ = ["RawResponse", "read_message", "request_id_of", "retry_after_of"]
 
@@ -22,12 +23,12 @@ _REQUEST_ID_HEADERS = ("x-request-id", "x-kong-request-id", "cf-ray")
 class RawResponse:
     """What ``request`` gives: a successful answer as it came.
 
-    :ivar status: 200 to 299. :ivar headers: names in lower case. :ivar body: bytes, decompressed.
+    :ivar status: 200 to 299. :ivar headers: looked up in any case. :ivar body: bytes, decompressed.
     :ivar request_id: the id under which the service or its gateway knows the request.
     """
 
     status: int
-    headers: dict[str, str]
+    headers: Headers = attrs.field(converter=Headers)
     body: bytes
     request_id: str | None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import omium_async
 import omium_async as omium
 from omium_async import Attempt, ExecutionDetail
 from omium_async.errors import status_error_class
@@ -200,3 +201,12 @@ def test_attempts_are_values() -> None:
     assert len({*ATTEMPTS, *copy.deepcopy(ATTEMPTS)}) == 2
     with pytest.raises(AttributeError):
         ATTEMPTS[0].status = 200  # type: ignore[misc]
+
+
+def test_headers_are_looked_up_in_any_case() -> None:
+    error = omium_async.APIStatusError("no", status=429, headers={"Retry-After": "3"})
+    for one in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert one.headers["Retry-After"] == one.headers["retry-after"] == one.headers.get("RETRY-AFTER") == "3"
+        assert "Retry-After" in one.headers
+        assert one.headers == {"retry-after": "3"}
+        assert one.headers.get("missing", "x") == "x"
