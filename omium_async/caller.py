@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -66,15 +66,17 @@ class Caller:
             return self
         return self.with_options(attrs.evolve(self.options, timeout=seconds))
 
-    async def read(self, path: str, decode: Callable[[bytes], T]) -> T:
+    def read(self, path: str, decode: Callable[[bytes], T]) -> Coroutine[Any, Any, T]:
         """GET ``path``, which is escaped already."""
-        return await self._transport.call(Request("GET", self._base_url + path), decode, self.options)
+        return self._transport.call(Request("GET", self._base_url + path), decode, self.options)
 
-    async def write(self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None) -> T:
+    def write(
+        self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None
+    ) -> Coroutine[Any, Any, T]:
         """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
         key = _fresh_key() if key is None else idempotency_key_argument(key)
         request = Request("POST", self._base_url + path, encode(body), None, key)
-        return await self._transport.call(request, decode, self.options)
+        return self._transport.call(request, decode, self.options)
 
     async def raw(
         self,

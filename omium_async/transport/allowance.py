@@ -91,9 +91,9 @@ class Allowance:
         if self._most is not None:
             self._ended.append(now)
 
-    def accepted(self) -> None:
-        """A request that nothing limited was accepted. Called without a lock: a lost count does no harm."""
-        self._accepted += 1
+    def accepted(self, count: int) -> None:
+        """So many requests that nothing limited were accepted."""
+        self._accepted += count
 
     def earliest(self, now: float, under_way: int, ahead: int) -> float:
         """The earliest time at which a request with ``ahead`` others before it can start, as far as is known."""

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from multidict import istr
+from multidict import CIMultiDict, istr
 
 from ..errors import APITimeoutError, Attempt, OmiumError
 from .allowance import RATE_HEADERS
 from .answers import RawResponse, request_id_of
-from .exchange import Exchange
+from .exchange import Exchange, fixed_headers
 from .failures import Failure, Seen, failure_of, never_sent, write_is_unknown
 from .pacing import Pacer, TooLate
 from .request import Request
@@ -33,7 +33,7 @@ logger = logging.getLogger("omium_async")
 
 T = TypeVar("T")
 
-_RATE_HEADERS: Final = tuple(istr(name) for name in RATE_HEADERS)
+_RATE_0, _RATE_1, _RATE_2, _RATE_3 = (istr(name) for name in RATE_HEADERS)
 _ID_PREFIX: Final = os.urandom(10).hex()
 
 
@@ -42,8 +42,11 @@ class Transport:
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession | None, user_agent: str) -> None:
         self._redactor = settings.redactor
-        self._sessions = Sessions(settings.max_connections, session)
-        self._exchange = Exchange(settings, user_agent, own=session is None)
+        headers = fixed_headers(settings, user_agent)
+        # As a session's own they cost next to nothing; but those aiohttp also sends to a proxy with its CONNECT.
+        kept = session is None and settings.proxy is None
+        self._sessions = Sessions(settings.max_connections, session, headers if kept else CIMultiDict())
+        self._exchange = Exchange(settings, headers, own=session is None, kept=kept)
         self._pacer = Pacer(settings.rate_limit)
         self._budget = Budget()
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)))  # of requests; safe in several threads
@@ -59,35 +62,44 @@ class Transport:
         self._pacer.close()
         await self._sessions.close()
 
-    async def call(self, request: Request, decode: Callable[[bytes], T], options: Options) -> T:
-        """Send ``request`` until it is answered or there is no sense in trying again, and decode the answer.
-
-        :raises OmiumError: what the last attempt ended with, and the verdict of all of them.
-        :raises RuntimeError: the client is closed.
-        """
-        return (await self._send(request, decode, options))[1]
-
     async def call_raw(self, request: Request, options: Options) -> RawResponse:
-        """The same without a look at the body."""
-        seen, body = await self._send(request, bytes, options)
+        """Send ``request`` as `call` does, without a look at the body of the answer."""
+        kept: list[Seen] = []
+        body = await self.call(request, bytes, options, kept.append)
+        (seen,) = kept
         headers = {name.lower(): value for name, value in (seen.headers or {}).items()}
         return RawResponse(seen.status or 0, headers, body, request_id_of(headers) or seen.request_id)
 
-    async def _send(self, request: Request, decode: Callable[[bytes], T], options: Options) -> tuple[Seen, T]:
+    async def call(
+        self,
+        request: Request,
+        decode: Callable[[bytes], T],
+        options: Options,
+        keep: Callable[[Seen], object] | None = None,
+    ) -> T:
+        """Send ``request`` until it is answered or there is no sense in trying again, and decode the answer.
+
+        :param keep: is given what was seen of the success.
+        :raises OmiumError: what the last attempt ended with, and the verdict of all of them.
+        :raises RuntimeError: the client is closed.
+        """
         connections = self._sessions.known()
         if connections is None:
             connections = await self._sessions.open()
             self._pacer.join(connections.loop, connections.slots)
         timeout, attempt_timeout = options.timeout, options.attempt_timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
+        started = time.monotonic()
+        deadline = None if timeout is None else started + timeout
         attempts: tuple[Attempt, ...] = ()
         last: Failure | None = None
         while True:
             entered = False
             if not (self._pacer.open and connections.slots.take_now()):
                 entered = await self._admit(request, connections, deadline, last, attempts)
-            seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers):012x}")
-            started = time.monotonic()
+                started = time.monotonic()
+            elif attempts:
+                started = time.monotonic()
+            seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers):012x}", request.key is not None)
             seconds = attempt_timeout
             if deadline is not None and (seconds is None or started + seconds > deadline):
                 seconds = max(deadline - started, 0.0)
@@ -100,9 +112,18 @@ class Transport:
                 if ended is None:
                     raise
             else:
-                self._give_turn_back(connections, seen, entered=entered)
-                self._succeeded(request, options, seen, started)
-                return seen, value
+                if entered or not self._pacer.open or _speaks_of_a_limit(seen.headers):
+                    self._give_turn_back(connections, seen, entered=entered)
+                else:
+                    connections.slots.give()
+                    self._pacer.passed += 1
+                if attempts or not self._budget.full:
+                    self._budget.give(len(attempts))
+                if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):
+                    self._report_success(request, options, seen, started)
+                if keep is not None:
+                    keep(seen)
+                return value
             del body  # what an answer echoes must not be seen among the local variables of a traceback
             last, attempt = ended
             attempts += (attempt,)
@@ -155,13 +176,10 @@ class Transport:
 
     # -- how an attempt ended ----------------------------------------------------------------------------------------
 
-    def _succeeded(self, request: Request, options: Options, seen: Seen, started: float) -> None:
-        if seen.number > 1 or not self._budget.full:
-            self._budget.give(seen.number - 1)
-        if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):
-            answered = request_id_of(seen.headers) if seen.headers else None
-            attempt = _attempt(request, seen, started, self._redactor.text(answered or seen.request_id))
-            self._report(request, options, attempt)
+    def _report_success(self, request: Request, options: Options, seen: Seen, started: float) -> None:
+        answered = request_id_of(seen.headers) if seen.headers else None
+        attempt = _attempt(request, seen, started, self._redactor.text(answered or seen.request_id))
+        self._report(request, options, attempt)
 
     def _failed(
         self,
@@ -247,12 +265,11 @@ class Transport:
     ) -> None:
         """The slot is free again, and the pacer learns what was ``seen``."""
         status, headers = (None, None) if seen is None else (seen.status, seen.headers)
-        if not self._pacer.open or (headers is not None and (status == 429 or _speaks_of_a_limit(headers))):
+        if entered or not self._pacer.open or status == 429 or _speaks_of_a_limit(headers):
             self._pacer.ended(connections.slots, status, headers, wait, entered=entered)
         else:
             connections.slots.give()
-            if headers is not None:
-                self._pacer.accepted()
+            self._pacer.passed += headers is not None
 
     def _report(self, request: Request, options: Options, attempt: Attempt) -> None:
         logger.debug(
@@ -277,8 +294,11 @@ class Transport:
 _TOO_LATE: Final = "the call's timeout ends before it may be sent (rate limit or no free connection)"
 
 
-def _speaks_of_a_limit(headers: Mapping[str, str]) -> bool:
-    return any(name in headers for name in _RATE_HEADERS)
+def _speaks_of_a_limit(headers: Mapping[str, str] | None) -> bool:
+    if headers is None:
+        return False
+    # Written out: this is asked of every answer.
+    return _RATE_0 in headers or _RATE_1 in headers or _RATE_2 in headers or _RATE_3 in headers
 
 
 def _attempt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import select
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -13,15 +14,18 @@ from aiohttp.connector import Connection
 __all__ = ["Connector", "Flight", "Watch", "flight"]
 
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
+_MOMENT: Final = 0.05  # seconds; a read that meets a closing connection is simply tried again
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
 
 
 class Flight(Protocol):
     """What is told of the request under way.
 
+    :ivar is_write: whether it must be known to reach the server at most once.
     :ivar sent: ``None`` until aiohttp asks for a connection, then whether it was handed one.
     """
 
+    is_write: bool
     sent: bool | None
 
 
@@ -44,7 +48,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             try:
-                live = _is_live(connection.protocol)
+                live = _is_live(connection.protocol, certainly=request is None or request.is_write)
             except BaseException:
                 connection.close()
                 raise
@@ -60,21 +64,25 @@ class Connector(aiohttp.TCPConnector):
         self._closed = True
 
 
-def _is_live(protocol: Any) -> bool:
-    """Whether a connection can take a request.
+def _is_live(protocol: Any, *, certainly: bool) -> bool:
+    """Whether a connection can take a request; what a moment ago was one still is, unless asked ``certainly``.
 
     aiohttp takes a connection for alive whose end lies unread in the kernel, and an answer that nobody asked for
     (a 408 to an idle connection) for the answer to the next request. Whatever is readable before a request is sent
     makes a connection useless.
     """
-    transport = protocol.transport
+    now = time.monotonic()
     poller = getattr(protocol, "omium_poller", None)
     if poller is not None:
-        return not poller.poll(0) and not protocol.should_close
+        fresh = now - protocol.omium_used < _MOMENT
+        protocol.omium_used = now
+        return not protocol.should_close and ((fresh and not certainly) or not poller.poll(0))
+    transport = protocol.transport
     if transport is None or transport.is_closing():
         raise aiohttp.ClientConnectionError("the connection was closed as soon as it was made")
     if _POLL is None:
         return not protocol.should_close
+    protocol.omium_used = now
     protocol.omium_poller = poller = _POLL()
     poller.register(transport.get_extra_info("socket").fileno(), _READABLE)
     # A new TLS connection may well be readable: its session tickets come then.

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "fixed_headers"]
 
 _MAX_REDIRECTS: Final = 5
 _AT_ONE_GO: Final = 2**20  # bytes
 _SHORTEST: Final = 0.001  # seconds; aiohttp takes 0 for no time-out
+_JOINED: Final = {"User-Agent": " ", "Accept": ", "}  # how a user's value is added to the client's own
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
 _REQUEST_ID: Final = istr("X-Request-ID")
 
@@ -34,13 +35,14 @@ _REQUEST_ID: Final = istr("X-Request-ID")
 class Exchange:
     """Makes exchanges for one client.
 
-    :param own: whether the sessions are the client's own, or one of the user's.
+    :param headers: those that every request carries. :param kept: the sessions have them already. :param own: whether the sessions are the client's own, or one of the user's.
     """
 
-    def __init__(self, settings: Settings, user_agent: str, *, own: bool) -> None:
+    def __init__(self, settings: Settings, headers: CIMultiDict[str], *, own: bool, kept: bool) -> None:
         self._own = own
         self._limit = settings.max_response_bytes
-        self._headers = _fixed_headers(settings, user_agent)
+        self._headers = CIMultiDict[str]() if kept else headers
+        self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
         self._timeouts: dict[float | None, ClientTimeout] = {}
 
@@ -52,7 +54,7 @@ class Exchange:
         flight.set(seen)
         headers = self._headers.copy()
         if request.headers:
-            headers.update(request.headers)
+            self._add(headers, request.headers)
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
@@ -77,6 +79,14 @@ class Exchange:
         except BaseException:
             response.close()
             raise
+
+    def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
+        """Headers of one request: those that the client has itself are added to, not replaced."""
+        headers.update(users)
+        for name, separator in _JOINED.items():
+            theirs = CIMultiDict(users).get(name)
+            if theirs is not None:
+                headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
 
     async def _follow(
         self,
@@ -131,6 +141,11 @@ class Exchange:
     # -- bodies ----------------------------------------------------------------------------------------------------
 
     async def _read(self, response: ClientResponse) -> bytes:
+        if response.content.is_eof() and response.connection is None:  # it came with its head, as most do
+            body = response.content.read_nowait()
+            if len(body) > self._limit:
+                raise TooLarge(self._too_large())
+            return body
         headers = response.headers
         length = headers.get(hdrs.CONTENT_LENGTH)
         if (
@@ -143,7 +158,10 @@ class Exchange:
         chunks: list[bytes] = []
         if await self._collect(response, chunks):
             return b"".join(chunks)
-        raise TooLarge(f"it is larger than {self._limit} bytes (max_response_bytes)")
+        raise TooLarge(self._too_large())
+
+    def _too_large(self) -> str:
+        return f"it is larger than {self._limit} bytes (max_response_bytes)"
 
     async def _read_refusal(self, response: ClientResponse) -> bytes:
         """What can be had of the body: the status alone decides, also when the body is cut or too large."""
@@ -178,13 +196,12 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return body if body is None or len(body) <= _AT_ONE_GO else io.BytesIO(body)
 
 
-def _fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
+def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
     """What every request carries. Headers of the user's add to the client's own, and never replace them."""
     headers = CIMultiDict(settings.headers)
-    own = {"User-Agent": (user_agent, " "), "Accept": ("application/json", ", ")}
-    for name, (value, separator) in own.items():
+    for name, value in (("User-Agent", user_agent), ("Accept", "application/json")):
         users = headers.get(name)
-        headers[name] = value if users is None else f"{value}{separator}{str.__str__(users)}"
+        headers[name] = value if users is None else f"{value}{_JOINED[name]}{str.__str__(users)}"
     if settings.auth == "bearer":
         headers["Authorization"] = type(settings.api_key)("Bearer " + settings.api_key)
     else:

@@ -33,6 +33,7 @@ class Seen:
 
     number: int
     request_id: str
+    is_write: bool
     sent: bool | None = None  # not seen yet
     status: int | None = None
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)

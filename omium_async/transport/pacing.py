@@ -51,6 +51,9 @@ class Pacer:
         self._alarms: dict[asyncio.AbstractEventLoop, float] = {}
         self._closed = False
         self.open = not self._rules.limits
+        self.passed = (
+            0  # answered, after they passed the open gate; counted without the lock, one more or less is no harm
+        )
 
     def join(self, loop: asyncio.AbstractEventLoop, slots: Slots) -> None:
         """Calls of ``loop`` will come, each with one of ``slots``."""
@@ -127,10 +130,6 @@ class Pacer:
                 self._learn(now, status, headers or {}, retry_after)
             self._pump(now)
 
-    def accepted(self) -> None:
-        """A request that passed the open gate was accepted."""
-        self._rules.accepted()
-
     def close(self) -> None:
         """Let all who wait through, for the client is closed and each shall find that out by itself."""
         with self._lock:
@@ -148,6 +147,8 @@ class Pacer:
 
     def _learn(self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None) -> None:
         before = self._rules.blocked_until
+        self._rules.accepted(self.passed)
+        self.passed = 0
         self._rules.learn(now, status, headers, retry_after, self._under_way(), len(self._line))
         self.open = not self._rules.limits
         if self._rules.blocked_until > before:

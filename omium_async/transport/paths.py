@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlencode
 __all__ = ["execution_segment", "idempotency_key_argument", "query", "relative_path", "text_argument"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLAIN_ID = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
 _ROUTES = frozenset({"", ".", "..", "live", "compare"})  # what the service would take for something else than an id
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 
@@ -37,7 +38,7 @@ def execution_segment(execution_id: object) -> str:
     :raises ValueError: it is empty, ``.``, ``..``, a route of the service (``live``, ``compare``), or holds control
         characters.
     """
-    if type(execution_id) is str and execution_id.isalnum() and execution_id.isascii() and execution_id not in _ROUTES:
+    if type(execution_id) is str and _PLAIN_ID.fullmatch(execution_id) and execution_id not in _ROUTES:
         return execution_id
     text = text_argument(execution_id, "execution_id")
     if text in _ROUTES:

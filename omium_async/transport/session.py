@@ -11,6 +11,8 @@ from typing import Any, Final, NoReturn
 
 import aiohttp
 
+from multidict import CIMultiDict
+
 from .connector import Connector
 from .slots import Slots
 
@@ -117,8 +119,9 @@ def _close_socket(transport: Any) -> None:
 class Sessions:
     """The connections of a client on every loop on which it is used, at once or one after the other."""
 
-    def __init__(self, size: int, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, size: int, session: aiohttp.ClientSession | None, headers: CIMultiDict[str]) -> None:
         self._size = size
+        self._headers = headers
         self._users_own = session
         self._lock = threading.RLock()
         self._by_loop: dict[asyncio.AbstractEventLoop, Connections] = {}
@@ -144,7 +147,7 @@ class Sessions:
         """
         if self.closed:
             self.raise_closed()
-        session = self._checked_own() or _new_session()
+        session = self._checked_own() or _new_session(self._headers)
         connections = Connections(session, _size_for(session, self._size), owned=self._users_own is None)
         with self._lock:
             for loop in [loop for loop in self._by_loop if loop.is_closed()]:
@@ -211,8 +214,9 @@ def _size_for(session: aiohttp.ClientSession, size: int) -> int:
     return min([size, *(limit for limit in limits if limit)])
 
 
-def _new_session() -> aiohttp.ClientSession:
+def _new_session(headers: CIMultiDict[str]) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
+        headers=headers,
         connector=Connector(limit=0, keepalive_timeout=_KEEPALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),

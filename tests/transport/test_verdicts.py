@@ -8,6 +8,7 @@ import socket
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 import omium_async as om
 from omium_async.transport import session as session_module
@@ -244,7 +245,7 @@ def test_the_private_switch_of_aiohttp_is_still_there() -> None:
     async def main() -> None:
         async with aiohttp.ClientSession() as theirs:
             assert theirs._retry_connection is True
-        ours = session_module._new_session()
+        ours = session_module._new_session(CIMultiDict())
         assert ours._retry_connection is False
         await ours.close()
 

@@ -178,13 +178,14 @@ async def test_bad_arguments_of_generators_raise_at_the_call(raw) -> None:
 async def test_headers_add_and_never_replace(raw) -> None:
     headers = {"X-Team": "ä", "User-Agent": "my-app/1", "Accept": "text/csv"}
     async with raw.pair(headers=headers) as (omium, server, _):
-        await omium.request("GET", "/x", headers={"X-Other": "1", "Idempotency-Key": "of a read"})
+        await omium.request("GET", "/x", headers={"X-Other": "1", "Idempotency-Key": "of a read", "accept": "a/b"})
         await omium.request("POST", "/x", headers={"idempotency-key": "mine"})
     read, write = (request.headers for request in server.requests)
     assert read["x-team"].encode("latin-1") == "ä".encode()
     assert read["user-agent"].startswith("omium-async/")
     assert read["user-agent"].endswith(" my-app/1")
-    assert read["accept"] == "application/json, text/csv"
+    assert read["accept"] == "application/json, text/csv, a/b"
+    assert write["accept"] == "application/json, text/csv"
     assert read["x-other"] == "1"
     assert write["idempotency-key"] == "mine"
 

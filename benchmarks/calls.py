@@ -1,0 +1,265 @@
+"""Single calls, as ratios against their peers on the same server in the same run.
+
+`get` (a GET of 585 bytes) and `create` (a POST) at several concurrencies, by this SDK with everything switched on
+(verdicts, deadlines, pacing, budget, ids, keys, strict typed models) and by bare aiohttp (`session.get`, read, decode to
+dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind, also on
+its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns within each
+round; the medians over the rounds are reported, of calls a second and of calls a CPU second of the client, and their
+ratios to bare aiohttp, for absolute numbers do not travel between machines.
+
+    python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000]
+
+`--smoke` runs for some seconds and judges nothing; otherwise `get` at concurrency 64 below 0.90 of bare aiohttp per
+CPU second makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import httpx
+import orjson
+
+from omium_async import AsyncOmium
+
+KEY = "omium_benchmark_key_0123456789"
+CONCURRENCIES = (1, 64, 512)
+BOUND = 0.90
+DETAIL = {
+    "id": "exec_0123456789abcdef",
+    "workflow_id": "workflow_0123456789",
+    "status": "completed",
+    "created_at": "2025-01-01T12:00:00Z",
+    "updated_at": "2025-01-01T12:05:00Z",
+    "started_at": "2025-01-01T12:00:01Z",
+    "completed_at": "2025-01-01T12:05:00Z",
+    "input_data": {"query": "latest AI trends", "depth": 3},
+    "output_data": {"report": "a report of some words " * 4},
+    "error": None,
+    "checkpoints": [
+        {"id": "chk_1", "name": "start", "created_at": "2025-01-01T12:00:02Z"},
+        {"id": "chk_2", "name": "data_processed", "created_at": "2025-01-01T12:03:00Z"},
+    ],
+}
+INPUT = {"query": "Research quantum computing advancements", "n": 5}
+
+Call = Callable[[], Awaitable[object]]
+
+
+# -- server: the leanest that asyncio allows, so that it is the client that is measured -----------------------------------
+
+
+class Server(asyncio.Protocol):
+    answer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.data = b""
+
+    def data_received(self, data: bytes) -> None:
+        data = self.data + data if self.data else data
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = 0
+        if not head.startswith(b"GET"):
+            at = head.lower().find(b"content-length:")
+            length = (
+                int(head[at + 15 : head.find(b"\r\n", at) if head.find(b"\r\n", at) > 0 else None]) if at > 0 else 0
+            )
+        if not end or len(body) < length:
+            self.data = data
+            return
+        self.data = b""
+        self.transport.write(self.answer)
+
+
+async def serve() -> None:
+    body = json.dumps(DETAIL).encode()
+    Server.answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=2048)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def pin(which: int) -> None:
+    """The client on the first core, the server on the last, where the system lets us choose."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[which]})
+
+
+# -- clients ---------------------------------------------------------------------------------------------------------------
+
+
+async def of_omium(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    omium = await stack.enter_async_context(AsyncOmium(KEY, base_url=url, max_connections=1000))
+    return {
+        "get": lambda: omium.executions.get("exec_0123456789abcdef"),
+        "create": lambda: omium.executions.create("workflow_0123456789", INPUT),
+    }
+
+
+async def of_aiohttp(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    session = await stack.enter_async_context(
+        aiohttp.ClientSession(headers={"X-API-Key": KEY}, connector=aiohttp.TCPConnector(limit=1000))
+    )
+
+    async def get() -> object:
+        async with session.get(f"{url}/api/v1/executions/exec_0123456789abcdef") as response:
+            return orjson.loads(await response.read())
+
+    async def create() -> object:
+        body = {"workflow_id": "workflow_0123456789", "input_data": INPUT}
+        async with session.post(f"{url}/api/v1/executions", json=body) as response:
+            return orjson.loads(await response.read())
+
+    return {"get": get, "create": create}
+
+
+async def of_httpx(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=1000)
+    client = await stack.enter_async_context(httpx.AsyncClient(headers={"X-API-Key": KEY}, limits=limits, timeout=60))
+
+    async def get() -> object:
+        return (await client.get(f"{url}/api/v1/executions/exec_0123456789abcdef")).json()
+
+    async def create() -> object:
+        body = {"workflow_id": "workflow_0123456789", "input_data": INPUT}
+        return (await client.post(f"{url}/api/v1/executions", json=body)).json()
+
+    return {"get": get, "create": create}
+
+
+async def of_official(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    from omium import RemoteOmiumClient  # type: ignore[import-not-found]
+
+    client = RemoteOmiumClient(api_url=f"{url}/api/v1", api_key=KEY)
+    await stack.enter_async_context(client)
+    return {"get": lambda: client.get_execution("exec_0123456789abcdef")}
+
+
+def of_openai(backend: str) -> Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]:
+    async def make(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+        import openai  # type: ignore[import-not-found]
+
+        options: dict[str, Any] = {} if backend == "httpx" else {"http_client": openai.DefaultAioHttpClient()}
+        client = await stack.enter_async_context(openai.AsyncOpenAI(api_key=KEY, base_url=f"{url}/api/v1", **options))
+        return {
+            "get": lambda: client.get("/executions/exec_0123456789abcdef", cast_to=object),
+            "create": lambda: client.post(
+                "/executions", cast_to=object, body={"workflow_id": "w", "input_data": INPUT}
+            ),
+        }
+
+    return make
+
+
+CLIENTS: dict[str, Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]] = {
+    "omium-async": of_omium,
+    "aiohttp": of_aiohttp,
+    "httpx": of_httpx,
+    "official omium": of_official,
+    "openai": of_openai("httpx"),
+    "openai on aiohttp": of_openai("aiohttp"),
+}
+#: These take so much longer that fewer calls measure them as well.
+SLOW = {"httpx": 5, "official omium": 8, "openai": 8, "openai on aiohttp": 5}
+
+
+async def measure(call: Call, count: int, concurrency: int) -> tuple[float, float]:
+    """Calls a second, and a CPU second."""
+    left = iter(range(count))
+
+    async def work() -> None:
+        for _ in left:
+            await call()
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(work() for _ in range(concurrency)))
+    return count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
+
+
+async def compare(url: str, rounds: int, calls: int) -> dict[tuple[str, int, str], tuple[float, float]]:
+    """The medians over the rounds: operation, concurrency, client -> calls a second, calls a CPU second."""
+    found: dict[tuple[str, int, str], list[tuple[float, float]]] = {}
+    async with AsyncExitStack() as stack:
+        clients: dict[str, dict[str, Call]] = {}
+        for name, make in CLIENTS.items():
+            try:
+                clients[name] = await make(stack, url)
+                await clients[name]["get"]()
+            except Exception as error:
+                clients.pop(name, None)
+                print(f"{name}: skipped ({type(error).__name__}: {error})")
+        for concurrency in CONCURRENCIES:
+            for turn in range(rounds + 1):  # the first opens connections and warms caches
+                for operation in ("get", "create"):
+                    for name, operations in clients.items():
+                        if operation not in operations:
+                            continue
+                        count = max(concurrency, calls // SLOW.get(name, 1) // (10 if turn == 0 else 1))
+                        result = await measure(operations[operation], count, concurrency)
+                        if turn:
+                            found.setdefault((operation, concurrency, name), []).append(result)
+    return {
+        key: (statistics.median(wall for wall, _ in results), statistics.median(cpu for _, cpu in results))
+        for key, results in found.items()
+    }
+
+
+def report(found: dict[tuple[str, int, str], tuple[float, float]]) -> float:
+    """Print the table; the ratio that is judged."""
+    print(f"{'':22}{'calls/s':>10}{'ratio':>8}{'calls/CPU s':>14}{'ratio':>8}   (ratios to bare aiohttp)")
+    for operation in ("get", "create"):
+        for concurrency in CONCURRENCIES:
+            print(f"{operation}, {concurrency} at once")
+            wall, cpu = found[operation, concurrency, "aiohttp"]
+            for (of, at, name), (its_wall, its_cpu) in found.items():
+                if (of, at) == (operation, concurrency):
+                    print(f"  {name:20}{its_wall:10,.0f}{its_wall / wall:8.2f}{its_cpu:14,.0f}{its_cpu / cpu:8.2f}")
+    ours, bare = found["get", 64, "omium-async"], found["get", 64, "aiohttp"]
+    return ours[1] / bare[1]
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
+    arguments.add_argument("--smoke", action="store_true", help="a few calls, nothing judged")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--calls", type=int, default=4000)
+    arguments.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.serve:
+        pin(-1)
+        asyncio.run(serve())
+        return 0
+    server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        pin(0)
+        rounds, calls = (1, 300) if given.smoke else (given.rounds, given.calls)
+        ratio = report(asyncio.run(compare(url, rounds, calls)))
+    finally:
+        server.terminate()
+        server.wait()
+        if server.stdout is not None:
+            server.stdout.close()
+    print(f"get, 64 at once, per CPU second of bare aiohttp: {ratio:.2f} (bound {BOUND})")
+    return int(not given.smoke and ratio < BOUND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
