@@ -52,7 +52,7 @@ class Polling:
         """
         seconds = seconds_argument(timeout, "timeout", zero=True)
         interval = seconds_argument(poll_interval, "poll_interval", zero=False)
-        statuses = frozenset([until] if isinstance(until, str) else until)
+        statuses: frozenset[Any] = frozenset([until] if isinstance(until, str) else until)
         if not statuses or not all(isinstance(status, str) for status in statuses):
             raise ValueError("until must name at least one status, each as text")
         return cls(seconds, interval, statuses)

@@ -97,8 +97,9 @@ class _Crowd:
 
         :raises WaitTimeoutError: it would go on longer.
         """
+        scope = asyncio.timeout(self._polling.left())
         try:
-            async with asyncio.timeout(self._polling.left()) as scope:
+            async with scope:
                 return await step()
         except TimeoutError:
             if not scope.expired():

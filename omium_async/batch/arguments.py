@@ -34,10 +34,11 @@ def checked_ids(execution_ids: Any) -> Any:
     return list(ids)
 
 
-def _many(value: Any, name: str, what: str) -> Any:
+def _many(value: object, name: str, what: str) -> Any:
+    kind = type(value).__name__
     single = isinstance(value, (str, bytes, bytearray, Mapping))
     if single or not isinstance(value, (Iterable, AsyncIterable)):
-        raise TypeError(f"{name} must be an iterable or async iterable of {what}, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an iterable or async iterable of {what}, not {kind}")
     return value  # pyright: ignore[reportUnknownVariableType]
 
 

@@ -30,7 +30,7 @@ async def create_each(
         try:
             body = body_of(caller, request)
             key = None if request.key is None else header_key(request.key)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
             return CreateOutcome(request, "rejected", None, error)
 
         async def write() -> Execution:

@@ -118,7 +118,7 @@ class _Batch:
         try:
             body = body_of(self._caller, given)
             item = make_item(given, position, body, self._file.batch, self._key_field)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
             return CreateOutcome(given, "rejected", None, error)
         if not item.named:
             entry = await self._file.find(position) if position <= self._file.highest else None
@@ -212,8 +212,9 @@ class _Batch:
     async def _mark(self, item: Item, *, again: bool) -> None:
         timeout = self._caller.options.timeout
         now = self._clock.now()
-        latest = now + timeout if timeout is not None and self._clock.known else None
-        mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, self._clock.earliest(), latest)
+        latest = now + _FRESH + timeout if timeout is not None and self._clock.known else None
+        earliest = self._clock.earliest()
+        mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, earliest, latest, None)
         await self._file.mark(mark, again=again)
 
     def _recorded(self, item: Item, outcome: CreateOutcome, answer: str | None, state: str = "created") -> None:

@@ -15,7 +15,7 @@ from ..models import Execution, ExecutionDetail, ReplayResult
 from ..outcomes import ReplayOutcome
 from ..transport.paths import execution_segment
 from .limit import Limit
-from .pool import Pool
+from .pool import Pool, Stopped
 from .sending import key_is_refused, send
 
 __all__ = ["Replaying", "plan_each", "replay_each"]
@@ -45,6 +45,8 @@ class Replaying:
         path = f"/executions/{execution_segment(execution_id)}/replay"
 
         async def write() -> ReplayResult:
+            if self.limit.closed:
+                raise Stopped
             return await self.caller.write(
                 path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, ReplayResult), key
             )

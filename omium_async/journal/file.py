@@ -55,14 +55,13 @@ class Mark:
     digest: str
     sent_at: float
     latest_at: float | None
-    before: str | None = None
+    before: str | None
 
 
 @attrs.frozen
 class Entry(Mark):
     """What the journal holds of an item; ``state`` is ``None`` for one that was about to be sent."""
 
-    before: str | None
     state: str | None
     execution_id: str | None
     answer: str | None
@@ -382,7 +381,10 @@ class _Writer:
             else:
                 future.set_result(result)
 
-        self._jobs.put((lambda _: function(), done))
+        def job(_: sqlite3.Connection) -> Any:
+            return function()
+
+        self._jobs.put((job, done))
         return await future
 
     def submit(self, job: Callable[[sqlite3.Connection], Any], done: Callable[[Any], None]) -> None:

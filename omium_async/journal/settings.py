@@ -29,7 +29,7 @@ def _path(value: Any) -> Path:
         raise TypeError("path must be text, not bytes")
     if not text:
         raise ValueError("path must not be empty")
-    return Path(text)
+    return Path(text).absolute()  # also for SQLite, to which some relative names mean no file at all
 
 
 def _key_field(_: Any, __: Any, value: Any) -> None:

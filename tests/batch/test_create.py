@@ -57,6 +57,12 @@ async def test_bad_items_are_outcomes_and_end_nothing(omium, local):
     class Weird:
         pass
 
+    class Broken(dict):
+        def items(self):
+            raise RuntimeError("broken")
+
+        __iter__ = keys = __len__ = __eq__ = items
+
     items = [
         ExecutionRequest("work", {"number": 0}),
         "no request",
@@ -69,13 +75,14 @@ async def test_bad_items_are_outcomes_and_end_nothing(omium, local):
         ExecutionRequest("work", key=5),  # type: ignore[arg-type]
         None,
         Weird(),
+        ExecutionRequest("work", Broken(a={1})),
         ExecutionRequest("work", {"number": 1}),
     ]
     outcomes = await collect(omium.executions.create_many(items))
     assert len(outcomes) == len(items)
     rejected = [outcome for outcome in outcomes if outcome.state == "rejected"]
-    assert len(rejected) == 10
-    assert all(isinstance(outcome.error, (TypeError, ValueError)) for outcome in rejected)
+    assert len(rejected) == 11
+    assert sum(isinstance(outcome.error, (TypeError, ValueError)) for outcome in rejected) == 10
     assert any("input_data.set" in str(outcome.error) for outcome in rejected)
     assert await applied(omium) == {0: 1, 1: 1}
     assert local.counts["POST /executions"] == 2

@@ -287,6 +287,13 @@ class TestMisuse:
         path.chmod(0o444)
         await self.refused(omium, local, path, "read-only")
 
+    async def test_a_name_that_sqlite_takes_for_memory(self, omium, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        await collect(omium.executions.create_many(numbered(3), journal=":memory:"))
+        assert states(await collect(omium.executions.create_many(numbered(3), journal=":memory:"))) == {
+            ("created", True): 3
+        }
+
     async def test_an_empty_file_is_a_new_journal(self, omium, path):
         path.touch()
         assert states(await collect(omium.executions.create_many(numbered(3), journal=path))) == {("created", False): 3}
