@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -402,3 +403,15 @@ def test_importing_the_package_imports_no_sqlite():
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
+
+
+async def test_each_outcome_is_in_the_file_before_it_is_told(omium, path, tmp_path):
+    copy = tmp_path / "copy"
+    async for outcome in omium.executions.create_many(numbered(40), concurrency=4, journal=path):
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        connection = sqlite3.connect(copy)
+        query = "SELECT state, execution_id FROM outcomes WHERE id = ?"
+        found = connection.execute(query, (outcome.request.input_data["number"],)).fetchone()
+        connection.close()
+        assert found == ("created", outcome.execution.id)
