@@ -1,11 +1,11 @@
 """Single calls, as ratios against their peers on the same server in the same run.
 
 `get` (a GET of 585 bytes) and `create` (a POST) at several concurrencies, by this SDK with everything switched on
-(verdicts, deadlines, pacing, budget, ids, keys, strict typed models) and by bare aiohttp (`session.get`, read, decode to
-dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind, also on
-its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns within each
-round; the medians over the rounds are reported, of calls a second and of calls a CPU second of the client, and their
-ratios to bare aiohttp, for absolute numbers do not travel between machines.
+(verdicts, deadlines, pacing, budget, ids, keys, strict typed models) and by bare aiohttp (`session.get`, read, decode
+to dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind,
+also on its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns
+within each round; the medians over the rounds are reported, of calls a second and of calls a CPU second of the client,
+and their ratios to bare aiohttp, for absolute numbers do not travel between machines.
 
     python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000]
 
@@ -57,7 +57,7 @@ INPUT = {"query": "Research quantum computing advancements", "n": 5}
 Call = Callable[[], Awaitable[object]]
 
 
-# -- server: the leanest that asyncio allows, so that it is the client that is measured -----------------------------------
+# -- server: the leanest that asyncio allows, so that it is the client that is measured
 
 
 class Server(asyncio.Protocol):
@@ -101,7 +101,7 @@ def pin(which: int) -> None:
         os.sched_setaffinity(0, {cores[which]})
 
 
-# -- clients ---------------------------------------------------------------------------------------------------------------
+# -- clients
 
 
 async def of_omium(stack: AsyncExitStack, url: str) -> dict[str, Call]:

@@ -70,7 +70,7 @@ class Transport:
         headers = {name.lower(): value for name, value in (seen.headers or {}).items()}
         return RawResponse(seen.status or 0, headers, body, request_id_of(headers) or seen.request_id)
 
-    async def call(
+    async def call(  # noqa: C901 - one loop, to be seen whole
         self,
         request: Request,
         decode: Callable[[bytes], T],
@@ -87,9 +87,8 @@ class Transport:
         if connections is None:
             connections = await self._sessions.open()
             self._pacer.join(connections.loop, connections.slots)
-        timeout, attempt_timeout = options.timeout, options.attempt_timeout
         started = time.monotonic()
-        deadline = None if timeout is None else started + timeout
+        deadline = None if options.timeout is None else started + options.timeout
         attempts: tuple[Attempt, ...] = ()
         last: Failure | None = None
         while True:
@@ -97,10 +96,8 @@ class Transport:
             if not (self._pacer.open and connections.slots.take_now()):
                 entered = await self._admit(request, connections, deadline, last, attempts)
                 started = time.monotonic()
-            elif attempts:
-                started = time.monotonic()
             seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers):012x}", request.key is not None)
-            seconds = attempt_timeout
+            seconds = options.attempt_timeout
             if deadline is not None and (seconds is None or started + seconds > deadline):
                 seconds = max(deadline - started, 0.0)
             body = b""
@@ -112,11 +109,7 @@ class Transport:
                 if ended is None:
                     raise
             else:
-                if entered or not self._pacer.open or _speaks_of_a_limit(seen.headers):
-                    self._give_turn_back(connections, seen, entered=entered)
-                else:
-                    connections.slots.give()
-                    self._pacer.passed += 1
+                self._give_turn_back(connections, seen, entered=entered)
                 if attempts or not self._budget.full:
                     self._budget.give(len(attempts))
                 if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):
@@ -128,6 +121,7 @@ class Transport:
             last, attempt = ended
             attempts += (attempt,)
             await self._before_next(request, options, connections, last, attempts, deadline)
+            started = time.monotonic()
 
     async def _admit(
         self,

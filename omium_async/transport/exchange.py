@@ -35,7 +35,9 @@ _REQUEST_ID: Final = istr("X-Request-ID")
 class Exchange:
     """Makes exchanges for one client.
 
-    :param headers: those that every request carries. :param kept: the sessions have them already. :param own: whether the sessions are the client's own, or one of the user's.
+    :param headers: those that every request carries.
+    :param own: whether the sessions are the client's own, or one of the user's.
+    :param kept: whether the sessions have ``headers`` already.
     """
 
     def __init__(self, settings: Settings, headers: CIMultiDict[str], *, own: bool, kept: bool) -> None:

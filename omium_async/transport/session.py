@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final, NoReturn
 
 import aiohttp
-
 from multidict import CIMultiDict
 
 from .connector import Connector

@@ -178,7 +178,7 @@ def test_a_bad_variable_is_named(monkeypatch, variable: str, value: str) -> None
         *(("rate_limit", value) for value in (0, -1, float("nan"), float("inf"), "3", True)),
         *(("max_response_bytes", value) for value in (0, -1, 1.5, None)),
         *(("agent_id", value) for value in ("", 5, "\ud800")),
-        *(("headers", value) for value in ([], "x", {"a": 1}, {1: "a"}, {"a b": "c"}, {"": "c"}, {"a": "b\r\nc"}, {"a": "\ud800"})),
+        *(("headers", value) for value in ([], "x", {"a": 1}, {1: "a"}, {"a b": "c"}, {"": "c"}, {"a": "b\r\nc"}, {"a": "\ud800"})),  # noqa: E501
         *(("proxy", value) for value in ("", "nonsense", "socks5://x:1", "http://", 5, "http://x:99999", "http://a b")),
         *(("ssl", value) for value in ("yes", 1, object())),
         *(("session", value) for value in ("x", 5)),
@@ -260,7 +260,7 @@ def test_every_form_of_the_url(given: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", " ", "api.omium.ai", "//api.omium.ai", "ftp://api.omium.ai", "https://", "https:///x", "https://api omium.ai",
+        "", " ", "api.omium.ai", "//api.omium.ai", "ftp://api.omium.ai", "https://", "https:///x", "https://api omium.ai",  # noqa: E501
         "https://api.omium.ai?x=1", "https://api.omium.ai#x", "https://api.omium.ai/../x", "https://api.omium.ai/%2e%2E/x",
         "https://user:pass@api.omium.ai", "https://user@api.omium.ai", "https://api.omium.ai:99999", "https://api.omium.ai:0",
         "https://api.omium.ai:x", "https://[::1", "https://api.omium.ai\\@evil.example", "https://api.omium.ai\r\nX: y",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import sys
 import tracemalloc
+from pathlib import Path
 
 from omium_async import AsyncOmium, OmiumError
 
@@ -44,7 +44,7 @@ class Server(asyncio.Protocol):
 
 
 def descriptors() -> int:
-    return len(os.listdir("/dev/fd"))
+    return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
 async def calls(omium: AsyncOmium, count: int) -> None:
@@ -68,7 +68,7 @@ async def calls(omium: AsyncOmium, count: int) -> None:
 async def main(count: int) -> int:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", 0, backlog=1024)
-    url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with AsyncOmium("key-of-the-soak", base_url=url, max_retries=1, max_connections=32) as omium:
         await calls(omium, min(2000, count))
         gc.collect()

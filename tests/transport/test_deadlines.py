@@ -1,5 +1,7 @@
 """Deadlines: over queueing, attempts, backoff and body, and never an attempt's fault that a connection was not free."""
 
+# ruff: noqa: ASYNC110 - what is waited for happens on the server's side, which has no event for it
+
 from __future__ import annotations
 
 import asyncio
@@ -35,7 +37,7 @@ async def hang(request) -> None:
     ],
 )
 async def test_no_answer(raw, options) -> None:
-    async with raw.pair(hang, **options) as (omium, server, attempts):
+    async with raw.pair(hang, **options) as (omium, _server, attempts):
         with ends_after(0.3), pytest.raises(om.APITimeoutError) as caught:
             await omium.executions.create("wf")
     assert isinstance(caught.value, TimeoutError)
@@ -45,7 +47,7 @@ async def test_no_answer(raw, options) -> None:
 
 
 async def test_attempts_are_clamped_to_what_is_left(raw) -> None:
-    async with raw.pair(hang, timeout=0.5, attempt_timeout=0.2, max_retries=9) as (omium, server, attempts):
+    async with raw.pair(hang, timeout=0.5, attempt_timeout=0.2, max_retries=9) as (omium, _server, attempts):
         with ends_after(0.5), pytest.raises(om.APITimeoutError):
             await omium.executions.get("e")
     assert [round(attempt.elapsed, 1) for attempt in attempts] == [0.2, 0.2, 0.1]
@@ -108,7 +110,7 @@ async def test_waiting_for_a_connection_is_no_attempt(raw) -> None:
     async with raw.pair(handler, max_connections=10, attempt_timeout=0.45, timeout=30) as (omium, server, attempts):
         await asyncio.gather(*(omium.executions.get("e") for _ in range(100)))
     assert len(attempts) == 100
-    assert all(attempt.elapsed < 0.45 for attempt in attempts)
+    assert all(attempt.elapsed < 0.4 for attempt in attempts)
     assert server.connections == 10
 
 
@@ -119,7 +121,7 @@ async def test_a_users_session_with_fewer_connections_waits_in_our_line(raw) -> 
         await asyncio.sleep(0.05)
         await request.send(raw.answer(body=raw.EXECUTION))
 
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:  # noqa: SIM117 - reads better apart
         async with raw.pair(handler, session=session, attempt_timeout=0.4) as (omium, server, _):
             await asyncio.gather(*(omium.executions.get("e") for _ in range(20)))
     assert server.connections == 2
@@ -143,7 +145,7 @@ async def test_no_free_connection_until_the_deadline(raw) -> None:
 
 
 @pytest.mark.parametrize("timeout", [1e-9, 0.0005, 0.002])
-async def test_no_time_at_all(raw, timeout: float) -> None:
+async def test_no_time_at_all(raw, timeout: float) -> None:  # noqa: ASYNC109 - the option's name
     async with raw.pair(hang, timeout=timeout) as (omium, _, _attempts):
         with ends_after(0, 0.5), pytest.raises(om.APITimeoutError):
             await omium.executions.create("wf")

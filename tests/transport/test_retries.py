@@ -106,7 +106,7 @@ def test_a_date_without_the_servers_own_is_measured_by_our_clock() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("header", ["Retry-After: 0.3", "retry-after-ms: 300"])
 async def test_retry_after_is_never_undercut(raw, status: int, header: str) -> None:
-    async with raw.pair(failing(raw, [status], header), max_retries=1) as (omium, server, attempts):
+    async with raw.pair(failing(raw, [status], header), max_retries=1) as (omium, _server, attempts):
         started = time.monotonic()
         await omium.executions.get("e")
         assert 0.3 <= time.monotonic() - started < 2

@@ -108,7 +108,7 @@ async def test_a_success_is_told_without_the_key_and_given_as_sent(raw, caplog) 
     caplog.set_level(logging.DEBUG)
     attempts: list[om.Attempt] = []
     body = f'{{"id": "{KEY}"}}'.encode()
-    async with raw.Server(lambda request: request.send(raw.answer(200, body, f"X-Request-Id: {KEY}"))) as server:
+    async with raw.Server(lambda request: request.send(raw.answer(200, body, f"X-Request-Id: {KEY}"))) as server:  # noqa: SIM117 - reads better apart
         async with om.AsyncOmium(KEY, base_url=server.url, on_attempt=attempts.append) as omium:
             assert (await omium.executions.get("e")).id == KEY
             assert (await omium.request("GET", "/x")).body == body
@@ -187,7 +187,7 @@ def test_no_config_file_shows_the_key(monkeypatch, tmp_path, text: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".omium").mkdir()
     (tmp_path / ".omium" / "config.json").write_text(text % KEY)
-    with pytest.raises(om.ConfigurationError, match="config.json") as caught:
+    with pytest.raises(om.ConfigurationError, match=r"config\.json") as caught:
         om.AsyncOmium()
     assert seen_in(spelled_out(frames_without_tests(caught.value))) == []
 
@@ -198,7 +198,7 @@ async def test_no_repr_of_anything_within_a_client_shows_it(raw, auth) -> None:
     async with raw.Server() as server:
         omium = om.AsyncOmium(KEY, base_url=server.url, auth=auth, headers={"X-Mine": KEY}, proxy=None)
         proxied = om.AsyncOmium(
-            "other-key-for-this", proxy=f"http://{quote(KEY, safe=str())}:{quote(KEY, safe=str())}@127.0.0.1:9"
+            "other-key-for-this", proxy=f"http://{quote(KEY, safe='')}:{quote(KEY, safe='')}@127.0.0.1:9"
         )
         await omium.executions.get("e")
         for client in (omium, proxied):

@@ -9,5 +9,5 @@ from pathlib import Path
 
 def test_flat_memory_and_descriptors() -> None:
     soak = Path(__file__).with_name("soak.py")
-    ran = subprocess.run([sys.executable, soak, "3000"], capture_output=True, text=True, timeout=110, check=False)
+    ran = subprocess.run([sys.executable, soak, "1500"], capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import datetime
 import ssl
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -15,7 +15,7 @@ import trustme
 import omium_async as om
 
 AUTHORITY = trustme.CA()
-PASSWORD = "pass word/with=signs"  # noqa: S105
+PASSWORD = "pass word/with=signs"
 
 
 def server_context(*names: str, **options) -> ssl.SSLContext:
@@ -42,7 +42,7 @@ BAD = {
     "a wrong name": lambda: (server_context("omium.example"), client_context()),
     "an untrusted authority": lambda: (server_context(), ssl.create_default_context()),
     "an expired certificate": lambda: (
-        server_context("127.0.0.1", not_after=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)),
+        server_context("127.0.0.1", not_after=datetime.now(UTC) - timedelta(days=1)),
         client_context(),
     ),
     "a wrong fingerprint": lambda: (server_context(), aiohttp.Fingerprint(b"x" * 32)),
@@ -65,10 +65,9 @@ async def test_bad_certificates(raw, bad: str, sessions: str) -> None:
 
 
 async def test_http_where_tls_is_expected(raw) -> None:
-    async with raw.Server() as server:
-        async with raw.client(server.url.replace("http:", "https:")) as omium:
-            with pytest.raises(om.APIConnectionError) as caught:
-                await omium.executions.create("wf")
+    async with raw.Server() as server, raw.client(server.url.replace("http:", "https:")) as omium:
+        with pytest.raises(om.APIConnectionError) as caught:
+            await omium.executions.create("wf")
     assert not caught.value.outcome_unknown
 
 
@@ -161,9 +160,8 @@ async def test_a_tunnel_with_credentials(raw) -> None:
 
 
 async def test_plain_http_through_a_proxy(raw) -> None:
-    async with Proxy() as proxy:
-        async with raw.pair(proxy=proxy.url(CREDENTIALS)) as (omium, server, _):
-            await omium.executions.get("e")
+    async with Proxy() as proxy, raw.pair(proxy=proxy.url(CREDENTIALS)) as (omium, server, _):
+        await omium.executions.get("e")
     (head,) = proxy.heads
     assert head.startswith(b"GET http://127.0.0.1:%d/api/v1/executions/e HTTP/1.1\r\n" % server.port)
     assert BASIC in head

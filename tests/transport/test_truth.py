@@ -1,4 +1,4 @@
-"""Any schedule of faults: a call writes at most once, its verdict is true, and keys that are honoured make it just once."""
+"""Any schedule of faults: a call writes at most once, its verdict is true, and honoured keys make it just once."""
 
 from __future__ import annotations
 

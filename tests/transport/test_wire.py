@@ -111,7 +111,7 @@ async def test_a_checkpoint_by_name_is_looked_up_once(raw) -> None:
             "c3",
         ]
         server.requests.clear()
-        with pytest.raises(ValueError, match="a, b|'a'.*'b'"):
+        with pytest.raises(ValueError, match=r"a, b|'a'.*'b'"):
             await omium.executions.rollback("e", checkpoint_name="nope")
         assert [r.method for r in server.requests] == ["GET"]
 
