@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import attrs
 from aiohttp import web
+from multidict import CIMultiDict
 
 from . import inputs, lists, wire
 from .errors import Refusal
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Options"]
 
-_log = logging.getLogger("omium_async.local")
+_log = logging.getLogger("omium_async")
 
 _BASE: Final = "/api/v1"
 _MAX_BODY: Final = 16 * 2**20
@@ -83,7 +84,7 @@ class App:
         faults: Faults,
         log: RequestLog,
         saboteur: Saboteur,
-        date: Callable[[], str] | None,
+        date: Callable[[], str | None],
     ) -> None:
         self._engine = engine
         self._database = database
@@ -109,20 +110,27 @@ class App:
         seen = self._log.arrived(method, route, query, request_id, request.headers.get("Idempotency-Key"))
         fault = self._faults.take(method, route) if self._faults else None
         if fault is not None and fault.when == "before":
-            spoiled = await self._saboteur.spoil(request, fault, None, request_id)
+            spoiled = await self._saboteur.spoil(request, fault, None, self._headers(request_id))
             if spoiled is not None:
                 return spoiled
         reply = await self._reply(request, method, path, query)
         seen.status = reply.status
-        headers = {"Content-Type": _JSON, "x-request-id": request_id, **reply.headers}
-        if self._date is not None:
-            headers["Date"] = self._date()
+        headers = self._headers(request_id)
+        headers.update(reply.headers)
         response = web.Response(status=reply.status, body=reply.body, headers=headers)
         if fault is not None and fault.when == "after":
-            spoiled = await self._saboteur.spoil(request, fault, response, request_id)
+            spoiled = await self._saboteur.spoil(request, fault, response, self._headers(request_id))
             if spoiled is not None:
                 return spoiled
         return response
+
+    def _headers(self, request_id: str) -> CIMultiDict[str]:
+        """What the head of every answer holds, also of one that a fault makes."""
+        headers = CIMultiDict({"Content-Type": _JSON, "x-request-id": request_id})
+        date = self._date()
+        if date is not None:
+            headers["Date"] = date
+        return headers
 
     async def _reply(self, request: web.BaseRequest, method: str, path: str, query: str) -> Reply:
         try:
@@ -171,8 +179,8 @@ class App:
         return await handler(call, tenant)
 
     def _tenant(self, request: web.BaseRequest) -> Tenant | None:
-        key = request.headers.get("X-API-Key")
-        if key is None:
+        key = request.headers.get("X-API-Key", "").strip()
+        if not key:
             scheme, _, key = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 return None

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import secrets
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Final
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-_log = logging.getLogger("omium_async.local")
+_log = logging.getLogger("omium_async")
 
 _STEP_THREADS: Final = 32
 _GRACE: Final = 5.0  # seconds for a cancelled workflow to end; one that refuses is left, and can write nothing more
+_LAST_PART: Final = 0.2  # of the grace, at which one that swallowed its cancellation is cancelled again
 _STARTS_AT_ONCE: Final = 200
 _ERROR_LENGTH: Final = 10_000  # characters
 
@@ -46,10 +48,10 @@ class _Task:
         """Cancels the run and waits until it has ended, for a few seconds at the most."""
         self.stopping = True
         task = self.task
-        deadline = time.monotonic() + _GRACE
-        while task is not None and not task.done() and time.monotonic() < deadline:
-            task.cancel()
-            await asyncio.wait([task], timeout=_GRACE / 5)
+        for part in (1 - _LAST_PART, _LAST_PART):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_GRACE * part)
 
 
 class Engine:
@@ -174,6 +176,7 @@ class Engine:
             return
         entry = self._runs[execution_id] = _Task()
         entry.task = asyncio.get_running_loop().create_task(self._live(execution_id, run, entry))
+        entry.task.add_done_callback(_retrieve)
 
     async def _live(self, execution_id: str, run: RunState | None, entry: _Task) -> None:
         try:
@@ -200,12 +203,14 @@ class Engine:
         error: str | None = None
         try:
             result = await self._workflows[run.workflow_id](self._run_of(run, entry))
-            output = encode_result(result, f"workflow {run.workflow_id!r}")
+            output = encode_result(result, f"workflow {run.workflow_id!r} returned")
         except asyncio.CancelledError as raised:
             if entry.stopping:
                 raise
             error = describe(raised)  # the function let a cancellation of its own escape
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever user code raises is the end of this run only
+        except BaseException as raised:  # whatever user code raises is the end of this run only
+            if _comes_from_outside(raised, entry):
+                raise
             error = describe(raised)
             _log.info("%s of workflow %r failed", run.execution_id, run.workflow_id, exc_info=True)
         now = self._now()
@@ -236,6 +241,20 @@ class Engine:
             await entry.stop()
             if self._runs.get(execution_id) is entry:  # it refused to end; its place is free all the same
                 del self._runs[execution_id]
+
+
+def _comes_from_outside(raised: BaseException, entry: _Task) -> bool:
+    """Whether the exception is meant for more than the run: it passes then, and the execution goes on at the next
+    start. A Ctrl-C is to stop the program; a coroutine that is thrown away with its loop cannot await any more."""
+    if isinstance(raised, GeneratorExit) and entry.task is not None:
+        return asyncio.current_task(entry.task.get_loop()) is not entry.task
+    return isinstance(raised, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Keeps asyncio from reporting what `_live` let pass: it has gone to the one who runs the loop."""
+    if not task.cancelled():
+        task.exception()
 
 
 def describe(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
+from .jsontext import encode_result
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,28 +23,47 @@ def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
     return dict(given or {})
 
 
+def _upper(method: str) -> str:
+    return method.upper()
+
+
+def _body(given: object) -> bytes | None:
+    if given is None or isinstance(given, bytes):
+        return given
+    if isinstance(given, bytearray):
+        return bytes(given)
+    return given.encode() if isinstance(given, str) else encode_result(given, "the body of a Fault is")
+
+
+def _pattern(path: str) -> str:
+    """The path as it is matched: also one copied from the service's document, with its base and its `{names}`."""
+    path = path.removeprefix("/api/v1") if path.startswith("/api/v1/") else path
+    return "/".join("*" if part[:1] == "{" and part[-1:] == "}" else part for part in path.split("/"))
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
     """What is to go wrong with the next requests that it matches.
 
     - `method`: `"GET"`, `"POST"` or `"*"`. `path`: below `/api/v1`, each segment a shell pattern
-      (`"/executions/*/replay"`); `"*"` alone is every path.
+      (`"/executions/*/replay"`) or a `{name}`, which is any; `"*"` alone is every path.
     - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
     - `action`: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away or
-      the server stops; `"status"` answers `status` with `headers` and `body` (bytes as they are; None: an error in the
-      service's form); `"truncate"` sends a head and the first half of the body, then closes; `"garbage"` answers 200
-      with what is no JSON; `"delay"` only waits. Before the handling, `"truncate"` cuts an answer that says 200.
+      the server stops; `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything
+      else as JSON; None: an error in the service's form); `"truncate"` sends a head and the first half of the body,
+      then closes; `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling,
+      `"truncate"` cuts an answer that says 200. `headers` take the place of those that an answer has.
     - `times`: how many requests it meets; None: all, until `clear_faults`. `delay`: seconds to wait first.
     """
 
-    method: str = "*"
-    path: str = "*"
+    method: str = attrs.field(default="*", converter=_upper)
+    path: str = attrs.field(default="*", converter=_pattern)
     when: Literal["before", "after"] = "before"
     action: FaultAction = attrs.field(default="drop", validator=attrs.validators.in_(_ACTIONS))
     times: int | None = attrs.field(default=1)
     status: int = attrs.field(default=503, validator=[attrs.validators.ge(200), attrs.validators.le(599)])
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
-    body: bytes | None = None
+    body: bytes | None = attrs.field(default=None, converter=_body)
     delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
 
     def __attrs_post_init__(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from .jsontext import NotJSONError, decode_untrusted, dumps, fingerprint
+from .jsontext import NotJSONError, TooDeepError, decode_untrusted, dumps, fingerprint
 from .store import STATUSES, IdempotencyKey, Submission
 
 __all__ = ["InvalidError", "ListQuery", "checkpoint_id", "idempotency_key", "json_object", "list_query", "submission"]
@@ -17,7 +17,7 @@ __all__ = ["InvalidError", "ListQuery", "checkpoint_id", "idempotency_key", "jso
 _DEFAULT_PAGE_SIZE: Final = 20
 _MAX_PAGE_SIZE: Final = 1000
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII)
-_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,1024}", re.ASCII)
 
 
 class InvalidError(Exception):
@@ -62,7 +62,9 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = decode_untrusted(body)
     except NotJSONError as error:
-        raise InvalidError(_problem("json_invalid", ["body"], "JSON decode error", {}, error=str(error))) from None
+        # One that is too deep is JSON all the same: the message, which is all that clients show, has to say what it is.
+        message = str(error) if isinstance(error, TooDeepError) else "JSON decode error"
+        raise InvalidError(_problem("json_invalid", ["body"], message, {}, error=str(error))) from None
     if not isinstance(value, dict):
         raise InvalidError(_problem("dict_type", ["body"], "Input should be a valid dictionary", value))
     return value  # pyright: ignore[reportUnknownVariableType]
@@ -97,7 +99,7 @@ def idempotency_key(header: str, route: str, body: dict[str, Any]) -> Idempotenc
     if not _KEY.fullmatch(header):
         where = ["header", "idempotency-key"]
         raise InvalidError(
-            _problem("string_pattern_mismatch", where, "Input should be 1 to 255 printable ASCII characters", header)
+            _problem("string_pattern_mismatch", where, "Input should be 1 to 1,024 printable ASCII characters", header)
         )
     return IdempotencyKey(route, header, hashlib.sha256(fingerprint(body)).digest())
 

@@ -11,7 +11,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MAX_DEPTH", "NotJSONError", "decode", "decode_untrusted", "dumps", "encode_result", "fingerprint"]
+__all__ = [
+    "MAX_DEPTH",
+    "NotJSONError",
+    "TooDeepError",
+    "decode",
+    "decode_untrusted",
+    "dumps",
+    "encode_result",
+    "fingerprint",
+]
 
 #: Levels of nesting that are accepted. Far more than people write, far fewer than exhaust the stack of the decoder.
 MAX_DEPTH: Final = 400
@@ -26,6 +35,13 @@ fingerprint = _sorting_encoder.encode
 
 class NotJSONError(ValueError):
     """Bytes that are no JSON text, or one that is not accepted; the message says why."""
+
+
+class TooDeepError(NotJSONError):
+    """A JSON text with too many levels of nesting."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def decode(text: bytes) -> Any:
@@ -46,25 +62,26 @@ def decode_untrusted(text: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise NotJSONError(f"not UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
-        raise NotJSONError(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise TooDeepError from None
     except (msgspec.DecodeError, ValueError) as error:
         raise NotJSONError(str(error)) from None
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
-        raise NotJSONError(f"nested deeper than {MAX_DEPTH} levels")
+        raise TooDeepError
     return value
 
 
 def encode_result(value: object, what: str) -> bytes:
-    """The JSON text of what user code returned; raises TypeError that names `what` and the place where JSON ends.
+    """The JSON text of a value that user code gave (`what` begins the error: "step 'x' returned"); raises TypeError
+    that names the place where JSON ends.
 
     msgspec alone would write NaN as null, a set as a list and the key 1 as "1": another value than was returned.
     """
     try:
         return _encoder.encode(_plain(value, "result", 0))
     except (TypeError, ValueError) as error:  # ValueError: a lone surrogate, an integer beyond Python's own limit
-        raise TypeError(f"{what} returned what JSON cannot hold: {error}") from None
+        raise TypeError(f"{what} what JSON cannot hold: {error}") from None
     except RecursionError:  # less room than MAX_DEPTH needs: called from deep within something
-        raise TypeError(f"{what} returned what JSON cannot hold: too many levels of nesting") from None
+        raise TypeError(f"{what} what JSON cannot hold: too many levels of nesting") from None
 
 
 def _plain(value: object, place: str, depth: int) -> object:

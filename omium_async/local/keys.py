@@ -12,7 +12,7 @@ from .store import Tenant
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APIKeys", "Keyring", "checked_keys", "load_keys"]
+__all__ = ["APIKeys", "Keyring", "checked_keys", "generated_keys", "load_keys"]
 
 #: What `api_keys` takes: a mapping of key to tenant, or keys of which each is a tenant of its own.
 APIKeys = Mapping[str, str] | Iterable[str]
@@ -43,35 +43,53 @@ class Keyring:
         return list(dict.fromkeys(self._tenants.values()))
 
 
-def checked_keys(given: APIKeys) -> dict[str, str]:
-    """The name of the tenant of each key; raises TypeError or ValueError, neither of which shows a key."""
+def checked_keys(given: APIKeys) -> dict[str, str | None]:
+    """The name of the tenant of each key, None where it was not said; raises TypeError or ValueError, neither of which
+    shows a key."""
     if isinstance(given, str):
         given = [given]
-    pairs: dict[str, str] = {}
+    pairs: dict[str, str | None] = {}
     if isinstance(given, Mapping):
         pairs.update(given)  # pyright: ignore[reportUnknownArgumentType] - narrowing forgets what it maps
     else:
-        pairs.update((key, _own_tenant(key)) for key in given)
+        pairs.update(dict.fromkeys(given))
     if not pairs:
         raise ValueError("api_keys is empty: nobody could use the server; give a key, or None for a generated one")
     for number, (key, tenant) in enumerate(pairs.items(), 1):
         _check_key(key, number)
-        if not isinstance(tenant, str) or not tenant:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"the tenant of key {number} in api_keys must be a text that is not empty")
-        tenant.encode()
+        if isinstance(given, Mapping):
+            if not isinstance(tenant, str) or not tenant:
+                raise TypeError(f"the tenant of key {number} in api_keys must be a text that is not empty")
+            tenant.encode()
     return pairs
 
 
-def load_keys(connection: sqlite3.Connection, given: dict[str, str] | None) -> Keyring:
-    """The keys of this start, kept in the database: those given, or else those of the start before, or a new one."""
+def generated_keys() -> dict[str, str | None]:
+    """A new key, where none is given."""
+    return {f"omium_local_{secrets.token_hex(16)}": _DEFAULT_TENANT}
+
+
+def load_keys(connection: sqlite3.Connection, given: dict[str, str | None] | None) -> Keyring:
+    """The keys of this start, kept in the database: those given, or else those of the start before, or a new one.
+
+    A key that is given without a tenant opens what it opened before. Those of earlier starts that are not accepted any
+    more are kept for this alone, with ranks below 0.
+    """
+    kept: dict[str, tuple[int, str]] = {
+        key: (rank, name)
+        for key, rank, name in connection.execute(
+            "SELECT k.key, k.rank, t.name FROM api_keys k JOIN tenants t ON t.id = k.tenant ORDER BY k.rank"
+        )
+    }
     if given is None:
-        kept = connection.execute(
-            "SELECT k.key, t.name FROM api_keys k JOIN tenants t ON t.id = k.tenant ORDER BY k.rank"
-        ).fetchall()
-        given = dict(kept) or {f"omium_local_{secrets.token_hex(16)}": _DEFAULT_TENANT}
+        given = {key: name for key, (rank, name) in kept.items() if rank >= 0} or generated_keys()
     connection.execute("DELETE FROM api_keys")
+    former = [(key, name) for key, (_, name) in kept.items() if key not in given]
+    for rank, (key, name) in enumerate(former, -len(former)):
+        connection.execute("INSERT INTO api_keys SELECT ?, ?, id FROM tenants WHERE name = ?", (rank, key, name))
     ring: dict[str, Tenant] = {}
-    for rank, (key, name) in enumerate(given.items()):
+    for rank, (key, said) in enumerate(given.items()):
+        name = said or (kept[key][1] if key in kept else _own_tenant(key))
         connection.execute("INSERT INTO tenants (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
         tenant = Tenant(connection.execute("SELECT id FROM tenants WHERE name = ?", (name,)).fetchone()[0], name)
         connection.execute("INSERT INTO api_keys VALUES (?, ?, ?)", (rank, key, tenant.id))
@@ -79,9 +97,9 @@ def load_keys(connection: sqlite3.Connection, given: dict[str, str] | None) -> K
     return Keyring(ring)
 
 
-def _own_tenant(key: object) -> str:
-    """The same for the same key at every start, in whatever order the keys come; and not the key itself."""
-    return f"tenant-{hashlib.sha256(key.encode(errors='replace')).hexdigest()[:12]}" if isinstance(key, str) else "?"
+def _own_tenant(key: str) -> str:
+    """The same for the same key on every database, in whatever order the keys come; and not the key itself."""
+    return f"tenant-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _check_key(key: object, number: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .errors import StaleRunError
 from .jsontext import decode, encode_result
 
-__all__ = ["Workflow", "WorkflowRun", "is_async"]
+__all__ = ["Workflow", "WorkflowRun", "is_async", "is_workflow"]
 
 Recorder = Callable[[str, bytes], Awaitable[None]]
 RunInThread = Callable[..., Awaitable[Any]]
@@ -67,7 +67,7 @@ class WorkflowRun:
         if name in self._recorded:
             await asyncio.sleep(0)  # a long list of recorded steps must not keep the server from answering
             return decode(self._recorded[name])
-        result = encode_result(await self._call(func, args, kwargs), f"step {name!r}")
+        result = encode_result(await self._call(func, args, kwargs), f"step {name!r} returned")
         try:
             await self._recorder(name, result)
         except StaleRunError:
@@ -92,6 +92,11 @@ class WorkflowRun:
 
 
 Workflow = Callable[[WorkflowRun], Awaitable[Any]]
+
+
+def is_workflow(function: object) -> bool:
+    """Whether it may be a workflow: an async function, also behind decorators that say what they wrap."""
+    return callable(function) and (is_async(function) or is_async(inspect.unwrap(function)))
 
 
 def is_async(func: Callable[..., Any]) -> bool:

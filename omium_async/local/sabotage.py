@@ -12,6 +12,8 @@ from aiohttp import web
 from . import wire
 
 if TYPE_CHECKING:
+    from multidict import CIMultiDict
+
     from .faults import Fault
 
 __all__ = ["Saboteur"]
@@ -32,12 +34,14 @@ class Saboteur:
         self._stopping.set()
 
     async def spoil(
-        self, request: web.BaseRequest, fault: Fault, answer: web.Response | None, request_id: str
+        self, request: web.BaseRequest, fault: Fault, answer: web.Response | None, headers: CIMultiDict[str]
     ) -> web.StreamResponse | None:
-        """What to answer instead; None: what would be answered anyway. `answer`: what the handler made, if it ran."""
+        """What to answer instead; None: what would be answered anyway. `answer`: what the handler made, if it ran.
+        `headers`: those that every answer has, which the fault's own replace."""
         if fault.delay:
             await self._pause(request, fault.delay)
-        headers = {"Content-Type": "application/json", "x-request-id": request_id, **fault.headers}
+        for name, value in fault.headers.items():
+            headers[name] = value
         match fault.action:
             case "delay":
                 return None
@@ -64,10 +68,11 @@ class Saboteur:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), min(left, _LOOK_EVERY))
 
-    def _send_half(self, request: web.BaseRequest, answer: web.Response | None, headers: dict[str, str]) -> None:
+    def _send_half(self, request: web.BaseRequest, answer: web.Response | None, headers: CIMultiDict[str]) -> None:
         status = 200 if answer is None else answer.status
         body = _HALF_SAID if answer is None or not isinstance(answer.body, bytes) else answer.body
-        lines = [f"HTTP/1.1 {status} Cut", f"Content-Length: {len(body)}"]
+        headers.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} Cut"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if request.transport is not None:
             request.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body[: len(body) // 2])

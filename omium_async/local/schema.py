@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from .errors import LocalOmiumError
+from .forks import not_for_children
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ CREATE TABLE tenants (
     newest TEXT NOT NULL DEFAULT ''             -- created_at of the newest: the next is never given an earlier one
 );
 CREATE TABLE api_keys (
-    rank INTEGER PRIMARY KEY,
+    rank INTEGER PRIMARY KEY,                   -- the order; below 0: not accepted any more (see `keys`)
     key TEXT NOT NULL UNIQUE,
     tenant INTEGER NOT NULL REFERENCES tenants (id)
 );
@@ -96,11 +97,13 @@ class FileLock:
         import fcntl  # noqa: PLC0415 - not on Windows, where a server in memory still works
 
         path = f"{database}-lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.fdopen(fd, "rb", buffering=0)
+        not_for_children(self._file)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._fd)
+            self._file.close()
             if not isinstance(error, BlockingIOError):
                 raise
             raise LocalOmiumError(
@@ -108,7 +111,11 @@ class FileLock:
             ) from None
 
     def release(self) -> None:
-        os.close(self._fd)
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415
+
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing alone would not free it, if some child has a copy
+        self._file.close()
 
 
 def open_memory() -> sqlite3.Connection:

@@ -6,24 +6,26 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from aiohttp import web
 
 from .app import App, Options
-from .clock import Clock, date_reader_of, reader_of
+from .clock import Clock, Times
 from .database import Database, FileDatabase, MemoryDatabase
 from .engine import Engine
 from .errors import LocalOmiumError
 from .faults import Fault, Faults
-from .keys import APIKeys, Keyring, checked_keys, load_keys
+from .forks import not_for_children
+from .keys import APIKeys, Keyring, checked_keys, generated_keys, load_keys
 from .log import RequestLog, SeenRequest
-from .run import Workflow, is_async
+from .run import Workflow, is_workflow
 from .sabotage import Saboteur
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from types import TracebackType
 
@@ -31,7 +33,7 @@ __all__ = ["LocalOmium"]
 
 W = TypeVar("W", bound=Workflow)
 
-_log = logging.getLogger("omium_async.local")
+_log = logging.getLogger("omium_async")
 
 _HOST: Final = "127.0.0.1"
 _CLOSE_WITHIN: Final = 0.5  # seconds for answers under way, when the server stops
@@ -60,14 +62,16 @@ class _Started:
 
     async def listen(self, port: int) -> None:
         try:
-            self.listener = await self.loop.create_server(self.http, _HOST, port, backlog=1024)
+            listening = socket.create_server((_HOST, port), backlog=1024)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise LocalOmiumError(
                     f"port {port} of {_HOST} is taken by another program; choose another, or 0 for any free one"
                 ) from None
             raise LocalOmiumError(f"port {port} of {_HOST} cannot be served: {error.strerror or error}") from None
-        self.port = self.listener.sockets[0].getsockname()[1]
+        not_for_children(listening)
+        self.listener = await self.loop.create_server(self.http, sock=listening, backlog=1024)
+        self.port = listening.getsockname()[1]
 
     async def _stop_listening(self, listener: asyncio.Server) -> None:
         """Closes the listener after connections that were just accepted have got their transports: asyncio (seen up to
@@ -108,12 +112,15 @@ class LocalOmium:
 
     - `database`: None keeps everything in memory, until the server stops; a path keeps it in a SQLite file, durable
       with each answer and each step, also through `kill -9`: executions that were running go on at the next start.
+      The answers that belong to an `Idempotency-Key` are kept as long as the file: none is ever removed.
     - `port`: 0 takes any free one.
-    - `api_keys`: a mapping of key to tenant, or keys of which each is a tenant of its own. None takes the keys of the
-      last start on this database, or makes one, for the tenant `default`. Keys that are given replace those.
-    - `clock`: returns the present time as an aware datetime, for every time that the server gives. If it goes back,
-      `created_at` of the next execution is that of the one before, and no time of an execution is earlier than what
-      happened to it before.
+    - `api_keys`: a mapping of key to tenant; or keys alone, each for the tenant that it had on this database before, a
+      new one for itself. None takes the keys of the last start on this database, or makes one, for the tenant
+      `default`. Keys that are given replace those.
+    - `clock`: returns the present time as an aware datetime, for every time that the server gives; it is tried out
+      here, and then read once for each write. If it goes back, `created_at` of a tenant's next execution is that of
+      the one before, never earlier, and no time of an execution is earlier than what happened to it before. `Date` of
+      an answer is its last reading.
 
     Plain functions of steps run in up to 32 threads. It may be started again after a stop. Raises TypeError or
     ValueError for arguments that make no sense.
@@ -131,11 +138,15 @@ class LocalOmium:
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
         if database == ":memory:":
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
-        self._path = None if database is None else Path(database).absolute()
+        # Two ways to one file (a link) must lead to the same lock.
+        self._path = None if database is None else Path(os.path.realpath(database))
         self._port = port
-        self._given_keys = None if api_keys is None else _HiddenKeys(checked_keys(api_keys))
-        self._now = reader_of(clock)
-        self._date = date_reader_of(clock)
+        self._given_keys: _HiddenKeys | None = None
+        if api_keys is not None:
+            self._given_keys = _HiddenKeys(checked_keys(api_keys))
+        elif database is None:  # it could keep none from one start to the next
+            self._given_keys = _HiddenKeys(generated_keys())
+        self._times = Times(clock)
         self._workflows: dict[str, Workflow] = {}
         self._options = Options()
         self._faults = Faults()
@@ -164,7 +175,8 @@ class LocalOmium:
 
     @property
     def api_key(self) -> str:
-        """The first of the keys that it accepts. Raises LocalOmiumError before the start, if none was given."""
+        """The first of the keys that it accepts. Raises LocalOmiumError before the start on a database file, if none
+        was given: it may be one that is kept there."""
         if self._given_keys is not None:
             return next(iter(self._given_keys.keys))
         return self._started.keyring.first
@@ -189,7 +201,8 @@ class LocalOmium:
         return self._log.counts
 
     def workflow(self, name: str) -> Callable[[W], W]:
-        """A decorator that registers an async function as the workflow with this id, before or after the start.
+        """A decorator that registers an async function as the workflow with this id, before or after the start. A
+        partial, an object with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
 
         Executions that wait for it begin at once. A name that is registered again means the new function from the
         next run on (also of a replay); runs under way keep the old one. From another thread it works as well.
@@ -198,8 +211,11 @@ class LocalOmium:
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
 
         def register(function: W) -> W:
-            if not is_async(function):
-                raise TypeError(f"workflow {name!r} must be an async function; {function!r} is not")
+            if not is_workflow(function):
+                raise TypeError(
+                    f"workflow {name!r} must be an async function; {function!r} is not (a wrapper of one shows that it "
+                    "is by functools.wraps)"
+                )
             self._workflows[name] = function
             running = self._running
             if running is not None:
@@ -254,7 +270,7 @@ class LocalOmium:
     async def _assemble(self, database: Database) -> _Started:
         given = None if self._given_keys is None else self._given_keys.keys
         keyring = await database.write(lambda connection: load_keys(connection, given))
-        engine = Engine(database, self._workflows, self._now)
+        engine = Engine(database, self._workflows, self._times.now)
         saboteur = Saboteur()
         app = App(
             engine,
@@ -264,7 +280,7 @@ class LocalOmium:
             faults=self._faults,
             log=self._log,
             saboteur=saboteur,
-            date=self._date,
+            date=self._times.date,
         )
         http = web.Server(app.handle, access_log=None, logger=_log)
         return _Started(database=database, keyring=keyring, engine=engine, saboteur=saboteur, http=http)
@@ -273,5 +289,5 @@ class LocalOmium:
 class _HiddenKeys:
     """Keys that no repr shows."""
 
-    def __init__(self, keys: dict[str, str]) -> None:
+    def __init__(self, keys: dict[str, str | None]) -> None:
         self.keys = keys

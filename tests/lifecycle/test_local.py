@@ -124,7 +124,7 @@ def show(call):
     except Exception as error:
         say(type(error).__name__, error)
 show(lambda: local.url)
-show(lambda: local.api_key)
+show(lambda: LocalOmium("o.db").api_key)
 local.stop()
 with local:
     show(local.start)

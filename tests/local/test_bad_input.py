@@ -116,6 +116,14 @@ async def test_bodies_that_are_no_json_or_too_deep(local, connect, data):
         assert (await wire.get("/executions")).json["total"] == 0
 
 
+async def test_a_body_that_is_too_deep_is_told_so(local, connect):
+    async with connect(local) as wire:
+        for depth in (400, 100_000):
+            deep = b'{"workflow_id": "w", "input_data": ' + b"[" * depth + b"]" * depth + b"}"
+            (problem,) = (await wire.call("POST", "/executions", data=deep)).json["detail"]
+            assert (problem["type"], problem["msg"]) == ("json_invalid", "nested deeper than 400 levels")
+
+
 async def test_depth_up_to_the_limit_is_accepted(local, connect):
     @local.workflow("echo")
     async def echo(run):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -163,6 +164,32 @@ async def test_an_empty_file_is_a_new_database(tmp_path, connect):
         await wire.create("w")
 
 
+async def test_a_key_opens_what_it_opened_before(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path)) as wire:  # a key is made, for the tenant `default`
+        made = wire.local.api_key
+        await wire.create("w")
+    for keys in ([made], None, ["other"], [made], [made, "other"], None):
+        async with connect(LocalOmium(path, api_keys=keys)) as wire:
+            seen = (await wire.get("/executions")).json["total"]
+            assert (wire.local.api_key, seen) == (("other", 0) if keys == ["other"] else (made, 1))
+            old = await wire.as_tenant(made).get("/executions")
+            assert old.status == (401 if keys == ["other"] else 200), "a key that is not given is not accepted"
+
+
+async def test_a_key_keeps_the_tenant_that_it_was_given(tmp_path, connect):
+    path = tmp_path / "o.db"
+    async with connect(LocalOmium(path, api_keys={"k1": "t1"})) as wire:
+        execution_id = await wire.create("w")
+    for keys in (["k1"], ["k2"], ["k2", "k1"], {"k3": "t1"}):
+        async with connect(LocalOmium(path, api_keys=keys)) as wire:
+            tenant = wire.as_tenant(list(keys)[-1])
+            if keys != ["k2"]:
+                assert (await tenant.detail(execution_id))["tenant_id"] == "t1"
+            else:
+                assert (await tenant.get("/executions")).json["total"] == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX rights")
 async def test_the_file_is_for_its_owner_alone(tmp_path):
     path = tmp_path / "o.db"
@@ -180,6 +207,19 @@ async def test_two_servers_on_one_file_in_one_process(tmp_path, connect):
         await wire.create("w")
     async with connect(LocalOmium(path)) as wire:
         assert (await wire.get("/executions")).json["total"] == 2
+
+
+async def test_two_servers_on_one_file_by_way_of_a_link(tmp_path, connect):
+    path, link, folder = tmp_path / "o.db", tmp_path / "link.db", tmp_path / "folder"
+    link.symlink_to(path)
+    folder.symlink_to(tmp_path, target_is_directory=True)
+    async with connect(LocalOmium(link)) as wire:
+        await wire.create("w")
+        for way in (path, link, folder / "o.db"):
+            with pytest.raises(LocalOmiumError, match="in use by another LocalOmium"):
+                await LocalOmium(way).start()
+    async with connect(LocalOmium(path)) as wire:
+        assert (await wire.get("/executions")).json["total"] == 1
 
 
 HOLD = """
@@ -204,6 +244,49 @@ async def test_the_lock_of_a_killed_process_is_free(tmp_path, root):
     holder.stdout.close()
     async with LocalOmium(path):
         pass
+
+
+FORK = """
+import asyncio, os, sys, time
+sys.path.insert(0, sys.argv[2])
+from omium_async.local import LocalOmium
+async def main():
+    local = LocalOmium(sys.argv[1])
+    async with local:
+        port = int(local.url.rpartition(":")[2])
+        begun, begin = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(begin, b"x")
+            time.sleep(100)
+            os._exit(0)
+        os.read(begun, 1)
+        print(child, port, flush=True)
+        if sys.argv[3] == "killed":
+            await asyncio.Event().wait()
+    async with LocalOmium(sys.argv[1], port=port):
+        pass
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+async def test_a_child_keeps_neither_the_lock_nor_the_port(tmp_path, root, end):
+    path = tmp_path / "o.db"
+    arguments = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, str(path), root, end]
+    server = subprocess.Popen(arguments, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    child, port = map(int, (await asyncio.to_thread(server.stdout.readline)).split())
+    try:
+        if end == "killed":
+            server.kill()
+        assert await asyncio.to_thread(server.wait) == (-signal.SIGKILL if end == "killed" else 0)
+        async with LocalOmium(path, port=port):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        server.kill()
+        server.stdout.close()
 
 
 async def test_a_file_that_another_program_has_locked(tmp_path, monkeypatch):

@@ -143,6 +143,9 @@ async def test_both_ways_of_authentication(local, connect):
         assert (await wire.get("/executions", Authorization=f"Bearer {key}")).status == 200
         assert (await wire.get("/executions", Authorization=f"bearer {key}")).status == 200
         assert (await wire.get("/executions", X_API_Key=key)).status == 200
+        assert (await wire.get("/executions", X_API_Key="", Authorization=f"Bearer {key}")).status == 200
+        wrong_key = {"X_API_Key": key + "x", "Authorization": f"Bearer {key}"}
+        assert (await wire.get("/executions", **wrong_key)).status == 401
         for wrong in ({}, {"X_API_Key": key + "x"}, {"Authorization": key}, {"Authorization": f"Basic {key}"}):
             answer = await wire.get("/executions", **wrong)
             assert answer.status == 401

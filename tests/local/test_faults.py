@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 
 import aiohttp
@@ -138,6 +139,54 @@ async def test_which_requests_a_fault_meets(local, connect):
             assert (await wire.move("x", "replay", "c")).status == 500
         local.clear_faults()
         assert (await wire.move("x", "replay", "c")).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/executions/{execution_id}/replay", "/api/v1/executions/{execution_id}/replay", "/api/v1/executions/*/*"]
+)
+async def test_faults_are_met_however_they_are_written(connect, path):
+    async with connect(LocalOmium()) as wire:
+        wire.local.inject(Fault(method="post", path=path, action="status", status=500))
+        assert (await wire.get("/executions/x")).status == 404
+        assert (await wire.move("x", "replay", "c")).status == 500
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"\xff", b"\xff"),
+        (bytearray(b"a"), b"a"),
+        ("é", "é".encode()),
+        ({"a": (1,)}, b'{"a":[1]}'),
+        ([], b"[]"),
+        ("", b""),
+    ],
+    ids=repr,
+)
+def test_a_body_is_bytes_text_or_json(body, text):
+    assert Fault(body=body).body == text
+
+
+@pytest.mark.parametrize("body", [{"a": {1}}, float("nan"), object(), {1: 2}], ids=lambda body: type(body).__name__)
+def test_a_body_that_json_cannot_hold_is_refused(body):
+    with pytest.raises(TypeError, match="the body of a Fault is what JSON cannot hold"):
+        Fault(body=body)
+
+
+@pytest.mark.parametrize("action", ["status", "garbage", "truncate"])
+async def test_headers_of_a_fault_take_the_place_of_others(connect, action):
+    given = {"content-type": "text/html", "X-REQUEST-ID": "from-a-gateway", "Retry-After": "7"}
+    local = LocalOmium(clock=lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    request = create(local).replace(b"Host: x", b"Host: x\r\nConnection: close")
+    async with connect(local):
+        for headers in (given, given | {"date": "Thu, 01 Jan 2015 00:00:00 GMT"}):
+            local.inject(Fault(action=action, headers=headers))
+            head = (await raw(local, request)).partition(b"\r\n\r\n")[0].decode()
+            lines = [line.partition(": ") for line in head.splitlines()[1:]]
+            got = {name.lower(): value for name, _, value in lines}
+            assert len(got) == len(lines), head
+            expected = {"date": "Thu, 01 Jan 2026 00:00:00 GMT"} | {name.lower(): v for name, v in headers.items()}
+            assert got.items() >= expected.items()
 
 
 async def test_faults_come_in_the_order_of_their_injection(local, connect):

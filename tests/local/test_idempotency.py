@@ -35,7 +35,13 @@ async def test_the_same_key_with_another_body_is_refused(local, connect):
         assert (await wire.get("/executions")).json["total"] == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "é"])
+async def test_a_long_key(local, connect):
+    async with connect(local) as wire:
+        first, again = [await post(wire, {"workflow_id": "w"}, "x" * 1024) for _ in range(2)]
+        assert (first.status, first.text) == (again.status, again.text) == (201, first.text)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1025, "é"])
 async def test_keys_that_are_none(local, connect, key):
     async with connect(local) as wire:
         answer = await post(wire, {"workflow_id": "w"}, key)

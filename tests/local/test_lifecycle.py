@@ -129,14 +129,100 @@ async def test_what_ran_goes_on_at_the_next_start(tmp_path, connect):
         assert (detail["output_data"], ran) == ("done", [1])
 
 
-async def test_what_is_asked_before_the_start():
+async def test_what_is_asked_before_the_start(tmp_path):
     local = LocalOmium(api_keys="key-1")
     assert local.api_key == "key-1"
     assert "not started" in repr(local)
     with pytest.raises(LocalOmiumError, match="not started"):
         _ = local.url
     with pytest.raises(LocalOmiumError, match="not started"):
-        _ = LocalOmium().api_key
+        _ = LocalOmium(tmp_path / "o.db").api_key
+
+
+async def test_a_server_in_memory_has_its_key_from_the_start_and_for_ever(connect):
+    local, other = LocalOmium(), LocalOmium()
+    key = local.api_key
+    assert key != other.api_key
+    for _ in range(2):
+        async with connect(local) as wire:
+            assert (await wire.as_tenant(key).get("/executions")).status == 200
+        assert local.api_key == key
+
+
+INTERRUPTED = """
+import asyncio, logging, sys, threading
+sys.path.insert(0, sys.argv[2])
+import aiohttp
+from omium_async.local import LocalOmium
+logging.basicConfig()
+async def main(function, until):
+    local = LocalOmium(sys.argv[1], api_keys="key-1")
+    local.workflow("w")(function)
+    headers = {"X-API-Key": "key-1"}
+    async with local, aiohttp.ClientSession(headers=headers) as session:
+        url = f"{local.url}/api/v1/executions"
+        if until is None:
+            await session.post(url, json={"workflow_id": "w"})
+            await asyncio.sleep(20)
+        while True:
+            async with session.get(url) as response:
+                (row,) = (await response.json())["items"]
+            if row["status"] == until:
+                return row
+            await asyncio.sleep(0.01)
+async def interrupted(run):
+    raise KeyboardInterrupt
+async def completes(run):
+    return "went on"
+try:
+    asyncio.run(main(interrupted, None))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+if sys.argv[3] == "main":
+    print(asyncio.run(main(completes, "completed"))["output_data"])
+else:
+    thread = threading.Thread(target=lambda: print(asyncio.run(main(interrupted, "failed"))["error_message"]))
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(("thread", "outcome"), [("main", "went on"), ("other", "KeyboardInterrupt")])
+def test_an_interrupt_stops_the_program_and_what_ran_goes_on_at_the_next_start(tmp_path, root, thread, outcome):
+    arguments = [sys.executable, "-X", "dev", "-c", INTERRUPTED, str(tmp_path / "o.db"), root, thread]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.split("\n", 1)) == (0, ["interrupted", outcome + "\n"]), done.stderr
+    assert done.stderr == ""
+
+
+THROWN_AWAY = """
+import asyncio, gc, sys
+sys.path.insert(0, sys.argv[1])
+import aiohttp
+from omium_async.local import LocalOmium
+local = LocalOmium()
+@local.workflow("w")
+async def w(run):
+    await asyncio.Event().wait()
+async def main():
+    await local.start()
+    async with aiohttp.ClientSession(headers={"X-API-Key": local.api_key}) as session:
+        await session.post(f"{local.url}/api/v1/executions", json={"workflow_id": "w"})
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+del local, w, loop
+gc.collect()
+print("end")
+"""
+
+
+def test_a_run_that_is_thrown_away_with_its_loop_awaits_nothing_more(root):
+    done = subprocess.run(
+        [sys.executable, "-c", THROWN_AWAY, root], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "end\n")
+    assert "GeneratorExit" not in done.stderr
 
 
 def test_three_loops_one_after_the_other(tmp_path):

@@ -116,9 +116,47 @@ async def test_a_clock_that_goes_back_in_the_middle_of_a_run(connect):
         assert detail["checkpoints"][0]["created_at"] >= detail["created_at"]
 
 
-async def test_a_naive_clock_is_an_error(connect):
-    async with connect(LocalOmium(clock=lambda: dt.datetime(2026, 1, 1))) as wire:  # noqa: DTZ001
-        assert (await wire.call("POST", "/executions", {"workflow_id": "w"})).status == 500
+@pytest.mark.parametrize(
+    "wrong",
+    [5, dt.datetime(2026, 1, 1, tzinfo=dt.UTC), lambda: "now", lambda: None, lambda: dt.datetime(2026, 1, 1)],  # noqa: DTZ001
+)
+def test_a_clock_that_gives_no_time_is_refused(wrong):
+    with pytest.raises((TypeError, ValueError), match=r"clock .*must"):
+        LocalOmium(clock=wrong)
+
+
+@pytest.mark.parametrize("days", [(1, 2, 3), (1,)])
+async def test_a_clock_may_be_a_list_of_moments(connect, days):
+    """None of them is lost, to the trial at the construction or to a `Date`; at its end time stands still."""
+    moments = [dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in days]
+    async with connect(LocalOmium(clock=iter(moments).__next__)) as wire:
+        assert (await wire.get("/executions")).headers["Date"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+        for moment in [*moments, moments[-1]]:
+            answer = await wire.call("POST", "/executions", {"workflow_id": "w"})
+            assert answer.status == 201
+            assert answer.json["created_at"] == moment.strftime("%Y-%m-%dT00:00:00.000000Z")
+            assert answer.headers["Date"] == moment.strftime("%a, %d %b %Y 00:00:00 GMT")
+
+
+async def test_a_clock_that_is_set_before_the_first_write(connect):
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    async with connect(LocalOmium(clock=lambda: moment)) as wire:
+        moment = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+        assert (await wire.detail(await wire.create()))["created_at"] == "2027-01-01T00:00:00.000000Z"
+
+
+async def test_a_clock_that_breaks_leaves_no_run_without_an_end(connect, caplog):
+    moments = iter([dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * 3)
+    local = LocalOmium(clock=lambda: next(moments))
+
+    @local.workflow("w")
+    async def w(run):
+        return await run.step("s", lambda: 1)
+
+    async with connect(local) as wire:
+        detail = await wire.until(await wire.create("w"), "completed")
+        assert detail["completed_at"] == "2026-01-01T00:00:00.000000Z"
+    assert {(record.name, record.levelname) for record in caplog.records} == {("omium_async", "WARNING")}
 
 
 @pytest.fixture

@@ -172,6 +172,30 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
         assert (detail["status"], detail["checkpoints"]) == ("paused", checkpoints)
 
 
+@pytest.mark.parametrize("by", ["rollback", "stop"])
+async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by):
+    monkeypatch.setattr("omium_async.local.engine._GRACE", 1.0)
+    ended = []
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.5)
+            ended.append("cleaned up")
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
+            await asyncio.sleep(0)
+        if by == "rollback":
+            await wire.move(execution_id, "rollback", checkpoints[0]["id"])
+            assert ended
+    assert ended == ["cleaned up"]
+
+
 async def test_a_run_that_refuses_to_end_cannot_write_into_the_one_after_it(local, connect, monkeypatch):
     monkeypatch.setattr("omium_async.local.engine._GRACE", 0.02)
     gates = [asyncio.Event(), asyncio.Event()]

@@ -139,6 +139,8 @@ async def test_a_name_is_used_once_in_a_run(local, connect):
         (KeyError("city"), "KeyError: 'city'"),
         (RuntimeError(), "RuntimeError"),
         (SystemExit(3), "SystemExit: 3"),
+        (GeneratorExit("g"), "GeneratorExit: g"),
+        (pytest.fail.Exception("not like this"), "Failed: not like this"),
         (asyncio.CancelledError(), "CancelledError"),
         (StopIteration(5), "RuntimeError: coroutine raised StopIteration"),
         (ValueError("\ud800"), "ValueError: \\ud800"),
@@ -158,7 +160,18 @@ async def test_a_workflow_that_raises_has_failed(local, connect, error, text):
         assert (await wire.get("/executions?status=failed")).json["items"][0]["error_message"] == text
 
 
-@pytest.mark.parametrize("error", [StopIteration("s"), SystemExit(1), ZeroDivisionError("z")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        StopIteration("s"),
+        SystemExit(1),
+        GeneratorExit(),
+        pytest.fail.Exception("f"),
+        asyncio.CancelledError(),
+        ZeroDivisionError("z"),
+    ],
+    ids=repr,
+)
 async def test_a_plain_step_that_raises(local, connect, error):
     def broken():
         raise error
@@ -236,10 +249,36 @@ async def test_a_workflow_may_be_registered_from_another_thread(local, connect):
         thread.join()
 
 
+async def test_what_stands_for_an_async_function_is_a_workflow(connect):
+    local = LocalOmium()
+
+    async def plain(run, more=0):
+        return run.input_data + more
+
+    class Callable:
+        async def __call__(self, run):
+            return await plain(run, 20)
+
+    @functools.wraps(plain)
+    def wrapper(run):
+        return plain(run, 30)
+
+    for name, function in {"partial": functools.partial(plain, more=10), "object": Callable(), "wrap": wrapper}.items():
+        assert local.workflow(name)(function) is function
+    async with connect(local) as wire:
+        outputs = [
+            (await wire.until(await wire.create(name, 1), "completed"))["output_data"]
+            for name in ("partial", "object", "wrap")
+        ]
+        assert outputs == [11, 21, 31]
+
+
 def test_only_async_functions_are_workflows():
     local = LocalOmium()
     with pytest.raises(TypeError, match="must be an async function"):
         local.workflow("w")(lambda run: None)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match="must be an async function"):
+        local.workflow("w")(5)  # type: ignore[type-var]
     with pytest.raises(TypeError, match="not empty"):
         local.workflow("")
 
