@@ -9,7 +9,7 @@ from ..bodies import create_body
 from ..caller import Caller
 from ..codec import decode_execution
 from ..errors import OmiumError
-from ..models import Execution, ExecutionRequest
+from ..models import ExecutionRequest
 from ..outcomes import CreateOutcome
 from .keys import header_key
 from .limit import Limit
@@ -33,15 +33,13 @@ async def create_each(
         except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
             return CreateOutcome(request, "rejected", None, error)
 
-        async def write() -> Execution:
-            return await caller.write("/executions", body, decode_execution, key)
-
         try:
-            return CreateOutcome(request, "created", await send(write, limit, retries))
+            execution = await send(lambda: caller.write("/executions", body, decode_execution, key), limit, retries)
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
+        return CreateOutcome(request, "created", execution)
 
     pool = Pool(requests, create, limit)
     try:
