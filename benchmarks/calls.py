@@ -147,8 +147,9 @@ async def of_official(stack: AsyncExitStack, url: str) -> dict[str, Call]:
     from omium import RemoteOmiumClient  # type: ignore[import-not-found]
 
     client = RemoteOmiumClient(api_url=f"{url}/api/v1", api_key=KEY)
-    await stack.enter_async_context(client)
-    return {"get": lambda: client.get_execution("exec_0123456789abcdef")}
+    stack.push_async_callback(client.close)
+    # It has no method for executions at all; this is its GET of one thing by its id.
+    return {"get": lambda: client.get_workflow("exec_0123456789abcdef")}
 
 
 def of_openai(backend: str) -> Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]:
