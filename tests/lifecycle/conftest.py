@@ -72,6 +72,7 @@ class Program:
         self._process = subprocess.Popen(
             args,
             env=environment,
+            cwd=environment["HOME"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

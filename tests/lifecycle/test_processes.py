@@ -119,6 +119,25 @@ say(set(calls), client.executions.get("after").id)
         assert not ended.server.ports("GET child") & ended.server.ports("GET parent")
 
 
+def test_fork_while_locks_are_held(lifecycle):
+    program = (
+        FORK
+        + """
+client = Omium(rate_limit=6000)
+client.executions.get("parent")
+transport = client._core._caller.shared.transport
+locks = [part._lock for part in vars(transport).values() if hasattr(part, "_lock")]
+with contextlib.ExitStack() as held:
+    for lock in locks:
+        held.enter_context(lock)
+    ended(fork(lambda: say(client.executions.get("child").id)))
+say(bool(locks), client.executions.get("parent").id)
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("child", "True parent")
+
+
 def test_fork_in_a_handler_during_a_call(lifecycle):
     program = (
         FORK

@@ -64,6 +64,8 @@ def test_closed_twice_and_used_after_that(lifecycle):
 
 def test_closed_while_other_threads_call(lifecycle):
     program = """
+    other = Omium()  # keeps the loop from ending with the client
+    other.executions.get("other")
     client = Omium(max_retries=0, max_connections=3, timeout=60, attempt_timeout=60)
     ends = []
     def use(call, *args):
@@ -90,6 +92,7 @@ def test_closed_while_other_threads_call(lifecycle):
         thread.join(10)
     for end in sorted(map(str, ends)):
         say(end)
+    other.close()
     say(threads())
     """
 
@@ -226,9 +229,20 @@ def test_context_of_the_calling_thread(lifecycle):
     thread.start()
     thread.join()
     say(seen[-1], user.get())
+    del seen[:]
+    def many(number):
+        user.set(number)
+        for _ in range(30):
+            client.executions.get("a")
+    crowd = [threading.Thread(target=many, args=[number]) for number in range(16)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    say({seen.count(number) for number in range(16)})
     """
     for ended in lifecycle.run(program):
-        ended.check("{'main'} {'main'}", "other main")
+        ended.check("{'main'} {'main'}", "other main", "{30}")
 
 
 def test_calls_from_the_thread_of_the_loop(lifecycle):
