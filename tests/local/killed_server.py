@@ -1,4 +1,4 @@
-"""Serves a database until it is killed; run by test_kill.py."""
+"""For each line that it reads, serves a database in a process of its own until that is killed; run by test_kill.py."""
 
 from __future__ import annotations
 
@@ -32,8 +32,13 @@ async def w(run: WorkflowRun) -> list[int]:
 
 async def main() -> None:
     async with local:
-        print(json.dumps({"url": local.url, "key": local.api_key}), flush=True)
+        print(json.dumps({"url": local.url, "key": local.api_key, "pid": os.getpid()}), flush=True)
         await asyncio.Event().wait()
 
 
-asyncio.run(main())
+while sys.stdin.readline():
+    server = os.fork()  # with everything imported already
+    if server == 0:
+        asyncio.run(main())
+    os.waitpid(server, 0)
+    print("dead", flush=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -19,27 +20,41 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 SERVER = Path(__file__).parent / "killed_server.py"
 KILLS = 20
 STEPS = 4
 
 
-class Server:
-    """A process that serves a database until it is killed."""
+class Servers:
+    """Processes that serve a database, one after the other, each until it is killed."""
 
     def __init__(self, database: Path, notes: Path, root: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(database), str(notes), str(STEPS), root], stdout=subprocess.PIPE
+        self.mother = subprocess.Popen(
+            [sys.executable, str(SERVER), str(database), str(notes), str(STEPS), root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
-    async def ready(self) -> dict:
-        return json.loads(await asyncio.to_thread(self.process.stdout.readline))
+    @contextlib.asynccontextmanager
+    async def one(self):
+        self.mother.stdin.write(b"another\n")
+        self.mother.stdin.flush()
+        where = json.loads(await self._said())
+        try:
+            yield where
+        finally:
+            os.kill(where["pid"], signal.SIGKILL)
+            assert await self._said() == b"dead\n"
 
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+    async def _said(self) -> bytes:
+        return await asyncio.to_thread(self.mother.stdout.readline)
+
+    def end(self) -> None:
+        self.mother.stdin.close()
+        self.mother.wait()
+        self.mother.stdout.close()
 
 
 async def create_until_killed(where: dict, answered: list[str], prefix: str) -> None:
@@ -69,23 +84,26 @@ def on_record(database: Path) -> set[tuple[str, str]]:
         connection.close()
 
 
-async def test_killed_20_times(tmp_path, root):
+@pytest.fixture
+def servers(tmp_path, root):
+    (tmp_path / "notes").touch()
+    servers = Servers(tmp_path / "o.db", tmp_path / "notes", root)
+    yield servers
+    servers.end()
+
+
+async def test_killed_20_times(tmp_path, servers):
     database, notes = tmp_path / "o.db", tmp_path / "notes"
-    notes.touch()
     chance = random.Random(20)
     answered: list[str] = []
     recorded: set[tuple[str, str]] = set()
     read = 0
     keys = set()
     for kill in range(KILLS):
-        server = Server(database, notes, root)
-        try:
-            where = await server.ready()
+        async with servers.one() as where:
             keys.add(where["key"])
             load = asyncio.create_task(create_until_killed(where, answered, str(kill)))
             await asyncio.sleep(chance.uniform(0.0, 0.15))
-        finally:
-            server.kill()
         await load
         lines = [tuple(line.split()) for line in notes.read_text().splitlines()]
         again = recorded.intersection(lines[read:])
@@ -97,11 +115,8 @@ async def test_killed_20_times(tmp_path, root):
     assert len(keys) == 1
     assert len(answered) > KILLS
     assert recorded
-    server = Server(database, notes, root)
-    try:
-        await everything_completes(await server.ready(), answered)
-    finally:
-        server.kill()
+    async with servers.one() as where:
+        await everything_completes(where, answered)
     lines = [tuple(line.split()) for line in notes.read_text().splitlines()]
     assert not recorded.intersection(lines[read:])
     assert len(on_record(database)) == len({execution_id for execution_id, _ in on_record(database)}) * STEPS

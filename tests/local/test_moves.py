@@ -291,7 +291,7 @@ moves = st.lists(st.tuples(st.sampled_from(["replay", "rollback", "fail", "mend"
 
 
 @given(moves=moves, durable=st.booleans())
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_moves_against_a_model(moves, durable, connect, tmp_path_factory):
     """Any sequence of replays and rollbacks: a step that is on record before a move, up to its checkpoint, is not run
     by what follows from it; what is answered and shown is what a plain model says."""

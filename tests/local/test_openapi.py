@@ -46,7 +46,7 @@ def test_schemathesis_finds_no_failure(served, tmp_path):
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{served.url}/openapi.json",
-            "--header", f"X-API-Key: {served.api_key}", "--max-examples", "25", "--seed", "1", "--no-color",
+            "--header", f"X-API-Key: {served.api_key}", "--max-examples", "10", "--seed", "1", "--no-color",
             "--checks", "all",
         ],
         capture_output=True, text=True, timeout=110, cwd=tmp_path, check=False,

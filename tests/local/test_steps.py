@@ -224,7 +224,7 @@ async def test_what_a_run_knows(local, connect):
 
 async def test_a_workflow_registered_later_starts_what_waits_for_it(local, connect):
     async with connect(local) as wire:
-        waiting = [await wire.create("late", n) for n in range(450)]
+        waiting = [await wire.create("late", n) for n in range(250)]
         other = await wire.create("later")
 
         @local.workflow("late")
