@@ -367,7 +367,7 @@ async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
     """Every outcome that is known is told, then the error; and what was recorded is not sent again."""
     from omium_async.journal import file as file_module
 
-    carry_out, commits = file_module._carry_out, 0
+    carry_out, commits = file_module.carry_out, 0
 
     def breaking(connection, text, work):
         nonlocal commits
@@ -376,7 +376,7 @@ async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
             raise sqlite3.OperationalError("database or disk is full")
         return carry_out(connection, text, work)
 
-    monkeypatch.setattr(file_module, "_carry_out", breaking)
+    monkeypatch.setattr(file_module, "carry_out", breaking)
     found = []
     with pytest.raises(JournalError, match="make room on the disk"):
         async for outcome in omium.executions.create_many(numbered(1000), concurrency=4, journal=path, settle=0.2):
