@@ -248,7 +248,8 @@ class Executions:
 
         :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
         :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
-            requests and journal it sends nothing twice.
+            requests and journal it sends nothing twice. Each item's key then travels in the ``metadata`` of its
+            execution, as ``omium_batch_key`` if the `Journal` names no other.
         :param settle: seconds after its sending at which an execution that the service does not show can be taken for
             not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
         :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
