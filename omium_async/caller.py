@@ -95,7 +95,9 @@ class Caller:
         own, key = _own_headers(headers or {}, is_read=is_read)
         if key is None and not is_read:
             key = _fresh_key()
-        url = self._base_url + relative_path(path) + query(params)
+        target = relative_path(path)
+        more = query(params)
+        url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
         body = None if json is None else encode(plain(json, "json"))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 

@@ -13,6 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLAIN_ID = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
 _ROUTES = frozenset({"", ".", "..", "live", "compare"})  # what the service would take for something else than an id
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_QUERY_SAFE = _PATH_SAFE + "?"
 
 
 def text_argument(value: object, name: str) -> str:
@@ -60,22 +61,25 @@ def idempotency_key_argument(value: object) -> str:
 
 
 def relative_path(path: object) -> str:
-    """The path of ``request``, escaped and with a leading slash.
+    """The path of ``request``, escaped and with a leading slash; a query in it is kept.
 
     :raises TypeError: it is no text.
-    :raises ValueError: it names a scheme or host, climbs by ``..``, or holds a query, a fragment or control characters.
+    :raises ValueError: it names a scheme or host, climbs by ``..``, or holds a fragment or control characters.
     """
-    text = text_argument(path, "path")
-    if _CONTROL.search(text) or "\\" in text:
+    text, mark, its_query = text_argument(path, "path").partition("?")
+    if _CONTROL.search(text + its_query) or "\\" in text:
         raise ValueError("path must not hold control characters or backslashes")
-    if "://" in text.partition("?")[0] or text.startswith("//"):
+    if "://" in text or text.startswith("//"):
         raise ValueError("path must be relative to the base URL, without scheme or host")
-    if "?" in text or "#" in text:
-        raise ValueError("path must not hold a query or a fragment; give the query as params")
+    if "#" in text + its_query:
+        raise ValueError("path must not hold a fragment")
     if any(segment in (".", "..") for segment in _fully_unquoted(text).replace("\\", "/").split("/")):
         raise ValueError("path must not hold '.' or '..'")
-    escaped = quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text), safe=_PATH_SAFE)
-    return "/" + escaped.lstrip("/")
+    return "/" + _escaped(text, _PATH_SAFE).lstrip("/") + mark + _escaped(its_query, _QUERY_SAFE)
+
+
+def _escaped(text: str, safe: str) -> str:
+    return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text), safe=safe)
 
 
 def _fully_unquoted(text: str) -> str:

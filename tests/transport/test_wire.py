@@ -142,7 +142,6 @@ REFUSED = {
     "a path that climbs, escaped": lambda omium: omium.request("GET", "/a/%2e%2E/x"),
     "a path that climbs, escaped twice": lambda omium: omium.request("GET", "/a/%252e%252e/x"),
     "a path that climbs by backslashes": lambda omium: omium.request("GET", "/a\\..\\x"),
-    "a path with a query": lambda omium: omium.request("GET", "/a?b=c"),
     "a path of two lines": lambda omium: omium.request("GET", "/a\r\nHost: evil"),
     "a method of two words": lambda omium: omium.request("GET /x", "/a"),
     "a parameter that is an object": lambda omium: omium.request("GET", "/a", params={"x": {}}),

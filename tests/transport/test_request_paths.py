@@ -1,0 +1,41 @@
+"""The path of ``request``: relative, escaped, never climbing; a query in it is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from omium_async import AsyncOmium
+from omium_async.local import LocalOmium
+from omium_async.transport.paths import relative_path
+
+
+async def test_a_query_in_the_path_and_params_go_together():
+    async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+        for _ in range(3):
+            await omium.executions.create("w")
+        answer = await omium.request("GET", "/executions?page=2", params={"page_size": 2})
+        assert (answer.json()["page"], len(answer.json()["items"])) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "wire"),
+    [
+        ("workflows", "/workflows"),
+        ("/a b", "/a%20b"),
+        ("/a%2Fb", "/a%2Fb"),
+        ("/50%", "/50%25"),
+        ("/x?q=a b&r=/..", "/x?q=a%20b&r=/.."),
+        ("/x?redirect=https://y", "/x?redirect=https://y"),
+    ],
+)
+def test_escaped(path, wire):
+    assert relative_path(path) == wire
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "https://evil.example", "//evil.example", "/../x", "/a/%2e%2e/b", "/%252e%252e/", "/a#b", "/a\\b", "/a\nb"],
+)
+def test_refused(path):
+    with pytest.raises(ValueError, match=r"path"):
+        relative_path(path)
