@@ -101,7 +101,7 @@ _ID_PARAMETER: Final[_Schema] = {
 # In words, not as a parameter: whether a key may be used with a body depends on the keys used before, which a schema
 # cannot say, so that a tool that makes requests from this description would find valid ones refused.
 _KEY_DESCRIPTION: Final = (
-    "An `Idempotency-Key` header (1 to 255 printable ASCII characters) makes the write once: the same key again, on "
+    "An `Idempotency-Key` header (1 to 1,024 printable ASCII characters) makes the write once: the same key again, on "
     "the same path with the same body, gives the same answer; with another body it is refused with 422."
 )
 

@@ -114,13 +114,14 @@ async def test_replay_and_rollback_are_done_once_for_a_key(local, connect):
 
 
 async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect):
-    gate = asyncio.Event()
+    inside, gate = asyncio.Event(), asyncio.Event()
     stopped = []
 
     @local.workflow("w")
     async def w(run):
         await run.step("one", lambda: 1)
         try:
+            inside.set()
             await gate.wait()
         except asyncio.CancelledError:
             stopped.append(run.execution_id)
@@ -128,8 +129,8 @@ async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect)
 
     async with connect(local) as wire:
         execution_id = await wire.create("w")
-        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
-            await asyncio.sleep(0)
+        await inside.wait()
+        checkpoints = (await wire.detail(execution_id))["checkpoints"]
         first = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
         assert (await wire.move(execution_id, "replay", checkpoints[0]["id"])).status == 200
         again = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
@@ -140,12 +141,13 @@ async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect)
 
 
 async def test_the_second_of_two_waits_while_the_first_is_under_way(local, connect):
-    gate, cancelled = asyncio.Event(), asyncio.Event()
+    inside, gate, cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @local.workflow("w")
     async def w(run):
         await run.step("one", lambda: 1)
         try:
+            inside.set()
             await asyncio.Event().wait()
         finally:
             cancelled.set()
@@ -153,8 +155,8 @@ async def test_the_second_of_two_waits_while_the_first_is_under_way(local, conne
 
     async with connect(local) as wire:
         execution_id = await wire.create("w")
-        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
-            await asyncio.sleep(0)
+        await inside.wait()
+        checkpoints = (await wire.detail(execution_id))["checkpoints"]
         moves = [
             asyncio.create_task(wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b"))
             for _ in range(2)

@@ -149,13 +149,14 @@ async def test_the_result_of_a_thread_that_outlives_its_run_is_not_recorded(loca
 
 
 async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, connect):
-    swallowed = asyncio.Event()
+    inside, swallowed = asyncio.Event(), asyncio.Event()
     ran = []
 
     @local.workflow("stubborn")
     async def stubborn(run):
         await run.step("one", lambda: 1)
         try:
+            inside.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             swallowed.set()
@@ -163,8 +164,8 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
 
     async with connect(local) as wire:
         execution_id = await wire.create("stubborn")
-        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
-            await asyncio.sleep(0)
+        await inside.wait()
+        checkpoints = (await wire.detail(execution_id))["checkpoints"]
         await wire.move(execution_id, "rollback", checkpoints[0]["id"])
         assert swallowed.is_set()
         assert ran == []
@@ -175,12 +176,13 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
 @pytest.mark.parametrize("by", ["rollback", "stop"])
 async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by):
     monkeypatch.setattr("omium_async.local.engine._GRACE", 1.0)
-    ended = []
+    inside, ended = asyncio.Event(), []
 
     @local.workflow("w")
     async def w(run):
         await run.step("one", lambda: 1)
         try:
+            inside.set()
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0.5)
@@ -188,8 +190,8 @@ async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by
 
     async with connect(local) as wire:
         execution_id = await wire.create("w")
-        while not (checkpoints := (await wire.detail(execution_id))["checkpoints"]):
-            await asyncio.sleep(0)
+        await inside.wait()
+        checkpoints = (await wire.detail(execution_id))["checkpoints"]
         if by == "rollback":
             await wire.move(execution_id, "rollback", checkpoints[0]["id"])
             assert ended
