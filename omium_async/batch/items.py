@@ -63,7 +63,7 @@ def make_item(request: ExecutionRequest, position: int, body: dict[str, Any], ba
         position,
         position if request.key is None else None,
         key,
-        header_key(key),
+        key if request.key is None else header_key(key),
         digest,
         {**body, "metadata": {**metadata, key_field: key}},
     )

@@ -167,7 +167,8 @@ class _Batch:
             self._check_going_on()
             marked_at = time.monotonic()
             await self._mark(item, again=again)
-            self._names.pop(item.key, None)  # from here on the journal knows it
+            if item.named:
+                self._names.pop(item.key, None)  # from here on the journal knows it
             again = True
 
         async def write() -> tuple[Execution, bytes]:
