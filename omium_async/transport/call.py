@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import itertools
 import logging
@@ -100,15 +101,21 @@ class Transport:
             seconds = options.attempt_timeout
             if deadline is not None and (seconds is None or started + seconds > deadline):
                 seconds = max(deadline - started, 0.0)
+            if seconds is not None:
+                seen.alarm = connections.alarms.set(seconds)
             body = b""
             try:
-                body = await self._exchange.run(request, seen, connections.session, seconds)
+                body = await self._exchange.run(request, seen, connections.session)
                 value = decode(body)
             except BaseException as error:
-                ended = self._failed(request, options, seen, error, body, started, connections, entered=entered)
+                problem = self._problem(seen, error, connections, seconds)
+                ended = self._failed(request, options, seen, problem, body, started, connections, entered=entered)
                 if ended is None:
                     raise
+                del problem
             else:
+                if seen.alarm is not None:
+                    connections.alarms.stop(seen.alarm)
                 self._give_turn_back(connections, seen, entered=entered)
                 if attempts or not self._budget.full:
                     self._budget.give(len(attempts))
@@ -133,7 +140,7 @@ class Transport:
     ) -> bool:
         """Wait for a slot and for the pace; whether the gate was entered (and must be left)."""
         try:
-            entered = await self._wait_for_turn(connections, deadline)
+            entered = await self._wait_for_turn(connections, deadline, again=bool(attempts))
         except (TooLate, TimeoutError):
             entered = None
         if entered is None:
@@ -143,16 +150,16 @@ class Transport:
             self._check_open(request, last, attempts)
         return entered
 
-    async def _wait_for_turn(self, connections: Connections, deadline: float | None) -> bool:
+    async def _wait_for_turn(self, connections: Connections, deadline: float | None, *, again: bool) -> bool:
         pacer, slots = self._pacer, connections.slots
         if not pacer.open:
             pacer.check(deadline)
-        await slots.take(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        await slots.take(None if deadline is None else max(0.0, deadline - time.monotonic()), first=again)
         entered = False
         try:
             # Only now: whoever had passed the gate before waiting for a slot would run into a block.
             if not pacer.open:
-                await pacer.enter(deadline)
+                await pacer.enter(deadline, first=again)
                 entered = True
         except BaseException:
             self._give_turn_back(connections, entered=entered)
@@ -174,6 +181,16 @@ class Transport:
         answered = request_id_of(seen.headers) if seen.headers else None
         attempt = _attempt(request, seen, started, self._redactor.text(answered or seen.request_id))
         self._report(request, options, attempt)
+
+    @staticmethod
+    def _problem(seen: Seen, error: BaseException, connections: Connections, seconds: float | None) -> BaseException:
+        """What ended the attempt: the cancellation by its own alarm is a time-out."""
+        if seen.alarm is None:
+            return error
+        connections.alarms.stop(seen.alarm)
+        if seen.alarm.was_all() and isinstance(error, asyncio.CancelledError):
+            return TimeoutError(f"after {seconds:.3g} s")
+        return error
 
     def _failed(
         self,

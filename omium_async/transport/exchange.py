@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-import math
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import ClientResponse, ClientTimeout, hdrs
@@ -26,7 +24,7 @@ __all__ = ["Exchange", "fixed_headers"]
 
 _MAX_REDIRECTS: Final = 5
 _AT_ONE_GO: Final = 2**20  # bytes
-_SHORTEST: Final = 0.001  # seconds; aiohttp takes 0 for no time-out
+_NO_TIMEOUT: Final = ClientTimeout()  # the alarm of the attempt does better, and costs less
 _JOINED: Final = {"User-Agent": " ", "Accept": ", "}  # how a user's value is added to the client's own
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
 _REQUEST_ID: Final = istr("X-Request-ID")
@@ -46,10 +44,9 @@ class Exchange:
         self._headers = CIMultiDict[str]() if kept else headers
         self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
-        self._timeouts: dict[float | None, ClientTimeout] = {}
 
-    async def run(self, request: Request, seen: Seen, session: aiohttp.ClientSession, seconds: float | None) -> bytes:
-        """Send once; what is seen on the way is noted in ``seen``.
+    async def run(self, request: Request, seen: Seen, session: aiohttp.ClientSession) -> bytes:
+        """Send once; what is seen on the way is noted in ``seen``, whose alarm bounds it all.
 
         :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
         """
@@ -68,12 +65,12 @@ class Exchange:
             url,
             data=_payload(request.body),
             headers=headers,
-            timeout=self._timeout(seconds),
+            timeout=_NO_TIMEOUT,
             **(self._arguments if self._own else self._watched(seen)),
         )
         try:
             if not 200 <= response.status < 300:
-                response = await self._follow(request, seen, session, seconds, url, headers, response)
+                response = await self._follow(request, seen, session, url, headers, response)
             seen.sent = True
             seen.headers = response.headers
             seen.status = response.status
@@ -95,21 +92,19 @@ class Exchange:
         request: Request,
         seen: Seen,
         session: aiohttp.ClientSession,
-        seconds: float | None,
         url: URL,
         headers: CIMultiDict[str],
         response: ClientResponse,
     ) -> ClientResponse:
         """What is no success at once: redirects that may be followed are, up to a success; else it is refused."""
         method, data = request.method, request.body
-        until = None if seconds is None else time.monotonic() + seconds
         for hop in range(_MAX_REDIRECTS + 1):
             seen.sent, seen.status, seen.headers = True, response.status, response.headers
             if 200 <= response.status < 300:
                 return response
             target = _redirect(url, response, request) if hop < _MAX_REDIRECTS else None
             if target is None:
-                raise Refused(response.reason, await self._read_refusal(response))
+                raise Refused(response.reason, await self._read_refusal(response, seen))
             response.close()
             if response.status == 303 and method != hdrs.METH_HEAD:
                 method, data = hdrs.METH_GET, None
@@ -120,25 +115,15 @@ class Exchange:
                 url,
                 data=_payload(data),
                 headers=headers,
-                timeout=self._timeout(None if until is None else until - time.monotonic()),
+                timeout=_NO_TIMEOUT,
                 **(self._arguments if self._own else self._watched(seen)),
             )
-        raise Refused(response.reason, await self._read_refusal(response))
+        raise Refused(response.reason, await self._read_refusal(response, seen))
 
     def _watched(self, seen: Seen) -> Mapping[str, Any]:
         """The arguments for a session of the user's own: what it would do by itself and must not is off."""
         users: Any = self._arguments["middlewares"]
         return {**self._arguments, "middlewares": (*users, Watch(seen))}
-
-    def _timeout(self, seconds: float | None) -> ClientTimeout:
-        found = self._timeouts.get(seconds)
-        if found is None:
-            # Never rounded up to whole seconds, as aiohttp does with long ones: a deadline is one.
-            total = None if seconds is None else max(seconds, _SHORTEST)
-            found = ClientTimeout(total=total, ceil_threshold=math.inf)
-            if len(self._timeouts) < 16:
-                self._timeouts[seconds] = found
-        return found
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
@@ -165,14 +150,19 @@ class Exchange:
     def _too_large(self) -> str:
         return f"it is larger than {self._limit} bytes (max_response_bytes)"
 
-    async def _read_refusal(self, response: ClientResponse) -> bytes:
+    async def _read_refusal(self, response: ClientResponse, seen: Seen) -> bytes:
         """What can be had of the body: the status alone decides, also when the body is cut or too large."""
         chunks: list[bytes] = []
         if response.status == 101:  # from here on no HTTP is spoken
             response.close()
-        else:
-            with suppress(Exception):  # whatever cuts a body short, the status was read
-                await self._collect(response, chunks)
+            return b""
+        try:
+            await self._collect(response, chunks)
+        except asyncio.CancelledError:
+            if seen.alarm is None or not seen.alarm.was_all():
+                raise
+        except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
+            pass
         return b"".join(chunks)
 
     async def _collect(self, response: ClientResponse, chunks: list[bytes]) -> bool:

@@ -20,6 +20,7 @@ from ..errors import (
     status_error_class,
 )
 from ..secret import Redactor
+from .alarm import Alarm
 from .answers import read_message, request_id_of, retry_after_of
 from .request import Request
 from .retry import read_is_retried, write_status_is_unknown, write_was_refused_for_now
@@ -37,6 +38,7 @@ class Seen:
     sent: bool | None = None  # not seen yet
     status: int | None = None
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    alarm: Alarm | None = None  # its time-out
 
 
 class Refused(Exception):  # noqa: N818 - a signal within the transport

@@ -73,9 +73,11 @@ class Pacer:
             if self._rules.earliest(time.monotonic(), self._under_way(), len(self._line)) > deadline:
                 raise TooLate
 
-    async def enter(self, deadline: float | None) -> None:
+    async def enter(self, deadline: float | None, *, first: bool = False) -> None:
         """Wait, with a slot, until a request may start. In the end, be it sent or not, comes `ended`.
 
+        :param first: before all who wait: a call that was refused is less likely to be so again, and has only so many
+            attempts.
         :raises TooLate: that would be after ``deadline``.
         """
         loop = asyncio.get_running_loop()
@@ -84,11 +86,14 @@ class Pacer:
             waiter = _Waiter(loop, loop.create_future(), deadline)
             self._line[waiter] = None
             self._waiting[loop] += 1
-            if len(self._line) == 1 and (self._closed or self._rules.permits(now, self._under_way())):
+            if first:
+                self._line.move_to_end(waiter, last=False)
+            ahead = 0 if first else len(self._line) - 1
+            if not ahead and (self._closed or self._rules.permits(now, self._under_way())):
                 self._drop(waiter)
                 self._rules.started(now)
                 return
-            if deadline is not None and self._rules.earliest(now, self._under_way(), len(self._line) - 1) > deadline:
+            if deadline is not None and self._rules.earliest(now, self._under_way(), ahead) > deadline:
                 self._drop(waiter)
                 raise TooLate
             self._pump(now)

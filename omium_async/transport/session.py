@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
+from .alarm import Alarms
 from .connector import Connector
 from .slots import Slots
 
@@ -28,6 +29,7 @@ class Connections:
         self.session = session
         self.owned = owned
         self.slots = Slots(size)
+        self.alarms = Alarms(self.loop)
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
 

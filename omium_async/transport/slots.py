@@ -25,15 +25,18 @@ class Slots:
         self.busy += 1
         return True
 
-    async def take(self, seconds: float | None) -> None:
+    async def take(self, seconds: float | None, *, first: bool = False) -> None:
         """Wait for a slot.
 
+        :param first: before all who wait: for a call that had a slot already and must try again.
         :raises TimeoutError: none came free within ``seconds``.
         """
         if self.take_now():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line[turn] = None
+        if first:
+            self._line.move_to_end(turn, last=False)
         try:
             async with asyncio.timeout(seconds):
                 await turn
@@ -44,7 +47,7 @@ class Slots:
             raise
 
     def give(self) -> None:
-        """Give a slot back, to the one who has waited longest."""
+        """Give a slot back, to the first in line."""
         while self._line:
             turn, _ = self._line.popitem(last=False)
             if not turn.done():

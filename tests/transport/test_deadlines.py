@@ -190,12 +190,3 @@ async def test_calls_that_a_block_would_hold_too_long_fail_at_once(raw) -> None:
     assert ends[0].retry_after == 30.0
     assert not any(end.outcome_unknown for end in ends)
     assert len(server.requests) == len(attempts) == 1
-
-
-def test_no_time_out_is_rounded_up(raw) -> None:
-    """Whether aiohttp's rounding shows in a test above depends on the fraction of the loop's clock."""
-    exchange = raw.client("http://127.0.0.1:9")._caller.shared.transport._exchange
-    for seconds in (0.5, 7.3, 3600.5):
-        timeout = exchange._timeout(seconds)
-        assert timeout.total == seconds
-        assert timeout.ceil_threshold == float("inf")

@@ -1,0 +1,89 @@
+"""One timer for the time-outs of all attempts: each rings in time, cancels its own task alone, and confuses nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omium_async.transport.alarm import Alarms
+
+
+async def attempt(alarms: Alarms, seconds: float) -> str:
+    """What a call does with its alarm."""
+    alarm = alarms.set(seconds)
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        alarms.stop(alarm)
+        if not alarm.was_all():
+            raise
+        return "timed out"
+    raise AssertionError
+
+
+@settings(max_examples=25, deadline=None)
+@given(seconds=st.lists(st.integers(0, 12), min_size=1, max_size=12))
+def test_each_rings_in_its_time_in_whatever_order_they_were_set(seconds) -> None:
+    async def main() -> None:
+        alarms = Alarms(asyncio.get_running_loop())
+        started = time.monotonic()
+
+        async def timed(one: int) -> float:
+            assert await attempt(alarms, one / 100) == "timed out"
+            assert asyncio.current_task().cancelling() == 0
+            return time.monotonic() - started
+
+        took = await asyncio.gather(*(timed(one) for one in seconds))
+        assert all(passed >= one / 100 - 0.001 for one, passed in zip(seconds, took, strict=True))
+        assert not alarms._set
+
+    asyncio.run(main())
+
+
+async def test_a_stopped_alarm_never_rings() -> None:
+    alarms = Alarms(asyncio.get_running_loop())
+    alarm = alarms.set(0.01)
+    alarms.stop(alarm)
+    await asyncio.sleep(0.05)
+    assert not alarm.rang
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_one_timer_for_all() -> None:
+    loop = asyncio.get_running_loop()
+    alarms = Alarms(loop)
+    set_timers = []
+    call_at, loop.call_at = loop.call_at, lambda *a, **k: set_timers.append(a) or call_at(*a, **k)
+    try:
+        for alarm in [alarms.set(30.0) for _ in range(100)]:
+            alarms.stop(alarm)
+    finally:
+        loop.call_at = call_at
+    assert len(set_timers) == 1
+
+
+@pytest.mark.parametrize("first", ["user", "alarm"])
+async def test_a_users_cancellation_is_one_also_when_the_alarm_rings_too(first) -> None:
+    alarms = Alarms(asyncio.get_running_loop())
+    task = asyncio.create_task(attempt(alarms, 10.0))
+    await asyncio.sleep(0)
+    (alarm,) = alarms._set
+    for who in (first, "alarm" if first == "user" else "user"):
+        alarm.ring() if who == "alarm" else task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+async def test_within_a_time_out_of_the_users_own() -> None:
+    alarms = Alarms(asyncio.get_running_loop())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await attempt(alarms, 10.0)
+    async with asyncio.timeout(10.0):
+        assert await attempt(alarms, 0.02) == "timed out"
+        await asyncio.sleep(0)
