@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Fault", "FaultAction", "Faults"]
 
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
+_UNAVAILABLE: Final = 503
 _ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
 
 
@@ -37,6 +38,8 @@ def _body(given: object) -> bytes | None:
 
 def _pattern(path: str) -> str:
     """The path as it is matched: also one copied from the service's document, with its base and its `{names}`."""
+    if path != "*" and not path.startswith("/"):
+        path = f"/{path}"
     path = path.removeprefix("/api/v1") if path.startswith("/api/v1/") else path
     return "/".join("*" if part[:1] == "{" and part[-1:] == "}" else part for part in path.split("/"))
 
@@ -48,8 +51,8 @@ class Fault:
     - `method`: `"GET"`, `"POST"` or `"*"`. `path`: below `/api/v1`, each segment a shell pattern
       (`"/executions/*/replay"`) or a `{name}`, which is any; `"*"` alone is every path.
     - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
-    - `action`: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away or
-      the server stops; `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything
+    - `action` (unless given: `"status"` with a status, headers or a body, else `"drop"`): `"drop"` closes the
+      connection without an answer; `"stall"` never answers, until the client goes away or the server stops; `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything
       else as JSON; None: an error in the service's form); `"truncate"` sends a head and the first half of the body,
       then closes; `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling,
       `"truncate"` cuts an answer that says 200. `headers` take the place of those that an answer has.
@@ -59,16 +62,25 @@ class Fault:
     method: str = attrs.field(default="*", converter=_upper)
     path: str = attrs.field(default="*", converter=_pattern)
     when: Literal["before", "after"] = "before"
-    action: FaultAction = attrs.field(default="drop", validator=attrs.validators.in_(_ACTIONS))
+    action: FaultAction = attrs.field(default=None)
     times: int | None = attrs.field(default=1)
-    status: int = attrs.field(default=503, validator=[attrs.validators.ge(200), attrs.validators.le(599)])
+    status: int = _UNAVAILABLE
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
     body: bytes | None = attrs.field(default=None, converter=_body)
-    delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    delay: float = 0.0
 
     def __attrs_post_init__(self) -> None:
+        if not self.action:
+            answers = self.status != _UNAVAILABLE or self.headers or self.body is not None
+            object.__setattr__(self, "action", "status" if answers else "drop")
         if self.when not in {"before", "after"}:
             raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
+        if self.action not in _ACTIONS:
+            raise ValueError(f"action must be one of {', '.join(_ACTIONS)}, not {self.action!r}")
+        if not 200 <= self.status <= 599:
+            raise ValueError(f"status must be from 200 to 599, not {self.status!r}")
+        if not self.delay >= 0:
+            raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay!r}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be 1 or more, or None for always, not {self.times!r}")
 

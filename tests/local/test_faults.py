@@ -217,3 +217,18 @@ async def test_what_arrived_can_be_looked_at(local, connect):
 def test_faults_that_make_no_sense(wrong):
     with pytest.raises(ValueError):
         LocalOmium().inject(Fault(**wrong))
+
+
+def test_what_is_given_says_the_action() -> None:
+    assert Fault().action == "drop"
+    assert Fault(status=500).action == Fault(headers={"Retry-After": "1"}).action == Fault(body={}).action == "status"
+    assert Fault(action="drop", status=500).action == "drop"
+    assert Fault(path="executions").matches("POST", "/executions")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"action": "explode"}, {"status": 42}, {"delay": -1}, {"when": "later"}, {"times": 0}]
+)
+def test_a_fault_that_cannot_be_says_so_in_a_line(wrong) -> None:
+    with pytest.raises(ValueError, match=rf"^{next(iter(wrong))} must be [^\n]{{1,120}}$"):
+        Fault(**wrong)
