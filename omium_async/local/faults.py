@@ -44,6 +44,11 @@ def _pattern(path: str) -> str:
     return "/".join("*" if part[:1] == "{" and part[-1:] == "}" else part for part in path.split("/"))
 
 
+def _usual_action(fault: Fault) -> FaultAction:
+    answers = fault.status != _UNAVAILABLE or fault.headers or fault.body is not None
+    return "status" if answers else "drop"
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
     """What is to go wrong with the next requests that it matches.
@@ -52,8 +57,8 @@ class Fault:
       (`"/executions/*/replay"`) or a `{name}`, which is any; `"*"` alone is every path.
     - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
     - `action` (unless given: `"status"` with a status, headers or a body, else `"drop"`): `"drop"` closes the
-      connection without an answer; `"stall"` never answers, until the client goes away or the server stops; `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything
-      else as JSON; None: an error in the service's form); `"truncate"` sends a head and the first half of the body,
+      connection without an answer; `"stall"` never answers, until the client goes away or the server stops;
+      `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything else as JSON; None: an error in the service's form); `"truncate"` sends a head and the first half of the body,
       then closes; `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling,
       `"truncate"` cuts an answer that says 200. `headers` take the place of those that an answer has.
     - `times`: how many requests it meets; None: all, until `clear_faults`. `delay`: seconds to wait first.
@@ -62,17 +67,14 @@ class Fault:
     method: str = attrs.field(default="*", converter=_upper)
     path: str = attrs.field(default="*", converter=_pattern)
     when: Literal["before", "after"] = "before"
-    action: FaultAction = attrs.field(default=None)
     times: int | None = attrs.field(default=1)
     status: int = _UNAVAILABLE
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
     body: bytes | None = attrs.field(default=None, converter=_body)
+    action: FaultAction = attrs.field(default=attrs.Factory(_usual_action, takes_self=True))
     delay: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        if not self.action:
-            answers = self.status != _UNAVAILABLE or self.headers or self.body is not None
-            object.__setattr__(self, "action", "status" if answers else "drop")
         if self.when not in {"before", "after"}:
             raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
         if self.action not in _ACTIONS:
