@@ -21,48 +21,48 @@ What programs may rely on, each of it tested as a program of its own (``tests/li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from omium_async import (
-    SETTLED,
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    Attempt,
-    AuthenticationError,
-    BadRequestError,
-    Checkpoint,
-    ConfigurationError,
-    ConflictError,
-    CreateOutcome,
-    Execution,
-    ExecutionDetail,
-    ExecutionFailedError,
-    ExecutionPage,
-    ExecutionRequest,
-    ExecutionStatus,
-    InvalidResponseError,
-    Journal,
-    JournalError,
-    MissingExecutionsError,
-    NotFoundError,
-    OmiumError,
-    PermissionDeniedError,
-    RateLimitError,
-    RawResponse,
-    ReplayOutcome,
-    ReplayResult,
-    RollbackResult,
-    ServerError,
-    UnprocessableEntityError,
-    UnstableListError,
-    WaitTimeoutError,
-    __version__,
-)
-
-from .client import Omium
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from omium_async import (
+        SETTLED,
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        Attempt,
+        AuthenticationError,
+        BadRequestError,
+        Checkpoint,
+        ConfigurationError,
+        ConflictError,
+        CreateOutcome,
+        Execution,
+        ExecutionDetail,
+        ExecutionFailedError,
+        ExecutionPage,
+        ExecutionRequest,
+        ExecutionStatus,
+        InvalidResponseError,
+        Journal,
+        JournalError,
+        MissingExecutionsError,
+        NotFoundError,
+        OmiumError,
+        PermissionDeniedError,
+        RateLimitError,
+        RawResponse,
+        ReplayOutcome,
+        ReplayResult,
+        RollbackResult,
+        ServerError,
+        UnprocessableEntityError,
+        UnstableListError,
+        WaitTimeoutError,
+        __version__,
+    )
+
+    from .client import Omium
     from .local import LocalOmium
 
 __all__ = [
@@ -105,9 +105,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "LocalOmium":  # a server, with what it needs, is imported by those who want one
-        from .local import LocalOmium  # noqa: PLC0415
+#: Where the names are that are not of `omium_async`. A server, with what it needs, is imported by those who want one.
+_HERE: Final = {"LocalOmium": ".local", "Omium": ".client"}
 
-        return LocalOmium
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    # All of it at the first use: what only starts, such as `omiumctl`, can be interrupted by then without a traceback.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HERE.get(name, "omium_async"), __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,13 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: those after the program's name; ``None``: those of this process.
     """
-    # Only the extra brings click and rich: whoever installed without it is told so, not shown a traceback.
-    missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
-    if missing:
-        needs = " and ".join(missing)
-        print(f"omiumctl: it needs {needs}: pip install 'omium-async[cli]'", file=sys.stderr)  # noqa: T201
-        return 2
     try:
+        # Only the extra brings click and rich: whoever installed without it is told so, not shown a traceback.
+        missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
+        if missing:
+            needs = " and ".join(missing)
+            print(f"omiumctl: it needs {needs}: pip install 'omium-async[cli]'", file=sys.stderr)  # noqa: T201
+            return 2
         from .entry import run  # noqa: PLC0415 - see above
 
         return run(arguments)

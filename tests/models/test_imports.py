@@ -43,3 +43,16 @@ def test_the_facade_imports_the_core_and_never_the_other_way_round() -> None:
 def test_every_name_of_the_package_is_there() -> None:
     script = "import omium_async; [getattr(omium_async, name) for name in omium_async.__all__]"
     assert subprocess.run([sys.executable, "-W", "error", "-c", script], check=False).returncode == 0
+
+
+def test_every_name_of_the_facade_is_there_and_listed() -> None:
+    script = (
+        "import omium_sync; assert {*omium_sync.__all__} <= {*dir(omium_sync)}; from omium_sync import *;"
+        " [globals()[name] for name in omium_sync.__all__]; assert Omium is omium_sync.client.Omium"
+    )
+    assert subprocess.run([sys.executable, "-W", "error", "-c", script], check=False).returncode == 0
+
+
+def test_the_command_line_imports_nothing_before_it_can_be_interrupted() -> None:
+    script = "import omium_sync.cli, sys; sys.exit('omium_async' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
