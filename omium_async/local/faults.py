@@ -58,9 +58,10 @@ class Fault:
     - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
     - `action` (unless given: `"status"` with a status, headers or a body, else `"drop"`): `"drop"` closes the
       connection without an answer; `"stall"` never answers, until the client goes away or the server stops;
-      `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything else as JSON; None: an error in the service's form); `"truncate"` sends a head and the first half of the body,
-      then closes; `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling,
-      `"truncate"` cuts an answer that says 200. `headers` take the place of those that an answer has.
+      `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything else as JSON; None:
+      an error in the service's form); `"truncate"` sends a head and the first half of the body, then closes;
+      `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling, `"truncate"` cuts an
+      answer that says 200. `headers` take the place of those that an answer has.
     - `times`: how many requests it meets; None: all, until `clear_faults`. `delay`: seconds to wait first.
     """
 
