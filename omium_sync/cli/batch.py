@@ -81,7 +81,8 @@ def batch(
     With --requests each line is an object with input_data and, as needed, workflow_id, metadata, agent_id and key.
 
     A malformed line is reported with its number and stops nothing. Ctrl-C waits for what is under way; the same
-    command with the same journal goes on, and sends nothing twice. The exit status is 1 if any line was malformed or
+    command with the same journal goes on, and sends nothing twice: a request that may have been sent before is first
+    looked up at the service, for up to 30 seconds. The exit status is 1 if any line was malformed or
     rejected, or its outcome is unknown.
     """
     if workflow_id is None and not whole:
@@ -126,6 +127,7 @@ class Batch:
         self._under_way: dict[int, Line | Malformed] = {}  # by the identity of what the SDK was given
         self._strict_stop: Malformed | None = None
         self._created: list[str] = []  # only when they are waited for
+        self._settled = 0
 
     def run(self) -> int:
         """All of it; the exit status."""
@@ -145,15 +147,20 @@ class Batch:
             if self._tally.states:
                 self._summarise()
             raise
-        self._summarise()
+        if interrupted:
+            with contextlib.suppress(
+                KeyboardInterrupt
+            ):  # again; the one line that there is to say is said all the same
+                self._summarise(interrupted=True)
+        else:
+            self._summarise()
         return self._verdict(interrupted=interrupted)
 
     def _verdict(self, *, interrupted: bool) -> int:
         if self._strict_stop is not None:
             raise Failure(f"stopped at line {self._strict_stop.number}: {self._strict_stop.why}")
         if interrupted:
-            complain(f"interrupted; {self._job.how_to_go_on}")
-            return INTERRUPTED
+            raise Failure(f"interrupted; {self._job.how_to_go_on}", INTERRUPTED)
         states = self._tally.states
         if states["unknown"]:
             complain(f"{states['unknown']:,} may or may not have been created; {self._job.how_to_go_on}")
@@ -169,7 +176,7 @@ class Batch:
         found = self._omium.executions.create_many(
             self._requests(), concurrency=self._job.concurrency, journal=self._job.journal
         )
-        with Progress("sending", total) as progress, self._interrupts:
+        with Progress("sending", total, stalled=self._stalled) as progress, self._interrupts:
             for outcome in found:
                 line = self._under_way.pop(id(outcome.request))
                 if isinstance(line, Malformed):
@@ -177,6 +184,15 @@ class Batch:
                 else:
                     self._note(line.number, outcome, report)
                 progress.advance(self._tally.note)
+
+    def _stalled(self) -> str | None:
+        waiting = len(self._under_way)
+        if not waiting or self._interrupts.stopping:
+            return None
+        return (
+            f"waiting for {waiting:,} {'line' if waiting == 1 else 'lines'}; requests that may have been sent before"
+            " are looked up at the service, for up to 30 s"
+        )
 
     def _requests(self) -> Iterator[Any]:
         """Taken by the SDK, perhaps in another thread, as it has room for more.
@@ -217,6 +233,7 @@ class Batch:
         try:
             with Progress("waiting", len(self._created)) as progress:
                 for execution in found:
+                    self._settled += 1
                     status = str(execution.status)
                     self._tally.add(status, None if status not in BAD_ENDS else f"{status}: {execution.error}")
                     report.write({"execution_id": execution.id, "state": status, "error": execution.error})
@@ -226,9 +243,12 @@ class Batch:
                 report.write({"execution_id": execution_id, "state": "missing"})
             raise
 
-    def _summarise(self) -> None:
+    def _summarise(self, *, interrupted: bool = False) -> None:
+        pending = len(self._created) - self._settled if self._job.wait else 0
         with contextlib.suppress(BrokenPipeError):  # the exit status tells what matters
             if self._job.output is Output.JSON:
-                write_json(self._tally.to_dict())
+                waited = {"pending": pending} if self._job.wait else {}
+                write_json({**self._tally.to_dict(), "interrupted": interrupted, **waited})
             else:
-                click.echo("\n".join(self._tally.lines()))
+                still = [f"{pending:,} of them had not settled yet"] if pending else []
+                click.echo("\n".join([*self._tally.lines(), *still]))

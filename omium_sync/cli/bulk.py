@@ -10,10 +10,10 @@ import click
 from omium_sync import Omium, ReplayOutcome
 
 from .connection import Connection
-from .failures import INTERRUPTED, REFUSED
+from .failures import INTERRUPTED, REFUSED, Failure
 from .outcomes import error_fields
 from .progress import Progress
-from .render import Output, Rows, complain, state_text, write_json
+from .render import Output, Rows, state_text, write_json
 from .tally import Tally, reason
 
 __all__ = ["replay_all"]
@@ -38,12 +38,11 @@ def replay_all(
             _write_all(omium, tally, output, journal=journal, concurrency=concurrency or 32, **which)
     except KeyboardInterrupt:
         interrupted = True
-    if output is Output.TABLE:
+    if output is Output.TABLE and not (interrupted and not tally.states):
         click.echo("\n".join(tally.lines()))
     if interrupted:
         known = f": {journal} remembers what was done" if journal else ": what was replayed has another status by then"
-        complain(f"interrupted; run the same command again to go on{known}")
-        return INTERRUPTED
+        raise Failure(f"interrupted; run the same command again to go on{known}", INTERRUPTED)
     return REFUSED if tally.states["rejected"] or tally.states["unknown"] else 0
 
 
@@ -53,14 +52,14 @@ def _write_all(omium: Omium, tally: Tally, output: Output, **asked: Any) -> None
         rows = Rows("id", "workflow", "outcome", "error", aside=progress.aside)
         try:
             for outcome in omium.executions.replay_many(**asked):
-                tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
+                tally.add(outcome.state, outcome.error, resumed=outcome.resumed, about=outcome.execution.id)
                 progress.advance(tally.note)
                 if output is Output.JSONL:
                     write_json(_row(outcome), output)
                 elif output is Output.JSON:
                     kept.append(_row(outcome))
                 else:
-                    why = "" if outcome.error is None else reason(outcome.error)
+                    why = "" if outcome.error is None else reason(outcome.error, outcome.execution.id)
                     rows.add(outcome.execution.id, outcome.execution.workflow_id, state_text(outcome.state), why)
         finally:  # what is known is told, also when it ends early
             rows.flush()

@@ -71,7 +71,9 @@ def _explain(error: BaseException) -> int:
             complain(error.format_message())
             return REFUSED
         case click.Abort() | KeyboardInterrupt():
-            complain("interrupted")
+            before = error.__context__  # a second Ctrl-C, after a command has said how to go on
+            told = isinstance(before, Failure) and before.code == INTERRUPTED
+            complain(str(before) if told else "interrupted")
             return INTERRUPTED
         case Failure():
             complain(str(error))

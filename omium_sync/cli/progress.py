@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -19,7 +20,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from .render import complain, console
+from .render import complain, console, printable
 
 __all__ = ["Progress"]
 
@@ -34,17 +35,31 @@ class Progress:
 
     :param lines: whether anything is said where there is no terminal.
     :param beside: what is written to stdout meanwhile; on a terminal that alone shows how far it is.
+    :param stalled: asked once, from another thread, when nothing was done for five seconds: what there is to say then.
     """
 
-    def __init__(self, what: str, total: int | None = None, *, lines: bool = True, beside: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: int | None = None,
+        *,
+        lines: bool = True,
+        beside: bool = False,
+        stalled: Callable[[], str | None] | None = None,
+    ) -> None:
         self._what = what
         self._total = total
         self._lines = lines
-        self._said = time.monotonic()
+        self._said = self._advanced = time.monotonic()
         self._updated = 0.0
+        self._stalled = stalled
+        self._watch: threading.Thread | None = None
+        self._over = threading.Event()
         self._bar: Bar | None = None
         self.done = 0
-        if sys.stderr.isatty() and not (beside and sys.stdout.isatty()):
+        screen = console(stderr=True)
+        # A dumb terminal can show no bar: rich would show nothing there.
+        if sys.stderr.isatty() and screen.is_interactive and not (beside and sys.stdout.isatty()):
             self._bar = Bar(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
@@ -53,7 +68,7 @@ class Progress:
                 TextColumn("{task.fields[note]}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                console=console(stderr=True),
+                console=screen,
                 transient=True,
                 redirect_stdout=False,  # it may go elsewhere
             )
@@ -62,13 +77,34 @@ class Progress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
+        if self._stalled is not None:
+            self._watch = threading.Thread(target=self._tell_when_stalled, args=(self._stalled,), daemon=True)
+            self._watch.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._over.set()
+        if self._watch is not None:
+            self._watch.join(1)  # it may be writing to a terminal that takes nothing
         if self._bar is not None:
             self._bar.stop()
+
+    def _tell_when_stalled(self, stalled: Callable[[], str | None]) -> None:
+        wait = _SECONDS_BETWEEN_LINES
+        while not self._over.wait(wait):
+            wait = self._advanced + _SECONDS_BETWEEN_LINES - time.monotonic()
+            if wait > 0:
+                continue
+            said = stalled()
+            if said is not None:
+                if self._bar is not None:
+                    self._bar.console.print(f"omiumctl: {printable(said)}")
+                else:
+                    complain(said)
+                return
+            wait = _SECONDS_BETWEEN_LINES
 
     @property
     def on_terminal(self) -> bool:
@@ -87,7 +123,7 @@ class Progress:
     def advance(self, note: str = "") -> None:
         """One more is done; the note says what a number does not, such as failures and the rate."""
         self.done += 1
-        now = time.monotonic()
+        now = self._advanced = time.monotonic()
         if self._bar is not None:
             if now - self._updated > _SECONDS_BETWEEN_UPDATES or self.done == self._total:
                 self._updated = now

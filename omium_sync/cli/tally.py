@@ -52,12 +52,17 @@ class Tally:
     resumed: int = 0
     started: float = attrs.field(factory=time.monotonic)
 
-    def add(self, state: str, error: BaseException | str | None = None, *, resumed: bool = False) -> None:
-        """One more outcome."""
+    def add(
+        self, state: str, error: BaseException | str | None = None, *, resumed: bool = False, about: str | None = None
+    ) -> None:
+        """One more outcome.
+
+        :param about: the id that its error may name.
+        """
         self.states[state] += 1
         self.resumed += resumed
         if error is not None:
-            why = reason(error)
+            why = reason(error, about)
             self.errors[why if why in self.errors or len(self.errors) < _KINDS else "(others)"] += 1
 
     @property
@@ -100,11 +105,16 @@ class Tally:
         return said
 
 
-def reason(error: BaseException | str) -> str:
-    """Why, in one line and without what differs from item to item, so that equal reasons can be counted."""
+def reason(error: BaseException | str, about: str | None = None) -> str:
+    """Why, in one line and without what differs from item to item, so that equal reasons can be counted.
+
+    :param about: the id of the item, left out.
+    """
     if isinstance(error, str):
         return error[:_REASON]
     status = getattr(error, "status", None)
     message = error.message if isinstance(error, OmiumError) else str(error)
+    if about:
+        message = message.replace(about, "\N{HORIZONTAL ELLIPSIS}")
     kind = type(error).__name__
     return f"{kind}{f' {status}' if status else ''}: {message}"[:_REASON]

@@ -237,17 +237,24 @@ def test_a_killed_batch_goes_on(connected, service, write):
 
 def test_interrupted_while_it_only_waits(connected, service, write):
     write("in.jsonl", 1, 2)
-    process = connected.start("batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "j.db", "--wait")
+    waiting = ("--workflow-id", "nobody", "--journal", "j.db", "--wait", "-o", "json")
+    process = connected.start("batch", "in.jsonl", *waiting)
     deadline = time.monotonic() + 30
-    while service.local.counts.get("GET /executions/*", 0) + service.local.counts.get("GET /executions", 0) < 1:
+    started(service, process, 2)
+
+    def looked() -> int:
+        return service.local.counts.get("GET /executions/*", 0) + service.local.counts.get("GET /executions", 0)
+
+    before = looked()
+    while looked() < before + 3:  # it has sent all, then: one look more than any that belongs to the sending
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     ended = connected.ended(process, timeout=10)
     assert (ended.code, ended.err.count("\n")) == (130, 1)
     assert "run the same command again to go on" in ended.err
-    assert "2 created" in ended.out
+    said = ended.json
+    assert (said["states"], said["pending"], said["interrupted"]) == ({"created": 2}, 2, True)
 
 
 def test_the_exit_status_counts_also_when_nobody_reads(connected, service, write):
@@ -330,4 +337,5 @@ def test_bulk_replay_interrupted_says_how_to_go_on(connected, service):
     process.send_signal(signal.SIGINT)
     ended = connected.ended(process, timeout=10)
     assert ended.code == 130
+    assert ended.out == ""  # there was no outcome to sum up
     assert "run the same command again to go on: r.db remembers" in ended.err

@@ -48,7 +48,7 @@ def many(service):
 def test_a_long_list_goes_through_in_flat_memory(connected, many, output):
     peaks: list[int] = []
     for limit in (10_000, 30_000):  # with the first, too, as many windows are under way as there may be
-        command = [sys.executable, "-c", MEASURED, "list", "-o", output, "--limit", str(limit), "--page-size", "500"]
+        command = [sys.executable, "-c", MEASURED, "list", "-o", output, "--limit", str(limit), "--page-size", "100"]
         process = subprocess.Popen(
             command, env=connected.environment, cwd=connected.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import pty
+import subprocess
+import sys
 import threading
+import time
 import unicodedata
 
 import pytest
@@ -13,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omium_sync import Attempt
+from omium_sync.cli import progress
 from omium_sync.cli.lines import Line, Malformed, Source
+from omium_sync.cli.progress import Progress
 from omium_sync.cli.render import json_line, json_text, printable
 from omium_sync.cli.tally import Latencies, Tally
 
@@ -114,3 +120,35 @@ def test_only_so_many_kinds_of_errors_are_told_apart():
     assert len(tally.errors) == 501
     assert tally.errors["(others)"] == 1500
     assert tally.states == {"rejected": 2000}
+
+
+def test_errors_that_name_their_execution_are_counted_together():
+    tally = Tally()
+    for number in range(3):
+        tally.add("rejected", ValueError(f"execution exec_{number} has no checkpoints"), about=f"exec_{number}")
+    assert tally.errors == {"ValueError: execution \N{HORIZONTAL ELLIPSIS} has no checkpoints": 3}
+
+
+def test_work_that_stalls_says_why_once(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.05)
+    answers = [None, "waiting", "waiting again"]
+    threads = threading.active_count()
+    with Progress("sending", 3, stalled=lambda: answers.pop(0)):
+        time.sleep(0.5)
+    assert capsys.readouterr().err == "omiumctl: waiting\n"
+    assert threading.active_count() == threads
+    with Progress("sending", 3, stalled=lambda: "never"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("term", "bar"), [("dumb", "False"), ("xterm", "True")])
+def test_a_bar_only_where_a_terminal_can_show_one(term, bar):
+    ours, theirs = pty.openpty()
+    script = "from omium_sync.cli.progress import Progress; print(Progress('x').on_terminal)"
+    out = subprocess.check_output(
+        [sys.executable, "-c", script], stderr=theirs, text=True, env={"TERM": term, "PYTHONPATH": ":".join(sys.path)}
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert out.strip() == bar
