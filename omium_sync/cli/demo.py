@@ -66,4 +66,5 @@ def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool) -> None:
             workspace = Workspace.prepare(database, corpus.files)
             Story(local, omium, corpus, workspace, database).tell(wanted, kept=kept)
     except LocalOmiumError as error:
-        raise Failure(str(error)) from None
+        another = "; for a second demo at the same time: --database FILE" if "in use" in str(error) else ""
+        raise Failure(f"{error}{another}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import io
 import os
@@ -26,6 +25,9 @@ _DONE: Final = 0
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; its exit status."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `>&-`
+        complain("stdout is closed: there is nowhere to write to")
+        return REFUSED
     _prepare_streams()
     code: object = _DONE
     try:
@@ -44,9 +46,6 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _prepare_streams() -> None:
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `>&-`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        atexit.register(sys.stdout.close)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import click
 
-from omium_sync import SETTLED, Execution, ExecutionDetail, MissingExecutionsError
+from omium_sync import SETTLED, Execution, ExecutionDetail, ExecutionStatus, MissingExecutionsError, WaitTimeoutError
 
 from . import arguments
 from .arguments import output_option
 from .connection import Connection, connection_options, pass_connection
 from .failures import Failure
 from .progress import Progress
-from .render import Output, Rows, moment, state_text, write_json, write_json_rows
-from .show import verdict, write_execution
+from .render import Output, Rows, complain, moment, state_text, write_json, write_json_rows
+from .show import to_row, verdict, write_execution
 
 __all__ = ["list_", "show", "wait"]
 
@@ -62,7 +62,7 @@ def list_(
             _table(found, limit)
         else:
             with Progress("listing", limit, lines=False, beside=True) as progress:
-                write_json_rows(progress.over(execution.to_dict() for execution in found), output)
+                write_json_rows(progress.over(to_row(execution) for execution in found), output)
 
 
 def _table(found: Iterator[Execution], limit: int | None) -> None:
@@ -120,6 +120,8 @@ def wait(
     Settled are: completed, failed, cancelled, paused, rolled_back, error.
     """
     statuses = until or SETTLED
+    for unknown in sorted(set(until) - {status.value for status in ExecutionStatus}):
+        complain(f"warning: {unknown} is no status that this version knows; it is waited for all the same")
     with connection.client() as omium:
         if len(execution_ids) == 1:
             with Progress("waiting", 1, lines=False):
@@ -139,14 +141,18 @@ def _written(found: Iterator[ExecutionDetail], output: Output, progress: Progres
     try:
         for execution in found:
             if output is Output.JSONL:
-                write_json(execution.to_dict(), output)
+                write_json(to_row(execution), output)
             elif output is Output.JSON:
-                kept.append(execution.to_dict())
+                kept.append(to_row(execution))
             else:
                 rows.add(execution.id, execution.workflow_id, state_text(execution.status), execution.error)
             yield execution
     except MissingExecutionsError as error:
         raise Failure(f"{error}: {', '.join(error.missing)}") from None
+    except WaitTimeoutError as error:
+        raise Failure(
+            str(error).replace("1 executions", "1 execution") if len(error.pending) == 1 else str(error)
+        ) from None
     finally:
         rows.flush()
         if output is Output.JSON:

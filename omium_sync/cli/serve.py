@@ -41,7 +41,8 @@ __all__ = ["serve"]
     "--workflows",
     "module",
     metavar="MODULE",
-    help="A module, looked for in the current folder first, that defines workflows = {ID: ASYNC_FUNCTION}.",
+    help="A module, looked for in the current folder first, or a file .py, that defines workflows ="
+    " {ID: ASYNC_FUNCTION}, or has a LocalOmium with @local.workflow(ID).",
 )
 @click.option(
     "--api-key-file",

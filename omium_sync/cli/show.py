@@ -13,9 +13,17 @@ from omium_sync import Execution, ExecutionDetail
 from .failures import BAD_ENDS, REFUSED
 from .render import Output, Rows, complain, console, json_text, moment, printable, state_text, write_json
 
-__all__ = ["verdict", "write_execution"]
+__all__ = ["to_row", "verdict", "write_execution"]
 
 _LINES: Final = 60  # of one JSON value; programs get all of it
+
+
+def to_row(execution: Execution) -> dict[str, Any]:
+    """For programs: as the service says it, and ``error`` as the SDK has it, which some services name otherwise."""
+    row = execution.to_dict()
+    if execution.error is not None and row.get("error") is None:
+        row["error"] = execution.error
+    return row
 
 
 def write_execution(execution: Execution, output: Output) -> None:
@@ -23,7 +31,7 @@ def write_execution(execution: Execution, output: Output) -> None:
     if output is Output.TABLE:
         _show(execution)
     else:
-        write_json(execution.to_dict(), output)
+        write_json(to_row(execution), output)
 
 
 def verdict(settled: Iterable[ExecutionDetail]) -> int:

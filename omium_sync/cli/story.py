@@ -59,7 +59,7 @@ class Story:
         _heading("5. Rollback: back to a checkpoint")
         paused = self.roll_back(done)
         _heading("And now")
-        self.farewell(paused)
+        self.farewell(paused, kept=kept)
 
     def greet(self, *, kept: bool) -> None:
         """The server, what it remembers, the workflow."""
@@ -186,9 +186,10 @@ class Story:
         _say("stops a running execution in the same way.")
         return before.id
 
-    def farewell(self, paused: str) -> None:
+    def farewell(self, paused: str, *, kept: bool) -> None:
         """What is kept, and what to try."""
-        _say(f"The database keeps {_in_words(self.counts())}. Run the demo again: it will remember them.")
+        again = " Run the demo again: it will remember them." if kept else ""
+        _say(f"The database keeps {_in_words(self.counts())}.{again}")
         _say("Or go on with it yourself:")
         _say(f"  omiumctl serve --database {self.database} --workflows omium_sync.cli.measuring")
         _say("and in another terminal, after the two exports that it prints:")
@@ -228,9 +229,8 @@ class Story:
             f"It is {after.status} now: {after.output_data['lines']} lines, {after.output_data['functions']} functions."
         )
         _say(f"Steps run for it, both times together: {how_often}.")
-        _say(
-            f"So {' and '.join(before)} {'was' if len(before) == 1 else 'were'} not run again: the checkpoints held it."
-        )
+        was, them = ("was", "it") if len(before) == 1 else ("were", "them")
+        _say(f"So {' and '.join(before)} {was} not run again: the checkpoints held {them}.")
 
     def _of_path(self, done: dict[str, Execution], path: Path) -> Execution:
         for execution in done.values():

@@ -1,4 +1,7 @@
-"""The workflows of `omiumctl serve`: a module of the user's that defines ``workflows``, a mapping of id to function."""
+"""The workflows of `omiumctl serve`: those of a module of the user's.
+
+It defines ``workflows``, a mapping of id to function, or has a LocalOmium whose decorator registered them.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,13 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
     else:
         module = _imported(module_name, Path.cwd())
     found: Any = getattr(module, _NAME, None)
+    registered = _registered(module)
     if not isinstance(found, Mapping) or not found:
+        if registered:
+            return registered
         raise click.UsageError(
             f"the module {module_name} defines no {_NAME}: give it a dict of workflow id to async function, such as"
-            f' {_NAME} = {{"word-count": word_count}}'
+            f' {_NAME} = {{"word-count": word_count}}, or a LocalOmium with its workflows'
         )
     from omium_async.local.run import is_async  # noqa: PLC0415 - brings the server, which most commands do without
 
@@ -44,7 +50,20 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
             raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no workflow id")
         if not callable(function) or not is_async(function):
             raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no async function")
-    return dict(mapping)
+    return {**registered, **mapping}
+
+
+def _registered(module: ModuleType) -> dict[str, Workflow]:
+    """The workflows of each LocalOmium of a module, which itself is not started."""
+    from omium_async.local import LocalOmium as AsyncLocalOmium  # noqa: PLC0415 - see above
+    from omium_sync.local import LocalOmium  # noqa: PLC0415
+
+    found: dict[str, Workflow] = {}
+    for value in list(vars(module).values()):
+        core = value._core if isinstance(value, LocalOmium) else value  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if isinstance(core, AsyncLocalOmium):
+            found |= core._workflows  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return found
 
 
 def _of_file(path: Path) -> tuple[str, ModuleType]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from .bulk import replay_all
 from .connection import Connection, connection_options, pass_connection
 from .failures import Failure
 from .progress import Progress
-from .render import Output, Rows, state_text, write_json
+from .render import Output, Rows, complain, state_text, write_json
 from .show import verdict, write_execution
 
 __all__ = ["create", "replay", "rollback"]
@@ -48,8 +49,21 @@ def create(connection: Connection, /, output: Output, wait: bool, timeout: float
     if timeout is not None:
         connection.timeout = timeout
     with connection.client() as omium:
-        write_execution(omium.executions.create(**request), output)
+        created = omium.executions.create(**request)
+        with _told_if_not_written(f"execution {created.id} was created"):
+            write_execution(created, output)
     return 0
+
+
+@contextlib.contextmanager
+def _told_if_not_written(what: str) -> Generator[None]:
+    """What was done is said on stderr where stdout does not take it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        complain(what)
+        raise
 
 
 def _checkpoint_options(function: F) -> F:
@@ -87,7 +101,10 @@ def replay(
     """Run an execution again from a checkpoint [the latest]: what was done up to there is not done again.
 
     Without EXECUTION_ID, and with --status, all executions of that status are replayed, each at most once:
-    `omiumctl replay --status failed --workflow-id W`.
+    `omiumctl replay --status failed --workflow-id W`. It does not wait for them: then `omiumctl wait ID`.
+
+    A journal belongs to one round: run again with it, a replay that was cut off goes on. A new round, of executions
+    that failed again, takes a new journal.
     """
     chosen = [name for name, value in bulk.items() if value is not None and value is not False]
     if execution_id is None:

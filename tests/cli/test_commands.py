@@ -57,6 +57,14 @@ def test_create_and_wait_at_once(connected):
     assert "within 0.2 s" in late.err
 
 
+def test_a_wait_that_ends_too_late(connected, service):
+    open_one, done = connected.here("create", "nobody", "-o", "json").json["id"], service.create("echo")
+    several = connected.here("wait", open_one, done, "--until", "archived", "--timeout", "0.1")
+    assert "warning: archived is no status that this version knows" in several.err
+    one = connected.here("wait", open_one, done, "--timeout", "2")
+    assert (one.code, "1 execution did not come" in one.err) == (1, True)
+
+
 def test_input_comes_from_the_line_a_file_or_stdin(connected, tmp_path):
     (tmp_path / "input.json").write_text('{"from": "file"}')
     assert connected.here("create", "echo", "--input", "@input.json", "--wait", "-o", "json").json["input_data"] == {

@@ -122,6 +122,7 @@ def test_without_a_home_it_still_runs_and_says_so(omiumctl, tmp_path):
     ended = omiumctl("demo", "--executions", "100")
     assert ended.code == 0
     assert "the next demo will not find it again" in ended.out
+    assert "it will remember" not in ended.out
 
 
 def test_progress_is_live_on_a_terminal_only(omiumctl):

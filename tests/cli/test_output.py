@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from omium_async.local import store
+from omium_sync import Execution
+from omium_sync.cli.show import to_row
 from omium_sync.local import Fault
 
 #: Runs a command, and says on stderr how much memory it took at most.
@@ -77,7 +79,8 @@ def test_an_output_that_is_closed_or_full(connected, service):
         env=connected.environment,
         stderr=subprocess.PIPE,
     )
-    assert connected.ended(closed).code in {0, 1}
+    said = connected.ended(closed)
+    assert (said.code, said.err) == (1, "omiumctl: stdout is closed: there is nowhere to write to\n")
     if Path("/dev/full").exists():
         with Path("/dev/full").open("wb") as full:
             for output in ("table", "json", "jsonl"):
@@ -150,3 +153,19 @@ def test_on_a_terminal_tables_are_coloured_and_ids_whole(connected, service):
     assert execution_id in text
     assert "\x1b[31mfailed" in text
     assert "\x1b[31mcity" not in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it needs a full device")
+def test_what_was_created_is_said_where_stdout_takes_nothing(connected, service):
+    with Path("/dev/full").open("wb") as full:
+        ended = connected("create", "nobody", stdout=full)
+    with service.client() as omium:
+        (created,) = omium.executions.list()
+    assert (ended.code, ended.err.count("\n")) == (1, 2)
+    assert f"execution {created.id} was created" in ended.err
+
+
+def test_the_error_of_a_service_that_names_it_otherwise():
+    execution = Execution.from_dict({"id": "x", "error": None, "error_message": "no city"})
+    row = to_row(execution)
+    assert (row["error"], row["error_message"]) == ("no city", "no city")

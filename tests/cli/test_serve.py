@@ -162,3 +162,15 @@ def test_a_module_by_its_path(omiumctl, monkeypatch):
     for path, words in (("deep/json.py", "name of another module"), ("deep/none.py", "there is no file deep/none.py")):
         refused = omiumctl.here("serve", "--workflows", path)
         assert (refused.code, words in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("package", ["omium_sync", "omium_async.local"])
+def test_the_workflows_of_a_server_in_the_module(omiumctl, serve, package):
+    (omiumctl.home / "mine.py").write_text(
+        f"from {package} import LocalOmium\nlocal = LocalOmium()\n"
+        "@local.workflow('double')\nasync def double(run):\n    return run.input_data * 2\n"
+    )
+    _, said = serve("--workflows", "mine.py")
+    assert said["workflows"] == ["double"]
+    settled = omiumctl.here("create", "double", "--input", "21", "--wait", "-o", "json")
+    assert (settled.code, settled.json["output_data"]) == (0, 42)
