@@ -91,6 +91,8 @@ class Caller:
         if not re.fullmatch(r"[A-Za-z]+", method):
             raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
         method = method.upper()
+        if method == "CONNECT":
+            raise ValueError("method must not be CONNECT, which is between a client and its proxy")
         is_read = method in _READS
         own, key = _own_headers(headers or {}, is_read=is_read)
         if key is None and not is_read:

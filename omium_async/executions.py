@@ -13,8 +13,7 @@ from .batch.limit import Limit
 from .batch.replay import Replaying, plan_each, replay_each
 from .bodies import checkpoint_of, create_body
 from .caller import Caller
-from .codec import decode, decode_detail, decode_execution, decode_page
-from .errors import InvalidResponseError
+from .codec import Misfit, decode, decode_detail, decode_execution, decode_page
 from .journal.settings import DEFAULT_SETTLE, Journal
 from .models import (
     SETTLED,
@@ -92,10 +91,7 @@ class Executions:
 
         :raises InvalidResponseError: the service did not say.
         """
-        page = await self._page(1, 1, _filters(workflow_id, status))
-        if page.total is None:
-            raise InvalidResponseError("the service's answer holds no total", path="total")
-        return page.total
+        return await self._caller.read(f"/executions?page=1&page_size=1{_filters(workflow_id, status)}", _total)
 
     def list(
         self,
@@ -401,6 +397,13 @@ def _filters(workflow_id: str | None, status: str | None) -> str:
     if status is not None:
         filters["status"] = str(text_argument(status, "status"))
     return query(filters).replace("?", "&", 1)
+
+
+def _total(body: bytes) -> int:
+    total = decode_page(body).total
+    if total is None:
+        raise Misfit("the service did not say", "total")
+    return total
 
 
 def _at_least(value: Any, name: str, least: int) -> Any:

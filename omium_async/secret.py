@@ -84,7 +84,8 @@ class Redactor:
         return "Redactor()"
 
     def text(self, text: str) -> str:
-        """``text`` without the secrets."""
+        """``text`` without the secrets, as plain text."""
+        text = str.__str__(text)
         for secret in self._texts:
             if secret in text:
                 text = text.replace(secret, _MASK)

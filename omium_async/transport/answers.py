@@ -126,7 +126,7 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not re.fullmatch(r"\s*\d{1,15}(\.\d{0,9})?\s*", text, re.ASCII):
+    if text is None or not re.fullmatch(r"\s*\d{1,300}(\.\d*)?\s*", text, re.ASCII):
         return None
     return float(text)
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import itertools
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ class Transport:
         body = await self.call(request, bytes, options, kept.append)
         (seen,) = kept
         headers = {name.lower(): value for name, value in (seen.headers or {}).items()}
-        return RawResponse(seen.status or 0, headers, body, request_id_of(headers) or seen.request_id)
+        return RawResponse(seen.status or 0, headers, body, request_id_of(headers, body) or seen.request_id)
 
     async def call(  # noqa: C901 - one loop, to be seen whole
         self,
@@ -144,7 +145,7 @@ class Transport:
         except (TooLate, TimeoutError):
             entered = None
         if entered is None:
-            _raise(last.error if last is not None else APITimeoutError(_TOO_LATE), request, attempts)
+            self._raise(last.error if last is not None else APITimeoutError(_TOO_LATE), request, attempts)
         if self._sessions.closed:
             self._give_turn_back(connections, entered=entered)
             self._check_open(request, last, attempts)
@@ -172,7 +173,7 @@ class Transport:
     def _check_open(self, request: Request, last: Failure | None, attempts: tuple[Attempt, ...]) -> None:
         if self._sessions.closed:
             if last is not None:
-                _raise(last.error, request, attempts)
+                self._raise(last.error, request, attempts)
             self._sessions.raise_closed()
 
     # -- how an attempt ended ----------------------------------------------------------------------------------------
@@ -249,17 +250,19 @@ class Transport:
         retries = len(attempts) - 1
         paced = attempts[-1].status == 429  # then the pace is what is waited for
         if not failure.may_be_repeated or retries >= options.max_retries or self._sessions.closed:
-            _raise(failure.error, request, attempts)
-        delay = 0.0 if paced else backoff(retries) + (failure.retry_after or 0.0)
-        if deadline is not None and time.monotonic() + delay >= deadline:
-            _raise(failure.error, request, attempts)
+            self._raise(failure.error, request, attempts)
+        least = 0.0 if paced else failure.retry_after or 0.0
+        left = math.inf if deadline is None else deadline - time.monotonic() - least
+        if left <= 0:
+            self._raise(failure.error, request, attempts)
+        delay = 0.0 if paced else least + min(backoff(retries), left / 2)  # the rest of the time is the attempt's
         if not paced and not self._budget.take():
-            logger.warning("%s %s: not tried again, too many calls fail", request.method, _shown(request))
-            _raise(failure.error, request, attempts)
+            logger.warning("%s %s: not tried again, too many calls fail", request.method, self._shown(request))
+            self._raise(failure.error, request, attempts)
         logger.warning(
             "%s %s: attempt %d failed (%s), trying again%s%s",
             request.method,
-            _shown(request),
+            self._shown(request),
             len(attempts),
             failure.summary,
             " as soon as the rate limit allows" if paced else f" in {delay:.2f} s",
@@ -286,7 +289,7 @@ class Transport:
         logger.debug(
             "%s %s: attempt %d, %s, %.3f s, request id %s",
             request.method,
-            _shown(request),
+            self._shown(request),
             attempt.number,
             attempt.error or attempt.status,
             attempt.elapsed,
@@ -298,8 +301,18 @@ class Transport:
                 if inspect.iscoroutine(outcome):
                     outcome.close()
                     raise TypeError("on_attempt must be a plain function")  # noqa: TRY301
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # the latter is raised by the hook: nothing is awaited here
                 logger.exception("on_attempt raised; ignored")
+
+    def _raise(self, error: OmiumError, request: Request, attempts: tuple[Attempt, ...]) -> NoReturn:
+        error.attempts = attempts
+        error.idempotency_key = request.key
+        error.outcome_unknown = any(attempt.outcome_unknown for attempt in attempts)
+        error.method, error.url = request.method, self._redactor.text(request.url)  # type: ignore[attr-defined]
+        raise error from error.__cause__
+
+    def _shown(self, request: Request) -> str:
+        return self._redactor.text(request.url.partition("?")[0])
 
 
 _TOO_LATE: Final = "the call's timeout ends before it may be sent (rate limit or no free connection)"
@@ -333,15 +346,3 @@ def _attempt(
         request_id=request_id,
         idempotency_key=request.key,
     )
-
-
-def _raise(error: OmiumError, request: Request, attempts: tuple[Attempt, ...]) -> NoReturn:
-    error.attempts = attempts
-    error.idempotency_key = request.key
-    error.outcome_unknown = any(attempt.outcome_unknown for attempt in attempts)
-    error.method, error.url = request.method, request.url  # type: ignore[attr-defined]
-    raise error from error.__cause__
-
-
-def _shown(request: Request) -> str:
-    return request.url.partition("?")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import select
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -14,7 +13,6 @@ from aiohttp.connector import Connection
 __all__ = ["Connector", "Flight", "Watch", "flight"]
 
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
-_MOMENT: Final = 0.05  # seconds; a read that meets a closing connection is simply tried again
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
 
 
@@ -48,7 +46,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             try:
-                live = _is_live(connection.protocol, certainly=request is None or request.is_write)
+                live = _is_live(connection.protocol)
             except BaseException:
                 connection.close()
                 raise
@@ -64,25 +62,21 @@ class Connector(aiohttp.TCPConnector):
         self._closed = True
 
 
-def _is_live(protocol: Any, *, certainly: bool) -> bool:
-    """Whether a connection can take a request; what a moment ago was one still is, unless asked ``certainly``.
+def _is_live(protocol: Any) -> bool:
+    """Whether a connection can take a request.
 
     aiohttp takes a connection for alive whose end lies unread in the kernel, and an answer that nobody asked for
     (a 408 to an idle connection) for the answer to the next request. Whatever is readable before a request is sent
     makes a connection useless.
     """
-    now = time.monotonic()
     poller = getattr(protocol, "omium_poller", None)
     if poller is not None:
-        fresh = now - protocol.omium_used < _MOMENT
-        protocol.omium_used = now
-        return not protocol.should_close and ((fresh and not certainly) or not poller.poll(0))
+        return not protocol.should_close and not poller.poll(0)
     transport = protocol.transport
     if transport is None or transport.is_closing():
         raise aiohttp.ClientConnectionError("the connection was closed as soon as it was made")
     if _POLL is None:
         return not protocol.should_close
-    protocol.omium_used = now
     protocol.omium_poller = poller = _POLL()
     poller.register(transport.get_extra_info("socket").fileno(), _READABLE)
     # A new TLS connection may well be readable: its session tickets come then.

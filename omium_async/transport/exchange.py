@@ -58,7 +58,7 @@ class Exchange:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
             headers[_IDEMPOTENCY_KEY] = request.key
-        seen.request_id = headers.setdefault(_REQUEST_ID, seen.request_id)
+        seen.request_id = str.__str__(headers.setdefault(_REQUEST_ID, seen.request_id))
         url = URL(request.url, encoded=True)
         response = await session.request(
             request.method,
@@ -131,7 +131,7 @@ class Exchange:
         if response.content.is_eof() and response.connection is None:  # it came with its head, as most do
             body = response.content.read_nowait()
             if len(body) > self._limit:
-                raise TooLarge(self._too_large())
+                raise TooLarge(self._too_large(), body[: self._limit])
             return body
         headers = response.headers
         length = headers.get(hdrs.CONTENT_LENGTH)
@@ -145,7 +145,7 @@ class Exchange:
         chunks: list[bytes] = []
         if await self._collect(response, chunks):
             return b"".join(chunks)
-        raise TooLarge(self._too_large())
+        raise TooLarge(self._too_large(), b"".join(chunks))
 
     def _too_large(self) -> str:
         return f"it is larger than {self._limit} bytes (max_response_bytes)"
@@ -228,8 +228,11 @@ def _redirect(url: URL, response: ClientResponse, request: Request) -> URL | Non
     if response.status not in followed or location is None:
         return None
     try:
-        target = url.join(URL(location))
+        given = URL(location)
+        target = url.join(given)
     except ValueError:
+        return None
+    if given.scheme and not given.raw_host:
         return None
     here, there = (url.scheme, url.raw_host, url.port), (target.scheme, target.raw_host, target.port)
     return target if here == there and target.raw_user is None and target.raw_password is None else None

@@ -51,7 +51,11 @@ class Refused(Exception):  # noqa: N818 - a signal within the transport
 
 
 class TooLarge(Exception):  # noqa: N818 - a signal within the transport
-    """The body of a success is larger than the client takes."""
+    """The body of a success is larger than the client takes; carries what it took."""
+
+    def __init__(self, problem: str, body: bytes) -> None:
+        super().__init__(problem)
+        self.body = body
 
 
 @attrs.frozen(eq=False)
@@ -77,7 +81,7 @@ def failure_of(
     if told is None:
         return None
     found, summary, repeat = told
-    found.request_id = _request_id(seen, error, redactor)
+    found.request_id = _request_id(seen, error.body if isinstance(error, (Refused, TooLarge)) else body, redactor)
     unknown = request.is_write and write_is_unknown(seen)
     found.__cause__ = _cause(error, redactor)
     found.__suppress_context__ = True
@@ -101,8 +105,8 @@ def _retry_after(seen: Seen) -> float | None:
     return retry_after_of(seen.headers)
 
 
-def _request_id(seen: Seen, error: Exception, redactor: Redactor) -> str:
-    answered = request_id_of(seen.headers, error.body if isinstance(error, Refused) else b"") if seen.headers else None
+def _request_id(seen: Seen, body: bytes, redactor: Redactor) -> str:
+    answered = None if seen.headers is None else request_id_of(seen.headers, body)
     return redactor.text(answered or seen.request_id)
 
 
@@ -133,6 +137,7 @@ def _told(error: Exception, body: bytes, seen: Seen, redactor: Redactor) -> tupl
     if isinstance(error, (Misfit, TooLarge)):
         text = redactor.text(str(error))
         path = redactor.text(error.path) if isinstance(error, Misfit) else ""
+        body = error.body if isinstance(error, TooLarge) else body
         summary = f"{path}: {text}" if path else text
         found = InvalidResponseError(
             f"the answer cannot be understood: {summary}", status=seen.status, body=redactor.body(body), path=path

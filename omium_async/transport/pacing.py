@@ -24,6 +24,7 @@ from .slots import Slots
 __all__ = ["Pacer", "TooLate"]
 
 MINUTE: Final = 60.0
+_LONGEST_PAUSE: Final = 1e8  # seconds; event loops cannot count much further, and look again then
 
 
 class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises what it knows
@@ -70,7 +71,8 @@ class Pacer:
         if deadline is None:
             return
         with self._lock:
-            if self._rules.earliest(time.monotonic(), self._under_way(), len(self._line)) > deadline:
+            ahead = len(self._line) + sum(slots.waiting for slots in self._slots.values())
+            if self._rules.earliest(time.monotonic(), self._under_way(), ahead) > deadline:
                 raise TooLate
 
     async def enter(self, deadline: float | None, *, first: bool = False) -> None:
@@ -205,7 +207,7 @@ class Pacer:
                 loop.call_soon_threadsafe(self._set_alarm, loop, when)
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        loop.call_later(max(0.0, when - time.monotonic()), self._alarm, loop)
+        loop.call_later(min(max(0.0, when - time.monotonic()), _LONGEST_PAUSE), self._alarm, loop)
 
     def _alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from .slots import Slots
 
 __all__ = ["Connections", "Sessions"]
 
+_LONGEST_PAUSE: Final = 1e8  # seconds, three years; event loops cannot count much further
 _KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 seconds; a request must not go out just then
 
 
@@ -42,7 +43,7 @@ class Connections:
     async def pause(self, seconds: float) -> None:
         """Sleep, but no longer than the client is open."""
         waiter: asyncio.Future[None] = self.loop.create_future()
-        timer = self.loop.call_later(seconds, _wake, waiter)
+        timer = self.loop.call_later(min(seconds, _LONGEST_PAUSE), _wake, waiter)
         self._pauses.add(waiter)
         try:
             await waiter

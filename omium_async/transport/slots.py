@@ -46,6 +46,11 @@ class Slots:
                 self.give()  # it came at the very moment at which the call gave up
             raise
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait in line."""
+        return len(self._line)
+
     def give(self) -> None:
         """Give a slot back, to the first in line."""
         while self._line:
