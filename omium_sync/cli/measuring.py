@@ -9,6 +9,7 @@ import ast
 import hashlib
 import io
 import json
+import threading
 import tokenize
 import tomllib
 from collections.abc import Callable, Iterable
@@ -27,6 +28,10 @@ STEPS: Final = ("identify", "read", "parse", "measure")
 _LANGUAGES: Final = {".py": "python", ".pyi": "python", ".json": "json", ".toml": "toml"}
 
 OnStep = Callable[[str, str], None]
+
+
+#: Before 3.11.8, Python counted the depth of all parsing threads together, and now and then raised SystemError for it.
+_PARSER: Final = threading.Lock()
 
 
 def measuring(on_step: OnStep) -> Workflow:
@@ -71,7 +76,9 @@ def parse(copy: str, kind: str, name: str) -> dict[str, int]:
     content = Path(copy).read_bytes()
     match kind:
         case "python":
-            kinds = [type(node) for node in ast.walk(ast.parse(content, name))]
+            with _PARSER:
+                tree = ast.parse(content, name)
+            kinds = [type(node) for node in ast.walk(tree)]
             functions = kinds.count(ast.FunctionDef) + kinds.count(ast.AsyncFunctionDef)
             return {"functions": functions, "classes": kinds.count(ast.ClassDef)}
         case "json":
