@@ -4,8 +4,8 @@
 (verdicts, deadlines, pacing, budget, ids, keys, strict typed models) and by bare aiohttp (`session.get`, read, decode
 to dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind,
 also on its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns
-within each round; the medians over the rounds are reported, of calls a second and of calls a CPU second of the client,
-and their ratios to bare aiohttp, for absolute numbers do not travel between machines.
+within each round; medians over the rounds are reported, of calls a second and of calls a CPU second of the client, and
+of the ratios to bare aiohttp in the same round, for absolute numbers do not travel between machines.
 
     python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000]
 
@@ -55,6 +55,7 @@ DETAIL = {
 INPUT = {"query": "Research quantum computing advancements", "n": 5}
 
 Call = Callable[[], Awaitable[object]]
+Found = dict[tuple[str, int, str], list[tuple[float, float]]]
 
 
 # -- server: the leanest that asyncio allows, so that it is the client that is measured
@@ -193,11 +194,9 @@ async def measure(call: Call, count: int, concurrency: int) -> tuple[float, floa
     return count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
 
 
-async def compare(
-    url: str, rounds: int, calls: int, concurrencies: tuple[int, ...]
-) -> dict[tuple[str, int, str], tuple[float, float]]:
-    """The medians over the rounds: operation, concurrency, client -> calls a second, calls a CPU second."""
-    found: dict[tuple[str, int, str], list[tuple[float, float]]] = {}
+async def compare(url: str, rounds: int, calls: int, concurrencies: tuple[int, ...]) -> Found:
+    """By operation, concurrency and client, of each round: calls a second, calls a CPU second."""
+    found: Found = {}
     async with AsyncExitStack() as stack:
         clients: dict[str, dict[str, Call]] = {}
         for name, make in CLIENTS.items():
@@ -217,24 +216,32 @@ async def compare(
                         result = await measure(operations[operation], count, concurrency)
                         if turn:
                             found.setdefault((operation, concurrency, name), []).append(result)
-    return {
-        key: (statistics.median(wall for wall, _ in results), statistics.median(cpu for _, cpu in results))
-        for key, results in found.items()
-    }
+    return found
 
 
-def report(found: dict[tuple[str, int, str], tuple[float, float]]) -> float:
+def medians(results: list[tuple[float, float]]) -> tuple[float, float]:
+    return statistics.median(wall for wall, _ in results), statistics.median(cpu for _, cpu in results)
+
+
+def ratios(results: list[tuple[float, float]], peers: list[tuple[float, float]]) -> tuple[float, float]:
+    """Round by round against the peer next to it, for the machine's speed drifts; then the medians."""
+    return medians(
+        [(wall / its_wall, cpu / its_cpu) for (wall, cpu), (its_wall, its_cpu) in zip(results, peers, strict=True)]
+    )
+
+
+def report(found: Found) -> float:
     """Print the table; the ratio that is judged."""
     print(f"{'':22}{'calls/s':>10}{'ratio':>8}{'calls/CPU s':>14}{'ratio':>8}   (ratios to bare aiohttp)")
     for operation in ("get", "create"):
         for concurrency in sorted({at for _, at, _ in found}):
             print(f"{operation}, {concurrency} at once")
-            wall, cpu = found[operation, concurrency, "aiohttp"]
-            for (of, at, name), (its_wall, its_cpu) in found.items():
+            peers = found[operation, concurrency, "aiohttp"]
+            for (of, at, name), results in found.items():
                 if (of, at) == (operation, concurrency):
-                    print(f"  {name:20}{its_wall:10,.0f}{its_wall / wall:8.2f}{its_cpu:14,.0f}{its_cpu / cpu:8.2f}")
-    ours, bare = found["get", 64, "omium-async"], found["get", 64, "aiohttp"]
-    return ours[1] / bare[1]
+                    (wall, cpu), (of_wall, of_cpu) = medians(results), ratios(results, peers)
+                    print(f"  {name:20}{wall:10,.0f}{of_wall:8.2f}{cpu:14,.0f}{of_cpu:8.2f}")
+    return ratios(found["get", 64, "omium-async"], found["get", 64, "aiohttp"])[1]
 
 
 def main() -> int:
