@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(240)
 def test_usage_type_checks(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--warn-unused-ignores", "--cache-dir", tmp_path, "--config-file", "",
-         Path(__file__).with_name("usage.py")],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    usage = Path(__file__).with_name("usage.py")
+    strict = ["--strict", "--warn-unused-ignores", "--cache-dir", str(tmp_path), "--config-file", ""]
+    done = subprocess.run([sys.executable, "-m", "mypy", *strict, str(usage)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
