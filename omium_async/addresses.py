@@ -149,7 +149,7 @@ def proxy_of_environment(base: str) -> Proxy | None:
     if is_loopback(parts.hostname or ""):
         return None
     found = _environment_says(parts.scheme, parts.netloc)
-    return None if found is None else proxy_url(found, f"the proxy for {parts.scheme} (environment)")
+    return None if found is None else proxy_url(found, f"{parts.scheme.upper()}_PROXY (environment)")
 
 
 def _environment_says(scheme: str, netloc: str) -> Secret | None:
@@ -158,6 +158,8 @@ def _environment_says(scheme: str, netloc: str) -> Secret | None:
     bypassed: Any = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
     proxies = urllib.request.getproxies_environment()
     found = proxies.get(scheme) or proxies.get("all")
+    if found and scheme not in proxies and "://" in found and not found.lower().startswith(("http://", "https://")):
+        return None  # ALL_PROXY is meant for others too, who speak SOCKS
     if not found or bypassed(netloc, proxies):
         return None
     return Secret(found if "://" in found else f"http://{found}")

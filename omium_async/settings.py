@@ -173,7 +173,7 @@ def _headers(value: object) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"headers must be a mapping of text to text, not {kind_of(value)}")
-    return {checked_header(name, text, "headers"): text for name, text in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return {checked_header(name, text, "headers (argument)"): text for name, text in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def checked_header(name: object, value: object, source: str, *, allowed: str = "") -> str:

@@ -240,10 +240,10 @@ def test_the_proxies_of_the_environment(raw, monkeypatch) -> None:
     monkeypatch.setenv("all_proxy", "proxy.test:1")
     assert proxy_of(raw) == "http://proxy.test:1"
     monkeypatch.setenv("all_proxy", "socks5://proxy.test:1")
-    monkeypatch.setenv("NO_PROXY", "omium.test")
-    assert proxy_of(raw) is None
     monkeypatch.setenv("NO_PROXY", "")
-    with pytest.raises(om.ConfigurationError, match="SOCKS"):
+    assert proxy_of(raw) is None  # it is there for others
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.test:1")
+    with pytest.raises(om.ConfigurationError, match=r"HTTPS_PROXY \(environment\).*SOCKS"):
         proxy_of(raw)
 
 
