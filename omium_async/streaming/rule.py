@@ -14,7 +14,9 @@ Rows keep one relative order; a *staying* row is in the list from the first requ
     last window look like the end.
 
 What makes it exact is `Seen`: all rows yielded, not the last few, of which a burst larger than them knows nothing.
-Everything else here is about cost, and about servers that break the terms. Offsets and totals are hints.
+Everything else here is about cost, about servers that break the terms, and about an end: a window that starts the list
+and shows nothing known may be yielded, but is only when nothing known is found farther on, and so many times at most.
+Offsets and totals are hints.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ _log = logging.getLogger("omium_async")
 
 #: Requests in a row that neither yield nor reach the end.
 MOST_FRUITLESS = 64
+#: What starting anew adds to that count for good: a list that is always ahead ends the reading.
+_RESTART = 4
 #: Empty windows in a row where ``total`` says there are rows.
 MOST_EMPTY = 8
 _MOST_CONTRADICTED = 3
@@ -67,6 +71,8 @@ class Reading:
         self._passing = False  # over a hole: the next window is joined
         self._last = False  # the window asked for is the last, whatever it shows
         self._complete = False  # by the rule the list has ended, but the server says otherwise
+        self._restart = False  # the window asked for is to be taken as the start of the list, as nothing known is left
+        self._restarts = 0  # windows taken so
         self._fruitless = 0
         self._empty = 0
         self._contradicted = 0  # windows that were empty although rows in them had been shown
@@ -106,6 +112,9 @@ class Reading:
         if self._search is None:
             return None
         target = self._search.target(self._point, self._point_total, self.total)
+        if target is None:
+            self._restart = True
+            return self._sizes.first(sys.maxsize)
         window = self._sizes.over(target, self._overlap, sys.maxsize)
         return window._replace(joined=window.joined and target == self._search.known)
 
@@ -122,8 +131,11 @@ class Reading:
         if shown.again:
             self._again = None
         rows: list[Execution] = []
+        restart, self._restart = self._restart, False
         if not answer.items:
             self._take_empty(shown)
+        elif self._starts_anew(shown) and not (restart or self._last or self._sizes.poor):
+            self._take_foreign_start(shown)
         elif shown.window.start == 0 or shown.window.joined or any(map(self._seen.holds, answer.items)):
             rows = self._take_rows(shown)
         else:
@@ -131,8 +143,13 @@ class Reading:
         self.ended = self.ended or (self._last and shown.again) or len(rows) >= self._left
         return self._count(rows)
 
+    def _starts_anew(self, shown: Shown) -> bool:
+        """Whether a window starts the list, which goes on behind it, and holds nothing of what has been yielded."""
+        anew = shown.window.start == 0 and shown.full and len(self._seen) > 0
+        return anew and not any(map(self._seen.holds, shown.answer.items))
+
     def _count(self, rows: list[Execution]) -> list[Execution]:
-        self._fruitless = 0 if rows else self._fruitless + 1
+        self._fruitless = _RESTART * self._restarts if rows else self._fruitless + 1
         if self._fruitless >= MOST_FRUITLESS and self._complete:
             self.ended = True
         elif self._fruitless >= MOST_FRUITLESS and not self.ended:
@@ -145,6 +162,7 @@ class Reading:
 
     def _take_rows(self, shown: Shown) -> list[Execution]:
         """Of a window that may be yielded."""
+        self._restarts += self._starts_anew(shown)
         trial = shown.trial
         inside = self._seen.holds(shown.answer.items[-1])  # then the reading point is farther on
         new = self._add(shown)
@@ -208,6 +226,20 @@ class Reading:
             self._overlap = min(2 * self._overlap, max(1, self._sizes.largest // 4))
         self._waiting.append((frozenset(row.id for row in shown.answer.items), shown))
         self._search_before(shown.window.start)
+        if self._search is not None and not shown.full and not shown.denied:
+            self._search.saw_end(shown.end)
+
+    def _take_foreign_start(self, shown: Shown) -> None:
+        """Of a full window that starts the list, without a known row, when some have been yielded.
+
+        It may be yielded, but then all that came before the rows known would be walked over, and a list that grows
+        faster than it is read would never end. So they are looked for farther on first.
+        """
+        if shown.trial is not None:
+            self._conclude(shown.trial, shown, confirmed=False)
+        self._repeats(shown, False)
+        self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)
+        self._search.saw_foreign_start()
 
     def _take_empty(self, shown: Shown) -> None:
         """Of an empty window: the list ended before it, or has a hole there, or the answer was a slip."""
@@ -220,7 +252,7 @@ class Reading:
         if window.start == 0 or window.joined:
             self._take_empty_next(shown)
         elif not shown.denied:
-            self._search_before(window.start)
+            self._search_before(window.start, end=True)
         elif shown.again:
             # That page may be broken, whatever its size: what else shows these rows has another number.
             self._sizes.broken.add(window.page)
@@ -231,7 +263,7 @@ class Reading:
             self._pass_over(window.end)
         else:
             self._contradicted += search is not None and search.known > window.start
-            self._search_before(window.start)
+            self._search_before(window.start, end=True)
 
     def _take_empty_next(self, shown: Shown) -> None:
         """Of an empty window before which nothing can be missing, if the list has not shrunk meanwhile."""
@@ -277,9 +309,11 @@ class Reading:
 
     # -- what is out of the ordinary -----------------------------------------------------------------------------
 
-    def _search_before(self, offset: int) -> None:
+    def _search_before(self, offset: int, *, end: bool = False) -> None:
         self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)
         self._search.saw_foreign(offset)
+        if end:
+            self._search.saw_end(offset)
 
     def _search_behind(self, offset: int) -> None:
         self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 
 import hypothesis.strategies as st
@@ -296,6 +298,68 @@ def test_a_list_that_grows_by_a_page_a_request_is_read_to_its_end() -> None:
         rows.insert(0, 100)
         reader.step()
     reader.check()
+
+
+@pytest.mark.parametrize("depth", [0, 8])
+@pytest.mark.parametrize(("size", "page_size", "burst"), [(1000, 100, 300), (1000, 100, 1000), (50, 20, 300)])
+def test_a_list_that_grows_at_its_head_faster_than_it_is_read(
+    size: int, page_size: int, burst: int, depth: int
+) -> None:
+    """Its total says how fast, so the reading point is met where it will be."""
+    rows = ModelList.of(size)
+    reader = Reader(ModelServer(rows), page_size, depth)
+    while not reader.reading.ended:
+        reader.step()
+        rows.insert(0, burst)
+        assert reader.requests < 150
+    reader.check()
+
+
+@pytest.mark.parametrize(
+    ("size", "page_size", "burst", "every"),
+    [(1000, 100, 300, 1), (1000, 100, 1000, 3), (200, 20, 1000, 10), (200, 20, 500, 10), (50, 20, 300, 1)],
+)
+def test_a_list_that_grows_at_its_head_without_a_total_ends(size: int, page_size: int, burst: int, every: int) -> None:
+    """Its end, or an error: never new rows for ever while those that stay are out of reach."""
+    rows = ModelList.of(size)
+    reader = Reader(ModelServer(rows, says_total=False), page_size, depth=0)
+    with contextlib.suppress(UnstableListError):
+        while not reader.reading.ended:
+            if reader.requests % every == 0:
+                rows.insert(0, burst)
+            reader.step()
+            assert reader.requests < 700
+        reader.check()
+    assert len(reader.got) == len(set(reader.got))
+
+
+@pytest.mark.parametrize("burst", [1000, 10_000, 100_000])
+@pytest.mark.parametrize("read", [1, 2, 5])
+def test_what_a_burst_pushed_away_is_found_without_a_total(read: int, burst: int) -> None:
+    """The start of the list, all new, is not read on from before the rows known were looked for farther on."""
+    rows = ModelList.of(1000)
+    reader = Reader(ModelServer(rows, says_total=False), 100, depth=0)
+    for _ in range(read):
+        reader.step()
+    rows.insert(0, burst)
+    reader.finish()
+    reader.check()
+    assert reader.requests <= 16 + 2 * math.log2(burst)
+
+
+@pytest.mark.parametrize("says_total", [True, False])
+def test_a_list_whose_rows_are_all_replaced_is_read_anew(says_total: bool) -> None:
+    rows = ModelList.of(1000)
+    reader = Reader(ModelServer(rows, says_total=says_total), 100, depth=0)
+    for _ in range(3):
+        for _ in range(5):
+            reader.step()
+        rows.remove(0, len(rows))
+        rows.insert(0, 1000)
+    reader.finish()
+    reader.check()
+    assert set(rows.ids) <= set(reader.got)
+    assert reader.requests <= 100
 
 
 def test_too_fast_a_list_is_given_up() -> None:
