@@ -117,6 +117,7 @@ class Transport:
             else:
                 if seen.alarm is not None:
                     connections.alarms.stop(seen.alarm)
+                    seen.alarm = None  # it knows the task, whose context knows what was seen: a circle
                 self._give_turn_back(connections, seen, entered=entered)
                 if attempts or not self._budget.full:
                     self._budget.give(len(attempts))
@@ -188,8 +189,9 @@ class Transport:
         """What ended the attempt: the cancellation by its own alarm is a time-out."""
         if seen.alarm is None:
             return error
-        connections.alarms.stop(seen.alarm)
-        if seen.alarm.was_all() and isinstance(error, asyncio.CancelledError):
+        alarm, seen.alarm = seen.alarm, None
+        connections.alarms.stop(alarm)
+        if alarm.was_all() and isinstance(error, asyncio.CancelledError):
             return TimeoutError(f"after {seconds:.3g} s")
         return error
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -87,3 +89,24 @@ async def test_within_a_time_out_of_the_users_own() -> None:
     async with asyncio.timeout(10.0):
         assert await attempt(alarms, 0.02) == "timed out"
         await asyncio.sleep(0)
+
+
+async def test_a_call_that_ended_leaves_no_circle_behind(raw) -> None:
+    """What a task returned must go with the task, not with the next run of the garbage collector."""
+
+    async def handler(request) -> None:
+        await request.send(raw.answer(body=raw.EXECUTION))
+
+    async with raw.pair(handler) as (omium, _, _attempts):
+        await omium.executions.get("e")
+        gc.collect()
+        gc.disable()
+        try:
+            task = asyncio.create_task(omium.executions.get("e"))
+            await task
+            gone = weakref.ref(task)
+            del task
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
