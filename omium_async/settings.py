@@ -11,7 +11,7 @@ import attrs
 
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_of_environment, proxy_url
 from .errors import Attempt, ConfigurationError
-from .secret import Redactor, Secret, kind_of, masked
+from .secret import Redactor, Secret, kind_of
 from .sources import ConfigFile, environment, environment_number
 
 if TYPE_CHECKING:
@@ -85,9 +85,6 @@ class Settings:
     proxy: Proxy | None
     ssl: SSLSetting
     redactor: Redactor
-
-
-own_key = masked  # what the facade takes it for
 
 
 # -- checks of single values; `source` says in messages where the value came from ------------------------------------

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from ..caller import Caller
 from ..errors import OmiumError
+from ..transport.answers import http_date
 from .sending import key_is_refused
 
 __all__ = ["SKEW", "ServiceClock"]
@@ -58,10 +57,5 @@ class ServiceClock:
 
 
 def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    moment = None if text is None else http_date(text)
+    return None if moment is None else moment.timestamp()

@@ -12,7 +12,7 @@ import attrs
 from ..codec import Misfit, decode_json
 from ..errors import Headers
 
-__all__ = ["RawResponse", "read_message", "request_id_of", "retry_after_of"]
+__all__ = ["RawResponse", "http_date", "read_message", "request_id_of", "retry_after_of"]
 
 _LONGEST_MESSAGE = 500
 _MOST_FIELDS = 20
@@ -133,14 +133,15 @@ def _number(text: str | None) -> float | None:
 
 def _until(text: str, date: str | None) -> float | None:
     """Seconds until a date, by the server's own clock where it says what that shows."""
-    when = _date(text)
+    when = http_date(text)
     if when is None:
         return None
-    now = (_date(date) if date is not None else None) or datetime.now(UTC)
+    now = (http_date(date) if date is not None else None) or datetime.now(UTC)
     return max(0.0, (when - now).total_seconds())
 
 
-def _date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that is none."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a rare form of a rare header
 
     try:
