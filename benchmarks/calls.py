@@ -52,6 +52,15 @@ DETAIL = {
         {"id": "chk_2", "name": "data_processed", "created_at": "2025-01-01T12:03:00Z"},
     ],
 }
+CREATED = {
+    "id": "exec_0123456789abcdef",
+    "workflow_id": "workflow_0123456789",
+    "status": "pending",
+    "created_at": "2025-01-01T12:00:00Z",
+    "input_data": {"query": "Research quantum computing advancements", "n": 5},
+    "output_data": None,
+    "error": None,
+}
 INPUT = {"query": "Research quantum computing advancements", "n": 5}
 
 Call = Callable[[], Awaitable[object]]
@@ -62,7 +71,7 @@ Found = dict[tuple[str, int, str], list[tuple[float, float]]]
 
 
 class Server(asyncio.Protocol):
-    answer = b""
+    got = created = b""  # the answers
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -81,15 +90,16 @@ class Server(asyncio.Protocol):
             self.data = data
             return
         self.data = b""
-        self.transport.write(self.answer)
+        self.transport.write(self.got if data.startswith(b"GET") else self.created)
+
+
+def answer(status: str, data: dict[str, Any]) -> bytes:
+    body = json.dumps(data).encode()
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def serve() -> None:
-    body = json.dumps(DETAIL).encode()
-    Server.answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-        len(body),
-        body,
-    )
+    Server.got, Server.created = answer("200 OK", DETAIL), answer("201 Created", CREATED)
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

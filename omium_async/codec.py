@@ -15,6 +15,7 @@ from .sending import encode, plain
 from .wire import (
     DETAIL_FIELDS,
     ROW_FIELDS,
+    AwareDetail,
     AwareRow,
     LooseAwareRow,
     LooseDetail,
@@ -48,7 +49,11 @@ class NotJSON(Misfit):
 
 
 _decode_any = msgspec.json.Decoder().decode
+# A service may well answer a create with the execution in full, of which a row has no checkpoints.
+_Created, _BEYOND_A_ROW = learn(AwareRow, ("checkpoints",))
+_decode_created = msgspec.json.Decoder(_Created).decode
 _decode_row = msgspec.json.Decoder(WireRow).decode
+_decode_aware_detail = msgspec.json.Decoder(AwareDetail).decode
 _decode_detail = msgspec.json.Decoder(WireDetail).decode
 
 # msgspec's own, text that is no UTF-8, and depth: why a body may not fit a struct
@@ -168,6 +173,10 @@ _pages = _Pages()
 def decode_execution(body: bytes) -> Execution:
     """One execution as ``create`` answers it. Raises as `decode` does."""
     try:
+        return executions_of((_decode_created(body),), naive=False, learned=_BEYOND_A_ROW)[0]
+    except _UNFIT:
+        pass
+    try:
         return executions_of((_decode_row(body),), naive=True)[0]
     except _UNFIT:
         data = decode_json(body)
@@ -182,11 +191,15 @@ def decode_execution(body: bytes) -> Execution:
 def decode_detail(body: bytes) -> ExecutionDetail:
     """One execution in full. Raises as `decode` does."""
     try:
-        return detail_of(_decode_detail(body))
+        return detail_of(_decode_aware_detail(body), naive=False)
+    except _UNFIT:
+        pass
+    try:
+        return detail_of(_decode_detail(body), naive=True)
     except _UNFIT:
         data = decode_json(body)
     try:
-        found = detail_of(msgspec.convert(data, LooseDetail))
+        found = detail_of(msgspec.convert(data, LooseDetail), naive=True)
     except _UNFIT:
         return structure(data, ExecutionDetail)
     add_unknown((found,), (data,), DETAIL_FIELDS)

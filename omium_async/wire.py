@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DETAIL_FIELDS",
     "ROW_FIELDS",
+    "AwareDetail",
     "AwareRow",
     "LooseAwareRow",
     "LooseDetail",
@@ -83,10 +84,20 @@ class _WireCheckpoint(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     checkpoint_name: str | msgspec.UnsetType | None = _UNSET
 
 
+class _AwareCheckpoint(_WireCheckpoint, forbid_unknown_fields=True, gc=False):
+    created_at: _Aware | None = None
+
+
 class WireDetail(WireRow, forbid_unknown_fields=True, gc=False):
     """An execution in full."""
 
     checkpoints: list[_WireCheckpoint] | None = None
+
+
+class AwareDetail(AwareRow, forbid_unknown_fields=True, gc=False):
+    """The same where all timestamps have an offset."""
+
+    checkpoints: list[_AwareCheckpoint] | None = None
 
 
 class LooseDetail(WireDetail, forbid_unknown_fields=False, gc=False):
@@ -150,11 +161,14 @@ def executions_of(rows: Iterable[WireRow], *, naive: bool, learned: Mapping[str,
     return found
 
 
-def detail_of(row: WireDetail) -> ExecutionDetail:
-    """The model of an execution in full, with its checkpoints from either place."""
-    model: Any = _models((row,), _OpenDetail, _OpenDetail, naive=True)[0]
+def detail_of(row: WireDetail | AwareDetail, *, naive: bool) -> ExecutionDetail:
+    """The model of an execution in full, with its checkpoints from either place.
+
+    :param naive: timestamps may be without an offset.
+    """
+    model: Any = _models((row,), _OpenDetail, _OpenDetail, naive=naive)[0]
     if row.checkpoints:
-        model.checkpoints = tuple([_checkpoint(entry) for entry in row.checkpoints])
+        model.checkpoints = _checkpoints(row.checkpoints, naive=naive)
     else:
         model.checkpoints = _nested(row.metadata)
         sent: list[Any] | None = None if row.checkpoints is None else []
@@ -168,27 +182,31 @@ def _nested(metadata: dict[str, Any] | None) -> tuple[Checkpoint, ...]:
     if not entries:
         return ()
     try:
-        return tuple([_checkpoint(entry) for entry in msgspec.convert(entries, list[_WireCheckpoint])])
+        return _checkpoints(msgspec.convert(entries, list[_WireCheckpoint]), naive=True)
     except (msgspec.MsgspecError, RecursionError):
         return nested_checkpoints(metadata)
 
 
-def _checkpoint(entry: _WireCheckpoint) -> Checkpoint:
+def _checkpoints(entries: Iterable[_WireCheckpoint], *, naive: bool) -> tuple[Checkpoint, ...]:
     new: Any = _OpenCheckpoint
-    model: Any = new()
-    model.id = entry.id
-    model.name = entry.name
-    moment = entry.created_at
-    model.created_at = moment if moment is None or moment.tzinfo is not None else _EPOCH + (moment - _NAIVE_EPOCH)
-    model.extra = extra = {}
-    name = entry.checkpoint_name
-    if name is not _UNSET:
-        extra["checkpoint_name"] = name
-        if name is not None and entry.name is None:
-            model.name = name
-            model._sent = {"name": (None, name)}  # noqa: SLF001
-    model.__class__ = Checkpoint
-    return cast("Checkpoint", model)
+    found: list[Any] = []
+    for entry in entries:
+        model = new()
+        model.id = entry.id
+        model.name = entry.name
+        model.created_at = moment = entry.created_at
+        if naive and moment is not None and moment.tzinfo is None:
+            model.created_at = _EPOCH + (moment - _NAIVE_EPOCH)
+        model.extra = extra = {}
+        name = entry.checkpoint_name
+        if name is not _UNSET:
+            extra["checkpoint_name"] = name
+            if name is not None and entry.name is None:
+                model.name = name
+                model._sent = {"name": (None, name)}  # noqa: SLF001
+        model.__class__ = Checkpoint
+        found.append(model)
+    return tuple(found)
 
 
 def _models(rows: Iterable[WireRow], start: type[Execution], end: type[Execution], *, naive: bool) -> list[Any]:

@@ -8,8 +8,8 @@ import itertools
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from multidict import CIMultiDict, istr
@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 _RATE_0, _RATE_1, _RATE_2, _RATE_3 = (istr(name) for name in RATE_HEADERS)
 _ID_PREFIX: Final = os.urandom(10).hex()
+_INF: Final = math.inf
 
 
 class Transport:
@@ -89,7 +90,7 @@ class Transport:
         if connections is None:
             connections = await self._sessions.open()
             self._pacer.join(connections.loop, connections.slots)
-        started = time.monotonic()
+        started = monotonic()
         deadline = None if options.timeout is None else started + options.timeout
         attempts: tuple[Attempt, ...] = ()
         last: Failure | None = None
@@ -97,28 +98,29 @@ class Transport:
             entered = False
             if not (self._pacer.open and connections.slots.take_now()):
                 entered = await self._admit(request, connections, deadline, last, attempts)
-                started = time.monotonic()
-            seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers):012x}", request.key is not None)
-            seconds = options.attempt_timeout
-            if deadline is not None and (seconds is None or started + seconds > deadline):
-                seconds = max(deadline - started, 0.0)
-            if seconds is not None:
-                seen.alarm = connections.alarms.set(seconds)
+                started = monotonic()
+            when = _INF if options.attempt_timeout is None else started + options.attempt_timeout
+            if deadline is not None and deadline < when:
+                when = deadline
+            seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers)}")
             body = b""
             try:
+                connections.alarms.set(seen, when)
                 body = await self._exchange.run(request, seen, connections.session)
                 value = decode(body)
             except BaseException as error:
-                problem = self._problem(seen, error, connections, seconds)
+                problem = self._problem(seen, error, connections, started)
                 ended = self._failed(request, options, seen, problem, body, started, connections, entered=entered)
                 if ended is None:
                     raise
                 del problem
             else:
-                if seen.alarm is not None:
-                    connections.alarms.stop(seen.alarm)
-                    seen.alarm = None  # it knows the task, whose context knows what was seen: a circle
-                self._give_turn_back(connections, seen, entered=entered)
+                connections.alarms.stop(seen)
+                if entered or not self._pacer.open or _speaks_of_a_limit(seen.headers):
+                    self._give_turn_back(connections, seen, entered=entered)
+                else:
+                    connections.slots.give()
+                    self._pacer.passed += 1
                 if attempts or not self._budget.full:
                     self._budget.give(len(attempts))
                 if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):
@@ -130,7 +132,7 @@ class Transport:
             last, attempt = ended
             attempts += (attempt,)
             await self._before_next(request, options, connections, last, attempts, deadline)
-            started = time.monotonic()
+            started = monotonic()
 
     async def _admit(
         self,
@@ -156,7 +158,7 @@ class Transport:
         pacer, slots = self._pacer, connections.slots
         if not pacer.open:
             pacer.check(deadline)
-        await slots.take(None if deadline is None else max(0.0, deadline - time.monotonic()), first=again)
+        await slots.take(None if deadline is None else max(0.0, deadline - monotonic()), first=again)
         entered = False
         try:
             # Only now: whoever had passed the gate before waiting for a slot would run into a block.
@@ -166,7 +168,7 @@ class Transport:
         except BaseException:
             self._give_turn_back(connections, entered=entered)
             raise
-        if deadline is not None and time.monotonic() >= deadline:
+        if deadline is not None and monotonic() >= deadline:
             self._give_turn_back(connections, entered=entered)
             raise TooLate
         return entered
@@ -185,15 +187,11 @@ class Transport:
         self._report(request, options, attempt)
 
     @staticmethod
-    def _problem(seen: Seen, error: BaseException, connections: Connections, seconds: float | None) -> BaseException:
+    def _problem(seen: Seen, error: BaseException, connections: Connections, started: float) -> BaseException:
         """What ended the attempt: the cancellation by its own alarm is a time-out."""
-        if seen.alarm is None:
-            return error
-        alarm, seen.alarm = seen.alarm, None
-        connections.alarms.stop(alarm)
-        if alarm.was_all() and isinstance(error, asyncio.CancelledError):
-            return TimeoutError(f"after {seconds:.3g} s")
-        return error
+        timed_out = seen.was_all() and isinstance(error, asyncio.CancelledError)
+        connections.alarms.stop(seen)
+        return TimeoutError(f"after {max(0.0, seen.when - started):.3g} s") if timed_out else error
 
     def _failed(
         self,
@@ -254,7 +252,7 @@ class Transport:
         if not failure.may_be_repeated or retries >= options.max_retries or self._sessions.closed:
             self._raise(failure.error, request, attempts)
         least = 0.0 if paced else failure.retry_after or 0.0
-        left = math.inf if deadline is None else deadline - time.monotonic() - least
+        left = math.inf if deadline is None else deadline - monotonic() - least
         if left <= 0:
             self._raise(failure.error, request, attempts)
         delay = 0.0 if paced else least + min(backoff(retries), left / 2)  # the rest of the time is the attempt's
@@ -341,7 +339,7 @@ def _attempt(
         number=seen.number,
         status=seen.status,
         error=error,
-        elapsed=time.monotonic() - started,
+        elapsed=monotonic() - started,
         retry_after=retry_after,
         sent=bool(seen.sent),
         outcome_unknown=unknown,

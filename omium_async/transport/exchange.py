@@ -11,7 +11,7 @@ from aiohttp import ClientResponse, ClientTimeout, hdrs
 from multidict import CIMultiDict, istr
 from yarl import URL
 
-from .connector import Watch, flight
+from .connector import REQUEST_ID, Stale, Watch, flight
 from .failures import Refused, Seen, TooLarge
 from .request import Request
 
@@ -25,9 +25,9 @@ __all__ = ["Exchange", "fixed_headers"]
 _MAX_REDIRECTS: Final = 5
 _AT_ONE_GO: Final = 2**20  # bytes
 _NO_TIMEOUT: Final = ClientTimeout()  # the alarm of the attempt does better, and costs less
-_JOINED: Final = {"User-Agent": " ", "Accept": ", "}  # how a user's value is added to the client's own
+_JOINED: Final = {hdrs.USER_AGENT: " ", hdrs.ACCEPT: ", "}  # how a user's value is added to the client's own
+_API_KEY: Final = istr("X-API-Key")
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
-_REQUEST_ID: Final = istr("X-Request-ID")
 
 
 class Exchange:
@@ -41,7 +41,7 @@ class Exchange:
     def __init__(self, settings: Settings, headers: CIMultiDict[str], *, own: bool, kept: bool) -> None:
         self._own = own
         self._limit = settings.max_response_bytes
-        self._headers = CIMultiDict[str]() if kept else headers
+        self._kept = kept
         self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
 
@@ -51,33 +51,56 @@ class Exchange:
         :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
         """
         flight.set(seen)
-        headers = self._headers.copy()
+        headers = self._headers_for(request, seen)
+        method, url, data, hops = request.method, URL(request.url, encoded=True), request.body, 0
+        while True:
+            try:
+                response = await session.request(
+                    method,
+                    url,
+                    data=None if data is None else _payload(data),
+                    headers=headers,
+                    timeout=_NO_TIMEOUT,
+                    **(self._arguments if self._own else self._watched(seen)),
+                )
+            except Stale:
+                continue
+            try:
+                seen.sent, seen.headers, seen.status = True, response.headers, response.status
+                if 200 <= response.status < 300:
+                    if response.connection is None and response.content.is_eof():  # it came with its head, as most do
+                        return self._checked(response.content.read_nowait())
+                    return await self._read(response)
+                target = _redirect(url, response, request) if hops < _MAX_REDIRECTS else None
+                if target is None:
+                    raise Refused(response.reason, await self._read_refusal(response, seen))  # noqa: TRY301
+            except BaseException:
+                response.close()
+                raise
+            response.close()
+            url, hops, seen.status, seen.headers = target, hops + 1, None, None
+            if response.status == 303 and method != hdrs.METH_HEAD:
+                method, data = hdrs.METH_GET, None
+                if headers is not None:
+                    headers.pop(hdrs.CONTENT_TYPE, None)
+
+    def _headers_for(self, request: Request, seen: Seen) -> CIMultiDict[str] | None:
+        """Those that the session does not add by itself."""
+        if self._kept:
+            if request.key is None and request.body is None and not request.headers:
+                return None
+            headers = CIMultiDict[str]()
+        else:
+            headers = self._fixed.copy()
         if request.headers:
             self._add(headers, request.headers)
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
             headers[_IDEMPOTENCY_KEY] = request.key
-        seen.request_id = str.__str__(headers.setdefault(_REQUEST_ID, seen.request_id))
-        url = URL(request.url, encoded=True)
-        response = await session.request(
-            request.method,
-            url,
-            data=_payload(request.body),
-            headers=headers,
-            timeout=_NO_TIMEOUT,
-            **(self._arguments if self._own else self._watched(seen)),
-        )
-        try:
-            if not 200 <= response.status < 300:
-                response = await self._follow(request, seen, session, url, headers, response)
-            seen.sent = True
-            seen.headers = response.headers
-            seen.status = response.status
-            return await self._read(response)
-        except BaseException:
-            response.close()
-            raise
+        if not self._kept:
+            seen.request_id = str.__str__(headers.setdefault(REQUEST_ID, seen.request_id))
+        return headers
 
     def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
         """Headers of one request: those that the client has itself are added to, not replaced."""
@@ -87,39 +110,6 @@ class Exchange:
             if theirs is not None:
                 headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
 
-    async def _follow(
-        self,
-        request: Request,
-        seen: Seen,
-        session: aiohttp.ClientSession,
-        url: URL,
-        headers: CIMultiDict[str],
-        response: ClientResponse,
-    ) -> ClientResponse:
-        """What is no success at once: redirects that may be followed are, up to a success; else it is refused."""
-        method, data = request.method, request.body
-        for hop in range(_MAX_REDIRECTS + 1):
-            seen.sent, seen.status, seen.headers = True, response.status, response.headers
-            if 200 <= response.status < 300:
-                return response
-            target = _redirect(url, response, request) if hop < _MAX_REDIRECTS else None
-            if target is None:
-                raise Refused(response.reason, await self._read_refusal(response, seen))
-            response.close()
-            if response.status == 303 and method != hdrs.METH_HEAD:
-                method, data = hdrs.METH_GET, None
-                headers.pop(hdrs.CONTENT_TYPE, None)
-            url, seen.status, seen.headers = target, None, None
-            response = await session.request(
-                method,
-                url,
-                data=_payload(data),
-                headers=headers,
-                timeout=_NO_TIMEOUT,
-                **(self._arguments if self._own else self._watched(seen)),
-            )
-        raise Refused(response.reason, await self._read_refusal(response, seen))
-
     def _watched(self, seen: Seen) -> Mapping[str, Any]:
         """The arguments for a session of the user's own: what it would do by itself and must not is off."""
         users: Any = self._arguments["middlewares"]
@@ -127,12 +117,12 @@ class Exchange:
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self._limit:
+            raise TooLarge(self._too_large(), body[: self._limit])
+        return body
+
     async def _read(self, response: ClientResponse) -> bytes:
-        if response.content.is_eof() and response.connection is None:  # it came with its head, as most do
-            body = response.content.read_nowait()
-            if len(body) > self._limit:
-                raise TooLarge(self._too_large(), body[: self._limit])
-            return body
         headers = response.headers
         length = headers.get(hdrs.CONTENT_LENGTH)
         if (
@@ -159,7 +149,7 @@ class Exchange:
         try:
             await self._collect(response, chunks)
         except asyncio.CancelledError:
-            if seen.alarm is None or not seen.alarm.was_all():
+            if not seen.was_all():
                 raise
         except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
             pass
@@ -183,24 +173,26 @@ class Exchange:
         return True
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+def _payload(body: bytes) -> bytes | io.BytesIO:
     # aiohttp warns of large bodies given as bytes: it would write them at one go.
-    return body if body is None or len(body) <= _AT_ONE_GO else io.BytesIO(body)
+    return body if len(body) <= _AT_ONE_GO else io.BytesIO(body)
 
 
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
     """What every request carries. Headers of the user's add to the client's own, and never replace them."""
-    headers = CIMultiDict(settings.headers)
-    for name, value in (("User-Agent", user_agent), ("Accept", "application/json")):
+    # As `istr`, for otherwise aiohttp makes one of each name anew for every request.
+    headers = CIMultiDict({istr(name): value for name, value in settings.headers.items()})
+    for name, value in ((hdrs.USER_AGENT, user_agent), (hdrs.ACCEPT, "application/json")):
         users = headers.get(name)
         headers[name] = value if users is None else f"{value}{_JOINED[name]}{str.__str__(users)}"
     if settings.auth == "bearer":
-        headers["Authorization"] = type(settings.api_key)("Bearer " + settings.api_key)
+        headers[hdrs.AUTHORIZATION] = type(settings.api_key)("Bearer " + settings.api_key)
     else:
-        headers["X-API-Key"] = settings.api_key
+        headers[_API_KEY] = settings.api_key
     proxy = settings.proxy
     if proxy is not None and proxy.authorization is not None and settings.base_url.startswith("http://"):
-        headers["Proxy-Authorization"] = proxy.authorization  # without a tunnel the proxy reads the request itself
+        # Without a tunnel the proxy reads the request itself.
+        headers[hdrs.PROXY_AUTHORIZATION] = proxy.authorization
     return headers
 
 

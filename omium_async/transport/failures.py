@@ -28,17 +28,22 @@ from .retry import read_is_retried, write_status_is_unknown, write_was_refused_f
 __all__ = ["Failure", "Refused", "Seen", "TooLarge", "failure_of"]
 
 
-@attrs.define(eq=False)
-class Seen:
-    """What was seen of one attempt so far. The connector sets ``sent``, the reading of answers the rest."""
+class Seen(Alarm):
+    """What was seen of one attempt so far, which its alarm bounds.
 
-    number: int
-    request_id: str
-    is_write: bool
-    sent: bool | None = None  # not seen yet
-    status: int | None = None
-    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
-    alarm: Alarm | None = None  # its time-out
+    :ivar sent: whether it may have reached the server; ``None``: not known yet. The connector sets it, the rest is set
+        by the reading of answers.
+    """
+
+    # Written out, for one is made for every call.
+    __slots__ = ("headers", "number", "request_id", "sent", "status")
+
+    def __init__(self, number: int, request_id: str) -> None:
+        self.number = number
+        self.request_id = request_id
+        self.sent: bool | None = None
+        self.status: int | None = None
+        self.headers: Mapping[str, str] | None = None
 
 
 class Refused(Exception):  # noqa: N818 - a signal within the transport

@@ -13,7 +13,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from .alarm import Alarms
-from .connector import Connector
+from .connector import Connector, Outgoing
 from .slots import Slots
 
 __all__ = ["Connections", "Sessions"]
@@ -220,6 +220,7 @@ def _new_session(headers: CIMultiDict[str]) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         headers=headers,
         connector=Connector(limit=0, keepalive_timeout=_KEEPALIVE),
+        request_class=Outgoing,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),
         auto_decompress=True,

@@ -136,7 +136,7 @@ def test_an_iterator_shared_between_threads(lifecycle):
 def test_an_iterator_closed_by_another_thread(lifecycle):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
-    rows = client.executions.list(workflow_id="hold")
+    rows = client.executions.list(workflow_id="hold", prefetch=0)  # the next window goes out only when it is read
     def close():
         sys.stdin.readline()
         rows.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 import weakref
 
@@ -11,19 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async.transport.alarm import Alarms
+from omium_async.transport.alarm import Alarm, Alarms
 
 
 async def attempt(alarms: Alarms, seconds: float) -> str:
     """What a call does with its alarm."""
-    alarm = alarms.set(seconds)
+    alarm = Alarm()
+    alarms.set(alarm, time.monotonic() + seconds)
     try:
         await asyncio.get_running_loop().create_future()
     except asyncio.CancelledError:
-        alarms.stop(alarm)
         if not alarm.was_all():
             raise
         return "timed out"
+    finally:
+        alarms.stop(alarm)
     raise AssertionError
 
 
@@ -48,10 +51,11 @@ def test_each_rings_in_its_time_in_whatever_order_they_were_set(seconds) -> None
 
 async def test_a_stopped_alarm_never_rings() -> None:
     alarms = Alarms(asyncio.get_running_loop())
-    alarm = alarms.set(0.01)
+    alarm = Alarm()
+    alarms.set(alarm, time.monotonic() + 0.01)
     alarms.stop(alarm)
     await asyncio.sleep(0.05)
-    assert not alarm.rang
+    assert not alarm.was_all()
     assert asyncio.current_task().cancelling() == 0
 
 
@@ -61,11 +65,24 @@ async def test_one_timer_for_all() -> None:
     set_timers = []
     call_at, loop.call_at = loop.call_at, lambda *a, **k: set_timers.append(a) or call_at(*a, **k)
     try:
-        for alarm in [alarms.set(30.0) for _ in range(100)]:
+        waiting = [Alarm() for _ in range(100)]
+        for alarm in waiting:
+            alarms.set(alarm, time.monotonic() + 30.0)
+        for alarm in waiting:
             alarms.stop(alarm)
     finally:
         loop.call_at = call_at
     assert len(set_timers) == 1
+
+
+async def test_one_that_never_rings_winds_no_timer() -> None:
+    alarms = Alarms(asyncio.get_running_loop())
+    never = Alarm()
+    alarms.set(never, math.inf)
+    assert alarms._timer is None
+    assert await attempt(alarms, 0.01) == "timed out"
+    assert alarms._timer is None
+    alarms.stop(never)
 
 
 @pytest.mark.parametrize("first", ["user", "alarm"])
