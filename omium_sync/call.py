@@ -23,18 +23,25 @@ class Call:
     """Made by a thread, run by a loop, waited for by the thread. One lock wakes the thread; nothing else is shared.
 
     :ivar owner: the client that it belongs to. :ivar error: what it raised. :ivar task: ``None`` until it runs.
+    :ivar on_end: called on the loop at its end, for who does not wait for that alone.
     """
 
-    __slots__ = ("_begun", "_ended", "_lock", "_reason", "args", "context", "error", "function", "kwargs", "owner",
-                 "result", "task")  # fmt: skip
+    __slots__ = ("_begun", "_ended", "_lock", "_reason", "args", "context", "error", "function", "kwargs", "on_end",
+                 "owner", "result", "task")  # fmt: skip
 
     def __init__(
-        self, owner: object, function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        owner: object,
+        function: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self.owner = owner
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.on_end = on_end
         self.context = contextvars.copy_context()
         self.task: asyncio.Task[None] | None = None
         self.result: Any = None
@@ -93,6 +100,8 @@ class Call:
     def end(self, _: object = None) -> None:
         """Wake who waits."""
         if not self._ended:
+            if self.on_end is not None:
+                self.on_end()
             self._ended = True
             self._lock.release()
 

@@ -13,9 +13,9 @@ from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttem
 from omium_async.streaming import stream_batches
 
 from .documented import documented
-from .iterators import Stream
+from .iterators import GroupStream, RowStream
 from .line import Line
-from .sources import Gathered, Rows, Single, feed_of
+from .sources import Ahead, Gathered, Rows, Single, feed_of
 
 if TYPE_CHECKING:
     import os
@@ -89,8 +89,11 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
+        far, prefetch = Ahead.share_of(prefetch)
         batches = self._core._stream(stream_batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return Stream(self._line, Rows(batches))
+        if far:
+            return RowStream(self._line, Ahead(batches, self._line.notify))
+        return GroupStream(self._line, Rows(batches))
 
     @documented(AsyncExecutions.pages)
     def pages(
@@ -102,7 +105,7 @@ class Executions:
         prefetch: int | None = None,
     ) -> Iterator[ExecutionPage]:
         source = self._core.pages(workflow_id=workflow_id, status=status, page_size=page_size, prefetch=prefetch)
-        return Stream(self._line, Single(source))
+        return GroupStream(self._line, Single(source))
 
     @documented(AsyncExecutions.replay)
     def replay(
@@ -154,7 +157,7 @@ class Executions:
         self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
     ) -> Iterator[ExecutionDetail]:
         source = self._core.watch(execution_id, poll_interval=poll_interval, until=until)
-        return Stream(self._line, Single(source))
+        return GroupStream(self._line, Single(source))
 
     @documented(AsyncExecutions.run)
     def run(
@@ -196,7 +199,7 @@ class Executions:
         )
         if feed is not None:
             feed.ahead = 4 * concurrency + 64  # the contract's bound
-        return Stream(self._line, Gathered(source, self._line.notify, feed))
+        return GroupStream(self._line, Gathered(source, self._line.notify, feed))
 
     @documented(AsyncExecutions.replay_many)
     def replay_many(
@@ -219,7 +222,7 @@ class Executions:
             dry_run=dry_run,
             journal=journal,
         )
-        return Stream(self._line, Gathered(source, self._line.notify))
+        return GroupStream(self._line, Gathered(source, self._line.notify))
 
     @documented(AsyncExecutions.wait_many)
     def wait_many(
@@ -231,7 +234,7 @@ class Executions:
         until: Iterable[str] = SETTLED,
     ) -> Iterator[ExecutionDetail]:
         source = self._core.wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until)
-        return Stream(self._line, Gathered(source, self._line.notify))
+        return GroupStream(self._line, Gathered(source, self._line.notify))
 
 
 class Omium:

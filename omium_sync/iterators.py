@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from abc import abstractmethod
 from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from typing import Generic, Self, TypeVar
 
-from .call import show_core
+from omium_async import Execution
+
+from .call import Call, show_core
 from .line import Line
 from .process import process
-from .sources import Source
+from .sources import Ahead, Groups, Source
 
-__all__ = ["Stream"]
+__all__ = ["GroupStream", "RowStream"]
 
 T = TypeVar("T")
 
@@ -21,7 +24,7 @@ T = TypeVar("T")
 class Stream(Iterator[T], Generic[T]):
     """Iterates once, in any number of threads, each item going to one of them. It may be left half-read, or closed."""
 
-    def __init__(self, line: Line, source: Source[T]) -> None:
+    def __init__(self, line: Line, source: Source) -> None:
         self._line = line
         self._source = source
         self._group: Iterator[T] = iter(())
@@ -71,8 +74,7 @@ class Stream(Iterator[T], Generic[T]):
 
     def _read(self) -> Sequence[T]:
         try:
-            self._source.prepare()
-            return self._line.read(self._source)
+            return self._take()
         except StopAsyncIteration:
             self._ended = True
             return ()
@@ -89,7 +91,37 @@ class Stream(Iterator[T], Generic[T]):
             show_core(error)
             raise
 
+    @abstractmethod
+    def _take(self) -> Sequence[T]:
+        """The next group. ``StopAsyncIteration``: there is none."""
+
     def __del__(self) -> None:
         # In this order: when the interpreter ends, the last of these may be gone already.
         if not self._ended and self._process is not None and self._line.is_used and self._process == process.number:
             self._line.end_soon(self._source)
+
+
+class GroupStream(Stream[T]):
+    """Asks for each group."""
+
+    def __init__(self, line: Line, source: Groups[T]) -> None:
+        super().__init__(line, source)
+        self._groups = source
+
+    def _take(self) -> Sequence[T]:
+        self._groups.prepare()
+        return self._line.read(self._groups)
+
+
+class RowStream(Stream[Execution]):
+    """Takes batches that come by themselves."""
+
+    def __init__(self, line: Line, source: Ahead) -> None:
+        super().__init__(line, source)
+        self._ahead = source
+        self._pump: Call | None = None  # here, for the source would lead back to itself, and to the client
+
+    def _take(self) -> Sequence[Execution]:
+        if self._pump is None:
+            self._pump = self._line.begin(self._ahead)
+        return self._line.take(self._ahead, self._pump)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from omium_async import AsyncOmium
+from omium_async import AsyncOmium, Execution
 from omium_async.caller import Caller, Shared
 
+from .call import Call
 from .portal import Portal
 from .process import process
-from .sources import Source
+from .sources import Ahead, Groups, Source
 
 if TYPE_CHECKING:
     import aiohttp
@@ -35,7 +37,7 @@ class _Open:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         #: What iterators read, and the task that does so just now.
-        self.sources: dict[Source[Any], asyncio.Task[Any] | None] = {}
+        self.sources: dict[Source, asyncio.Task[Any] | None] = {}
 
 
 class Line:
@@ -66,11 +68,39 @@ class Line:
             portal = self._connect()
         return portal.call(self, function, *args, **kwargs)
 
-    def read(self, source: Source[T]) -> Sequence[T]:
+    def read(self, source: Groups[T]) -> Sequence[T]:
         """The next group of a source, which is closed with the client at the latest."""
         return self.call(self._read, source)
 
-    def end(self, source: Source[Any]) -> None:
+    def begin(self, source: Ahead) -> Call:
+        """Let a source read ahead, until it is ended or the client closed."""
+        portal = self._portal
+        if portal is None or not portal.alive:
+            portal = self._connect()
+        return portal.begin(self, functools.partial(self._pump, source), source.pump_ended)
+
+    def take(self, source: Ahead, pump: Call) -> Sequence[Execution]:
+        """The next batch of a source that reads ahead.
+
+        :param pump: what `begin` gave for it. :raises StopAsyncIteration: there is none.
+        """
+        self.check_open()
+        portal = self._portal
+        if portal is None or not portal.alive or source.is_over(pump):
+            raise RuntimeError("the loop that this iterator reads on has ended: begin a new one")
+        portal.check_thread()
+        try:
+            rows = source.take()
+        except BaseException:
+            portal.abandon(pump)
+            raise
+        if rows is not None:
+            return rows
+        if pump.error is None:
+            raise StopAsyncIteration
+        raise pump.take_error()
+
+    def end(self, source: Source) -> None:
         """End a source that was read, and wait for that."""
         portal = self._portal
         if portal is not None and portal.alive:
@@ -81,7 +111,7 @@ class Line:
         """Whether there is a loop that works for this client."""
         return self._portal is not None and self._portal.alive
 
-    def end_soon(self, source: Source[Any]) -> None:
+    def end_soon(self, source: Source) -> None:
         """The same for finalizers: takes no lock and never blocks."""
         portal = self._portal
         if portal is not None and portal.alive:
@@ -135,7 +165,7 @@ class Line:
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
-    async def _read(self, source: Source[T]) -> Sequence[T]:
+    async def _read(self, source: Groups[T]) -> Sequence[T]:
         self._open.sources[source] = asyncio.current_task()
         try:
             return await source.next()
@@ -146,7 +176,14 @@ class Line:
             if source in self._open.sources:
                 self._open.sources[source] = None
 
-    async def _end(self, source: Source[Any]) -> None:
+    async def _pump(self, source: Ahead) -> None:
+        self._open.sources[source] = None
+        try:
+            await source.pump()
+        finally:
+            self._open.sources.pop(source, None)
+
+    async def _end(self, source: Source) -> None:
         reader = self._open.sources.pop(source, None)
         if reader is not None:
             reader.cancel()
@@ -155,7 +192,7 @@ class Line:
 
     async def _shut(self, portal: Portal) -> None:
         for source, reader in list(self._open.sources.items()):
-            if reader is None:
+            if reader is None and not (isinstance(source, Ahead) and source.waiting):
                 await self._end(source)
         await self._open.shared.transport.close()
         await self._settle(portal)

@@ -88,6 +88,8 @@ def test_iterators_left_half_read(lifecycle):
             client.executions.watch("pending"), client.executions.list(workflow_id="hold")]
     for iterator in left:
         next(iterator)
+    for _ in range(600):  # far enough for more to be read ahead
+        next(left[0])
     batch = client.executions.create_many(ExecutionRequest("w") for _ in range(10_000))
     next(batch)
     for row in client.executions.list():

@@ -52,6 +52,34 @@ def test_in_a_call(lifecycle, call, what, unknown):
         ended.server.wait_for_end_of(what)
 
 
+def test_in_a_list_that_is_read_ahead(lifecycle):
+    program = """
+    attempts = []
+    client = Omium(on_attempt=attempts.append, max_retries=0, timeout=60, attempt_timeout=60)
+    rows = client.executions.list(workflow_id="hold")
+    def when_it_waits():
+        sys.stdin.readline()
+        while not rows._ahead.waiting:  # in the loop's body nothing is under way for it that would have to end first
+            time.sleep(0.001)
+        interrupt()
+    threading.Thread(target=when_it_waits).start()
+    try:
+        for row in rows:
+            pass
+    except KeyboardInterrupt:
+        say("interrupted", *{(attempt.error, attempt.outcome_unknown) for attempt in attempts[1:]})
+    say(list(rows), client.executions.get("after").id)
+    """
+
+    def drive(program):
+        program.server.wait_for("LIST hold")
+        program.answer()
+
+    for ended in lifecycle.run(program, drive):
+        ended.check("interrupted ('CancelledError', False)", "[] after")
+        ended.server.wait_for_end_of("LIST hold")
+
+
 @pytest.mark.parametrize(
     "call",
     ["client.executions.wait('pending', poll_interval=60, until=['failed'])",

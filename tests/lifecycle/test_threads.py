@@ -36,7 +36,8 @@ def test_closed_twice_and_used_after_that(lifecycle):
     client = Omium()
     copy = client.with_options(timeout=5)
     rows, half = client.executions.list(), client.executions.list()
-    next(half)
+    for _ in range(600):  # far enough for more to be read ahead
+        next(half)
     copy.executions.get("a")
     client.close()
     client.close()
@@ -140,6 +141,36 @@ def test_an_iterator_closed_by_another_thread(lifecycle):
     def close():
         sys.stdin.readline()
         rows.close()
+        rows.close()
+        say("closed")
+    closer = threading.Thread(target=close)
+    closer.start()
+    try:
+        for row in rows:
+            pass
+    except RuntimeError as error:
+        closer.join()
+        say(error)
+    say(list(rows), client.executions.get("after").id)
+    """
+
+    def drive(program):
+        program.server.wait_for("LIST hold")
+        program.answer()
+
+    for ended in lifecycle.run(program, drive):
+        ended.check("closed", "this iterator was closed by another thread while it was read", "[] after")
+        ended.server.wait_for_end_of("LIST hold")
+
+
+def test_an_iterator_read_ahead_closed_by_another_thread(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    rows = client.executions.list(workflow_id="hold")
+    def close():
+        sys.stdin.readline()
+        while not rows._ahead.waiting:  # in the loop's body it would just find the iterator closed
+            time.sleep(0.001)
         rows.close()
         say("closed")
     closer = threading.Thread(target=close)

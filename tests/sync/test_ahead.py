@@ -1,0 +1,116 @@
+"""Rows that come over by themselves: all of them, in order, and no more ahead of the reader than said."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omium_async.streaming import Batch
+from omium_sync.sources import Ahead
+
+
+class Reading:
+    """A reader on the loop's own thread, who takes only what is there already or will be."""
+
+    def __init__(self, batches: int, error: Exception | None = None) -> None:
+        self.made = 0
+        self.closed = False
+        self.source = Ahead(self._batches(batches, error), asyncio.get_running_loop().call_soon_threadsafe)
+        self.task = asyncio.create_task(self._pump())
+
+    async def _batches(self, batches, error):
+        try:
+            for number in range(batches):
+                await asyncio.sleep(0)
+                self.made += 1
+                yield Batch([number], batches)
+            if error is not None:
+                raise error
+        finally:
+            self.closed = True
+
+    async def _pump(self) -> None:
+        try:
+            await self.source.pump()
+        finally:
+            self.source.pump_ended()
+
+    async def take(self):
+        return await asyncio.to_thread(self.source.take)
+
+
+async def settle() -> None:
+    """Let the pump go on until it waits for the reader."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_reader_who_has_just_begun_gets_what_it_asks_for_and_no_more() -> None:
+    reading = Reading(100)
+    for number in range(Ahead._SURE):
+        assert await reading.take() == [number]
+        await settle()
+        assert reading.made == number + 1
+    await reading.source.aclose()
+
+
+async def test_then_a_few_batches_are_read_ahead() -> None:
+    reading = Reading(100)
+    for number in range(20):
+        assert await reading.take() == [number]
+        await settle()
+        assert reading.made == number + 1 + (Ahead._MOST if number >= Ahead._SURE else 0)
+    await reading.source.aclose()
+    assert reading.closed
+    assert reading.task.done()
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches=st.integers(0, 30), pauses=st.lists(st.booleans(), min_size=31, max_size=31))
+def test_nothing_is_lost_whatever_the_pace(batches, pauses) -> None:
+    async def main() -> None:
+        reading = Reading(batches)
+        got = []
+        while (rows := await reading.take()) is not None:
+            got += rows
+            assert reading.made <= len(got) + Ahead._MOST + 1
+            if pauses[len(got)]:
+                await settle()
+        assert got == list(range(batches))
+        assert reading.closed
+
+    asyncio.run(main())
+
+
+async def test_what_was_read_before_an_error_comes_first() -> None:
+    reading = Reading(3, ValueError("broken"))
+    assert [await reading.take() for _ in range(4)] == [[0], [1], [2], None]
+    with pytest.raises(ValueError, match="broken"):
+        await reading.task
+
+
+@pytest.mark.parametrize("taken", [0, 1, 6])
+async def test_closing_ends_the_pump_wherever_it_is(taken) -> None:
+    reading = Reading(100)
+    for _ in range(taken):
+        await reading.take()
+    await reading.source.aclose()
+    made = reading.made
+    if not taken:  # then it has not even begun, and ends when it does
+        await settle()
+    assert reading.task.done()
+    assert reading.closed == bool(taken)  # a generator that was never begun has nothing to close
+    await settle()
+    assert reading.made == made
+
+
+@pytest.mark.parametrize(
+    ("prefetch", "share"),
+    [(None, (True, None)), (0, (False, 0)), (Ahead._MOST, (False, Ahead._MOST)), (Ahead._MOST + 1, (True, 1)),
+     (50, (True, 50 - Ahead._MOST)), ("8", (False, "8")), (True, (False, True)), (-1, (False, -1))],
+)  # fmt: skip
+def test_what_is_read_ahead_here_is_not_read_ahead_by_the_core(prefetch, share) -> None:
+    assert Ahead.share_of(prefetch) == share
