@@ -86,14 +86,10 @@ class Line:
         """
         self.check_open()
         portal = self._portal
-        if portal is None or not portal.alive or source.is_over(pump):
+        if portal is None or not portal.alive:
             raise RuntimeError("the loop that this iterator reads on has ended: begin a new one")
         portal.check_thread()
-        try:
-            rows = source.take()
-        except BaseException:
-            portal.abandon(pump)
-            raise
+        rows = source.take()
         if rows is not None:
             return rows
         if pump.error is None:

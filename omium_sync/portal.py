@@ -96,7 +96,7 @@ class Portal:
             self._hand_over(call)
             call.wait()
         except BaseException:
-            self.abandon(call)
+            self._abandon(call)
             raise
         if call.error is not None:
             error = call.take_error()
@@ -107,22 +107,15 @@ class Portal:
         return cast("T", call.result)
 
     def begin(self, owner: object, function: Callable[[], Awaitable[None]], on_end: Callable[[], None]) -> Call:
-        """Run ``function`` on the loop, in the context of this thread, until it ends or is given to `abandon`."""
+        """Run ``function`` on the loop, in the context of this thread, until it ends or is cancelled there."""
         self.check_thread()
         call = Call(owner, function, (), {}, on_end)
         try:
             self._hand_over(call)
         except BaseException:
-            self.abandon(call)
+            self._abandon(call)
             raise
         return call
-
-    def abandon(self, call: Call) -> None:
-        """An interrupt: cancel the call, and wait until it has ended. A second interrupt gets through."""
-        if self._loop is not None and self.alive:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._cancel, call)
-                call.wait()
 
     def check_thread(self) -> None:
         """:raises RuntimeError: this is the loop's own thread."""
@@ -178,6 +171,13 @@ class Portal:
         with contextlib.suppress(RuntimeError):  # it was closed in this very moment: then it is not alive
             cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._take, wake)
         return wake
+
+    def _abandon(self, call: Call) -> None:
+        """An interrupt: cancel the call, and wait until it has ended. A second interrupt gets through."""
+        if self._loop is not None and self.alive:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._cancel, call)
+                call.wait()
 
     # -- in the thread of the loop -----------------------------------------------------------------------------------
 

@@ -21,8 +21,6 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from omium_async import Execution
 from omium_async.streaming import Batch
 
-from .call import Call
-
 __all__ = ["Ahead", "Gathered", "Groups", "Rows", "Single", "Source", "feed_of"]
 
 T = TypeVar("T")
@@ -110,10 +108,6 @@ class Ahead:
         self._closed = False
 
     # -- in the reader's thread --------------------------------------------------------------------------------------
-
-    def is_over(self, pump: Call) -> bool:
-        """Whether `take` would wait for ever."""
-        return pump.ended and self._ready.empty()
 
     def take(self) -> Sequence[Execution] | None:
         """The next batch as soon as it is there; ``None``: `pump` has ended."""

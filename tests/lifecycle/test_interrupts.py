@@ -59,7 +59,7 @@ def test_in_a_list_that_is_read_ahead(lifecycle):
     rows = client.executions.list(workflow_id="hold")
     def when_it_waits():
         sys.stdin.readline()
-        while not rows._ahead.waiting:  # in the loop's body nothing is under way for it that would have to end first
+        while not (rows._ahead.waiting and rows._ahead._asked == 2):  # for the window that is held
             time.sleep(0.001)
         interrupt()
     threading.Thread(target=when_it_waits).start()

@@ -169,7 +169,7 @@ def test_an_iterator_read_ahead_closed_by_another_thread(lifecycle):
     rows = client.executions.list(workflow_id="hold")
     def close():
         sys.stdin.readline()
-        while not rows._ahead.waiting:  # in the loop's body it would just find the iterator closed
+        while not (rows._ahead.waiting and rows._ahead._asked == 2):  # for the window that is held
             time.sleep(0.001)
         rows.close()
         say("closed")
