@@ -12,10 +12,11 @@ from omium_async.secret import masked
 from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges
 from omium_async.streaming import stream_batches
 
+from .ahead import Ahead
 from .documented import documented
 from .iterators import GroupStream, RowStream
 from .line import Line
-from .sources import Ahead, Gathered, Rows, Single, feed_of
+from .sources import Gathered, Rows, Single, feed_of
 
 if TYPE_CHECKING:
     import os

@@ -11,10 +11,11 @@ from typing import Generic, Self, TypeVar
 
 from omium_async import Execution
 
+from .ahead import Ahead
 from .call import Call, show_core
 from .line import Line
 from .process import process
-from .sources import Ahead, Groups, Source
+from .sources import Groups, Source
 
 __all__ = ["GroupStream", "RowStream"]
 

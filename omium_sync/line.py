@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from omium_async import AsyncOmium, Execution
 from omium_async.caller import Caller, Shared
 
+from .ahead import Ahead
 from .call import Call
 from .portal import Portal
 from .process import process
-from .sources import Ahead, Groups, Source
+from .sources import Groups, Source
 
 if TYPE_CHECKING:
     import aiohttp

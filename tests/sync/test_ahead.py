@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omium_async.streaming import Batch
-from omium_sync.sources import Ahead
+from omium_sync.ahead import Ahead
 
 
 class Reading:
