@@ -1,4 +1,4 @@
-"""Reading a list ahead of its reader, across the threads: a hand-over for each page would cost a quarter of its time."""
+"""Reading a list ahead of its reader, across the threads: a hand-over a page would cost a quarter of its time."""
 
 from __future__ import annotations
 
