@@ -17,20 +17,14 @@ __all__ = ["Ahead"]
 class Ahead:
     """The rows of a list: batches come over by themselves, and the reader seldom has to ask for one.
 
-    Only a reader who has gone some way is sure to go on; until then nothing is read that was not asked for.
+    Only a reader who has gone some way is sure to go on; until then nothing is read that was not asked for. And never
+    more than the list's ``prefetch`` allows for, of which the windows in flight are a part.
 
     :param notify: runs a function on the loop soon, from any thread. :ivar waiting: the reader waits for a batch.
     """
 
     _MOST: Final = 4  # batches over there that nobody asked for
     _SURE: Final = 4  # batches
-
-    @classmethod
-    def share_of(cls, prefetch: Any) -> tuple[bool, Any]:
-        """Whether ``prefetch`` allows for this, and what is left of it for the core, which also judges its type."""
-        if isinstance(prefetch, int) and prefetch > cls._MOST:
-            return True, prefetch - cls._MOST
-        return prefetch is None, prefetch
 
     def __init__(self, batches: AsyncGenerator[Batch], notify: Callable[[Callable[[], None]], None]) -> None:
         self.waiting = False
@@ -39,6 +33,7 @@ class Ahead:
         self._ready: SimpleQueue[Sequence[Execution] | None] = SimpleQueue()
         self._asked = 0
         self._given = 0
+        self._room = 0
         self._paused = False
         self._wanted = asyncio.Event()
         self._pump: asyncio.Task[Any] | None = None
@@ -70,6 +65,7 @@ class Ahead:
                 except StopAsyncIteration:
                     return
                 self._given += 1
+                self._room = max(0, min(self._MOST, batch.room))
                 self._ready.put(batch.rows)
                 del batch  # the reader's from here on
                 while self._is_far_ahead():
@@ -79,7 +75,7 @@ class Ahead:
                         await self._wanted.wait()
 
     def _is_far_ahead(self) -> bool:
-        return self._given >= self._asked + (self._MOST if self._asked > self._SURE else 0)
+        return self._given >= self._asked + (self._room if self._asked > self._SURE else 0)
 
     def pump_ended(self) -> None:
         """Tell the reader, now or when it comes."""

@@ -100,9 +100,9 @@ class Call:
     def end(self, _: object = None) -> None:
         """Wake who waits."""
         if not self._ended:
+            self._ended = True
             if self.on_end is not None:
                 self.on_end()
-            self._ended = True
             self._lock.release()
 
     @property

@@ -16,7 +16,7 @@ from .ahead import Ahead
 from .documented import documented
 from .iterators import GroupStream, RowStream
 from .line import Line
-from .sources import Gathered, Rows, Single, feed_of
+from .sources import Gathered, Single, feed_of
 
 if TYPE_CHECKING:
     import os
@@ -90,11 +90,8 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
-        far, prefetch = Ahead.share_of(prefetch)
         batches = self._core._stream(stream_batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        if far:
-            return RowStream(self._line, Ahead(batches, self._line.notify))
-        return GroupStream(self._line, Rows(batches))
+        return RowStream(self._line, Ahead(batches, self._line.notify))
 
     @documented(AsyncExecutions.pages)
     def pages(

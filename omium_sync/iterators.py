@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from abc import abstractmethod
 from asyncio import CancelledError
@@ -87,10 +86,17 @@ class Stream(Iterator[T], Generic[T]):
         except BaseException as error:
             if not self._ended:
                 self._ended = True
-                with contextlib.suppress(RuntimeError):  # the client is closed, and the source with it
-                    self._line.end(self._source)
+                self._end_source()
             show_core(error)
             raise
+
+    def _end_source(self) -> None:
+        try:
+            self._line.end(self._source)
+        except BaseException as error:
+            self._line.end_soon(self._source)  # nobody else will
+            if not isinstance(error, RuntimeError):  # that is: the client is closed, or this is the loop's own thread
+                raise
 
     @abstractmethod
     def _take(self) -> Sequence[T]:

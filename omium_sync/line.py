@@ -95,6 +95,8 @@ class Line:
             return rows
         if pump.error is None:
             raise StopAsyncIteration
+        if isinstance(pump.error, asyncio.CancelledError):
+            self.check_open()  # the client was closed just before this asked
         raise pump.take_error()
 
     def end(self, source: Source) -> None:

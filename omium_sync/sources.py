@@ -17,10 +17,7 @@ from collections.abc import (
 )
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from omium_async import Execution
-from omium_async.streaming import Batch
-
-__all__ = ["Gathered", "Groups", "Rows", "Single", "Source", "feed_of"]
+__all__ = ["Gathered", "Groups", "Single", "Source", "feed_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -59,21 +56,6 @@ class Single(Generic[T]):
 
     async def aclose(self) -> None:
         await self._items.aclose()
-
-
-class Rows:
-    """The rows of a list in the batches in which they can be given."""
-
-    def __init__(self, batches: AsyncGenerator[Batch]) -> None:
-        self._batches = batches
-
-    def prepare(self) -> None: ...
-
-    async def next(self) -> Sequence[Execution]:
-        return (await anext(self._batches)).rows
-
-    async def aclose(self) -> None:
-        await self._batches.aclose()
 
 
 def feed_of(items: Any) -> Feed[Any] | None:

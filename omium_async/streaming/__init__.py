@@ -18,10 +18,14 @@ __all__ = ["Batch", "Fetch", "stream_batches", "stream_pages", "stream_rows"]
 
 
 class Batch(NamedTuple):
-    """Rows that can be given now, in the list's order; ``total`` as the latest answer had it."""
+    """Rows that can be given now, in the list's order.
+
+    :ivar total: as the latest answer had it. :ivar room: so many batches more may be read ahead of the consumer.
+    """
 
     rows: list[Execution]
     total: int | None
+    room: int
 
 
 async def stream_batches(
@@ -39,7 +43,7 @@ async def stream_batches(
             rows = reading.take(*await ahead.next())
             if rows:
                 ahead.fill()
-                yield Batch(rows, reading.total)
+                yield Batch(rows, reading.total, ahead.room)
             del rows  # not to outlive their turn: the next ones are read now
     finally:
         await ahead.aclose()
@@ -51,7 +55,7 @@ async def stream_pages(fetch: Fetch, *, page_size: int, prefetch: int | None) ->
     total: int | None = None
     rows: list[Execution] = []
     async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch)) as batches:
-        async for more, total in batches:
+        async for more, total, _ in batches:
             rows += more
             while len(rows) >= page_size:
                 page += 1
@@ -66,7 +70,7 @@ async def stream_rows(
 ) -> AsyncGenerator[Execution, None]:
     """The same rows one by one."""
     async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit)) as batches:
-        async for rows, _ in batches:
+        async for rows, _, _ in batches:
             for row in rows:
                 yield row
             del rows  # as above

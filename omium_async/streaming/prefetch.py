@@ -40,6 +40,11 @@ class Prefetch:
         self._busy = False
         self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()
 
+    @property
+    def room(self) -> int:
+        """How many more windows than are in flight may be ahead of the consumer."""
+        return self._bound - len(self._flying)
+
     def fill(self) -> None:
         """Ask for as many windows as may be in flight."""
         if not self._reading.steady:

@@ -94,6 +94,7 @@ class Exchange:
             headers = self._fixed.copy()
         if request.headers:
             self._add(headers, request.headers)
+            seen.request_id = str.__str__(headers.get(REQUEST_ID, seen.request_id))
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:

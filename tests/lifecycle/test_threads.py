@@ -332,6 +332,32 @@ def test_exits_raised_in_hooks_are_the_callers(lifecycle):
         assert (sorted(ended.lines[-2:]), ended.code) == (["after", "hold"], 0), ended  # both say it at the same time
 
 
+def test_a_list_that_failed_on_the_thread_of_the_loop_keeps_no_client_alive(lifecycle):
+    program = """
+    def hook(attempt):
+        if rows:
+            try:
+                next(rows[0])
+            except RuntimeError as error:
+                say(str(error).partition(" (")[0])
+    rows = []
+    client = Omium(on_attempt=hook)
+    begun = client.executions.list(page_size=20)
+    for _ in range(20):
+        next(begun)
+    rows.append(begun)
+    client.executions.get("a")
+    rows.clear()
+    del client, begun
+    for thread in threading.enumerate():
+        if thread.name == "omium_sync":
+            thread.join(10)
+    say(threads())
+    """
+    for ended in lifecycle.run(program):
+        ended.check("this call is made on the loop's own thread", "['MainThread']")
+
+
 def test_dropped_on_the_thread_of_the_loop(lifecycle):
     program = """
     def hook(attempt):

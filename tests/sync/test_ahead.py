@@ -15,9 +15,10 @@ from omium_sync.ahead import Ahead
 class Reading:
     """A reader on the loop's own thread, who takes only what is there already or will be."""
 
-    def __init__(self, batches: int, error: Exception | None = None) -> None:
+    def __init__(self, batches: int, error: Exception | None = None, room: int = 100) -> None:
         self.made = 0
         self.closed = False
+        self.room = room
         self.source = Ahead(self._batches(batches, error), asyncio.get_running_loop().call_soon_threadsafe)
         self.task = asyncio.create_task(self._pump())
 
@@ -26,7 +27,7 @@ class Reading:
             for number in range(batches):
                 await asyncio.sleep(0)
                 self.made += 1
-                yield Batch([number], batches)
+                yield Batch([number], batches, self.room)
             if error is not None:
                 raise error
         finally:
@@ -57,12 +58,14 @@ async def test_a_reader_who_has_just_begun_gets_what_it_asks_for_and_no_more() -
     await reading.source.aclose()
 
 
-async def test_then_a_few_batches_are_read_ahead() -> None:
-    reading = Reading(100)
+@pytest.mark.parametrize("room", [-1, 0, 1, 2, 100])
+async def test_then_a_few_batches_are_read_ahead_where_there_is_room(room) -> None:
+    reading = Reading(100, room=room)
+    most = max(0, min(room, Ahead._MOST))
     for number in range(20):
         assert await reading.take() == [number]
         await settle()
-        assert reading.made == number + 1 + (Ahead._MOST if number >= Ahead._SURE else 0)
+        assert reading.made == number + 1 + (most if number >= Ahead._SURE else 0)
     await reading.source.aclose()
     assert reading.closed
     assert reading.task.done()
@@ -105,12 +108,3 @@ async def test_closing_ends_the_pump_wherever_it_is(taken) -> None:
     assert reading.closed == bool(taken)  # a generator that was never begun has nothing to close
     await settle()
     assert reading.made == made
-
-
-@pytest.mark.parametrize(
-    ("prefetch", "share"),
-    [(None, (True, None)), (0, (False, 0)), (Ahead._MOST, (False, Ahead._MOST)), (Ahead._MOST + 1, (True, 1)),
-     (50, (True, 50 - Ahead._MOST)), ("8", (False, "8")), (True, (False, True)), (-1, (False, -1))],
-)  # fmt: skip
-def test_what_is_read_ahead_here_is_not_read_ahead_by_the_core(prefetch, share) -> None:
-    assert Ahead.share_of(prefetch) == share

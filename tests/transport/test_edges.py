@@ -153,3 +153,11 @@ async def test_connect_is_no_call(raw) -> None:
         with pytest.raises(ValueError, match="CONNECT"):
             await omium.request("CONNECT", "/x")
     assert not server.requests
+
+
+async def test_a_request_id_of_the_users_is_known_although_nothing_was_sent() -> None:
+    async with om.AsyncOmium("key-key-key", base_url="http://127.0.0.1:1", max_retries=1) as omium:
+        with pytest.raises(om.APIConnectionError) as caught:
+            await omium.request("POST", "/x", headers={"x-request-id": "mine"})
+    assert caught.value.request_id == "mine"
+    assert [attempt.request_id for attempt in caught.value.attempts] == ["mine", "mine"]
