@@ -20,15 +20,18 @@ class Ahead:
     Only a reader who has gone some way is sure to go on; until then nothing is read that was not asked for. And never
     more than the list's ``prefetch`` allows for, of which the windows in flight are a part.
 
+    :param read: opens the list, given what tells how many batches wait for the reader.
     :param notify: runs a function on the loop soon, from any thread. :ivar waiting: the reader waits for a batch.
     """
 
     _MOST: Final = 4  # batches over there that nobody asked for
     _SURE: Final = 4  # batches
 
-    def __init__(self, batches: AsyncGenerator[Batch], notify: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, read: Callable[[Callable[[], int]], AsyncGenerator[Batch]], notify: Callable[[Callable[[], None]], None]
+    ) -> None:
         self.waiting = False
-        self._batches = batches
+        self._batches = read(self._held)
         self._notify = notify
         self._ready: SimpleQueue[Sequence[Execution] | None] = SimpleQueue()
         self._asked = 0
@@ -65,7 +68,7 @@ class Ahead:
                 except StopAsyncIteration:
                     return
                 self._given += 1
-                self._room = max(0, min(self._MOST, batch.room))
+                self._room = min(self._MOST, batch.bound)
                 self._ready.put(batch.rows)
                 del batch  # the reader's from here on
                 while self._is_far_ahead():
@@ -73,6 +76,9 @@ class Ahead:
                     self._paused = True
                     if self._is_far_ahead():  # the reader has not come by since
                         await self._wanted.wait()
+
+    def _held(self) -> int:
+        return max(0, self._given + 1 - self._asked)  # with the one that is about to be given
 
     def _is_far_ahead(self) -> bool:
         return self._given >= self._asked + (self._room if self._asked > self._SURE else 0)

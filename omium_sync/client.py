@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+import functools
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
@@ -10,7 +11,7 @@ from omium_async import SETTLED, AsyncOmium
 from omium_async.executions import Executions as AsyncExecutions
 from omium_async.secret import masked
 from omium_async.settings import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges
-from omium_async.streaming import stream_batches
+from omium_async.streaming import Batch, stream_batches
 
 from .ahead import Ahead
 from .documented import documented
@@ -90,8 +91,11 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
-        batches = self._core._stream(stream_batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return RowStream(self._line, Ahead(batches, self._line.notify))
+        def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
+            batches = functools.partial(stream_batches, held=held)
+            return self._core._stream(batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+        return RowStream(self._line, Ahead(read, self._line.notify))
 
     @documented(AsyncExecutions.pages)
     def pages(

@@ -6,7 +6,7 @@ it; `prefetch` asks ahead; here are the generators.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -20,30 +20,37 @@ __all__ = ["Batch", "Fetch", "stream_batches", "stream_pages", "stream_rows"]
 class Batch(NamedTuple):
     """Rows that can be given now, in the list's order.
 
-    :ivar total: as the latest answer had it. :ivar room: so many batches more may be read ahead of the consumer.
+    :ivar total: as the latest answer had it. :ivar bound: so many windows may be read ahead of the consumer.
     """
 
     rows: list[Execution]
     total: int | None
-    room: int
+    bound: int
 
 
 async def stream_batches(
-    fetch: Fetch, *, page_size: int, prefetch: int | None, limit: int | None = None
+    fetch: Fetch,
+    *,
+    page_size: int,
+    prefetch: int | None,
+    limit: int | None = None,
+    held: Callable[[], int] = lambda: 0,
 ) -> AsyncGenerator[Batch, None]:
     """All rows of a list, each batch as soon as it can be given; none is empty.
 
     :param page_size: the largest window to ask for, but 20 at least. :param prefetch: at most so many windows are
         asked for ahead, 8 if ``None``, fewer of the large ones; 0 asks for one when it is needed.
+    :param held: how many batches given before wait for the consumer still; they count as ahead of it.
     """
     reading = Reading(page_size, limit)
-    ahead = Prefetch(fetch, reading, default_bound(page_size) if prefetch is None else prefetch)
+    bound = default_bound(page_size) if prefetch is None else prefetch
+    ahead = Prefetch(fetch, reading, bound, held)
     try:
         while not reading.ended:
             rows = reading.take(*await ahead.next())
             if rows:
                 ahead.fill()
-                yield Batch(rows, reading.total, ahead.room)
+                yield Batch(rows, reading.total, bound)
             del rows  # not to outlive their turn: the next ones are read now
     finally:
         await ahead.aclose()

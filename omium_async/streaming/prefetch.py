@@ -32,24 +32,21 @@ class Prefetch:
     of them would only fill the memory. Plain tasks and no task group: the generator that owns this yields meanwhile.
     """
 
-    def __init__(self, fetch: Fetch, reading: Reading, bound: int) -> None:
+    def __init__(self, fetch: Fetch, reading: Reading, bound: int, held: Callable[[], int]) -> None:
         self._fetch = fetch
         self._reading = reading
         self._bound = bound
+        self._held = held
         self._depth = 1
         self._busy = False
         self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()
-
-    @property
-    def room(self) -> int:
-        """How many more windows than are in flight may be ahead of the consumer."""
-        return self._bound - len(self._flying)
 
     def fill(self) -> None:
         """Ask for as many windows as may be in flight."""
         if not self._reading.steady:
             self._depth = 1
-        while len(self._flying) < min(self._depth, self._bound) and not self._reading.ended:
+        most = min(self._depth, max(1, self._bound - self._held()))
+        while len(self._flying) < most and not self._reading.ended:
             window = self._reading.ahead() if self._flying else self._reading.needed()
             if window is None:
                 break

@@ -19,7 +19,7 @@ class Reading:
         self.made = 0
         self.closed = False
         self.room = room
-        self.source = Ahead(self._batches(batches, error), asyncio.get_running_loop().call_soon_threadsafe)
+        self.source = Ahead(lambda _: self._batches(batches, error), asyncio.get_running_loop().call_soon_threadsafe)
         self.task = asyncio.create_task(self._pump())
 
     async def _batches(self, batches, error):
@@ -58,7 +58,7 @@ async def test_a_reader_who_has_just_begun_gets_what_it_asks_for_and_no_more() -
     await reading.source.aclose()
 
 
-@pytest.mark.parametrize("room", [-1, 0, 1, 2, 100])
+@pytest.mark.parametrize("room", [0, 1, 2, 100])
 async def test_then_a_few_batches_are_read_ahead_where_there_is_room(room) -> None:
     reading = Reading(100, room=room)
     most = max(0, min(room, Ahead._MOST))
