@@ -45,7 +45,7 @@ class Prefetch:
         """Ask for as many windows as may be in flight."""
         if not self._reading.steady:
             self._depth = 1
-        most = min(self._depth, max(1, self._bound - self._held()))
+        most = min(self._depth, self._bound - self._held())
         while len(self._flying) < most and not self._reading.ended:
             window = self._reading.ahead() if self._flying else self._reading.needed()
             if window is None:
@@ -54,12 +54,13 @@ class Prefetch:
 
     async def next(self) -> tuple[Window, ExecutionPage]:
         """The next window and its answer; what its request raised is raised here."""
-        if not self._flying and not (self._bound and self._reading.steady):
-            window = self._reading.needed()
-            return window, await self._ask(window)
         if self._flying and not self._busy and not self._flying[0][1].done():
             self._depth = min(2 * self._depth, self._bound)
-        self.fill()
+        if self._flying or self._reading.steady:
+            self.fill()
+        if not self._flying:
+            window = self._reading.needed()
+            return window, await self._ask(window)
         window, task = self._flying[0]
         if not task.done():
             await self._wait(task)

@@ -481,3 +481,18 @@ def test_rows_are_those_of_the_answers() -> None:
         return [row async for row in stream_rows(fetch, page_size=100, prefetch=None)]
 
     assert all(got is row for got, row in zip(asyncio.run(main()), rows, strict=True))
+
+
+async def test_batches_that_wait_for_their_reader_are_ahead_too() -> None:
+    desk = Desk()
+    held = 0
+    async with aclosing(stream_batches(desk, page_size=100, prefetch=3, held=lambda: held)) as batches:
+        for _ in range(4):
+            await take(batches, desk)
+        held = 3
+        before = len(desk.asked)
+        for number in range(1, 10):  # the windows that were in flight first; then one by one, when it is needed
+            await take(batches, desk)
+            await settle()
+            assert len(desk.asked) <= max(before, 4 + number)
+            assert len(desk.open) <= max(0, before - 4 - number)
