@@ -112,9 +112,10 @@ class _Crowd:
             self._raise_late()
 
     def _raise_late(self) -> NoReturn:
+        count = len(self.pending)
         missing = f"; the service does not know {_some(self.missing)}" if self.missing else ""
         raise WaitTimeoutError(
-            f"{len(self.pending)} executions did not come to {self._polling.in_words()} within "
+            f"{count} {'execution' if count == 1 else 'executions'} did not come to {self._polling.in_words()} within "
             f"{self._polling.timeout:g} s{missing}",
             pending=tuple(self.pending),
         ) from self._last

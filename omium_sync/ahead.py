@@ -40,7 +40,6 @@ class Ahead:
         self._paused = False
         self._wanted = asyncio.Event()
         self._pump: asyncio.Task[Any] | None = None
-        self._closed = False
 
     # -- in the reader's thread --------------------------------------------------------------------------------------
 
@@ -59,14 +58,10 @@ class Ahead:
     # -- on the loop -------------------------------------------------------------------------------------------------
 
     async def pump(self) -> None:
-        """Read until the list ends, or this is closed."""
+        """Read until the list ends, or this is closed: at once, if it was before it began."""
         self._pump = asyncio.current_task()
         async with contextlib.aclosing(self._batches):
-            while not self._closed:
-                try:
-                    batch = await anext(self._batches)
-                except StopAsyncIteration:
-                    return
+            async for batch in self._batches:
                 self._given += 1
                 self._room = min(self._MOST, batch.bound)
                 self._ready.put(batch.rows)
@@ -88,7 +83,6 @@ class Ahead:
         self._ready.put(None)
 
     async def aclose(self) -> None:
-        self._closed = True
         if self._pump is not None and not self._pump.done():
             self._pump.cancel()
             await asyncio.wait([self._pump])

@@ -75,10 +75,7 @@ class Line:
 
     def begin(self, source: Ahead) -> Call:
         """Let a source read ahead, until it is ended or the client closed."""
-        portal = self._portal
-        if portal is None or not portal.alive:
-            portal = self._connect()
-        return portal.begin(self, functools.partial(self._pump, source), source.pump_ended)
+        return self._connect().begin(self, functools.partial(self._pump, source), source.pump_ended)
 
     def take(self, source: Ahead, pump: Call) -> Sequence[Execution]:
         """The next batch of a source that reads ahead.

@@ -226,8 +226,8 @@ class Reading:
             self._overlap = min(2 * self._overlap, max(1, self._sizes.largest // 4))
         self._waiting.append((frozenset(row.id for row in shown.answer.items), shown))
         self._search_before(shown.window.start)
-        if self._search is not None and not shown.full and not shown.denied:
-            self._search.saw_end(shown.end)
+        if not shown.full and not shown.denied:
+            self._searching().saw_end(shown.end)
 
     def _take_foreign_start(self, shown: Shown) -> None:
         """Of a full window that starts the list, without a known row, when some have been yielded.
@@ -238,8 +238,7 @@ class Reading:
         if shown.trial is not None:
             self._conclude(shown.trial, shown, confirmed=False)
         self._repeats(shown, False)
-        self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)
-        self._search.saw_foreign_start()
+        self._searching().saw_foreign_start()
 
     def _take_empty(self, shown: Shown) -> None:
         """Of an empty window: the list ended before it, or has a hole there, or the answer was a slip."""
@@ -309,15 +308,19 @@ class Reading:
 
     # -- what is out of the ordinary -----------------------------------------------------------------------------
 
-    def _search_before(self, offset: int, *, end: bool = False) -> None:
+    def _searching(self) -> Search:
+        """The search under way, or a new one."""
         self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)
-        self._search.saw_foreign(offset)
+        return self._search
+
+    def _search_before(self, offset: int, *, end: bool = False) -> None:
+        search = self._searching()
+        search.saw_foreign(offset)
         if end:
-            self._search.saw_end(offset)
+            search.saw_end(offset)
 
     def _search_behind(self, offset: int) -> None:
-        self._search = self._search or Search(self._sizes.largest, poor=self._sizes.poor)
-        self._search.saw_known(offset)
+        self._searching().saw_known(offset)
 
     def _unproven(self, shown: Shown) -> bool:
         """Whether a window may be short because the server silently gives no more than that at once."""

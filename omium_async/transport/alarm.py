@@ -11,8 +11,9 @@ from asyncio import current_task
 from time import monotonic
 from typing import Final
 
-__all__ = ["Alarm", "Alarms"]
+__all__ = ["LONGEST_PAUSE", "Alarm", "Alarms"]
 
+LONGEST_PAUSE: Final = 1e8  # seconds, three years; event loops cannot count much further
 _AT_MOST_EVERY: Final = 0.01  # seconds; alarms that are due within this time ring together
 
 

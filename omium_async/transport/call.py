@@ -37,7 +37,6 @@ T = TypeVar("T")
 
 _RATE_0, _RATE_1, _RATE_2, _RATE_3 = (istr(name) for name in RATE_HEADERS)
 _ID_PREFIX: Final = os.urandom(10).hex()
-_INF: Final = math.inf
 
 
 class Transport:
@@ -99,7 +98,7 @@ class Transport:
             if not (self._pacer.open and connections.slots.take_now()):
                 entered = await self._admit(request, connections, deadline, last, attempts)
                 started = monotonic()
-            when = _INF if options.attempt_timeout is None else started + options.attempt_timeout
+            when = math.inf if options.attempt_timeout is None else started + options.attempt_timeout
             if deadline is not None and deadline < when:
                 when = deadline
             seen = Seen(len(attempts) + 1, f"{_ID_PREFIX}{next(self._numbers)}")
@@ -116,11 +115,7 @@ class Transport:
                 del problem
             else:
                 connections.alarms.stop(seen)
-                if entered or not self._pacer.open or _speaks_of_a_limit(seen.headers):
-                    self._give_turn_back(connections, seen, entered=entered)
-                else:
-                    connections.slots.give()
-                    self._pacer.passed += 1
+                self._give_turn_back(connections, seen, entered=entered)
                 if attempts or not self._budget.full:
                     self._budget.give(len(attempts))
                 if options.on_attempt is not None or logger.isEnabledFor(logging.DEBUG):

@@ -18,13 +18,13 @@ from typing import Final
 
 import attrs
 
+from .alarm import LONGEST_PAUSE
 from .allowance import Allowance
 from .slots import Slots
 
 __all__ = ["Pacer", "TooLate"]
 
 MINUTE: Final = 60.0
-_LONGEST_PAUSE: Final = 1e8  # seconds; event loops cannot count much further, and look again then
 
 
 class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises what it knows
@@ -207,7 +207,8 @@ class Pacer:
                 loop.call_soon_threadsafe(self._set_alarm, loop, when)
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        loop.call_later(min(max(0.0, when - time.monotonic()), _LONGEST_PAUSE), self._alarm, loop)
+        # After the longest pause it looks again.
+        loop.call_later(min(max(0.0, when - time.monotonic()), LONGEST_PAUSE), self._alarm, loop)
 
     def _alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

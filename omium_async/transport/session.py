@@ -12,13 +12,12 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
-from .alarm import Alarms
+from .alarm import LONGEST_PAUSE, Alarms
 from .connector import Connector, Outgoing
 from .slots import Slots
 
 __all__ = ["Connections", "Sessions"]
 
-_LONGEST_PAUSE: Final = 1e8  # seconds, three years; event loops cannot count much further
 _KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 seconds; a request must not go out just then
 
 
@@ -43,7 +42,7 @@ class Connections:
     async def pause(self, seconds: float) -> None:
         """Sleep, but no longer than the client is open."""
         waiter: asyncio.Future[None] = self.loop.create_future()
-        timer = self.loop.call_later(min(seconds, _LONGEST_PAUSE), _wake, waiter)
+        timer = self.loop.call_later(min(seconds, LONGEST_PAUSE), _wake, waiter)
         self._pauses.add(waiter)
         try:
             await waiter

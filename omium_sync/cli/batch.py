@@ -148,9 +148,8 @@ class Batch:
                 self._summarise()
             raise
         if interrupted:
-            with contextlib.suppress(
-                KeyboardInterrupt
-            ):  # again; the one line that there is to say is said all the same
+            # Interrupted again, the one line that there is to say is said all the same.
+            with contextlib.suppress(KeyboardInterrupt):
                 self._summarise(interrupted=True)
         else:
             self._summarise()

@@ -150,9 +150,7 @@ def _written(found: Iterator[ExecutionDetail], output: Output, progress: Progres
     except MissingExecutionsError as error:
         raise Failure(f"{error}: {', '.join(error.missing)}") from None
     except WaitTimeoutError as error:
-        raise Failure(
-            str(error).replace("1 executions", "1 execution") if len(error.pending) == 1 else str(error)
-        ) from None
+        raise Failure(str(error)) from None
     finally:
         rows.flush()
         if output is Output.JSON:

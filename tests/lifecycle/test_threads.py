@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_many_threads_on_one_client(lifecycle):
     program = """
@@ -134,43 +136,20 @@ def test_an_iterator_shared_between_threads(lifecycle):
         ended.check("1000 1000", "100 100", "300 300")
 
 
-def test_an_iterator_closed_by_another_thread(lifecycle):
-    program = """
+@pytest.mark.parametrize(
+    ("prefetch", "when"),
+    [("0", "True"), ("None", "rows._ahead.waiting and rows._ahead._asked == 2")],
+    ids=["the next window goes out only when it is read", "read ahead"],
+)
+def test_an_iterator_closed_by_another_thread(lifecycle, prefetch, when):
+    program = f"""
     client = Omium(timeout=60, attempt_timeout=60)
-    rows = client.executions.list(workflow_id="hold", prefetch=0)  # the next window goes out only when it is read
+    rows = client.executions.list(workflow_id="hold", prefetch={prefetch})
     def close():
         sys.stdin.readline()
-        rows.close()
-        rows.close()
-        say("closed")
-    closer = threading.Thread(target=close)
-    closer.start()
-    try:
-        for row in rows:
-            pass
-    except RuntimeError as error:
-        closer.join()
-        say(error)
-    say(list(rows), client.executions.get("after").id)
-    """
-
-    def drive(program):
-        program.server.wait_for("LIST hold")
-        program.answer()
-
-    for ended in lifecycle.run(program, drive):
-        ended.check("closed", "this iterator was closed by another thread while it was read", "[] after")
-        ended.server.wait_for_end_of("LIST hold")
-
-
-def test_an_iterator_read_ahead_closed_by_another_thread(lifecycle):
-    program = """
-    client = Omium(timeout=60, attempt_timeout=60)
-    rows = client.executions.list(workflow_id="hold")
-    def close():
-        sys.stdin.readline()
-        while not (rows._ahead.waiting and rows._ahead._asked == 2):  # for the window that is held
+        while not ({when}):  # for the window that is held
             time.sleep(0.001)
+        rows.close()
         rows.close()
         say("closed")
     closer = threading.Thread(target=close)
