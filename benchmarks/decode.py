@@ -27,7 +27,7 @@ import msgspec
 import orjson
 import pydantic
 
-from omium_async import codec
+from omium_async._models import codec
 
 Decoder = Callable[[bytes], object]
 FORMS = ("document", "live", "new field", "learned")

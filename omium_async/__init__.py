@@ -2,8 +2,8 @@
 
 import logging
 
-from .client import AsyncOmium
-from .errors import (
+from ._client import AsyncOmium
+from ._errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -23,8 +23,9 @@ from .errors import (
     UnstableListError,
     WaitTimeoutError,
 )
-from .journal.settings import Journal, JournalError
-from .models import (
+from ._journal.settings import Journal, JournalError
+from ._models.outcomes import CreateOutcome, ReplayOutcome
+from ._models.types import (
     SETTLED,
     Checkpoint,
     Execution,
@@ -36,8 +37,7 @@ from .models import (
     ReplayResult,
     RollbackResult,
 )
-from .outcomes import CreateOutcome, ReplayOutcome
-from .transport.answers import RawResponse
+from ._transport.answers import RawResponse
 
 __version__ = "0.1.0"
 

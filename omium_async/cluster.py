@@ -28,13 +28,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, Unpack
 
-from .batch.arguments import checked_concurrency, checked_requests
-from .client import AsyncOmium
-from .journal.settings import Journal
-from .models import ExecutionRequest
-from .outcomes import CreateOutcome
-from .polling import seconds_argument
-from .settings import Auth
+from ._batch.arguments import checked_concurrency, checked_requests
+from ._client import AsyncOmium
+from ._journal.settings import Journal
+from ._models.outcomes import CreateOutcome
+from ._models.types import ExecutionRequest
+from ._settings.configure import Auth
+from ._waiting.polling import seconds_argument
 
 __all__ = ["Cluster", "WorkerOptions", "create_many", "create_shard"]
 

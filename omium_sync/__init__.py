@@ -62,8 +62,8 @@ if TYPE_CHECKING:
         __version__,
     )
 
-    from .client import Omium
-    from .local import LocalOmium
+    from ._client import Omium
+    from ._local import LocalOmium
 
 __all__ = [
     "SETTLED",
@@ -106,7 +106,7 @@ __all__ = [
 
 
 #: Where the names are that are not of `omium_async`. A server, with what it needs, is imported by those who want one.
-_HERE: Final = {"LocalOmium": ".local", "Omium": ".client"}
+_HERE: Final = {"LocalOmium": "._local", "Omium": "._client"}
 
 
 def __getattr__(name: str) -> Any:

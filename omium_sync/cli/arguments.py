@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from omium_async.transport.paths import execution_segment, text_argument
+from omium_async._transport.paths import execution_segment, text_argument
 
 from .render import Output
 

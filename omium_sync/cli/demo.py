@@ -59,7 +59,7 @@ def demo(path: Path | None, database: Path | None, wanted: int) -> None:
 
 
 def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool) -> None:
-    from omium_sync.local import LocalOmium, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
+    from omium_sync._local import LocalOmium, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
 
     try:
         with LocalOmium(database) as local, Omium(local.api_key, base_url=local.url, max_retries=3) as omium:

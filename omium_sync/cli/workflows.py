@@ -56,7 +56,7 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
 def _registered(module: ModuleType) -> dict[str, Workflow]:
     """The workflows of each LocalOmium of a module, which itself is not started."""
     from omium_async.local import LocalOmium as AsyncLocalOmium  # noqa: PLC0415 - see above
-    from omium_sync.local import LocalOmium  # noqa: PLC0415
+    from omium_sync._local import LocalOmium  # noqa: PLC0415
 
     found: dict[str, Workflow] = {}
     for value in list(vars(module).values()):

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from omium_async.errors import APIConnectionError, UnprocessableEntityError
-from omium_async.executions import Executions
-from omium_async.settings import Options
-from omium_async.transport.answers import RawResponse
+from omium_async._errors import APIConnectionError, UnprocessableEntityError
+from omium_async._executions import Executions
+from omium_async._settings.configure import Options
+from omium_async._transport.answers import RawResponse
 
 OPTIONS = Options(
     timeout=5.0,

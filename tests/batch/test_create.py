@@ -16,8 +16,8 @@ from omium_async import (
     PermissionDeniedError,
     RateLimitError,
 )
+from omium_async._transport.pacing import Pacer
 from omium_async.local import Fault
-from omium_async.transport.pacing import Pacer
 
 from .conftest import applied, collect, numbered, states
 

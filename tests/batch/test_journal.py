@@ -23,7 +23,7 @@ from omium_async import (
     OmiumError,
     UnprocessableEntityError,
 )
-from omium_async.journal.file import JournalFile
+from omium_async._journal.file import JournalFile
 from omium_async.local import Fault
 
 from .conftest import applied, collect, numbered, states
@@ -117,7 +117,7 @@ async def test_dropped_answers_are_looked_up_before_the_end(omium, local, path):
 
 
 async def test_where_the_look_fails_they_are_unknown(omium, local, path, monkeypatch):
-    monkeypatch.setattr("omium_async.batch.doubts._PAUSE", 0.01)
+    monkeypatch.setattr("omium_async._batch.doubts._PAUSE", 0.01)
     local.inject(Fault(**CREATE, when="after", action="drop"))
     steady = omium.with_options(max_retries=0)
     outcomes = steady.executions.create_many(numbered(3), concurrency=1, journal=path, settle=0)
@@ -229,8 +229,8 @@ class TestMisuse:
         with pytest.raises(JournalError, match="in use"):
             await anext(omium.executions.create_many(numbered(3), journal=path))
         script = (
-            "import asyncio, sys\nfrom pathlib import Path\nfrom omium_async.journal.file import JournalFile\n"
-            "from omium_async.journal.schema import Identity\n"
+            "import asyncio, sys\nfrom pathlib import Path\nfrom omium_async._journal.file import JournalFile\n"
+            "from omium_async._journal.schema import Identity\n"
             "asyncio.run(JournalFile.open(Path(sys.argv[1]), Identity('create', 'x', 'y')))"
         )
         other = await asyncio.create_subprocess_exec(
@@ -301,7 +301,7 @@ class TestMisuse:
 
 
 def _identity(base_url="http://127.0.0.1/api/v1"):
-    from omium_async.journal.schema import Identity
+    from omium_async._journal.schema import Identity
 
     return Identity("create", base_url, "omium_batch_key")
 
@@ -365,7 +365,7 @@ async def test_a_full_disk(omium, local, path, limit):
 
 async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
     """Every outcome that is known is told, then the error; and what was recorded is not sent again."""
-    from omium_async.journal import file as file_module
+    from omium_async._journal import file as file_module
 
     carry_out, commits = file_module.carry_out, 0
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from omium_async import ExecutionRequest, JournalError
-from omium_async.journal.file import JournalFile
+from omium_async._journal.file import JournalFile
 
 from .service import Connection, Service
 

@@ -22,12 +22,12 @@ from omium_async import (
     RateLimitError,
     ServerError,
 )
-from omium_async.batch.keys import content_digest, header_key, item_key
-from omium_async.batch.limit import Gate, Limit
-from omium_async.batch.lookup import Lookup
-from omium_async.batch.pool import Pool
-from omium_async.batch.sending import key_is_refused, send, was_refused_for_good
-from omium_async.batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+from omium_async._batch.keys import content_digest, header_key, item_key
+from omium_async._batch.lookup import Lookup
+from omium_async._batch.sending import key_is_refused, send, was_refused_for_good
+from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+from omium_async._pool.limit import Gate, Limit
+from omium_async._pool.pool import Pool
 
 
 class TestLimit:
@@ -190,7 +190,7 @@ class TestPool:
 
 class TestSending:
     async def test_what_the_pace_holds_back_is_sent_in_the_end(self, monkeypatch):
-        monkeypatch.setattr("omium_async.batch.sending._FIRST_PAUSE", 0.001)
+        monkeypatch.setattr("omium_async._batch.sending._FIRST_PAUSE", 0.001)
         ends = [
             APITimeoutError("the gate holds it"),
             RateLimitError("slow down", status=429, retry_after=0.001, attempts=(Attempt(1, 429),)),
@@ -229,7 +229,7 @@ class TestSending:
             await send(write, Limit(8), 3)
 
     async def test_a_429_without_end_is_given_up(self, monkeypatch):
-        monkeypatch.setattr("omium_async.batch.sending._FIRST_PAUSE", 0.0001)
+        monkeypatch.setattr("omium_async._batch.sending._FIRST_PAUSE", 0.0001)
         calls = 0
 
         async def write():

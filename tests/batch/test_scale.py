@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from omium_async import ExecutionRequest
-from omium_async.batch.create import create_each
+from omium_async._batch.create import create_each
 
 from .service import OPTIONS
 

@@ -16,8 +16,8 @@ import attrs
 import pytest
 
 import omium_sync
+from omium_sync._local import LocalOmium
 from omium_sync.cli import main
-from omium_sync.local import LocalOmium
 
 ROOT = Path(omium_sync.__file__).parents[1]
 NASTY = "no such \x1b[31mcity\x1b[0m\n[bold]x[/bold] \u202e\x9b2J"

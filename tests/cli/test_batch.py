@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from omium_sync.local import Fault
+from omium_sync._local import Fault
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from omium_sync.local import Fault
+from omium_sync._local import Fault
 
 
 def test_the_life_of_an_execution(connected, service):

@@ -16,8 +16,8 @@ import pytest
 
 from omium_async.local import store
 from omium_sync import Execution
+from omium_sync._local import Fault
 from omium_sync.cli.show import to_row
-from omium_sync.local import Fault
 
 #: Runs a command, and says on stderr how much memory it took at most.
 MEASURED = (

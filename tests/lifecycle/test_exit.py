@@ -149,10 +149,10 @@ def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(lifecycle):
             say(client.executions.get("b").id)
         except RuntimeError as error:
             say(error if sys.version_info >= (3, 12) else "unexpected")
-    import omium_sync.process
-    atexit.unregister(omium_sync.process.process.at_exit)
+    import omium_sync._bridge.process
+    atexit.unregister(omium_sync._bridge.process.process.at_exit)
     atexit.register(last)
-    atexit.register(omium_sync.process.process.at_exit)  # as if it was imported now
+    atexit.register(omium_sync._bridge.process.process.at_exit)  # as if it was imported now
     client = Omium()
     client.executions.get("a")
     say("end")

@@ -164,7 +164,7 @@ def test_in_the_requests_of_a_batch(lifecycle):
 
 def test_at_the_start(lifecycle):
     program = """
-    import omium_sync.portal as portal
+    import omium_sync._bridge.portal as portal
     new_loop = portal._new_loop
     def slow_loop():
         interrupt()

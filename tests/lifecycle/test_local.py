@@ -6,7 +6,7 @@ from .test_interrupts import interrupt_at
 
 LOCAL = """
 from omium_sync import LocalOmium
-from omium_sync.local import LocalOmiumError
+from omium_sync._local import LocalOmiumError
 """
 
 

@@ -14,7 +14,7 @@ import pytest
 import omium_async
 import omium_async as omium
 from omium_async import Attempt, ExecutionDetail
-from omium_async.errors import status_error_class
+from omium_async._errors import status_error_class
 
 ATTEMPTS = (
     Attempt(1, status=503, error="503 busy", elapsed=0.5, retry_after=1.5, sent=True, outcome_unknown=True),

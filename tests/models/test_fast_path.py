@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async import Execution, ExecutionDetail, ExecutionPage, codec, wire
-from omium_async.converter import Misfit
+from omium_async import Execution, ExecutionDetail, ExecutionPage
+from omium_async._models import codec
+from omium_async._models import fast as wire
+from omium_async._models.converter import Misfit
 
 from .strategies import DETAILS, FIELDS, JSON, PAGES, ROWS, bodies, page_of, spoilt
 

@@ -48,7 +48,7 @@ def test_every_name_of_the_package_is_there() -> None:
 def test_every_name_of_the_facade_is_there_and_listed() -> None:
     script = (
         "import omium_sync; assert {*omium_sync.__all__} <= {*dir(omium_sync)}; from omium_sync import *;"
-        " [globals()[name] for name in omium_sync.__all__]; assert Omium is omium_sync.client.Omium"
+        " [globals()[name] for name in omium_sync.__all__]; assert Omium is omium_sync._client.Omium"
     )
     assert subprocess.run([sys.executable, "-W", "error", "-c", script], check=False).returncode == 0
 

@@ -28,8 +28,8 @@ from omium_async import (
     ExecutionStatus,
     ReplayResult,
     RollbackResult,
-    codec,
 )
+from omium_async._models import codec
 
 KNOWN = ["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]
 

@@ -21,9 +21,9 @@ from omium_async import (
     InvalidResponseError,
     ReplayResult,
     RollbackResult,
-    codec,
 )
-from omium_async.converter import Misfit
+from omium_async._models import codec
+from omium_async._models.converter import Misfit
 
 from .strategies import CHECKPOINTS, DETAILS, JSON, PAGES, REPLAYS, ROWS, SCALARS, TEXT
 

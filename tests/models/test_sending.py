@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omium_async import Execution
-from omium_async.codec import decode_json, encode, plain
+from omium_async._models.codec import decode_json, encode, plain
 
 from .strategies import JSON, TEXT
 

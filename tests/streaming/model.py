@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from omium_async.models import Execution, ExecutionPage
-from omium_async.streaming.rule import Reading
-from omium_async.streaming.windows import Window
+from omium_async._models.types import Execution, ExecutionPage
+from omium_async._streaming.rule import Reading
+from omium_async._streaming.windows import Window
 
 
 @dataclass

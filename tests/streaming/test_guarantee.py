@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from omium_async.errors import UnstableListError
+from omium_async._errors import UnstableListError
 
 from .model import ModelList, ModelServer, Reader
 

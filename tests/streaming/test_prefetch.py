@@ -12,10 +12,10 @@ from contextlib import aclosing
 
 import pytest
 
-from omium_async.models import Execution, ExecutionPage
-from omium_async.streaming import prefetch, stream_batches, stream_pages, stream_rows
-from omium_async.streaming.prefetch import default_bound
-from omium_async.streaming.windows import Window
+from omium_async._models.types import Execution, ExecutionPage
+from omium_async._streaming import prefetch, stream_batches, stream_pages, stream_rows
+from omium_async._streaming.prefetch import default_bound
+from omium_async._streaming.windows import Window
 
 from .model import ModelList, ModelServer
 
@@ -434,8 +434,8 @@ def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
     """A ``break`` as the last thing of a program, a stream never begun, one kept until the interpreter ends."""
     program = """
         import asyncio, sys
-        from omium_async.models import Execution, ExecutionPage
-        from omium_async.streaming import stream_rows
+        from omium_async._models.types import Execution, ExecutionPage
+        from omium_async._streaming import stream_rows
 
         async def fetch(page, size):
             await asyncio.sleep(0.001)

@@ -8,10 +8,10 @@ import random
 
 import pytest
 
-from omium_async.errors import UnstableListError
-from omium_async.models import Execution, ExecutionPage
-from omium_async.streaming.rule import MOST_EMPTY
-from omium_async.streaming.windows import Sizes
+from omium_async._errors import UnstableListError
+from omium_async._models.types import Execution, ExecutionPage
+from omium_async._streaming.rule import MOST_EMPTY
+from omium_async._streaming.windows import Sizes
 
 from .model import ModelList, ModelServer, Reader
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async.streaming import Batch
-from omium_sync.ahead import Ahead
+from omium_async._streaming import Batch
+from omium_sync._bridge.ahead import Ahead
 
 
 class Reading:

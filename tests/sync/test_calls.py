@@ -20,7 +20,7 @@ from omium_sync import (
     Omium,
     WaitTimeoutError,
 )
-from omium_sync.local import Fault
+from omium_sync._local import Fault
 
 
 def test_the_life_of_an_execution(client, local):
@@ -195,7 +195,7 @@ def test_closing_with_the_context_manager_of_the_standard_library(client):
 def test_import_stays_small():
     program = """
 import sys, omium_sync
-heavy = {"aiohttp", "anyio", "sqlite3", "uvloop", "click", "rich", "omium_async.local", "omium_sync.local"}
+heavy = {"aiohttp", "anyio", "sqlite3", "uvloop", "click", "rich", "omium_async.local", "omium_sync._local"}
 print(sorted(heavy & set(sys.modules)))
 assert "LocalOmium" in omium_sync.__all__
 """

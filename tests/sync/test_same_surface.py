@@ -11,14 +11,14 @@ import pytest
 import omium_async
 import omium_async.local
 import omium_sync
-import omium_sync.client
-import omium_sync.local
-from omium_async.executions import Executions as AsyncExecutions
+import omium_sync._client
+import omium_sync._local
+from omium_async._executions import Executions as AsyncExecutions
 
 #: core, facade, and how names of the core read in the facade
 PAIRS = [
     (omium_async.AsyncOmium, omium_sync.Omium, {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}),
-    (AsyncExecutions, omium_sync.client.Executions, {}),
+    (AsyncExecutions, omium_sync._client.Executions, {}),
     (omium_async.local.LocalOmium, omium_sync.LocalOmium, {"__aenter__": "__enter__", "__aexit__": "__exit__"}),
 ]
 SPECIAL = {"__init__", "__aenter__", "__aexit__", "__repr__", "__reduce_ex__"}
@@ -68,7 +68,7 @@ def test_docstring(core, facade, name, facade_name):
 
 
 def test_docstrings_of_the_classes():
-    assert omium_sync.client.Executions.__doc__ == AsyncExecutions.__doc__
+    assert omium_sync._client.Executions.__doc__ == AsyncExecutions.__doc__
     for core, facade, mark in (
         (omium_async.AsyncOmium, omium_sync.Omium, ":param api_key:"),
         (omium_async.local.LocalOmium, omium_sync.LocalOmium, "- `database`:"),
@@ -105,7 +105,7 @@ def test_same_models_and_errors():
         assert getattr(omium_sync, name) is getattr(omium_async, name)
     assert set(omium_async.__all__) - {"AsyncOmium"} == set(omium_sync.__all__) - own
     for name in ("Fault", "LocalOmiumError", "SeenRequest", "WorkflowRun"):
-        assert getattr(omium_sync.local, name) is getattr(omium_async.local, name)
+        assert getattr(omium_sync._local, name) is getattr(omium_async.local, name)
 
 
 def test_iterators_are_iterators():
@@ -128,4 +128,4 @@ def test_iterators_are_iterators():
 def test_attribute_that_is_not_there():
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = omium_sync.Nothing
-    assert typing.cast("object", omium_sync.LocalOmium) is omium_sync.local.LocalOmium
+    assert typing.cast("object", omium_sync.LocalOmium) is omium_sync._local.LocalOmium

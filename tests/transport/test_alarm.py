@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async.transport.alarm import Alarm, Alarms
+from omium_async._transport.alarm import Alarm, Alarms
 
 
 async def attempt(alarms: Alarms, seconds: float) -> str:

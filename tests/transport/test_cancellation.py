@@ -124,9 +124,9 @@ async def test_in_line_for_a_connection(raw) -> None:
 
 
 async def test_held_by_the_pace(raw, monkeypatch) -> None:
-    from omium_async.transport.pacing import Pacer
+    from omium_async._transport.pacing import Pacer
 
-    monkeypatch.setattr("omium_async.transport.call.Pacer", lambda limit: Pacer(limit, minute=0.005))
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.005))
 
     async def two(omium) -> None:
         await asyncio.gather(*(omium.executions.get("e") for _ in range(3)))
@@ -136,7 +136,7 @@ async def test_held_by_the_pace(raw, monkeypatch) -> None:
 
 
 async def test_in_backoff(raw, monkeypatch) -> None:
-    monkeypatch.setattr("omium_async.transport.call.backoff", lambda _retries: 1000.0)
+    monkeypatch.setattr("omium_async._transport.call.backoff", lambda _retries: 1000.0)
     async with raw.pair(lambda request: request.send(raw.answer(500)), timeout=None, max_retries=1) as (
         omium,
         _,

@@ -269,7 +269,7 @@ async def test_an_endless_head(raw, form: str) -> None:
 @given(st.binary(max_size=200))
 @example(b'{"detail": ' + b"[" * 5000)
 def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:
-    from omium_async.transport.answers import read_message, request_id_of
+    from omium_async._transport.answers import read_message, request_id_of
 
     message = read_message(body, "Reason")
     assert message

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_async.transport.allowance import Allowance, rate_headers
-from omium_async.transport.pacing import Pacer, TooLate
-from omium_async.transport.slots import Slots
+from omium_async._transport.allowance import Allowance, rate_headers
+from omium_async._transport.pacing import Pacer, TooLate
+from omium_async._transport.slots import Slots
 
 # -- rules ---------------------------------------------------------------------------------------------------------
 
@@ -395,7 +395,7 @@ async def test_few_429s_when_the_server_says_nothing(raw) -> None:
 
 
 async def test_rate_limit_is_never_exceeded(raw, monkeypatch) -> None:
-    monkeypatch.setattr("omium_async.transport.call.Pacer", lambda limit: Pacer(limit, minute=0.4))
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.4))
     limited = Limited(raw, 20, 0.4)
     async with raw.pair(limited, rate_limit=20, timeout=None) as (omium, _, _attempts):
         await asyncio.gather(*(omium.executions.create("wf") for _ in range(100)))

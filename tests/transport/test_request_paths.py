@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omium_async import AsyncOmium
+from omium_async._transport.paths import relative_path
 from omium_async.local import LocalOmium
-from omium_async.transport.paths import relative_path
 
 
 async def test_a_query_in_the_path_and_params_go_together():

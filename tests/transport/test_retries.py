@@ -10,9 +10,9 @@ from email.utils import format_datetime
 import pytest
 
 import omium_async as om
-from omium_async.transport.answers import retry_after_of
-from omium_async.transport.retry import Budget
-from omium_async.transport.retry import backoff as real_backoff
+from omium_async._transport.answers import retry_after_of
+from omium_async._transport.retry import Budget
+from omium_async._transport.retry import backoff as real_backoff
 
 
 def failing(raw, statuses, *headers):

@@ -53,7 +53,7 @@ class Response(aiohttp.ClientResponse):
 
 @pytest.fixture(autouse=True)
 def _no_pacing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omium_async.transport.allowance._FIRST_BLOCK", 0.0)
+    monkeypatch.setattr("omium_async._transport.allowance._FIRST_BLOCK", 0.0)
 
 
 async def outcome(status: int, call, *, sessions: str, **options):

@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 import omium_async as om
-from omium_async.transport import session as session_module
+from omium_async._transport import session as session_module
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 

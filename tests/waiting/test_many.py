@@ -20,10 +20,10 @@ from omium_async import (
     NotFoundError,
     WaitTimeoutError,
 )
+from omium_async._models.types import SETTLED
+from omium_async._waiting.many import wait_for_each
+from omium_async._waiting.polling import Polling
 from omium_async.local import Fault
-from omium_async.models import SETTLED
-from omium_async.polling import Polling
-from omium_async.wait_many import wait_for_each
 
 
 class Fleet:

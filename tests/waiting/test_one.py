@@ -16,9 +16,9 @@ from omium_async import (
     ServerError,
     WaitTimeoutError,
 )
+from omium_async._waiting.one import run_and_wait, watch_changes
+from omium_async._waiting.polling import Pace, Polling
 from omium_async.local import Fault
-from omium_async.polling import Pace, Polling
-from omium_async.waiting import run_and_wait, watch_changes
 
 READ = {"method": "GET", "path": "/executions/*"}
 
@@ -58,8 +58,8 @@ class TestWait:
         async def read(_):
             return ExecutionDetail("x", status=next(statuses))
 
-        from omium_async.models import SETTLED
-        from omium_async.waiting import wait_for
+        from omium_async._models.types import SETTLED
+        from omium_async._waiting.one import wait_for
 
         found = await wait_for(read, "x", Polling.of(None, 0.001, SETTLED).begin())
         assert found.status == "completed"
@@ -157,8 +157,8 @@ class TestWatch:
                 slept.append(seconds)
                 await real(0)
 
-            patch.setattr("omium_async.waiting.asyncio.sleep", sleep)
-            patch.setattr("omium_async.polling.random.uniform", lambda *_: 1.0)
+            patch.setattr("omium_async._waiting.one.asyncio.sleep", sleep)
+            patch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
             polling = Polling.of(None, None, ["completed"])
             seen = [detail.status async for detail in watch_changes(read, polling)]
         assert seen == ["pending", "running", "completed"]
@@ -227,7 +227,7 @@ class TestRun:
 
 class TestPace:
     def test_it_grows_to_its_longest_and_stays_there(self, monkeypatch):
-        monkeypatch.setattr("omium_async.polling.random.uniform", lambda *_: 1.0)
+        monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
         pace = Pace(Polling.of(None, None, ["completed"]))
         pauses = [pace.next() for _ in range(12)]
         assert pauses[0] == 0.5
@@ -242,7 +242,7 @@ class TestPace:
         assert all(0.8 <= pause <= 1.2 for pause in pauses)
 
     def test_many_requests_are_spaced(self, monkeypatch):
-        monkeypatch.setattr("omium_async.polling.random.uniform", lambda *_: 1.0)
+        monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
         pace = Pace(Polling.of(None, None, ["completed"]))
         assert pace.next(moved=True, requests=6) == 3.0
         assert pace.next(moved=True, requests=600) == 10.0

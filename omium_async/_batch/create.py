@@ -1,0 +1,62 @@
+"""Creating many executions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import Any
+
+from .._caller import Caller
+from .._endpoints import create_body
+from .._errors import OmiumError
+from .._models.codec import decode_execution
+from .._models.outcomes import CreateOutcome
+from .._models.types import ExecutionRequest
+from .._pool.limit import Limit
+from .._pool.pool import Pool
+from .keys import header_key
+from .sending import key_is_refused, send
+
+__all__ = ["create_each"]
+
+
+async def create_each(
+    caller: Caller, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest], concurrency: int
+) -> AsyncGenerator[CreateOutcome]:
+    """Create an execution for each request; outcomes come as they end."""
+    limit = Limit(concurrency)
+    retries = caller.options.max_retries
+
+    async def create(_: int, request: ExecutionRequest) -> CreateOutcome:
+        try:
+            body = body_of(caller, request)
+            key = None if request.key is None else header_key(request.key)
+        except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
+            return CreateOutcome(request, "rejected", None, error)
+
+        try:
+            execution = await send(lambda: caller.write("/executions", body, decode_execution, key), limit, retries)
+        except OmiumError as error:
+            if key_is_refused(error):
+                raise
+            return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
+        return CreateOutcome(request, "created", execution)
+
+    pool = Pool(requests, create, limit)
+    try:
+        while await pool.more():
+            while (outcome := pool.pop()) is not None:
+                yield outcome
+    finally:
+        await pool.close()
+
+
+def body_of(caller: Caller, request: Any) -> dict[str, Any]:
+    """The body that creates what an item of the user's asks for.
+
+    :raises TypeError: the item is none, or holds what JSON has no form for. :raises ValueError: JSON would change it.
+    """
+    if not isinstance(request, ExecutionRequest):
+        raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
+    return create_body(
+        request.workflow_id, request.input_data, request.metadata, request.agent_id, caller.options.agent_id
+    )

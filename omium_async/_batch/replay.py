@@ -1,0 +1,91 @@
+"""Replaying many executions, each once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import attrs
+
+from .._caller import Caller
+from .._endpoints import checkpoint_of
+from .._errors import OmiumError
+from .._models.codec import decode, decode_detail
+from .._models.outcomes import ReplayOutcome
+from .._models.types import Execution, ExecutionDetail, ReplayResult
+from .._pool.limit import Limit
+from .._pool.pool import Pool, Stopped
+from .._transport.paths import execution_segment
+from .sending import key_is_refused, send
+
+__all__ = ["Replaying", "plan_each", "replay_each"]
+
+
+@attrs.frozen
+class Replaying:
+    """How one execution of a batch is replayed."""
+
+    caller: Caller
+    checkpoint_name: str | None
+    limit: Limit
+
+    async def look(self, execution_id: str) -> ExecutionDetail:
+        """The execution as it is now."""
+        path = f"/executions/{execution_segment(execution_id)}"
+
+        async def read() -> ExecutionDetail:
+            return await self.caller.read(path, decode_detail)
+
+        return await send(read, self.limit, self.caller.options.max_retries)
+
+    async def replay(
+        self, execution_id: str, checkpoint_id: str, key: str | None = None, mark: Any = None
+    ) -> ReplayResult:
+        """Replay it from there."""
+        path = f"/executions/{execution_segment(execution_id)}/replay"
+
+        async def write() -> ReplayResult:
+            if self.limit.closed:
+                raise Stopped
+            return await self.caller.write(
+                path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, ReplayResult), key
+            )
+
+        return await send(write, self.limit, self.caller.options.max_retries, mark)
+
+
+async def plan_each(rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
+    """What a replay of these would be about; nothing is sent."""
+    try:
+        async for row in rows:
+            yield ReplayOutcome(row, "planned")
+    finally:
+        await rows.aclose()
+
+
+async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
+    """Replay each of these; outcomes come as they end.
+
+    The list shrinks while it is read, for what is replayed leaves it, and may come back to it. The stream of rows
+    gives none twice and leaves none out all the same.
+    """
+
+    async def replay(_: int, row: Execution) -> ReplayOutcome:
+        try:
+            checkpoint_id = checkpoint_of(await replaying.look(row.id), replaying.checkpoint_name)
+            return ReplayOutcome(row, "replayed", await replaying.replay(row.id, checkpoint_id))
+        except ValueError as error:
+            return ReplayOutcome(row, "rejected", None, error)
+        except OmiumError as error:
+            if key_is_refused(error):
+                raise
+            return ReplayOutcome(row, "unknown" if error.outcome_unknown else "rejected", None, error)
+
+    pool = Pool(rows, replay, replaying.limit)
+    try:
+        while await pool.more():
+            while (outcome := pool.pop()) is not None:
+                yield outcome
+    finally:
+        await pool.close()
+        await rows.aclose()

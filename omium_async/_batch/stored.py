@@ -1,0 +1,89 @@
+"""Answers and errors as a journal keeps them: JSON, for a file must not be able to run code."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+
+import msgspec
+
+from .._errors import APIStatusError, OmiumError, RateLimitError, status_error_class
+from .._models.codec import decode, decode_execution
+from .._models.converter import write_timestamp
+from .._models.types import Execution, ReplayResult
+
+__all__ = [
+    "execution_from",
+    "refusal_from",
+    "result_from",
+    "snapshot_of",
+    "stored_answer",
+    "stored_refusal",
+]
+
+_LONGEST: Final = 4096  # bytes; a service that echoes the input would fill the disk twice
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
+
+
+def stored_answer(execution: Execution, body: bytes | None = None) -> str:
+    """An execution as it was answered, or as a list showed it without input, output and metadata.
+
+    :param body: the answer itself, where it is at hand.
+    """
+    if body is not None and len(body) <= _LONGEST:
+        return body.decode()
+    return snapshot_of(execution)
+
+
+def snapshot_of(execution: Execution) -> str:
+    """What is kept of an execution: enough to know it again, and to see whether it has changed."""
+    moments = {
+        name: None if moment is None else write_timestamp(moment)
+        for name in ("created_at", "updated_at", "started_at", "completed_at")
+        if (moment := getattr(execution, name)) is not None
+    }
+    found = {"id": execution.id, "workflow_id": execution.workflow_id, "status": execution.status, **moments}
+    if execution.error is not None:
+        found["error"] = execution.error[:_LONGEST]
+    if execution.agent_id is not None:
+        found["agent_id"] = execution.agent_id
+    return _to_json(found).decode()
+
+
+def execution_from(text: str | None) -> Execution:
+    """The execution of `stored_answer` or `snapshot_of`."""
+    return decode_execution((text or "{}").encode())
+
+
+def result_from(text: str | None) -> ReplayResult:
+    """The result of a replay, from its answer."""
+    return decode((text or "{}").encode(), ReplayResult)
+
+
+def stored_refusal(error: OmiumError) -> str | None:
+    """An answer that refused an item, with all that it said."""
+    if not isinstance(error, APIStatusError):
+        return None
+    kept: dict[str, Any] = {
+        "status": error.status,
+        "message": error.message,
+        "body": base64.b64encode(error.body[:_LONGEST]).decode(),
+        "headers": error.headers,
+        "method": error.method,
+        "url": error.url,
+        "request_id": error.request_id,
+        "idempotency_key": error.idempotency_key,
+    }
+    return _to_json(kept).decode()
+
+
+def refusal_from(text: str | None) -> APIStatusError:
+    """The error of `stored_refusal`."""
+    kept: dict[str, Any] = _from_json(text or "{}")
+    kept["body"] = base64.b64decode(kept.get("body", ""))
+    kind = status_error_class(kept.get("status", 0))
+    found = kind(kept.pop("message", ""), **kept)
+    if isinstance(found, RateLimitError):
+        found.retry_after = None
+    return found

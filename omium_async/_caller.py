@@ -1,0 +1,121 @@
+"""What resources call the service through: the client's transport, with the options of one copy of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from ._models.codec import encode, plain
+from ._settings.configure import Options, Settings, checked_header
+from ._transport.paths import idempotency_key_argument, query, relative_path
+from ._transport.request import Request
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from ._transport.answers import RawResponse
+
+__all__ = ["Caller", "Shared"]
+
+T = TypeVar("T")
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Shared:
+    """What all copies of a client share: its settings and its transport."""
+
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+        # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
+        from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
+
+        from . import __version__  # noqa: PLC0415 - known only once the package is imported
+        from ._transport.call import Transport  # noqa: PLC0415
+
+        agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
+        self.settings = settings
+        self.transport = Transport(settings, session, agent)
+
+    def check_open(self) -> None:
+        """:raises RuntimeError: the client is closed."""
+        self.transport.check_open()
+
+
+class Caller:
+    """Makes the calls of one copy of a client."""
+
+    def __init__(self, shared: Shared, options: Options) -> None:
+        self.shared = shared
+        self.options = options
+        self._base_url = shared.settings.base_url
+        self._transport = shared.transport
+
+    def with_options(self, options: Options) -> Caller:
+        """The same connections, other options."""
+        return Caller(self.shared, options)
+
+    def within(self, seconds: float | None) -> Caller:
+        """The same for calls that must end within ``seconds`` if their own timeout is not shorter."""
+        timeout = self.options.timeout
+        if seconds is None or (timeout is not None and timeout <= seconds):
+            return self
+        return self.with_options(attrs.evolve(self.options, timeout=seconds))
+
+    def read(self, path: str, decode: Callable[[bytes], T]) -> Coroutine[Any, Any, T]:
+        """GET ``path``, which is escaped already."""
+        return self._transport.call(Request("GET", self._base_url + path), decode, self.options)
+
+    def write(
+        self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None
+    ) -> Coroutine[Any, Any, T]:
+        """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
+        key = _fresh_key() if key is None else idempotency_key_argument(key)
+        request = Request("POST", self._base_url + path, encode(body), None, key)
+        return self._transport.call(request, decode, self.options)
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+    ) -> RawResponse:
+        """Any request, checked before anything is sent."""
+        if not re.fullmatch(r"[A-Za-z]+", method):
+            raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
+        method = method.upper()
+        if method == "CONNECT":
+            raise ValueError("method must not be CONNECT, which is between a client and its proxy")
+        is_read = method in _READS
+        own, key = _own_headers(headers or {}, is_read=is_read)
+        if key is None and not is_read:
+            key = _fresh_key()
+        target = relative_path(path)
+        more = query(params)
+        url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
+        body = None if json is None else encode(plain(json, "json"))
+        return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
+
+
+def _fresh_key() -> str:
+    return os.urandom(16).hex()
+
+
+def _own_headers(headers: Mapping[str, str], *, is_read: bool) -> tuple[dict[str, str], str | None]:
+    """The headers of one request, and the idempotency key among those of a write."""
+    own: dict[str, str] = {}
+    key: str | None = None
+    for name, value in headers.items():
+        checked_header(name, value, "headers", allowed="idempotency-key")
+        if name.lower() == "idempotency-key" and not is_read:
+            key = idempotency_key_argument(str(value))
+        else:
+            own[name] = value
+    return own, key

@@ -1,0 +1,169 @@
+"""The client: settings, transport and resources, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+
+from ._caller import Caller, Shared
+from ._executions import Executions
+from ._settings.configure import (
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+    Auth,
+    OnAttempt,
+    OptionChanges,
+    changed,
+    checked_session,
+    configure,
+)
+from ._settings.secret import masked
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    import aiohttp
+
+    from ._transport.answers import RawResponse
+
+__all__ = ["AsyncOmium"]
+
+
+class AsyncOmium:
+    """An async client of the Omium Executions API.
+
+    Works with and without ``async with``, on any number of event loops, one after the other or at once in several
+    threads. Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order.
+
+    :param api_key: else ``OMIUM_API_KEY``, else ``api_key`` of the file.
+    :param base_url: else ``OMIUM_API_URL``, else ``api_url`` of the file, else ``https://api.omium.ai``; with or
+        without ``/api/v1``.
+    :param auth: how the key is sent: ``"x-api-key"`` (recommended by the service) or ``"bearer"``.
+    :param timeout: seconds for one whole call: queueing, attempts, backoff and body; ``None``: no bound. Else
+        ``OMIUM_TIMEOUT``, else ``timeout`` of the file, else 60.
+    :param attempt_timeout: seconds for one attempt, from DNS to the last byte of the body; ``None``: no bound of its
+        own.
+    :param max_retries: attempts after the first, 0 or more. Else ``OMIUM_RETRY_ATTEMPTS``, else ``retry_attempts`` of
+        the file, else 3.
+    :param retry_ambiguous_writes: also send a write again whose outcome is unknown: for a server that honours
+        ``Idempotency-Key``.
+    :param max_connections: connections at once, on each event loop.
+    :param rate_limit: requests a minute, never exceeded over any minute; ``None``: learn from the answers.
+    :param max_response_bytes: the largest body taken, decompressed.
+    :param agent_id: sent with every ``create`` that gives none of its own.
+    :param headers: added to every request.
+    :param proxy: URL of an HTTP proxy; else that of the environment (``HTTPS_PROXY``, ``NO_PROXY``), except for
+        loopback.
+    :param ssl: as aiohttp takes it: an ``SSLContext``, a ``Fingerprint``, or ``False`` to verify nothing.
+    :param session: an ``aiohttp.ClientSession`` of your own, used on its own loop and never closed.
+    :param on_attempt: a plain function that receives every ended `Attempt`, also of a cancelled call.
+    :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
+    :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
+    """
+
+    executions: Executions
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        auth: Auth = "x-api-key",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        attempt_timeout: float | None = 30.0,
+        max_retries: int = DEFAULT_RETRIES,
+        retry_ambiguous_writes: bool = False,
+        max_connections: int = 100,
+        rate_limit: float | None = None,
+        max_response_bytes: int = 64 * 2**20,
+        agent_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        ssl: ssl_module.SSLContext | aiohttp.Fingerprint | bool | None = None,
+        session: aiohttp.ClientSession | None = None,
+        on_attempt: OnAttempt | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        # Masked before anything can fail: a traceback may show local variables.
+        api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
+        auth = masked(auth)
+        settings, options = configure(
+            api_key=api_key,
+            base_url=base_url,
+            auth=auth,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            max_retries=max_retries,
+            retry_ambiguous_writes=retry_ambiguous_writes,
+            max_connections=max_connections,
+            rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
+            agent_id=agent_id,
+            headers=headers,
+            proxy=proxy,
+            ssl=ssl,
+            on_attempt=on_attempt,
+            allow_insecure_http=allow_insecure_http,
+        )
+        self._caller = Caller(Shared(settings, checked_session(session)), options)
+        self.executions = Executions(self._caller)
+
+    def with_options(self, **options: Unpack[OptionChanges]) -> Self:
+        """A copy with other options; it shares connections, pacing and retry budget, and closing either closes both.
+
+        :param options: any of ``timeout``, ``attempt_timeout``, ``max_retries``, ``retry_ambiguous_writes``,
+            ``agent_id``, ``on_attempt``, as in the constructor.
+        :raises ConfigurationError: a value is out of range.
+        """
+        copy = object.__new__(type(self))
+        copy._caller = self._caller.with_options(changed(self._caller.options, options))
+        copy.executions = Executions(copy._caller)
+        return copy
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RawResponse:
+        """Call any other endpoint, with the same safety. Everything but GET, HEAD and OPTIONS counts as a write.
+
+        :param path: relative to the base URL, such as ``/workflows``.
+        :param params: the query; ``None`` values are left out.
+        :param json: the body, as ``input_data`` of ``create``.
+        :param headers: for this request; they may carry an ``Idempotency-Key``.
+        :return: the answer as it came, with a status from 200 to 299.
+        :raises APIStatusError: the answer's status is no success.
+        :raises APIConnectionError: no usable answer came.
+        :raises ValueError: the path leaves the base URL, or a value cannot be sent. Nothing was sent.
+        """
+        headers = masked(headers)
+        return await self._caller.raw(method, path, params=params, json=json, headers=headers)
+
+    async def aclose(self) -> None:
+        """Close all connections, those of copies too. Calls after that raise ``RuntimeError``."""
+        await self._caller.shared.transport.close()
+
+    async def __aenter__(self) -> Self:
+        self._caller.shared.check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        # A traceback that shows local variables may come from within the constructor.
+        caller = getattr(self, "_caller", None)
+        return f"<{type(self).__name__} {'not made yet' if caller is None else caller.shared.settings.base_url}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is not pickled: it holds a key and connections; another process makes its own from "
+            "its own settings"
+        )

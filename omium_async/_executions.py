@@ -1,0 +1,417 @@
+"""Executions: what users do with the service."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from ._batch.arguments import checked_concurrency, checked_ids, checked_journal, checked_requests
+from ._batch.create import create_each
+from ._batch.replay import Replaying, plan_each, replay_each
+from ._caller import Caller
+from ._endpoints import checkpoint_of, create_body
+from ._journal.settings import DEFAULT_SETTLE, Journal
+from ._models.codec import Misfit, decode, decode_detail, decode_execution, decode_page
+from ._models.outcomes import CreateOutcome, ReplayOutcome
+from ._models.types import (
+    SETTLED,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ExecutionRequest,
+    ReplayResult,
+    RollbackResult,
+)
+from ._pool.limit import Limit
+from ._streaming import stream_pages, stream_rows
+from ._transport.paths import execution_segment, query, text_argument
+from ._waiting.many import wait_for_each
+from ._waiting.one import run_and_wait, wait_for, watch_changes
+from ._waiting.polling import Polling, seconds_argument
+
+__all__ = ["Executions"]
+
+G = TypeVar("G")
+R = TypeVar("R", ReplayResult, RollbackResult)
+
+
+class Executions:
+    """The executions of the key's tenant, as ``client.executions``.
+
+    Every call raises `APIStatusError` (of the subclass of the status) when the service refuses, `APIConnectionError`
+    when no usable answer came, `APITimeoutError` when it did not come in time, `InvalidResponseError` when it cannot
+    be understood; on a write each says by ``outcome_unknown`` whether it may have been applied all the same. What
+    cannot be sent is a ``TypeError`` or ``ValueError`` before anything is sent.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def create(
+        self,
+        workflow_id: str,
+        input_data: Any = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Start a new execution of a workflow.
+
+        :param input_data: what JSON can hold, and attrs classes, dataclasses, datetimes, UUIDs and enums in it.
+        :param metadata: an object of the same.
+        :param agent_id: else the client's.
+        :param idempotency_key: sent as ``Idempotency-Key``, the same on every attempt; made up when not given.
+        :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
+        """
+        body = create_body(workflow_id, input_data, metadata, agent_id, self._caller.options.agent_id)
+        return await self._caller.write("/executions", body, decode_execution, idempotency_key)
+
+    async def get(self, execution_id: str) -> ExecutionDetail:
+        """One execution with its checkpoints.
+
+        :raises NotFoundError: there is none of that id.
+        """
+        return await self._caller.read(f"/executions/{execution_segment(execution_id)}", decode_detail)
+
+    async def page(
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+    ) -> ExecutionPage:
+        """One page of the list, as the service gives it.
+
+        :param page: from 1. :param page_size: from 1; the service may give less.
+        """
+        filters = _filters(workflow_id, status)
+        return await self._page(_at_least(page, "page", 1), _at_least(page_size, "page_size", 1), filters)
+
+    async def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+        """How many executions there are, by the service's own total.
+
+        :raises InvalidResponseError: the service did not say.
+        """
+        return await self._caller.read(f"/executions?page=1&page_size=1{_filters(workflow_id, status)}", _total)
+
+    def list(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        page_size: int = 100,
+        limit: int | None = None,
+        prefetch: int | None = None,
+    ) -> AsyncGenerator[Execution]:
+        """All executions, one by one, none twice and none left out, also while the list changes.
+
+        :param page_size: a hint for the size of the requests, from 1.
+        :param limit: at most so many.
+        :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
+        :raises UnstableListError: the list changes faster than it can be read.
+        """
+        return self._stream(stream_rows, workflow_id, status, page_size, limit, prefetch)
+
+    def pages(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        page_size: int = 100,
+        prefetch: int | None = None,
+    ) -> AsyncGenerator[ExecutionPage]:
+        """The same, in pages of exactly ``page_size`` executions; only the last may be shorter.
+
+        :raises UnstableListError: the list changes faster than it can be read.
+        """
+        fetch = self._fetch(_filters(workflow_id, status))
+        return stream_pages(
+            fetch,
+            page_size=_at_least(page_size, "page_size", 1),
+            prefetch=_at_least(prefetch, "prefetch", 0),
+        )
+
+    async def replay(
+        self,
+        execution_id: str,
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> ReplayResult:
+        """Replay a failed or paused execution from a checkpoint: by id, by name, or from the latest.
+
+        :raises ValueError: it has no such checkpoint, or none at all; the message lists what there is, and nothing
+            was written.
+        :raises ConflictError: the execution is neither failed nor paused.
+        """
+        segment = execution_segment(execution_id)
+        _checkpoint_arguments(checkpoint_id, checkpoint_name)
+        return await self._to_checkpoint(
+            "replay", segment, checkpoint_id, checkpoint_name, idempotency_key, ReplayResult
+        )
+
+    async def rollback(
+        self,
+        execution_id: str,
+        checkpoint_id: str | None = None,
+        *,
+        checkpoint_name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RollbackResult:
+        """Roll an execution back to a checkpoint, given by id or by name; later states are discarded.
+
+        :raises ValueError: neither is given, or it has no such checkpoint; the message lists what there is, and
+            nothing was written.
+        """
+        segment = execution_segment(execution_id)
+        _checkpoint_arguments(checkpoint_id, checkpoint_name)
+        if checkpoint_id is None and checkpoint_name is None:
+            raise ValueError("rollback needs checkpoint_id or checkpoint_name: it discards what came after")
+        return await self._to_checkpoint(
+            "rollback", segment, checkpoint_id, checkpoint_name, idempotency_key, RollbackResult
+        )
+
+    async def wait(
+        self,
+        execution_id: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the contract's name; it bounds many requests
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> ExecutionDetail:
+        """Wait until the execution's status is in ``until``.
+
+        :param timeout: seconds; ``None``: no bound.
+        :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
+            from 0.5 to 10 seconds.
+        :raises WaitTimeoutError: it was not so in time.
+        """
+        polling = Polling.of(timeout, poll_interval, until)
+        execution_segment(execution_id)
+        return await wait_for(self._reader(execution_id), execution_id, polling.begin())
+
+    def watch(
+        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+    ) -> AsyncGenerator[ExecutionDetail]:
+        """The execution as it is now, then again after each change, until its status is in ``until``.
+
+        :param poll_interval: as in `wait`.
+        """
+        polling = Polling.of(None, poll_interval, until)
+        execution_segment(execution_id)
+        return watch_changes(self._reader(execution_id), polling)
+
+    async def run(
+        self,
+        workflow_id: str,
+        input_data: Any = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in `wait`
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> ExecutionDetail:
+        """Create an execution and wait for it.
+
+        :param timeout: seconds for both; ``None``: no bound but the create's own.
+        :raises WaitTimeoutError: it was not at a wanted status in time. Errors after the create carry its
+            ``execution_id``.
+        """
+        polling = Polling.of(timeout, poll_interval, until).begin()
+
+        async def create(seconds: float | None) -> Execution:
+            return await Executions(self._caller.within(seconds)).create(
+                workflow_id, input_data, metadata=metadata, agent_id=agent_id, idempotency_key=idempotency_key
+            )
+
+        return await run_and_wait(create, self._reader, polling)
+
+    def create_many(
+        self,
+        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
+        *,
+        concurrency: int = 32,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        settle: float | None = None,
+    ) -> AsyncGenerator[CreateOutcome]:
+        """Create an execution for each request; outcomes come as they end, in any order.
+
+        Requests are taken lazily, never more than 4 * ``concurrency`` + 64 ahead of the consumer. One that cannot be
+        sent or is refused is an outcome (``rejected``) and does not end the batch. What only the rate limit holds up
+        waits for it, beyond the client's ``timeout``.
+
+        :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
+        :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
+            requests and journal it sends nothing twice. Each item's key then travels in the ``metadata`` of its
+            execution, as ``omium_batch_key`` if the `Journal` names no other.
+        :param settle: seconds after its sending at which an execution that the service does not show can be taken for
+            not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
+        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
+        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises JournalError: the journal cannot be used, or not any longer.
+        """
+        concurrency = checked_concurrency(concurrency)
+        kept = checked_journal(journal)
+        seconds = seconds_argument(settle, "settle", zero=True)
+        checked_requests(requests)
+        if kept is None:
+            return create_each(self._caller, requests, concurrency)
+        from ._batch.create_journalled import create_journalled  # noqa: PLC0415 - imports sqlite3
+
+        if seconds is None:
+            seconds = self._caller.options.attempt_timeout or DEFAULT_SETTLE
+        return create_journalled(self._caller, self, requests, concurrency, kept, seconds)
+
+    def replay_many(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = "failed",
+        checkpoint_name: str | None = None,
+        limit: int | None = None,
+        concurrency: int = 32,
+        dry_run: bool = False,
+        journal: str | os.PathLike[str] | Journal | None = None,
+    ) -> AsyncGenerator[ReplayOutcome]:
+        """Replay every execution of that status from its latest checkpoint, or from the last one of that name.
+
+        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
+        (``rejected``) and does not end the batch.
+
+        :param status: ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param limit: at most so many executions.
+        :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
+        :param dry_run: send nothing: each is ``planned``.
+        :param journal: as in `create_many`. What was in flight when the batch died, and shows no change since, is
+            ``unknown`` and not sent again.
+        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
+        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises JournalError: the journal cannot be used, or not any longer.
+        """
+        concurrency = checked_concurrency(concurrency)
+        kept = checked_journal(journal)
+        if dry_run and kept is not None and not kept.path.exists():
+            kept = None  # nothing is written, not even an empty journal
+        _checkpoint_arguments(None, checkpoint_name)
+        limit = _at_least(limit, "limit", 0)
+        rows = self._stream(stream_rows, workflow_id, status, 100, limit if kept is None else None, 0)
+        replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
+        if kept is None:
+            return plan_each(rows) if dry_run else replay_each(replaying, rows)
+        from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
+
+        scope = scope_of(workflow_id, status, checkpoint_name)
+        if dry_run:
+            return plan_journalled(self._caller, rows, scope, kept, limit)
+        return replay_journalled(replaying, rows, scope, kept, limit)
+
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Iterable[str] = SETTLED,
+    ) -> AsyncGenerator[ExecutionDetail]:
+        """Wait until the status of each execution is in ``until``; each comes once, as soon as it is seen to be so.
+
+        :param execution_ids: each counts once; those of an async iterable are collected first.
+        :param timeout: seconds for all; ``None``: no bound.
+        :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
+            from 0.5 to 10 seconds, and no more than two requests a second on looks at the list.
+        :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
+        :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
+        """
+        return wait_for_each(self, checked_ids(execution_ids), Polling.of(timeout, poll_interval, until))
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _stream(
+        self,
+        stream: Callable[..., G],
+        workflow_id: str | None,
+        status: str | None,
+        page_size: int,
+        limit: int | None,
+        prefetch: int | None,
+    ) -> G:
+        """``list`` in the form that ``stream`` gives: one by one here, in batches for the facade."""
+        return stream(
+            self._fetch(_filters(workflow_id, status)),
+            page_size=_at_least(page_size, "page_size", 1),
+            prefetch=_at_least(prefetch, "prefetch", 0),
+            limit=_at_least(limit, "limit", 0),
+        )
+
+    async def _page(self, page: int, page_size: int, filters: str) -> ExecutionPage:
+        return await self._caller.read(f"/executions?page={page}&page_size={page_size}{filters}", decode_page)
+
+    def _fetch(self, filters: str) -> Callable[[int, int], Any]:
+        def fetch(page: int, page_size: int) -> Any:
+            return self._page(page, page_size, filters)
+
+        return fetch
+
+    def _reader(self, execution_id: str) -> Callable[[float | None], Any]:
+        def read(seconds: float | None) -> Any:
+            return Executions(self._caller.within(seconds)).get(execution_id)
+
+        return read
+
+    async def _to_checkpoint(
+        self,
+        action: str,
+        segment: str,
+        checkpoint_id: str | None,
+        checkpoint_name: str | None,
+        key: str | None,
+        result: type[R],
+    ) -> R:
+        caller = self._caller
+        if checkpoint_id is None:
+            timeout, started = caller.options.timeout, time.monotonic()
+            detail = await caller.read(f"/executions/{segment}", decode_detail)
+            checkpoint_id = checkpoint_of(detail, checkpoint_name)
+            if timeout is not None:  # the call's bound covers the look-up too
+                caller = caller.within(max(timeout - (time.monotonic() - started), 0.001))
+        return await caller.write(
+            f"/executions/{segment}/{action}", {"checkpoint_id": checkpoint_id}, lambda body: decode(body, result), key
+        )
+
+
+def _checkpoint_arguments(checkpoint_id: object, checkpoint_name: object) -> None:
+    if checkpoint_id is not None and checkpoint_name is not None:
+        raise ValueError("give checkpoint_id or checkpoint_name, not both")
+    if checkpoint_id is not None:
+        text_argument(checkpoint_id, "checkpoint_id")
+    if checkpoint_name is not None:
+        text_argument(checkpoint_name, "checkpoint_name")
+
+
+def _filters(workflow_id: str | None, status: str | None) -> str:
+    filters: dict[str, Any] = {}
+    if workflow_id is not None:
+        filters["workflow_id"] = text_argument(workflow_id, "workflow_id")
+    if status is not None:
+        filters["status"] = str(text_argument(status, "status"))
+    return query(filters).replace("?", "&", 1)
+
+
+def _total(body: bytes) -> int:
+    total = decode_page(body).total
+    if total is None:
+        raise Misfit("the service did not say", "total")
+    return total
+
+
+def _at_least(value: Any, name: str, least: int) -> Any:
+    """A whole number of ``least`` or more, or ``None`` where the signature has it as its default."""
+    if value is None and name in ("limit", "prefetch"):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
+    return value

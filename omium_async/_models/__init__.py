@@ -1,0 +1,1 @@
+"""What the service speaks of, and how it is read and written."""

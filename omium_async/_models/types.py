@@ -1,0 +1,299 @@
+"""What the service speaks of: executions, their checkpoints, and what its writes answer."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timezone
+from typing import Any, cast
+
+import attrs
+
+from .._errors import OmiumError
+from .converter import Answer, Misfit, make_reader, read_differently, read_timestamp, remember_sent, structure
+
+__all__ = [
+    "SETTLED",
+    "Checkpoint",
+    "Execution",
+    "ExecutionDetail",
+    "ExecutionFailedError",
+    "ExecutionPage",
+    "ExecutionRequest",
+    "ExecutionStatus",
+    "ReplayResult",
+    "RollbackResult",
+]
+
+
+class ExecutionStatus(enum.StrEnum):
+    """The status of an execution; compares equal to its text.
+
+    Open: a text that is no member is kept as it is (``ExecutionStatus("weird") == "weird"``), never an error.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    ROLLED_BACK = "rolled_back"
+    ERROR = "error"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ExecutionStatus | None:
+        if not isinstance(value, str):
+            return None
+        unseen = str.__new__(cls, value)
+        unseen._name_ = unseen._value_ = str(value)
+        return unseen
+
+    def __repr__(self) -> str:
+        return f"<ExecutionStatus.{self.name}: {self.value!r}>" if self.is_known else f"ExecutionStatus({self.value!r})"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the status is one that the service was seen to use."""
+        return self.value in STATUS_BY_TEXT
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ``wait`` stops here by default; the service may still recover a failed execution by itself."""
+        return self in SETTLED
+
+
+# An enum call costs ten times a look-up; reading a list makes one a row.
+STATUS_BY_TEXT: Mapping[str, ExecutionStatus] = {status.value: status for status in ExecutionStatus}
+
+#: The statuses at which ``wait`` stops by default.
+SETTLED: frozenset[ExecutionStatus] = frozenset(ExecutionStatus) - {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}
+
+_FAILURES = frozenset({ExecutionStatus.FAILED, ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
+
+
+def _aware(moment: datetime | str | None) -> datetime | None:
+    """Naive means UTC. Zones with rules become their offset: times in their folds equal no time of another zone."""
+    if isinstance(moment, str):
+        found = read_timestamp(moment)
+        if found is None:
+            raise ValueError(f"{moment!r} is no RFC 3339 timestamp")
+        return found
+    if moment is not None and not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a timestamp is a datetime, not {type(moment).__name__}")
+    if moment is None or moment.tzinfo is UTC or isinstance(moment.tzinfo, timezone):
+        return moment
+    offset = moment.utcoffset()
+    return moment.replace(tzinfo=UTC if not offset else timezone(offset))
+
+
+def _status(text: str | None) -> ExecutionStatus | None:
+    return None if text is None else ExecutionStatus(text)
+
+
+def _no_extra() -> dict[str, Any]:
+    return {}
+
+
+def _extra() -> Any:
+    return attrs.field(factory=_no_extra, hash=False, kw_only=True)
+
+
+def _moment() -> Any:
+    return attrs.field(default=None, converter=_aware, hash=False)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _value() -> Any:
+    return attrs.field(default=None, hash=False)
+
+
+@attrs.frozen(slots=True)
+class Checkpoint(Answer):
+    """A point of an execution from which it can be replayed or to which it can be rolled back."""
+
+    id: str
+    name: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "checkpoint_name"})
+    created_at: datetime | None = _moment()
+    extra: dict[str, Any] = _extra()
+
+
+@attrs.frozen(slots=True)
+class Execution(Answer):
+    """One run of a workflow, as lists show it. Only ``id`` is sure to be there; the rest may be ``None``.
+
+    :ivar error: why it failed, from ``error`` or the live service's ``error_message``.
+    :ivar extra: every key of the answer that has no attribute of its own, and timestamps that could not be read.
+    """
+
+    id: str
+    workflow_id: str | None = _value()
+    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    created_at: datetime | None = _moment()
+    updated_at: datetime | None = _moment()
+    started_at: datetime | None = _moment()
+    completed_at: datetime | None = _moment()
+    input_data: Any = _value()
+    output_data: Any = _value()
+    error: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "error_message"})
+    metadata: dict[str, Any] | None = _value()
+    agent_id: str | None = _value()
+    extra: dict[str, Any] = _extra()
+
+
+def _checkpoints(entries: Iterable[Checkpoint] | None) -> tuple[Checkpoint, ...]:
+    return tuple(entries or ())
+
+
+def _items(rows: Iterable[Execution]) -> tuple[Execution, ...]:
+    return tuple(rows)
+
+
+@attrs.frozen(slots=True)
+class ExecutionDetail(Execution):
+    """One execution with its checkpoints, oldest first."""
+
+    checkpoints: tuple[Checkpoint, ...] = attrs.field(default=(), converter=_checkpoints, hash=False)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The last checkpoint of that name.
+
+        :raises KeyError: there is none; the message lists the names there are.
+        """
+        for found in reversed(self.checkpoints):
+            if found.name == name:
+                return found
+        raise KeyError(f"no checkpoint {name!r} in execution {self.id}; there are: {self.checkpoint_names()}")
+
+    def checkpoint_names(self) -> str:
+        """The names of the checkpoints in words, for messages."""
+        return ", ".join(repr(found.name) for found in self.checkpoints) or "none"
+
+    @property
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint listed last, ``None`` without any."""
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    def raise_for_status(self) -> None:
+        """Raise `ExecutionFailedError` if the execution ended as failed, error or cancelled."""
+        if self.status in _FAILURES:
+            because = f": {self.error}" if self.error else ""
+            raise ExecutionFailedError(
+                f"execution {self.id} ended as {self.status}{because}", execution=self, execution_id=self.id
+            )
+
+
+class ExecutionFailedError(OmiumError):
+    """An execution ended as failed, error or cancelled.
+
+    :ivar execution: the execution, with its error and its checkpoints.
+    """
+
+    def __init__(self, message: str = "", *, execution: ExecutionDetail | None = None, **common: Any) -> None:
+        super().__init__(message, **common)
+        self.execution = execution
+
+
+@attrs.frozen(slots=True)
+class ReplayResult(Answer):
+    """What a replay answered."""
+
+    id: str
+    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    message: str | None = _value()
+    extra: dict[str, Any] = _extra()
+
+    @property
+    def execution_id(self) -> str:
+        """The execution to follow: the new one where the live service started one, else the one replayed."""
+        new = self.extra.get("replay_execution_id")
+        return new if isinstance(new, str) and new else self.id
+
+
+@attrs.frozen(slots=True)
+class RollbackResult(Answer):
+    """What a rollback answered."""
+
+    id: str
+    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    message: str | None = _value()
+    extra: dict[str, Any] = _extra()
+
+
+@attrs.frozen(slots=True)
+class ExecutionPage(Answer):
+    """One page of a list. ``total``, ``page`` and ``page_size`` are ``None`` when the service did not say."""
+
+    items: tuple[Execution, ...] = attrs.field(default=(), converter=_items, hash=False)
+    total: int | None = None
+    page: int | None = None
+    page_size: int | None = None
+    extra: dict[str, Any] = _extra()
+
+    def __iter__(self) -> Iterator[Execution]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@attrs.frozen(slots=True)
+class ExecutionRequest:
+    """One execution to create, for ``create_many``.
+
+    :ivar key: names the item in a journal and, as its idempotency key, at the service; by default made from the
+        item's position and content.
+    """
+
+    workflow_id: str
+    input_data: Any = _value()
+    metadata: Mapping[str, Any] | None = _value()
+    agent_id: str | None = None
+    key: str | None = None
+
+
+# -- what these answers read differently from the rest ---------------------------------------------------------------
+
+_read_page = make_reader(ExecutionPage)
+_read_detail = make_reader(ExecutionDetail)
+
+
+def _structure_page(data: Any, cls: Any) -> ExecutionPage:
+    """The rows are in ``items``; old clients of the service looked for ``executions`` too."""
+    answer: Mapping[Any, Any] = cast("Any", data) if isinstance(data, Mapping) else {}
+    if answer.get("items") is not None or answer.get("executions") is None:
+        return _read_page(data, cls)
+    try:
+        found = _read_page({**answer, "items": answer["executions"]}, cls)
+    except Misfit as misfit:
+        if misfit.path.startswith("items"):
+            misfit.path = f"executions{misfit.path.removeprefix('items')}"
+        raise
+    return remember_sent(found, {"items": (answer.get("items"), found.items)})
+
+
+def _structure_detail(data: Any, cls: Any) -> ExecutionDetail:
+    if not isinstance(data, Mapping):
+        return _read_detail(data, cls)
+    answer: Mapping[Any, Any] = cast("Any", data)
+    if answer.get("checkpoints") not in (None, []):
+        return _read_detail(answer, cls)
+    found = _read_detail({**answer, "checkpoints": []}, cls)
+    object.__setattr__(found, "checkpoints", nested_checkpoints(found.metadata))  # nobody else has seen it yet
+    return remember_sent(found, {"checkpoints": (answer.get("checkpoints"), found.checkpoints)})
+
+
+def nested_checkpoints(metadata: Mapping[str, Any] | None) -> tuple[Checkpoint, ...]:
+    """The checkpoints in ``metadata.checkpoints``, where the live service puts them.
+
+    None when that is something else: metadata is the caller's, and the key may be one of theirs.
+    """
+    found = metadata.get("checkpoints") if metadata else None
+    entries: list[Any] = cast("Any", found) if isinstance(found, list) else []
+    try:
+        return tuple([structure(entry, Checkpoint) for entry in entries])
+    except Misfit:
+        return ()
+
+
+read_differently(ExecutionPage, _structure_page)
+read_differently(ExecutionDetail, _structure_detail)

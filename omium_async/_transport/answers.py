@@ -1,0 +1,151 @@
+"""What an answer says besides its data: readable messages, request ids, how long to wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import attrs
+
+from .._errors import Headers
+from .._models.codec import Misfit, decode_json
+
+__all__ = ["RawResponse", "http_date", "read_message", "request_id_of", "retry_after_of"]
+
+_LONGEST_MESSAGE = 500
+_MOST_FIELDS = 20
+_REQUEST_ID_HEADERS = ("x-request-id", "x-kong-request-id", "cf-ray")
+
+
+@attrs.frozen
+class RawResponse:
+    """What ``request`` gives: a successful answer as it came.
+
+    :ivar status: 200 to 299. :ivar headers: looked up in any case. :ivar body: bytes, decompressed.
+    :ivar request_id: the id under which the service or its gateway knows the request.
+    """
+
+    status: int
+    headers: Headers = attrs.field(converter=Headers)
+    body: bytes
+    request_id: str | None
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        :raises ValueError: it is none.
+        """
+        try:
+            return decode_json(self.body)
+        except Misfit as error:
+            raise ValueError(error.message) from None
+
+
+def _json_object(body: bytes) -> Mapping[str, Any] | None:
+    if body.lstrip()[:1] != b"{":
+        return None
+    try:
+        return cast("Mapping[str, Any]", decode_json(body))
+    except Misfit:  # no JSON, or numbers and depth that Python cannot hold
+        return None
+
+
+def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
+    """The request's id as the answer has it: in a header, or as ``trace_id`` in the body of an error."""
+    for name in _REQUEST_ID_HEADERS:
+        if found := headers.get(name):
+            return found
+    trace = (_json_object(body) or {}).get("trace_id") if body else None
+    return trace if isinstance(trace, str) and trace else None
+
+
+def read_message(body: bytes, reason: str | None) -> str:
+    """The answer's own words, from whichever layer it came: service, gateway or edge."""
+    data = _json_object(body)
+    text = _message_of(data) if data is not None else None
+    if text is None:
+        text = _page_title(body) or body.decode(errors="replace")
+    text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).split())
+    if len(text) > _LONGEST_MESSAGE:
+        text = text[:_LONGEST_MESSAGE] + "..."
+    return text or reason or "no message"
+
+
+def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
+    for name in ("detail", "message", "error"):
+        found = data.get(name)
+        if isinstance(found, str) and found:
+            return found
+        if isinstance(found, list) and found:
+            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(found, dict) and depth and (text := _message_of(cast("dict[str, Any]", found), depth - 1)):
+            return text
+    return None
+
+
+def _field_error(entry: Any) -> str:
+    """One entry of a 422's list: its place and message, never its ``input``, which echoes the caller's data."""
+    if not isinstance(entry, dict):
+        return entry if isinstance(entry, str) else "invalid"
+    fields = cast("dict[str, Any]", entry)
+    place: Any = fields.get("loc")
+    message = fields.get("msg")
+    text = message if isinstance(message, str) else "invalid"
+    if isinstance(place, list) and place:
+        parts = cast("list[object]", place)
+        return f"{'.'.join(str(part) for part in parts)}: {text}"
+    return text
+
+
+def _page_title(body: bytes) -> str | None:
+    start = body[:2048].lstrip().lower()
+    if not (start.startswith((b"<!doctype html", b"<html")) or b"<title" in start):
+        return None
+    title = re.search(rb"<title[^>]*>(.*?)</title>", body[:65536], re.IGNORECASE | re.DOTALL)
+    import html  # noqa: PLC0415 - only the edge answers in HTML, and only in errors
+
+    words = html.unescape(title.group(1).decode(errors="replace")).strip() if title else ""
+    return f"an HTML page, not the service's own answer{': ' + words if words else ''}"
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: ``retry-after-ms``, or ``Retry-After`` as seconds or a date (RFC 9110, section 10.2.3).
+
+    ``None`` where there is none, and for one that does not parse.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    seconds = _number(text)
+    return seconds if seconds is not None else _until(text, headers.get("date"))
+
+
+def _number(text: str | None) -> float | None:
+    if text is None or not re.fullmatch(r"\s*\d{1,300}(\.\d*)?\s*", text, re.ASCII):
+        return None
+    return float(text)
+
+
+def _until(text: str, date: str | None) -> float | None:
+    """Seconds until a date, by the server's own clock where it says what that shows."""
+    when = http_date(text)
+    if when is None:
+        return None
+    now = (http_date(date) if date is not None else None) or datetime.now(UTC)
+    return max(0.0, (when - now).total_seconds())
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that is none."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a rare form of a rare header
+
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

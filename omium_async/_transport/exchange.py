@@ -1,0 +1,231 @@
+"""One exchange: a request goes out, same-origin redirects are followed, and the body of a success is read."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import ClientResponse, ClientTimeout, hdrs
+from multidict import CIMultiDict, istr
+from yarl import URL
+
+from .connector import REQUEST_ID, Stale, Watch, flight
+from .failures import Refused, Seen, TooLarge
+from .request import Request
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from .._settings.configure import Settings
+
+__all__ = ["Exchange", "fixed_headers"]
+
+_MAX_REDIRECTS: Final = 5
+_AT_ONE_GO: Final = 2**20  # bytes
+_NO_TIMEOUT: Final = ClientTimeout()  # the alarm of the attempt does better, and costs less
+_JOINED: Final = {hdrs.USER_AGENT: " ", hdrs.ACCEPT: ", "}  # how a user's value is added to the client's own
+_API_KEY: Final = istr("X-API-Key")
+_IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
+
+
+class Exchange:
+    """Makes exchanges for one client.
+
+    :param headers: those that every request carries.
+    :param own: whether the sessions are the client's own, or one of the user's.
+    :param kept: whether the sessions have ``headers`` already.
+    """
+
+    def __init__(self, settings: Settings, headers: CIMultiDict[str], *, own: bool, kept: bool) -> None:
+        self._own = own
+        self._limit = settings.max_response_bytes
+        self._kept = kept
+        self._fixed = headers
+        self._arguments = _fixed_arguments(settings, own=own)
+
+    async def run(self, request: Request, seen: Seen, session: aiohttp.ClientSession) -> bytes:
+        """Send once; what is seen on the way is noted in ``seen``, whose alarm bounds it all.
+
+        :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
+        """
+        flight.set(seen)
+        headers = self._headers_for(request, seen)
+        method, url, data, hops = request.method, URL(request.url, encoded=True), request.body, 0
+        while True:
+            try:
+                response = await session.request(
+                    method,
+                    url,
+                    data=None if data is None else _payload(data),
+                    headers=headers,
+                    timeout=_NO_TIMEOUT,
+                    **(self._arguments if self._own else self._watched(seen)),
+                )
+            except Stale:
+                continue
+            try:
+                seen.sent, seen.headers, seen.status = True, response.headers, response.status
+                if 200 <= response.status < 300:
+                    if response.connection is None and response.content.is_eof():  # it came with its head, as most do
+                        return self._checked(response.content.read_nowait())
+                    return await self._read(response)
+                target = _redirect(url, response, request) if hops < _MAX_REDIRECTS else None
+                if target is None:
+                    raise Refused(response.reason, await self._read_refusal(response, seen))  # noqa: TRY301
+            except BaseException:
+                response.close()
+                raise
+            response.close()
+            url, hops, seen.status, seen.headers = target, hops + 1, None, None
+            if response.status == 303 and method != hdrs.METH_HEAD:
+                method, data = hdrs.METH_GET, None
+                if headers is not None:
+                    headers.pop(hdrs.CONTENT_TYPE, None)
+
+    def _headers_for(self, request: Request, seen: Seen) -> CIMultiDict[str] | None:
+        """Those that the session does not add by itself."""
+        if self._kept:
+            if request.key is None and request.body is None and not request.headers:
+                return None
+            headers = CIMultiDict[str]()
+        else:
+            headers = self._fixed.copy()
+        if request.headers:
+            self._add(headers, request.headers)
+            seen.request_id = str.__str__(headers.get(REQUEST_ID, seen.request_id))
+        if request.body is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        if request.key is not None:
+            headers[_IDEMPOTENCY_KEY] = request.key
+        if not self._kept:
+            seen.request_id = str.__str__(headers.setdefault(REQUEST_ID, seen.request_id))
+        return headers
+
+    def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
+        """Headers of one request: those that the client has itself are added to, not replaced."""
+        headers.update(users)
+        for name, separator in _JOINED.items():
+            theirs = CIMultiDict(users).get(name)
+            if theirs is not None:
+                headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
+
+    def _watched(self, seen: Seen) -> Mapping[str, Any]:
+        """The arguments for a session of the user's own: what it would do by itself and must not is off."""
+        users: Any = self._arguments["middlewares"]
+        return {**self._arguments, "middlewares": (*users, Watch(seen))}
+
+    # -- bodies ----------------------------------------------------------------------------------------------------
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self._limit:
+            raise TooLarge(self._too_large(), body[: self._limit])
+        return body
+
+    async def _read(self, response: ClientResponse) -> bytes:
+        headers = response.headers
+        length = headers.get(hdrs.CONTENT_LENGTH)
+        if (
+            length is not None
+            and hdrs.CONTENT_ENCODING not in headers
+            and hdrs.TRANSFER_ENCODING not in headers
+            and _at_most(length, self._limit)
+        ):
+            return await response.read()
+        chunks: list[bytes] = []
+        if await self._collect(response, chunks):
+            return b"".join(chunks)
+        raise TooLarge(self._too_large(), b"".join(chunks))
+
+    def _too_large(self) -> str:
+        return f"it is larger than {self._limit} bytes (max_response_bytes)"
+
+    async def _read_refusal(self, response: ClientResponse, seen: Seen) -> bytes:
+        """What can be had of the body: the status alone decides, also when the body is cut or too large."""
+        chunks: list[bytes] = []
+        if response.status == 101:  # from here on no HTTP is spoken
+            response.close()
+            return b""
+        try:
+            await self._collect(response, chunks)
+        except asyncio.CancelledError:
+            if not seen.was_all():
+                raise
+        except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
+            pass
+        return b"".join(chunks)
+
+    async def _collect(self, response: ClientResponse, chunks: list[bytes]) -> bool:
+        """Read the body into ``chunks``; ``False`` when it is cut off there for being larger than allowed."""
+        left = self._limit
+        try:
+            async for chunk in response.content.iter_any():
+                if len(chunk) > left:
+                    chunks.append(chunk[:left])
+                    response.close()
+                    return False
+                left -= len(chunk)
+                chunks.append(chunk)
+        except BaseException:
+            response.close()
+            raise
+        response.release()
+        return True
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    # aiohttp warns of large bodies given as bytes: it would write them at one go.
+    return body if len(body) <= _AT_ONE_GO else io.BytesIO(body)
+
+
+def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
+    """What every request carries. Headers of the user's add to the client's own, and never replace them."""
+    # As `istr`, for otherwise aiohttp makes one of each name anew for every request.
+    headers = CIMultiDict({istr(name): value for name, value in settings.headers.items()})
+    for name, value in ((hdrs.USER_AGENT, user_agent), (hdrs.ACCEPT, "application/json")):
+        users = headers.get(name)
+        headers[name] = value if users is None else f"{value}{_JOINED[name]}{str.__str__(users)}"
+    if settings.auth == "bearer":
+        headers[hdrs.AUTHORIZATION] = type(settings.api_key)("Bearer " + settings.api_key)
+    else:
+        headers[_API_KEY] = settings.api_key
+    proxy = settings.proxy
+    if proxy is not None and proxy.authorization is not None and settings.base_url.startswith("http://"):
+        # Without a tunnel the proxy reads the request itself.
+        headers[hdrs.PROXY_AUTHORIZATION] = proxy.authorization
+    return headers
+
+
+def _fixed_arguments(settings: Settings, *, own: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"allow_redirects": False}
+    if settings.ssl is not True:
+        arguments["ssl"] = settings.ssl
+    if settings.proxy is not None:
+        arguments["proxy"] = URL(settings.proxy.url)
+        if settings.proxy.authorization is not None and settings.base_url.startswith("https://"):
+            arguments["proxy_headers"] = {"Proxy-Authorization": settings.proxy.authorization}
+    if not own:
+        arguments |= {"raise_for_status": False, "auto_decompress": True, "middlewares": ()}
+    return arguments
+
+
+def _at_most(length: str, limit: int) -> bool:
+    return length.isdecimal() and len(length) < 16 and int(length) <= limit
+
+
+def _redirect(url: URL, response: ClientResponse, request: Request) -> URL | None:
+    """Where to go on, or ``None``: only within the origin, and a write only where it keeps its method and body."""
+    followed = (307, 308) if request.is_write else (301, 302, 303, 307, 308)
+    location = response.headers.get(hdrs.LOCATION)
+    if response.status not in followed or location is None:
+        return None
+    try:
+        given = URL(location)
+        target = url.join(given)
+    except ValueError:
+        return None
+    if given.scheme and not given.raw_host:
+        return None
+    here, there = (url.scheme, url.raw_host, url.port), (target.scheme, target.raw_host, target.port)
+    return target if here == there and target.raw_user is None and target.raw_password is None else None

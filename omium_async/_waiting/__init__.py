@@ -1,0 +1,1 @@
+"""Waiting for executions, one or many."""

@@ -1,0 +1,91 @@
+"""Waiting for one execution: looks that grow rarer, and end at the status asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from .._errors import APITimeoutError, OmiumError, WaitTimeoutError
+from .._models.types import Execution, ExecutionDetail
+from .._transport.retry import could_mend
+from .polling import Pace, Polling
+
+__all__ = ["run_and_wait", "wait_for", "watch_changes"]
+
+Read = Callable[[float | None], Awaitable[ExecutionDetail]]  # given the seconds it may take
+
+
+async def wait_for(read: Read, execution_id: str, polling: Polling) -> ExecutionDetail:
+    """Look until the status is one that was asked for.
+
+    :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
+    """
+    last: OmiumError | None = None
+    pace = Pace(polling)
+    while True:
+        left = polling.left()
+        if left != 0:
+            try:
+                detail = await read(left)
+            except OmiumError as error:
+                last = error
+                if not could_mend(error):
+                    raise
+            else:
+                last = None
+                if detail.status in polling.until:
+                    return detail
+        if not await polling.sleep(pace.next()):
+            break
+    raise WaitTimeoutError(
+        f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s",
+        pending=(execution_id,),
+        execution_id=execution_id,
+    ) from last
+
+
+async def watch_changes(read: Read, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
+    """The execution now and after each change, until its status is one that was asked for."""
+    before: ExecutionDetail | None = None
+    pace = Pace(polling)
+    while True:
+        detail: ExecutionDetail | None = None
+        try:
+            detail = await read(None)
+        except OmiumError as error:
+            if not could_mend(error):
+                raise
+        changed = detail is not None and detail != before
+        if detail is not None and changed:
+            before = detail
+            yield detail
+            if detail.status in polling.until:
+                return
+        await asyncio.sleep(pace.next(moved=changed))
+
+
+async def run_and_wait(
+    create: Callable[[float | None], Awaitable[Execution]], reader: Callable[[str], Read], polling: Polling
+) -> ExecutionDetail:
+    """Create an execution and wait for it, both within the same time.
+
+    :raises WaitTimeoutError: the time ran out, in the create (then with the verdict of the write) or after it.
+    """
+    left = polling.left()
+    try:
+        created = await create(left)
+    except APITimeoutError as error:
+        if polling.left() != 0:
+            raise
+        raise WaitTimeoutError(
+            f"the execution was not created within {polling.timeout:g} s",
+            request_id=error.request_id,
+            idempotency_key=error.idempotency_key,
+            attempts=error.attempts,
+            outcome_unknown=error.outcome_unknown,
+        ) from error
+    try:
+        return await wait_for(reader(created.id), created.id, polling)
+    except OmiumError as error:
+        error.execution_id = created.id
+        raise

@@ -1,0 +1,1 @@
+"""What carries the calls of any thread to the loop that runs them."""

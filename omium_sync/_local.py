@@ -1,0 +1,151 @@
+"""An Omium of one's own for code that is not async: served by a loop in a thread of its own.
+
+Not by the loop of the clients: a workflow that blocks must not keep a client from its answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
+from omium_async.local import LocalOmium as AsyncLocalOmium
+from omium_async.local.run import Workflow
+
+from ._bridge.portal import Portal
+from ._bridge.process import process
+from ._documented import documented
+
+if TYPE_CHECKING:
+    import os
+
+    from omium_async.local.clock import Clock
+    from omium_async.local.keys import APIKeys
+
+__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
+
+W = TypeVar("W", bound=Workflow)
+
+
+class LocalOmium:
+    __doc__ = f"""An Omium of one's own for code that is not async, for development and tests on one machine.
+
+    ```python
+    local = LocalOmium()
+
+    @local.workflow("word-count")
+    async def word_count(run: WorkflowRun) -> dict[str, int]:
+        text = await run.step("read", read_file, run.input_data["path"])
+        return {{"words": len(text.split())}}
+
+    with local, Omium(local.api_key, base_url=local.url) as omium:
+        ...
+    ```
+
+    - `database`: {(AsyncLocalOmium.__doc__ or "").partition("- `database`: ")[2]}"""
+
+    def __init__(
+        self,
+        database: str | os.PathLike[str] | None = None,
+        *,
+        port: int = 0,
+        api_keys: APIKeys | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock)
+        self._portal: Portal | None = None
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return repr(self._core)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    @documented(AsyncLocalOmium.url)
+    def url(self) -> str:
+        self._check_started()
+        return self._core.url
+
+    @property
+    @documented(AsyncLocalOmium.api_key)
+    def api_key(self) -> str:
+        try:
+            return self._core.api_key
+        except LocalOmiumError:
+            self._check_started()
+            raise
+
+    @property
+    @documented(AsyncLocalOmium.honor_idempotency)
+    def honor_idempotency(self) -> bool:
+        return self._core.honor_idempotency
+
+    @honor_idempotency.setter
+    def honor_idempotency(self, value: bool) -> None:
+        self._core.honor_idempotency = value
+
+    @property
+    @documented(AsyncLocalOmium.requests)
+    def requests(self) -> tuple[SeenRequest, ...]:
+        return self._core.requests
+
+    @property
+    @documented(AsyncLocalOmium.counts)
+    def counts(self) -> dict[str, int]:
+        return self._core.counts
+
+    @documented(AsyncLocalOmium.workflow)
+    def workflow(self, name: str) -> Callable[[W], W]:
+        return self._core.workflow(name)
+
+    @documented(AsyncLocalOmium.inject)
+    def inject(self, fault: Fault) -> Fault:
+        return self._core.inject(fault)
+
+    @documented(AsyncLocalOmium.clear_faults)
+    def clear_faults(self) -> None:
+        self._core.clear_faults()
+
+    @documented(AsyncLocalOmium.start)
+    def start(self) -> None:
+        with self._lock:
+            if self._portal is not None and self._portal.alive:
+                raise LocalOmiumError("this LocalOmium is started already")
+            # The signals that a program is stopped with must reach the processes that workflows start.
+            portal = process.run(Portal("omium_sync.LocalOmium", self._core.stop, keep_signals=True))
+            try:
+                portal.call(self, self._core.start)
+            except BaseException:
+                process.end(portal)
+                raise
+            self._portal = portal
+
+    @documented(AsyncLocalOmium.stop)
+    def stop(self) -> None:
+        portal = self._portal
+        if portal is not None and portal.alive:
+            portal.check_thread()
+        with self._lock:
+            portal, self._portal = self._portal, None
+        if portal is not None and portal.alive:
+            try:
+                portal.call(self, self._core.stop)
+            finally:
+                process.end(portal)
+
+    def _check_started(self) -> None:
+        portal = self._portal
+        if portal is None or not portal.alive:
+            raise LocalOmiumError(
+                "this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+            ) from None
