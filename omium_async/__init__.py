@@ -22,6 +22,7 @@ from ._errors import (
     UnprocessableEntityError,
     UnstableListError,
     WaitTimeoutError,
+    WriteOutcome,
 )
 from ._journal.settings import Journal, JournalError
 from ._models.outcomes import CreateOutcome, ReplayOutcome
@@ -78,4 +79,5 @@ __all__ = [
     "UnprocessableEntityError",
     "UnstableListError",
     "WaitTimeoutError",
+    "WriteOutcome",
 ]

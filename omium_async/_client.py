@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 from ._caller import Caller, Shared
 from ._executions import Executions
 from ._settings.configure import (
+    DEFAULT_BACKOFF,
+    DEFAULT_PATIENCE,
+    DEFAULT_POLL_INTERVAL,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
     Auth,
@@ -58,6 +61,10 @@ class AsyncOmium:
     :param ssl: as aiohttp takes it: an ``SSLContext``, a ``Fingerprint``, or ``False`` to verify nothing.
     :param session: an ``aiohttp.ClientSession`` of your own, used on its own loop and never closed.
     :param on_attempt: a plain function that receives every ended `Attempt`, also of a cancelled call.
+    :param patience: seconds for which waits, lists and batches sit out an outage; ``None``: no bound. Else
+        ``OMIUM_PATIENCE``, else 300.
+    :param backoff: seconds: the first pause before a retry at most, and the longest; 0 for none.
+    :param poll_interval: seconds: the first and the longest pause between two looks of a wait.
     :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
     :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
     """
@@ -84,6 +91,9 @@ class AsyncOmium:
         session: aiohttp.ClientSession | None = None,
         on_attempt: OnAttempt | None = None,
         allow_insecure_http: bool = False,
+        patience: float | None = DEFAULT_PATIENCE,
+        backoff: tuple[float, float] = DEFAULT_BACKOFF,
+        poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -105,6 +115,9 @@ class AsyncOmium:
             ssl=ssl,
             on_attempt=on_attempt,
             allow_insecure_http=allow_insecure_http,
+            patience=patience,
+            backoff=backoff,
+            poll_interval=poll_interval,
         )
         self._caller = Caller(Shared(settings, checked_session(session)), options)
         self.executions = Executions(self._caller)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class WriteOutcome(enum.StrEnum):
+    """What became of what a call was to write."""
+
+    NOT_APPLIED = "not_applied"
+    """It was not applied: only then can calling again not do it twice. Also of every read."""
+    APPLIED = "applied"
+    """It was applied, and what failed came after it."""
+    UNKNOWN = "unknown"
+    """It may have been applied: look before sending it again."""
 
 
 class Headers(dict[str, str]):
@@ -58,7 +70,7 @@ class OmiumError(Exception):
     :ivar idempotency_key: the key that the write carried, ``None`` on reads.
     :ivar execution_id: the execution that is known to exist although the call failed (of ``run``).
     :ivar attempts: all attempts of the call, the last too; empty where none began.
-    :ivar outcome_unknown: the verdict on a write. ``False``: it was not applied. Always ``False`` on reads.
+    :ivar outcome: what became of what the call was to write, as a `WriteOutcome`; ``not_applied`` on reads.
     """
 
     def __init__(
@@ -69,7 +81,7 @@ class OmiumError(Exception):
         idempotency_key: str | None = None,
         execution_id: str | None = None,
         attempts: tuple[Attempt, ...] = (),
-        outcome_unknown: bool = False,
+        outcome: WriteOutcome | str = WriteOutcome.UNKNOWN,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -77,7 +89,12 @@ class OmiumError(Exception):
         self.idempotency_key = idempotency_key
         self.execution_id = execution_id
         self.attempts = attempts
-        self.outcome_unknown = outcome_unknown
+        self.outcome = WriteOutcome(outcome)
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether what was to be written may have been applied."""
+        return self.outcome is WriteOutcome.UNKNOWN
 
     def __str__(self) -> str:
         particulars = "; ".join(self._particulars())
@@ -97,7 +114,7 @@ class OmiumError(Exception):
             found.append(f"{len(self.attempts)} attempts")
         if self.outcome_unknown:
             found.append("outcome unknown: the write may have been applied, look before sending it again")
-        elif self.idempotency_key is not None and self.execution_id is None:
+        elif self.idempotency_key is not None and self.outcome is WriteOutcome.NOT_APPLIED:
             found.append("the write was not applied")
         return found
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
         UnstableListError,
         WaitTimeoutError,
+        WriteOutcome,
         __version__,
     )
 
@@ -101,6 +102,7 @@ __all__ = [
     "UnprocessableEntityError",
     "UnstableListError",
     "WaitTimeoutError",
+    "WriteOutcome",
     "__version__",
 ]
 

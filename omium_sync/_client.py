@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from omium_async import SETTLED, AsyncOmium
 from omium_async._executions import Executions as AsyncExecutions
-from omium_async._settings.configure import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Auth, OnAttempt, OptionChanges
+from omium_async._settings.configure import (
+    DEFAULT_BACKOFF,
+    DEFAULT_PATIENCE,
+    DEFAULT_POLL_INTERVAL,
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+    Auth,
+    OnAttempt,
+    OptionChanges,
+)
 from omium_async._settings.secret import masked
 from omium_async._streaming import Batch, stream_batches
 
@@ -270,6 +279,9 @@ class Omium:
         session: aiohttp.ClientSession | None = None,
         on_attempt: OnAttempt | None = None,
         allow_insecure_http: bool = False,
+        patience: float | None = DEFAULT_PATIENCE,
+        backoff: tuple[float, float] = DEFAULT_BACKOFF,
+        poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -292,6 +304,9 @@ class Omium:
             session=session,
             on_attempt=on_attempt,
             allow_insecure_http=allow_insecure_http,
+            patience=patience,
+            backoff=backoff,
+            poll_interval=poll_interval,
         )
         self._assemble(core, Line(core, session))
 

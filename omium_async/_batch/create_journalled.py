@@ -258,7 +258,7 @@ class _Batch:
         error = OmiumError(
             f"{item} was sent at {when} or was about to be, when the batch ended without its outcome",
             idempotency_key=item.header,
-            outcome_unknown=True,
+            outcome="unknown",
         )
         return Doubt(item, entry.sent_at, due, error, resumed=True)
 
@@ -276,7 +276,7 @@ class _Batch:
 
     def leave(self, doubt: Doubt, reason: str, cause: Exception | None) -> None:
         error = OmiumError(
-            f"{doubt.item}: {reason}. {doubt.error}", idempotency_key=doubt.item.header, outcome_unknown=True
+            f"{doubt.item}: {reason}. {doubt.error}", idempotency_key=doubt.item.header, outcome="unknown"
         )
         error.__cause__ = cause or doubt.error
         self.pool.settle(CreateOutcome(doubt.item.request, "unknown", None, error, doubt.resumed))

@@ -135,7 +135,7 @@ async def _outcome_of(entry: Entry, file: JournalFile, replaying: Replaying) -> 
     error = OmiumError(
         f"execution {entry.key} was in flight when the batch ended without an outcome, and shows no change since; it "
         "is not sent again",
-        outcome_unknown=True,
+        outcome="unknown",
     )
     try:
         now = await replaying.look(entry.key)

@@ -105,7 +105,7 @@ class Answer:
             return structure(data, cls)
         except Misfit as misfit:
             place = misfit.path or "the answer"
-            raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path) from None
+            raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path, outcome="not_applied") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Every key and value that was sent, those without a value as ``None``, timestamps as RFC 3339 text.

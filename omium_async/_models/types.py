@@ -178,7 +178,10 @@ class ExecutionDetail(Execution):
         if self.status in _FAILURES:
             because = f": {self.error}" if self.error else ""
             raise ExecutionFailedError(
-                f"execution {self.id} ended as {self.status}{because}", execution=self, execution_id=self.id
+                f"execution {self.id} ended as {self.status}{because}",
+                execution=self,
+                execution_id=self.id,
+                outcome="applied",
             )
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 
 __all__ = [
+    "DEFAULT_BACKOFF",
+    "DEFAULT_PATIENCE",
+    "DEFAULT_POLL_INTERVAL",
     "DEFAULT_RETRIES",
     "DEFAULT_TIMEOUT",
     "Auth",
@@ -49,6 +52,9 @@ class _DefaultInt(int):
 
 DEFAULT_TIMEOUT: Final[float] = _DefaultFloat(60.0)
 DEFAULT_RETRIES: Final[int] = _DefaultInt(3)
+DEFAULT_PATIENCE: Final[float] = _DefaultFloat(300.0)
+DEFAULT_BACKOFF: Final = (0.5, 8.0)
+DEFAULT_POLL_INTERVAL: Final = (0.5, 10.0)
 
 _FORBIDDEN_HEADERS: Final = frozenset({
     "host", "connection", "content-length", "transfer-encoding", "expect", "x-api-key", "authorization",
@@ -69,6 +75,9 @@ class Options:
     retry_ambiguous_writes: bool
     agent_id: str | None
     on_attempt: OnAttempt | None
+    patience: float | None
+    backoff: tuple[float, float]
+    poll_interval: tuple[float, float]
 
 
 @attrs.frozen
@@ -104,6 +113,24 @@ def _number(value: Any, source: str, *, what: str, whole: bool = False, zero: bo
 
 def _timeout(value: object, source: str) -> float | None:
     return None if value is None else float(_number(value, source, what="a number of seconds above 0 (or None)"))
+
+
+def _patience(value: object, source: str) -> float | None:
+    what = "a number of seconds, 0 or more (or None)"
+    return None if value is None else float(_number(value, source, what=what, zero=True))
+
+
+def _pauses(value: Any, name: str, *, zero: bool = False) -> tuple[float, float]:
+    """The first and the longest of growing pauses."""
+    source = f"{name} (argument)"
+    pair: list[Any] = [*value] if isinstance(value, (tuple, list)) else []
+    if len(pair) != 2:
+        raise ConfigurationError(f"{source} must be two numbers of seconds: the first pause and the longest")
+    what = f"two numbers of seconds{', 0 or more' if zero else ' above 0'}"
+    first, longest = (float(_number(each, source, what=what, zero=zero)) for each in pair)
+    if longest < first:
+        raise ConfigurationError(f"{source} must be two numbers of seconds, of which the second is not the smaller one")
+    return first, longest
 
 
 def _retries(value: object, source: str) -> int:
@@ -208,6 +235,9 @@ def configure(
     ssl: SSLSetting | None,
     on_attempt: OnAttempt | None,
     allow_insecure_http: bool,
+    patience: float | None,
+    backoff: tuple[float, float],
+    poll_interval: tuple[float, float],
 ) -> tuple[Settings, Options]:
     """Settings and options of a client, every value checked and every absent one looked up.
 
@@ -249,6 +279,9 @@ def configure(
         retry_ambiguous_writes=_flag(retry_ambiguous_writes, "retry_ambiguous_writes"),
         agent_id=_agent_id(agent_id),
         on_attempt=_hook(on_attempt),
+        patience=_patience_setting(patience),
+        backoff=_pauses(backoff, "backoff", zero=True),
+        poll_interval=_pauses(poll_interval, "poll_interval"),
     )
     return settings, options
 
@@ -284,6 +317,13 @@ def _retries_setting(argument: object, file: ConfigFile) -> int:
     return int(DEFAULT_RETRIES)
 
 
+def _patience_setting(argument: object) -> float | None:
+    if argument is not DEFAULT_PATIENCE:
+        return _patience(argument, "patience (argument)")
+    found = environment_number("OMIUM_PATIENCE", float, "a number of seconds, 0 or more")
+    return float(DEFAULT_PATIENCE) if found is None else _patience(found, "OMIUM_PATIENCE (environment)")
+
+
 class OptionChanges(TypedDict, total=False):
     """The options that ``with_options`` changes."""
 
@@ -293,6 +333,9 @@ class OptionChanges(TypedDict, total=False):
     retry_ambiguous_writes: bool
     agent_id: str | None
     on_attempt: OnAttempt | None
+    patience: float | None
+    backoff: tuple[float, float]
+    poll_interval: tuple[float, float]
 
 
 _OPTION_CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -302,6 +345,9 @@ _OPTION_CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "retry_ambiguous_writes": lambda value: _flag(value, "retry_ambiguous_writes"),
     "agent_id": _agent_id,
     "on_attempt": _hook,
+    "patience": lambda value: _patience(value, "patience (argument)"),
+    "backoff": lambda value: _pauses(value, "backoff", zero=True),
+    "poll_interval": lambda value: _pauses(value, "poll_interval"),
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from multidict import CIMultiDict, istr
 
-from .._errors import APITimeoutError, Attempt, OmiumError
+from .._errors import APITimeoutError, Attempt, OmiumError, WriteOutcome
 from .allowance import RATE_HEADERS
 from .answers import RawResponse, request_id_of
 from .exchange import Exchange, fixed_headers
@@ -302,7 +302,8 @@ class Transport:
     def _raise(self, error: OmiumError, request: Request, attempts: tuple[Attempt, ...]) -> NoReturn:
         error.attempts = attempts
         error.idempotency_key = request.key
-        error.outcome_unknown = any(attempt.outcome_unknown for attempt in attempts)
+        unknown = any(attempt.outcome_unknown for attempt in attempts)
+        error.outcome = WriteOutcome.UNKNOWN if unknown else WriteOutcome.NOT_APPLIED
         error.method, error.url = request.method, self._redactor.text(request.url)  # type: ignore[attr-defined]
         raise error from error.__cause__
 

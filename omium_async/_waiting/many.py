@@ -60,7 +60,9 @@ async def wait_for_each(
             await crowd.pause(moved=moved)
     if crowd.missing:
         raise MissingExecutionsError(
-            f"the service knows no executions {_some(crowd.missing)}", missing=tuple(crowd.missing)
+            f"the service knows no executions {_some(crowd.missing)}",
+            missing=tuple(crowd.missing),
+            outcome="not_applied",
         )
 
 
@@ -118,6 +120,7 @@ class _Crowd:
             f"{count} {'execution' if count == 1 else 'executions'} did not come to {self._polling.in_words()} within "
             f"{self._polling.timeout:g} s{missing}",
             pending=tuple(self.pending),
+            outcome="not_applied",
         ) from self._last
 
     # -- looking -------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from .._errors import APITimeoutError, OmiumError, WaitTimeoutError
+from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
 from .._models.types import Execution, ExecutionDetail
 from .._transport.retry import could_mend
 from .polling import Pace, Polling
@@ -41,6 +41,7 @@ async def wait_for(read: Read, execution_id: str, polling: Polling) -> Execution
         f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s",
         pending=(execution_id,),
         execution_id=execution_id,
+        outcome="not_applied",
     ) from last
 
 
@@ -82,10 +83,11 @@ async def run_and_wait(
             request_id=error.request_id,
             idempotency_key=error.idempotency_key,
             attempts=error.attempts,
-            outcome_unknown=error.outcome_unknown,
+            outcome=error.outcome,
         ) from error
     try:
         return await wait_for(reader(created.id), created.id, polling)
     except OmiumError as error:
         error.execution_id = created.id
+        error.outcome = WriteOutcome.APPLIED
         raise

@@ -23,6 +23,9 @@ OPTIONS = Options(
     retry_ambiguous_writes=False,
     agent_id=None,
     on_attempt=None,
+    patience=300.0,
+    backoff=(0.5, 8.0),
+    poll_interval=(0.5, 10.0),
 )
 
 
@@ -83,11 +86,13 @@ class Connection:
             if self.dead:
                 raise asyncio.CancelledError  # noqa: TRY301
             if is_refused(number):
-                raise UnprocessableEntityError("no such number", status=422, body=b'{"detail": "no"}', method="POST")
+                raise UnprocessableEntityError(
+                    "no such number", status=422, body=b'{"detail": "no"}', method="POST", outcome="not_applied"
+                )
             if fate < 0.08:
-                raise APIConnectionError("refused", idempotency_key=key)
+                raise APIConnectionError("refused", idempotency_key=key, outcome="not_applied")
             if fate < 0.16:
-                raise APIConnectionError("dropped before the commit", idempotency_key=key, outcome_unknown=True)
+                raise APIConnectionError("dropped before the commit", idempotency_key=key, outcome="unknown")
             row = self.service.apply(body)
         except asyncio.CancelledError:
             self._finish_late(body)
@@ -95,7 +100,7 @@ class Connection:
         self.step("a request is committed")
         await asyncio.sleep(0)
         if fate < 0.28:
-            raise APIConnectionError("dropped after the commit", idempotency_key=key, outcome_unknown=True)
+            raise APIConnectionError("dropped after the commit", idempotency_key=key, outcome="unknown")
         return decode(json.dumps(row).encode())
 
     def _finish_late(self, body: dict[str, Any]) -> None:

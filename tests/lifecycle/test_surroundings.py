@@ -86,7 +86,7 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
     show(lambda: next(Omium(base_url="http://127.0.0.1:1", max_retries=0).executions.list()))
     show(lambda: Omium(base_url="http://elsewhere", proxy=f"http://u:{os.environ['OMIUM_API_KEY']}@p"))
     """
-    file = f"omium_sync{os.sep}client.py"
+    file = f"omium_sync{os.sep}_client.py"
     for ended in lifecycle.run(program):
         ended.check(
             f"TypeError <lambda> ('{file}', 'create') 3 omium_async",

@@ -17,7 +17,7 @@ from omium_async import Attempt, ExecutionDetail
 from omium_async._errors import status_error_class
 
 ATTEMPTS = (
-    Attempt(1, status=503, error="503 busy", elapsed=0.5, retry_after=1.5, sent=True, outcome_unknown=True),
+    Attempt(1, status=503, error="503 busy", elapsed=0.5, retry_after=1.5, sent=True, outcome="unknown"),
     Attempt(2, error="refused", request_id="r2", idempotency_key="k"),
 )
 COMMON = {
@@ -25,7 +25,7 @@ COMMON = {
     "idempotency_key": "k",
     "execution_id": "e1",
     "attempts": ATTEMPTS,
-    "outcome_unknown": True,
+    "outcome": "unknown",
 }
 REQUEST = {**COMMON, "method": "POST", "url": "https://api.omium.ai/api/v1/executions"}
 STATUS = {**REQUEST, "status": 418, "body": b"\x00\xffbody", "headers": {"x-a": "b"}}
@@ -127,7 +127,7 @@ def test_says_that_a_write_was_not_applied_only_when_it_was_not() -> None:
     words = "the write was not applied"
     assert words in str(omium.ConflictError("no", status=409, idempotency_key="k"))
     assert words not in str(omium.ConflictError("no", status=409))
-    assert words not in str(omium.ServerError("no", status=500, idempotency_key="k", outcome_unknown=True))
+    assert words not in str(omium.ServerError("no", status=500, idempotency_key="k", outcome="unknown"))
     assert words not in str(omium.WaitTimeoutError("late", idempotency_key="k", execution_id="e"))
 
 

@@ -219,7 +219,7 @@ class TestRun:
         """The create's own time ran out, not that of `run`."""
 
         async def create(_):
-            raise APITimeoutError("slow", outcome_unknown=True)
+            raise APITimeoutError("slow", outcome="unknown")
 
         with pytest.raises(APITimeoutError):
             await run_and_wait(create, lambda _: None, Polling.of(60, None, ["completed"]).begin())
