@@ -145,9 +145,13 @@ class _Batch:
         if item.named:
             await self._file.touch(entry.id, item.position)
         if entry.state == "created":
-            return CreateOutcome(item.request, "created", execution_from(entry.answer), None, resumed=True)
+            return CreateOutcome(
+                item.request, "created", self._file.reading(execution_from, entry.answer), None, resumed=True
+            )
         if entry.state == "refused":
-            return CreateOutcome(item.request, "rejected", None, refusal_from(entry.answer), resumed=True)
+            return CreateOutcome(
+                item.request, "rejected", None, self._file.reading(refusal_from, entry.answer), resumed=True
+            )
         if entry.state == "rejected":
             return await self._send(item, again=True)
         await self._read_clock()

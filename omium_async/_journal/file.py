@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from .._pool.ending import ended
-from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, give, row_of, text_of
+from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, entry_of, give, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
 from .settings import JournalError
 from .writer import Writer
@@ -100,9 +100,20 @@ class JournalFile:
         )
 
         def look(connection: sqlite3.Connection) -> list[Entry]:
-            return [Entry(*row) for row in connection.execute(statement, (after, limit))]
+            return [entry_of(row) for row in connection.execute(statement, (after, limit))]
 
         return await self.do(look)
+
+    def reading(self, read: Callable[[str | None], T], text: str | None) -> T:
+        """What ``read`` makes of the text of an entry.
+
+        :raises JournalError: nothing; it was not written by us.
+        """
+        try:
+            return read(text)
+        except Exception as error:
+            said = f"the journal {self.path} holds an answer that cannot be read ({error}); it was changed by others"
+            raise JournalError(said, outcome="not_applied") from error
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job on the connection, after what was asked for before."""
