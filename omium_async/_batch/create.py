@@ -19,7 +19,7 @@ from .sending import key_is_refused, send
 __all__ = ["create_each"]
 
 
-async def create_each(
+def create_each(
     caller: Caller, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest], concurrency: int
 ) -> AsyncGenerator[CreateOutcome]:
     """Create an execution for each request; outcomes come as they end."""
@@ -41,13 +41,7 @@ async def create_each(
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CreateOutcome(request, "created", execution)
 
-    pool = Pool(requests, create, limit)
-    try:
-        while await pool.more():
-            while (outcome := pool.pop()) is not None:
-                yield outcome
-    finally:
-        await pool.close()
+    return Pool(requests, create, limit).results()
 
 
 def body_of(caller: Caller, request: Any) -> dict[str, Any]:

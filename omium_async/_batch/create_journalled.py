@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,13 +63,9 @@ async def create_journalled(
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
         batch = _Batch(caller, reader, file, journal.key_field, Limit(concurrency), settle)
-        pool = batch.start(requests)
-        try:
-            while await pool.more():
-                while (outcome := pool.pop()) is not None:
-                    yield outcome
-        finally:
-            await pool.close()
+        async with aclosing(batch.start(requests).results()) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
     finally:
         await file.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import attrs
@@ -56,11 +57,9 @@ class Replaying:
 
 async def plan_each(rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
     """What a replay of these would be about; nothing is sent."""
-    try:
+    async with aclosing(rows):
         async for row in rows:
             yield ReplayOutcome(row, "planned")
-    finally:
-        await rows.aclose()
 
 
 async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
@@ -81,11 +80,6 @@ async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> 
                 raise
             return ReplayOutcome(row, "unknown" if error.outcome_unknown else "rejected", None, error)
 
-    pool = Pool(rows, replay, replaying.limit)
-    try:
-        while await pool.more():
-            while (outcome := pool.pop()) is not None:
-                yield outcome
-    finally:
-        await pool.close()
-        await rows.aclose()
+    async with aclosing(rows), aclosing(Pool(rows, replay, replaying.limit).results()) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
