@@ -20,10 +20,10 @@ from typing import Any, Final
 import attrs
 
 from .._caller import Caller
-from .._errors import OmiumError
+from .._errors import JournalError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
-from .._journal.settings import Journal, JournalError
+from .._journal.settings import Journal
 from .._models.codec import decode_execution
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from .._errors import JournalError, WriteOutcome
 from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
-from .settings import JournalError
 from .writer import Writer
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -59,8 +59,10 @@ class JournalFile:
         writer = Writer(path)
         try:
             opened = await writer.run(lambda: writer.open(identity, wait))
-        except BaseException:
+        except BaseException as error:
             writer.stop()
+            if isinstance(error, JournalError):
+                error.outcome = WriteOutcome.NOT_APPLIED  # nothing was sent yet
             raise
         return cls(path, opened, writer, interval)
 

@@ -8,17 +8,12 @@ from typing import Any, Final
 
 import attrs
 
-from .._errors import OmiumError
 from .._waiting.polling import seconds_argument
 
-__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "JournalError"]
+__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal"]
 
 DEFAULT_KEY_FIELD: Final = "omium_batch_key"
 DEFAULT_SETTLE: Final = 30.0  # seconds, where the client has no attempt_timeout
-
-
-class JournalError(OmiumError):
-    """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
 
 
 def _path(value: Any) -> Path:
