@@ -52,6 +52,12 @@ def benchmarks(session: nox.Session) -> None:
         session.run(sys.executable, str(benchmark), *session.posargs, external=True)
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, into the folder ``site``; warnings are errors, and no network is asked."""
+    _run(session, "sphinx", "--fail-on-warning", "--keep-going", "--builder", "html", "docs", "site", *session.posargs)
+
+
 @nox.session(venv_backend="venv")
 def lowest(session: nox.Session) -> None:
     """The tests on the lowest versions that the package says it works with."""
