@@ -17,8 +17,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from .._errors import JournalError
 from .schema import INBOX, NAMED
-from .settings import JournalError
 
 __all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "entry_of", "give", "row_of", "text_of"]
 

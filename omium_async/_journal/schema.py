@@ -12,15 +12,14 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
 
 from .._data.sqlite import Format, Trouble, UnusableFileError, check_file, connect, prepare, unusable
-from .._errors import WriteOutcome
+from .._errors import JournalError, WriteOutcome
 from .._settings.addresses import is_loopback
-from .settings import JournalError
 
 __all__ = [
     "INBOX",
@@ -192,13 +191,15 @@ def _check_identity(path: Path, facts: dict[str, str], identity: Identity) -> No
     if not differing:
         return
     name, recorded = next(iter(differing.items()))
-    what: dict[str, Any] = {
+    what = {
         "kind": f"it belongs to a batch of another kind ({recorded}, not {identity.kind})",
-        "base_url": f"it belongs to a batch at {recorded}, not at {identity.base_url}",
-        "key_field": f"its keys travel as {recorded!r}, not as {identity.key_field!r}",
-        "scope": f"it belongs to another batch: {recorded}, not {identity.scope}",
+        "base_url": f"it does not fit by its base_url: it belongs to a batch at {recorded}, not at {identity.base_url}",
+        "key_field": f"it does not fit by its key_field: its keys travel as {recorded!r}, not as "
+        f"{identity.key_field!r}",
+        "scope": f"it does not fit by what it is about: it belongs to another batch: {recorded}, not {identity.scope}",
     }
-    raise JournalError(f"the journal {path} cannot be used here: {what[name]}; nothing was changed")
+    said = f"the journal {path} cannot be used here: {what[name]}; nothing was changed, give another path"
+    raise JournalError(said, outcome=WriteOutcome.NOT_APPLIED)
 
 
 _SAID: Final = {
