@@ -85,8 +85,9 @@ def clock(monkeypatch):
     return move
 
 
-def wait(fleet, ids, timeout=None, poll_interval=None, until=SETTLED):
-    return wait_for_each(fleet, ids, Polling.of(timeout, poll_interval, until))
+def wait(fleet, ids, timeout=None, poll_interval=None, until=SETTLED, details=False):
+    polling = Polling.of(timeout, poll_interval, until, fleet.options.poll_interval)
+    return wait_for_each(fleet, ids, polling, details=details)
 
 
 async def collect(details):
