@@ -49,6 +49,8 @@ class Attempt:
     :ivar outcome_unknown: whether a write may have been applied although it did not succeed; ``False`` on reads.
     :ivar request_id: the id under which the service or its gateway knows the request.
     :ivar idempotency_key: of a write, the same on all attempts of one call.
+    :ivar method: the HTTP method of the request, ``""`` where it is not known.
+    :ivar path: of the request's URL, without its query, ``""`` where it is not known.
     """
 
     number: int
@@ -60,6 +62,8 @@ class Attempt:
     outcome_unknown: bool = False
     request_id: str | None = None
     idempotency_key: str | None = None
+    method: str = ""
+    path: str = ""
 
 
 class OmiumError(Exception):
