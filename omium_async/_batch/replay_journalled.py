@@ -78,13 +78,9 @@ async def replay_journalled(
         journalled = _Journalled(replaying, file, clock)
         pool = Pool(new, journalled.replay, replaying.limit)
         journalled.pool = pool
-        try:
-            while await pool.more():
-                while (outcome := pool.pop()) is not None:
-                    yield outcome
-        finally:
-            await pool.close()
-            await new.aclose()
+        async with aclosing(new), aclosing(pool.results()) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
     finally:
         await file.close()
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .._errors import APIStatusError, OmiumError, RateLimitError, status_error_class
+from .._errors import APIStatusError, OmiumError, RateLimitError, WriteOutcome, status_error_class
 from .._models.codec import decode, decode_execution
 from .._models.converter import write_timestamp
 from .._models.types import Execution, ReplayResult
@@ -67,15 +67,20 @@ def stored_refusal(error: OmiumError) -> str | None:
         return None
     kept: dict[str, Any] = {
         "status": error.status,
-        "message": error.message,
+        "message": _text(error.message),
         "body": base64.b64encode(error.body[:_LONGEST]).decode(),
-        "headers": error.headers,
+        "headers": {_text(name): _text(value) for name, value in error.headers.items()},
         "method": error.method,
-        "url": error.url,
-        "request_id": error.request_id,
+        "url": _text(error.url),
+        "request_id": None if error.request_id is None else _text(error.request_id),
         "idempotency_key": error.idempotency_key,
     }
     return _to_json(kept).decode()
+
+
+def _text(text: str) -> str:
+    """Text that JSON can hold: bytes of an answer that are no UTF-8 arrive as lone surrogates."""
+    return text.encode(errors="replace").decode()
 
 
 def refusal_from(text: str | None) -> APIStatusError:
@@ -83,7 +88,7 @@ def refusal_from(text: str | None) -> APIStatusError:
     kept: dict[str, Any] = _from_json(text or "{}")
     kept["body"] = base64.b64decode(kept.get("body", ""))
     kind = status_error_class(kept.get("status", 0))
-    found = kind(kept.pop("message", ""), **kept)
+    found = kind(kept.pop("message", ""), **kept, outcome=WriteOutcome.NOT_APPLIED)
     if isinstance(found, RateLimitError):
         found.retry_after = None
     return found

@@ -77,6 +77,7 @@ class LiveAttempt:
         :param ended: the fields that say how it ended: ``error``, ``outcome_unknown``, ``retry_after``, and
             ``request_id`` where the answer named one.
         """
+        fields: dict[str, Any] = {"request_id": self.request_id, **ended}
         return Attempt(
             number=self.number,
             method=request.method,
@@ -85,5 +86,5 @@ class LiveAttempt:
             elapsed=monotonic() - self.started,
             sent=bool(self.sent),
             idempotency_key=request.key,
-            **{"request_id": self.request_id, **ended},
+            **fields,
         )

@@ -14,7 +14,6 @@ import click
 from .connection import key_of_file
 from .failures import INTERRUPTED, Failure
 from .render import Output, printable, write_json
-from .workflows import load_workflows
 
 if TYPE_CHECKING:
     from omium_async.local import LocalOmium
@@ -65,9 +64,12 @@ def serve(database: Path | None, port: int, module: str | None, api_key_file: Pa
     does not define are accepted and stay pending. After any end, also a kill, the next serve on the same --database
     goes on with each running execution from its last checkpoint.
     """
-    from omium_async.local import LocalOmium, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
+    from omium_async.local import LocalOmium, LocalOmiumError, load_workflows  # noqa: PLC0415 - only here is a server needed
 
-    workflows = {} if module is None else load_workflows(module)
+    try:
+        workflows = {} if module is None else load_workflows(module)
+    except LocalOmiumError as error:
+        raise click.UsageError(str(error)) from None
     keys = None if api_key_file is None else [key_of_file(api_key_file)]
     try:
         local = LocalOmium(database, port=port, api_keys=keys)

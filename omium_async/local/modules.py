@@ -1,4 +1,4 @@
-"""The workflows of `omiumctl serve`: those of a module of the user's.
+"""The workflows of a module of the user's, for what serves them by its name: `omiumctl serve` and the pytest plugin.
 
 It defines ``workflows``, a mapping of id to function, or has a LocalOmium whose decorator registered them.
 """
@@ -11,12 +11,11 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-import click
-
-if TYPE_CHECKING:
-    from omium_async.local.run import Workflow
+from .errors import LocalOmiumError
+from .run import Workflow, is_async
+from .server import LocalOmium
 
 __all__ = ["load_workflows"]
 
@@ -27,7 +26,7 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
     """The workflows that a module defines, by their ids.
 
     :param module_name: a module to be imported, the current folder first, or the path of a file ``.py``.
-    :raises click.UsageError: it does not import, or defines none; in one line that says where.
+    :raises LocalOmiumError: it does not import, or defines none; in one line that says where.
     """
     if module_name.endswith(".py"):
         module_name, module = _of_file(Path(module_name))
@@ -38,41 +37,43 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
     if not isinstance(found, Mapping) or not found:
         if registered:
             return registered
-        raise click.UsageError(
+        raise LocalOmiumError(
             f"the module {module_name} defines no {_NAME}: give it a dict of workflow id to async function, such as"
             f' {_NAME} = {{"word-count": word_count}}, or a LocalOmium with its workflows'
         )
-    from omium_async.local.run import is_async  # noqa: PLC0415 - brings the server, which most commands do without
-
     mapping: Mapping[Any, Any] = found  # pyright: ignore[reportUnknownVariableType] - it is the user's: all is checked
     for name, function in mapping.items():
         if not isinstance(name, str) or not name:
-            raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no workflow id")
+            raise LocalOmiumError(f"the module {module_name}: {name!r} in {_NAME} is no workflow id")
         if not callable(function) or not is_async(function):
-            raise click.UsageError(f"the module {module_name}: {name!r} in {_NAME} is no async function")
+            raise LocalOmiumError(f"the module {module_name}: {name!r} in {_NAME} is no async function")
     return {**registered, **mapping}
 
 
 def _registered(module: ModuleType) -> dict[str, Workflow]:
     """The workflows of each LocalOmium of a module, which itself is not started."""
-    from omium_async.local import LocalOmium as AsyncLocalOmium  # noqa: PLC0415 - see above
-    from omium_sync._local import LocalOmium  # noqa: PLC0415
-
     found: dict[str, Workflow] = {}
     for value in list(vars(module).values()):
-        core = value._core if isinstance(value, LocalOmium) else value  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        if isinstance(core, AsyncLocalOmium):
-            found |= core._workflows  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        served = _behind(value)
+        if served is not None:
+            found |= served._workflows  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     return found
+
+
+def _behind(value: object) -> LocalOmium | None:
+    """A LocalOmium, or the one that the facade's stands for: that one cannot be imported here."""
+    if not isinstance(value, LocalOmium):
+        value = cast("dict[str, object]", getattr(value, "__dict__", {})).get("_core")
+    return value if isinstance(value, LocalOmium) else None
 
 
 def _of_file(path: Path) -> tuple[str, ModuleType]:
     if not path.is_file():
-        raise click.UsageError(f"there is no file {path}")
+        raise LocalOmiumError(f"there is no file {path}")
     module = _imported(path.stem, path.absolute().parent)
     origin = module.__file__
     if origin is None or not path.samefile(origin):
-        raise click.UsageError(f"{path} has the name of another module ({origin or 'built in'}): give it another one")
+        raise LocalOmiumError(f"{path} has the name of another module ({origin or 'built in'}): give it another one")
     return path.stem, module
 
 
@@ -84,7 +85,7 @@ def _imported(module_name: str, folder: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - the module is the user's: whatever stops it, they are told where
-        raise click.UsageError(f"the module {module_name} cannot be imported: {_in_words(error)}") from None
+        raise LocalOmiumError(f"the module {module_name} cannot be imported: {_in_words(error)}") from None
 
 
 def _in_words(error: BaseException) -> str:
