@@ -43,7 +43,7 @@ class LiveAttempt:
     task: asyncio.Task[object] | None
     cancelling: int
 
-    def __init__(self, number: int, request_id: str, started: float, *, entered: bool = False) -> None:
+    def __init__(self, number: int, request_id: str, started: float, entered: bool = False) -> None:
         self.number = number
         self.request_id = request_id
         self.started = started

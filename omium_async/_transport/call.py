@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 import os
 from collections.abc import Callable, Coroutine, Mapping
@@ -20,7 +21,7 @@ from .exchange import Exchange, fixed_headers
 from .failures import Failure, Failures, never_sent, write_is_unknown
 from .pacing import MINUTE, Pacer, TooLate
 from .progress import Progress
-from .reports import Reports
+from .reports import Reports, log
 from .request import Request
 from .retry import Budget, backoff
 from .session import Connections, Sessions
@@ -131,10 +132,13 @@ class Transport:
                 progress = progress or Progress(request, options, connections, deadline, span)
                 entered = await self._admit(progress)
                 started = monotonic()
-            attempt = LiveAttempt(number, f"{_ID_PREFIX}{next(self._numbers)}", started, entered=entered)
+            when = math.inf if options.attempt_timeout is None else started + options.attempt_timeout
+            if deadline is not None and deadline < when:
+                when = deadline
+            attempt = LiveAttempt(number, f"{_ID_PREFIX}{next(self._numbers)}", started, entered)
             body = b""
             try:
-                connections.alarms.set(attempt, _end(started, options.attempt_timeout, deadline))
+                connections.alarms.set(attempt, when)
                 if span is not None:
                     attempt.traced = span.attempt_starts(number)
                 body = await self._exchange.run(request, attempt, connections.session)
@@ -148,7 +152,7 @@ class Transport:
                 self._give_turn_back(connections, attempt)
                 if number > 1 or not self._budget.full:
                     self._budget.give(number - 1)
-                if self._reports.wanted(options, span):
+                if options.on_attempt is not None or span is not None or log.isEnabledFor(logging.DEBUG):
                     self._succeeded(request, attempt, options, span)
                 if keep is not None:
                     keep(attempt)
@@ -298,12 +302,6 @@ class Transport:
             self._pacer.ended(connections.slots, entered=entered)
         else:
             connections.slots.give()
-
-
-def _end(started: float, attempt_timeout: float | None, deadline: float | None) -> float:
-    """When an attempt ends at the latest."""
-    when = math.inf if attempt_timeout is None else started + attempt_timeout
-    return deadline if deadline is not None and deadline < when else when
 
 
 def _speaks_of_a_limit(headers: Mapping[str, str] | None) -> bool:

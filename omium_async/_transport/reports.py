@@ -26,11 +26,6 @@ class Reports:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    @staticmethod
-    def wanted(options: Options, span: CallSpan | None) -> bool:
-        """Whether anybody listens at all: an `Attempt` is not made for nobody."""
-        return options.on_attempt is not None or span is not None or log.isEnabledFor(logging.DEBUG)
-
     def ended(self, request: Request, attempt: Attempt, options: Options, span: CallSpan | None) -> None:
         """An attempt ended, well or not."""
         log.debug(
