@@ -12,10 +12,13 @@ from ._errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    ExecutionFailedError,
     InvalidResponseError,
+    JournalError,
     MissingExecutionsError,
     NotFoundError,
     OmiumError,
+    OutputError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
@@ -24,14 +27,13 @@ from ._errors import (
     WaitTimeoutError,
     WriteOutcome,
 )
-from ._journal.settings import Journal, JournalError
+from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     Checkpoint,
     Execution,
     ExecutionDetail,
-    ExecutionFailedError,
     ExecutionPage,
     ExecutionRequest,
     ExecutionStatus,
@@ -69,6 +71,7 @@ __all__ = [
     "MissingExecutionsError",
     "NotFoundError",
     "OmiumError",
+    "OutputError",
     "PermissionDeniedError",
     "RateLimitError",
     "RawResponse",

@@ -22,10 +22,10 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import OmiumError
+from .._errors import JournalError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
-from .._journal.settings import Journal, JournalError
+from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
 from .._pool.limit import Gate, Limit

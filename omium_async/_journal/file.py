@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from .._errors import JournalError, WriteOutcome
 from .._pool.ending import ended
 from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, give, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
-from .settings import JournalError
 from .writer import Writer
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -59,8 +59,10 @@ class JournalFile:
         writer = Writer(path)
         try:
             opened = await writer.run(lambda: writer.open(identity, wait))
-        except BaseException:
+        except BaseException as error:
             await writer.end()
+            if isinstance(error, JournalError):
+                error.outcome = WriteOutcome.NOT_APPLIED  # nothing was sent yet
             raise
         return cls(path, opened, writer, interval)
 

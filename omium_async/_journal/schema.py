@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from .._errors import JournalError
 from .._settings.addresses import is_loopback
-from .settings import JournalError
 
 __all__ = [
     "INBOX",

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Union, cast, get_args, get
 import attrs
 import msgspec
 
-from .._errors import InvalidResponseError
-
 __all__ = [
     "Answer",
     "Misfit",
@@ -104,6 +102,8 @@ class Answer:
         try:
             return structure(data, cls)
         except Misfit as misfit:
+            from .._errors import InvalidResponseError  # noqa: PLC0415 - errors stand above the models: they carry some
+
             place = misfit.path or "the answer"
             raise InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path, outcome="not_applied") from None
 

@@ -112,7 +112,7 @@ class Transport:
             span.ended(result, None)
         return result
 
-    async def _call(
+    async def _call(  # noqa: C901 - one loop, to be seen whole
         self,
         request: Request,
         decode: Callable[[bytes], T],
