@@ -12,7 +12,7 @@ from . import _endpoints as endpoints
 from . import _lists as lists
 from ._arguments import Status, Statuses
 from ._batch.create import create_each
-from ._batch.replay import Replaying, plan_each, replay_each
+from ._batch.replay import Replaying, plan_each, replay_each, rows_of
 from ._caller import Caller
 from ._journal.settings import DEFAULT_SETTLE, Journal, journal_of
 from ._models.outcomes import CreateOutcome, ReplayOutcome
@@ -25,7 +25,6 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._pool.limit import Limit
 from ._streaming import Batch
 from ._streaming.filters import Filters
 from ._waiting.many import wait_for_each
@@ -259,7 +258,9 @@ class Executions:
 
         Requests are taken lazily, never more than 4 * ``concurrency`` + 64 ahead of the consumer. One that cannot be
         sent or is refused is an outcome (``rejected``) and does not end the batch. What only the rate limit holds up
-        waits for it, beyond the client's ``timeout``.
+        waits for it, beyond the client's ``timeout``. While nothing answers the batch sends nothing: it looks with one
+        read at a time whether the service is back, for ``patience`` seconds of the client; only what was under way is
+        ``unknown`` then, and what was not sent is in no outcome.
 
         :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
         :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
@@ -268,7 +269,9 @@ class Executions:
         :param settle: seconds after its sending at which an execution that the service does not show can be taken for
             not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
         :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
+        :raises APIConnectionError: nothing answered for ``patience`` seconds.
+        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         check.at_least(1, concurrency, "concurrency")
@@ -285,6 +288,7 @@ class Executions:
 
     def replay_many(
         self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
         status: Status | None = "failed",
@@ -294,38 +298,56 @@ class Executions:
         dry_run: bool = False,
         journal: str | os.PathLike[str] | Journal | None = None,
     ) -> AsyncGenerator[ReplayOutcome]:
-        """Replay every execution of that status from its latest checkpoint, or from the last one of that name.
+        """Replay executions: those named, or those that the filters find.
 
-        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
-        (``rejected``) and does not end the batch.
+        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed, or that the
+        service does not know, is an outcome (``rejected``) and does not end the batch. An outage is sat out as in
+        `create_many`.
 
+        :param execution_ids: the executions to replay, each once; those of an async iterable are taken lazily.
+            ``None``: those that the filters find.
+        :param workflow_id: only executions of this workflow.
         :param status: ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param checkpoint_name: replay from the last checkpoint of this name; ``None``: from the latest.
         :param limit: at most so many executions.
         :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
         :param dry_run: send nothing: each is ``planned``.
         :param journal: as in `create_many`. What was in flight when the batch died, and shows no change since, is
             ``unknown`` and not sent again.
+        :raises ValueError: a filter is given together with ``execution_ids``.
         :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
+        :raises APIConnectionError: nothing answered for ``patience`` seconds.
+        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        filters = _filters(workflow_id, status)
+        filters = None
+        if execution_ids is None:
+            filters = _filters(workflow_id, status)
+        else:
+            execution_ids = check.execution_ids(execution_ids)
+            if workflow_id is not None or status != "failed":
+                raise ValueError("execution_ids: filters are given as well; give ids or filters, not both")
         check.at_least(1, concurrency, "concurrency")
         kept = journal_of(journal)
         if dry_run and kept is not None and not kept.path.exists():
             kept = None  # nothing is written, not even an empty journal
         check.checkpoint_choice(None, checkpoint_name)
         check.reading(limit=limit)
-        rows = lists.rows(self._caller, filters, prefetch=0, limit=limit if kept is None else None)
-        replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
+        most = limit if kept is None else None  # what the journal holds counts, too
+        rows = (
+            lists.rows(self._caller, filters, prefetch=0, limit=most)
+            if filters is not None
+            else rows_of(execution_ids or (), most)
+        )
+        replaying = Replaying.of(self._caller, concurrency, checkpoint_name, by_id=filters is None)
         if kept is None:
-            return plan_each(rows) if dry_run else replay_each(replaying, rows)
+            return plan_each(replaying, rows) if dry_run else replay_each(replaying, rows)
         from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
 
-        scope = scope_of(workflow_id, status, checkpoint_name)
-        if dry_run:
-            return plan_journalled(self._caller, rows, scope, kept, limit)
-        return replay_journalled(replaying, rows, scope, kept, limit)
+        scope = scope_of(filters, checkpoint_name)
+        start = plan_journalled if dry_run else replay_journalled
+        return start(replaying, rows, self._caller.shared.settings.base_url, scope, kept, limit)
 
     @overload
     def wait_many(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections import deque
@@ -40,12 +41,14 @@ from .._waiting.outage import Outage
 
 __all__ = ["Marking", "Sending", "is_silence", "key_is_refused", "was_refused_for_good"]
 
+_log = logging.getLogger("omium_async.batch")
+
 T = TypeVar("T")
 
 _MOST_REFUSALS: Final = 8  # of an item while others are answered, before it is given up
-_FIRST_PAUSE: Final = 0.5  # seconds before the next try of an item that was refused while others are answered
-_LONGEST_PAUSE: Final = 15.0
-_SHORTEST_PAUSE: Final = 0.01  # seconds between looks, where the client has no backoff
+_SHORTEST_PAUSE: Final = 0.01  # seconds before the next try or look, where the client has no backoff
+_FIRST_PAUSE: Final = 0.5  # where it has more
+_LONGEST_PAUSE: Final = 15.0  # before the next try of an item that was refused while others are answered
 
 
 def key_is_refused(error: Exception) -> bool:
@@ -114,13 +117,16 @@ class Sending:
         options = caller.options
         alone = options if options.retry_ambiguous_writes else attrs.evolve(options, max_retries=0)
         self.caller = caller.with_options(alone)
+        self._what = what
         self._reader = caller
         self._limit = limit
         self._gate = gate
-        first = max(options.backoff[0], _SHORTEST_PAUSE)
-        self._outage = Outage(what, options.patience, first, excuses_asked=True)
+        self._pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
+        self._outage = Outage(what, options.patience, self._pause, excuses_asked=True)
         self._answered_at = 0.0
-        self._asked_until = 0.0  # of ``time.monotonic``; 0: nobody was asked to wait since the latest answer
+        self._patience = options.patience
+        self._held_since: float | None = None  # nothing but 429s came that ask to wait; without the time asked for
+        self._held_until = 0.0
         self._has_scout = False  # whether somebody looks, or goes alone
         self._stopping = asyncio.Event()
         self._line: deque[asyncio.Future[None]] = deque()
@@ -148,7 +154,7 @@ class Sending:
         :raises Stopped: the batch is ending, and the item was not sent or was refused for now.
         """
         attempts: tuple[Attempt, ...] = ()
-        refusals, pause = 0, _FIRST_PAUSE
+        refusals, pause = 0, self._pause
         while True:
             found = await self._once(request, marking)
             if not isinstance(found, _Failed):
@@ -163,7 +169,9 @@ class Sending:
             if refusals >= _MOST_REFUSALS:
                 raise error
             # Others wait as well: the jitter keeps them from coming back at once.
-            await self._sleep(_asked(error) + random.uniform(pause / 2, pause))  # noqa: S311
+            seconds = _asked(error) + random.uniform(pause / 2, pause)  # noqa: S311
+            self._warn(error, seconds)
+            await self._sleep(seconds)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _once(self, request: Callable[[], Awaitable[T]], marking: Marking | None) -> T | _Failed:
@@ -197,6 +205,22 @@ class Sending:
         self._take_answer(alone=alone)
         self._limit.answered(started)
         return found
+
+    def _warn(self, error: OmiumError, seconds: float) -> None:
+        last = error.attempts[-1] if error.attempts else Attempt(0)
+        _log.warning(
+            "%s: an item was not applied (%s), trying again in %.2f s",
+            self._what,
+            error,
+            seconds,
+            extra={
+                "omium_method": last.method,
+                "omium_path": last.path,
+                "omium_status": last.status,
+                "omium_attempt": last.number,
+                "omium_request_id": last.request_id,
+            },
+        )
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
 
@@ -279,7 +303,7 @@ class Sending:
 
     def _take_answer(self, *, alone: bool) -> None:
         self._answered_at = time.monotonic()
-        self._asked_until = 0.0
+        self._held_since = None
         if alone or not self._outage.lasts:
             self._outage.answered()
             while self._line:
@@ -287,28 +311,41 @@ class Sending:
 
     def _take_silence(self, error: OmiumError, started: float) -> bool:
         """Whether there is an outage, or was until the batch was ended for it."""
-        if not error.attempts or isinstance(error, RateLimitError):
+        if self._outage.lasts:
+            return self._bear(error, started)
+        if not error.attempts:  # held back by the client's own pace
             self._limit.refused(started)
-        if not self._outage.lasts and (started < self._answered_at or self._waits_as_asked(error, started)):
             return False
+        if isinstance(error, RateLimitError):
+            self._limit.refused(started)
+            if _asked(error):
+                return self._hold(error, started)
+        return started >= self._answered_at and self._bear(error, started)
+
+    def _bear(self, error: OmiumError, started: float) -> bool:
         try:
             self._outage.failed(error, started)
         except OmiumError:
-            if self._pool is None:
-                raise
-            self._pool.fail(error)
+            self._end(error)
         return True
 
-    def _waits_as_asked(self, error: OmiumError, started: float) -> bool:
-        """Whether only the pace is in the way: held by the client's own, or asked to wait, and not yet once more."""
-        if not error.attempts:
+    def _hold(self, error: OmiumError, started: float) -> bool:
+        """The service asks to wait: no outage, but patience is for what comes in between. Whether it is over."""
+        now, asked = time.monotonic(), _asked(error)
+        if self._held_since is None:
+            self._held_since = self._held_until = started
+        elif self._patience is not None and now - self._held_since >= self._patience:
+            self._end(error)
             return True
-        asked = _asked(error)
-        if not isinstance(error, RateLimitError) or not asked:
-            return False
-        before, now = self._asked_until, time.monotonic()
-        self._asked_until = max(before, now + asked)
-        return started < before or not before
+        self._held_since += max(0.0, now + asked - max(now, self._held_until))
+        self._held_until = max(self._held_until, now + asked)
+        return False
+
+    def _end(self, error: OmiumError) -> None:
+        """Patience is over."""
+        if self._pool is None:
+            raise error
+        self._pool.fail(error)
 
 
 def _asked(error: OmiumError) -> float:

@@ -24,18 +24,6 @@ __all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "ent
 
 _to_json = msgspec.json.Encoder().encode
 
-ENTRY: Final = (
-    "i.id, i.key, i.position, i.run, i.digest, i.sent_at, i.within, i.ahead, i.before, o.state, o.execution_id, o.answer"
-)
-_FIND: Final = (
-    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.id = j.value "  # noqa: S608
-    "LEFT JOIN outcomes AS o ON o.id = i.id"
-)
-_FIND_NAMED: Final = (
-    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.key = j.value AND i.id >= {NAMED} "  # noqa: S608
-    "LEFT JOIN outcomes AS o ON o.id = i.id"
-)
-
 
 @attrs.frozen
 class Mark:
@@ -61,8 +49,30 @@ class Entry(Mark):
     answer: str | None
 
 
+ENTRY: Final = ", ".join(
+    [f"i.{column.name}" for column in attrs.fields(Mark)] + ["o.state", "o.execution_id", "o.answer"]
+)
+_FIND: Final = (
+    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.id = j.value "  # noqa: S608
+    "LEFT JOIN outcomes AS o ON o.id = i.id"
+)
+_FIND_NAMED: Final = (
+    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.key = j.value AND i.id >= {NAMED} "  # noqa: S608
+    "LEFT JOIN outcomes AS o ON o.id = i.id"
+)
+
 #: Of the columns of an entry: a file may have been written by others.
-_KINDS: Final[tuple[Any, ...]] = (int, str, int, int, str, float, (float, NoneType), (float, NoneType), *[(str, NoneType)] * 4)
+_KINDS: Final[tuple[Any, ...]] = (
+    int,
+    str,
+    int,
+    int,
+    str,
+    float,
+    (float, NoneType),
+    (float, NoneType),
+    *[(str, NoneType)] * 4,
+)
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
