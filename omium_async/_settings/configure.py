@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .._telemetry import Telemetry
+
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 
 __all__ = [
@@ -94,6 +96,7 @@ class Settings:
     proxy: Proxy | None
     ssl: SSLSetting
     redactor: Redactor
+    telemetry: Telemetry | None = None
 
 
 # -- checks of single values; `source` says in messages where the value came from ------------------------------------

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from omium_sync import ExecutionStatus
+
 from . import arguments
 
 __all__ = ["FILTERS", "filter_options", "given_filters", "moment_or_age", "pair"]
@@ -93,9 +95,10 @@ def given_filters(
         raise click.UsageError("--metadata names a key twice, and no execution has two values for it")
     if since is not None and before is not None and since > before:
         raise click.UsageError("--since is after --before: nothing was created then")
+    statuses = [ExecutionStatus(one) for one in status]
     given = {
         "workflow_id": workflow_id,
-        "status": status[0] if len(status) == 1 else list(status) or None,
+        "status": statuses[0] if len(statuses) == 1 else statuses or None,
         "since": since,
         "before": before,
         "metadata": dict(metadata) or None,
