@@ -27,7 +27,7 @@ from .session import Connections, Sessions
 if TYPE_CHECKING:
     import aiohttp
 
-    from .._settings.configure import Options, Settings
+    from .._settings.declared import Options, Settings
 
 __all__ = ["Transport"]
 
