@@ -15,7 +15,7 @@ from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, decla
 from .secret import Redactor, Secret
 from .sources import ConfigFile, environment
 
-__all__ = ["OptionChanges", "changed", "checked_header", "configure"]
+__all__ = ["OnAttempt", "OptionChanges", "Options", "Settings", "changed", "checked_header", "configure"]
 
 _NO_KEY: Final = "no API key: pass api_key, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
 _SHORT: Final = 8  # what is as long may be a key in the wrong place, and is not shown

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .._telemetry import Telemetry
+
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 
 __all__ = [
@@ -152,6 +154,6 @@ class Settings:
         checks.session, "give an aiohttp.ClientSession, or None", optional=True, show=False
     )
     allow_insecure_http: bool = _setting(checks.flag, "give True or False", default=False)
-    telemetry: Any = _setting(
+    telemetry: Telemetry | None = _setting(
         checks.telemetry, "give an instance of omium_async.otel.Telemetry, or None", optional=True
     )

@@ -6,13 +6,17 @@ import click
 
 from omium_sync import __version__
 
-from .batch import batch
+from .commands.batch import batch
+from .commands.create import create
+from .commands.demo import demo
+from .commands.list import list_
+from .commands.replay import replay
+from .commands.rollback import rollback
+from .commands.serve import serve
+from .commands.show import show
+from .commands.wait import wait
 from .connection import Connection, connection_options
-from .demo import demo
 from .failures import USAGE
-from .reading import list_, show, wait
-from .serve import serve
-from .writing import create, replay, rollback
 
 __all__ = ["omiumctl"]
 

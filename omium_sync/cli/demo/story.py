@@ -14,11 +14,11 @@ import click
 
 from omium_sync import Execution, ExecutionDetail, ExecutionRequest, Omium
 
+from ..failures import Failure
+from ..progress import Progress
+from ..render import Rows, printable, state_text
 from .corpus import Corpus
-from .failures import Failure
 from .measuring import STEPS, WORKFLOW_ID, measuring
-from .progress import Progress
-from .render import Rows, printable, state_text
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Story:
         again = " Run the demo again: it will remember them." if kept else ""
         _say(f"The database keeps {_in_words(self.counts())}.{again}")
         _say("Or go on with it yourself:")
-        _say(f"  omiumctl serve --database {self.database} --workflows omium_sync.cli.measuring")
+        _say(f"  omiumctl serve --database {self.database} --workflows omium_sync.cli.demo.measuring")
         _say("and in another terminal, after the two exports that it prints:")
         _say("  omiumctl list --status paused")
         _say(f"  omiumctl replay {paused} --checkpoint-name read")

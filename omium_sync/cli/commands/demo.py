@@ -10,11 +10,11 @@ import click
 
 from omium_sync import Omium
 
-from .connection import show_log
-from .corpus import Corpus, choose
-from .failures import Failure
-from .story import Story
-from .workspace import Workspace, default_database
+from ..connection import show_log
+from ..demo.corpus import Corpus, choose
+from ..demo.story import Story
+from ..demo.workspace import Workspace, default_database
+from ..failures import Failure
 
 __all__ = ["demo"]
 

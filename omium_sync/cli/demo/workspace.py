@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from .failures import Failure
+from ..failures import Failure
 
 __all__ = ["Workspace", "default_database"]
 

@@ -1,6 +1,6 @@
 """The demo's workflow: one execution measures one file, in four steps.
 
-After the demo, `omiumctl serve --database FILE --workflows omium_sync.cli.measuring` goes on with what it left.
+After the demo, `omiumctl serve --database FILE --workflows omium_sync.cli.demo.measuring` goes on with what it left.
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ import click
 
 from omium_sync import CreateOutcome, MissingExecutionsError, Omium
 
-from .arguments import name, output_option
-from .connection import Connection, connection_options, pass_connection
-from .failures import BAD_ENDS, INTERRUPTED, REFUSED, Failure
-from .interrupts import Interrupts
-from .lines import Line, Malformed, Source
-from .outcomes import Report, error_fields, same_file
-from .progress import Progress
-from .render import Output, complain, write_json
-from .tally import Tally
+from ..arguments import name, output_option
+from ..connection import Connection, connection_options, pass_connection
+from ..failures import BAD_ENDS, INTERRUPTED, REFUSED, Failure
+from ..interrupts import Interrupts
+from ..lines import Line, Malformed, Source
+from ..outcomes import Report, error_fields, same_file
+from ..progress import Progress
+from ..render import Output, complain, write_json
+from ..tally import Tally
 
 __all__ = ["batch"]
 

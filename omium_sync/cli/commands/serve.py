@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .connection import key_of_file
-from .failures import INTERRUPTED, Failure
-from .render import Output, printable, write_json
+from ..connection import key_of_file
+from ..failures import INTERRUPTED, Failure
+from ..render import Output, printable, write_json
 
 if TYPE_CHECKING:
     from omium_async.local import LocalOmium
