@@ -12,12 +12,11 @@ import attrs
 
 from ._arguments import idempotency_key, query, relative_path
 from ._models.codec import encode, plain
-from ._settings.configure import Options, Settings, checked_header
+from ._settings.configure import checked_header
+from ._settings.declared import Options, Settings
 from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from ._transport.answers import RawResponse
 
 __all__ = ["Caller", "Shared"]
@@ -30,7 +29,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Shared:
     """What all copies of a client share: its settings and its transport."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
         from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
 
@@ -39,7 +38,7 @@ class Shared:
 
         agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
         self.settings = settings
-        self.transport = Transport(settings, session, agent)
+        self.transport = Transport(settings, settings.session, agent)
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""
