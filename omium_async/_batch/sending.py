@@ -17,7 +17,7 @@ from .._errors import (
     RateLimitError,
 )
 from .._models.codec import NotJSON, decode_json
-from .._models.converter import Misfit
+from .._data.misfit import Misfit
 from .._pool.limit import Limit
 
 __all__ = ["key_is_refused", "send", "was_refused_for_good"]

@@ -9,7 +9,7 @@ import msgspec
 
 from .._errors import APIStatusError, OmiumError, RateLimitError, status_error_class
 from .._models.codec import decode, decode_execution
-from .._models.converter import write_timestamp
+from .._data.moments import write_timestamp
 from .._models.types import Execution, ReplayResult
 
 __all__ = [

@@ -18,7 +18,7 @@ from .._errors import (
     status_error_class,
 )
 from .._models.codec import NotJSON
-from .._models.converter import Misfit
+from .._data.misfit import Misfit
 from .._settings.secret import Redactor
 from .alarm import Alarm
 from .answers import read_message, request_id_of, retry_after_of

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omium_async._data.sending import encode
+from omium_async._data.codec import encode
 
 __all__ = [
     "Output",
