@@ -13,10 +13,13 @@ from ._errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    ExecutionFailedError,
     InvalidResponseError,
+    JournalError,
     MissingExecutionsError,
     NotFoundError,
     OmiumError,
+    OutputError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
@@ -25,14 +28,13 @@ from ._errors import (
     WaitTimeoutError,
     WriteOutcome,
 )
-from ._journal.settings import Journal, JournalError
+from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     Checkpoint,
     Execution,
     ExecutionDetail,
-    ExecutionFailedError,
     ExecutionPage,
     ExecutionRequest,
     ExecutionStatus,
@@ -70,6 +72,7 @@ __all__ = [
     "MissingExecutionsError",
     "NotFoundError",
     "OmiumError",
+    "OutputError",
     "PermissionDeniedError",
     "RateLimitError",
     "RawResponse",

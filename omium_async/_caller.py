@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from ._arguments import idempotency_key, query, relative_path
 from ._models.codec import encode, plain
 from ._settings.configure import Options, Settings, checked_header
-from ._transport.paths import idempotency_key_argument, query, relative_path
-from ._transport.request import Request
+from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
     import aiohttp
@@ -66,16 +66,18 @@ class Caller:
             return self
         return self.with_options(attrs.evolve(self.options, timeout=seconds))
 
-    def read(self, path: str, decode: Callable[[bytes], T]) -> Coroutine[Any, Any, T]:
+    def read(self, path: str, decode: Callable[[bytes], T], operation: Operation) -> Coroutine[Any, Any, T]:
         """GET ``path``, which is escaped already."""
-        return self._transport.call(Request("GET", self._base_url + path), decode, self.options)
+        return self._transport.call(
+            Request("GET", self._base_url + path, None, None, None, operation), decode, self.options
+        )
 
     def write(
-        self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None
+        self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None, operation: Operation
     ) -> Coroutine[Any, Any, T]:
         """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
-        key = _fresh_key() if key is None else idempotency_key_argument(key)
-        request = Request("POST", self._base_url + path, encode(body), None, key)
+        key = _fresh_key() if key is None else idempotency_key(key)
+        request = Request("POST", self._base_url + path, encode(body), None, key, operation)
         return self._transport.call(request, decode, self.options)
 
     async def raw(
@@ -115,7 +117,7 @@ def _own_headers(headers: Mapping[str, str], *, is_read: bool) -> tuple[dict[str
     for name, value in headers.items():
         checked_header(name, value, "headers", allowed="idempotency-key")
         if name.lower() == "idempotency-key" and not is_read:
-            key = idempotency_key_argument(str(value))
+            key = idempotency_key(str(value))
         else:
             own[name] = value
     return own, key

@@ -1,15 +1,101 @@
-"""The bodies of writes, checked and in plain JSON form."""
+"""The endpoints of the service, each one function: its path, its body, how its answer is read, and what it is called.
+
+They take checked, plain data and a `Caller`, which has the options of the call. Everything else stands on these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, cast
 
-from ._models.codec import plain
-from ._models.types import ExecutionDetail
-from ._transport.paths import text_argument
+from ._arguments import execution_segment, text
+from ._caller import Caller
+from ._models.codec import Misfit, decode, decode_detail, decode_execution, decode_page, plain
+from ._models.types import Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult
+from ._streaming.filters import Filters
+from ._transport.request import Operation
 
-__all__ = ["checkpoint_of", "create_body"]
+__all__ = [
+    "checkpoint_of",
+    "count",
+    "create",
+    "create_body",
+    "create_keeping_answer",
+    "get",
+    "page",
+    "replay",
+    "rollback",
+]
+
+_CREATE: Final = Operation("omium.executions.create", "/executions")
+_GET: Final = Operation("omium.executions.get", "/executions/{execution_id}")
+_PAGE: Final = Operation("omium.executions.page", "/executions")
+_COUNT: Final = Operation("omium.executions.count", "/executions")
+_REPLAY: Final = Operation("omium.executions.replay", "/executions/{execution_id}/replay")
+_ROLLBACK: Final = Operation("omium.executions.rollback", "/executions/{execution_id}/rollback")
+
+
+def create(caller: Caller, body: Mapping[str, Any], key: str | None = None) -> Coroutine[Any, Any, Execution]:
+    """Start an execution.
+
+    :param body: as `create_body` gives it.
+    :param key: the idempotency key; ``None``: a fresh one.
+    """
+    return caller.write(_CREATE.template, body, decode_execution, key, _CREATE)
+
+
+def create_keeping_answer(
+    caller: Caller, body: Mapping[str, Any], key: str | None = None
+) -> Coroutine[Any, Any, tuple[Execution, bytes]]:
+    """Start an execution, and give the body of the answer too, as a journal keeps it."""
+    return caller.write(_CREATE.template, body, _with_answer, key, _CREATE)
+
+
+def get(caller: Caller, execution_id: str) -> Coroutine[Any, Any, ExecutionDetail]:
+    """One execution in full."""
+    return caller.read(f"/executions/{execution_segment(execution_id)}", decode_detail, _GET)
+
+
+def page(caller: Caller, page: int, page_size: int, filters: Filters) -> Coroutine[Any, Any, ExecutionPage]:
+    """One page of the list, filtered by what the service can filter."""
+    return caller.read(f"/executions?page={page}&page_size={page_size}{filters.wire}", decode_page, _PAGE)
+
+
+def count(caller: Caller, filters: Filters) -> Coroutine[Any, Any, int]:
+    """The service's own total of the list."""
+    return caller.read(f"/executions?page=1&page_size=1{filters.wire}", _total, _COUNT)
+
+
+def replay(
+    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+) -> Coroutine[Any, Any, ReplayResult]:
+    """Replay an execution from a checkpoint."""
+    path = f"/executions/{execution_segment(execution_id)}/replay"
+    return caller.write(path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, ReplayResult), key, _REPLAY)
+
+
+def rollback(
+    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+) -> Coroutine[Any, Any, RollbackResult]:
+    """Roll an execution back to a checkpoint."""
+    path = f"/executions/{execution_segment(execution_id)}/rollback"
+    return caller.write(
+        path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, RollbackResult), key, _ROLLBACK
+    )
+
+
+def _with_answer(body: bytes) -> tuple[Execution, bytes]:
+    return decode_execution(body), body
+
+
+def _total(body: bytes) -> int:
+    total = decode_page(body).total
+    if total is None:
+        raise Misfit("the service did not say", "total")
+    return total
+
+
+# -- what goes into them -----------------------------------------------------------------------------------------------
 
 
 def create_body(
@@ -24,12 +110,12 @@ def create_body(
     :param agent_id: else ``default_agent``, the client's.
     :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
     """
-    body: dict[str, Any] = {"workflow_id": text_argument(workflow_id, "workflow_id")}
+    body: dict[str, Any] = {"workflow_id": text(workflow_id, "workflow_id")}
     if input_data is not None:
         body["input_data"] = plain(input_data, "input_data")
     if metadata is not None:
         body["metadata"] = _plain_metadata(metadata)
-    agent_id = default_agent if agent_id is None else text_argument(agent_id, "agent_id")
+    agent_id = default_agent if agent_id is None else text(agent_id, "agent_id")
     if agent_id is not None:
         body["agent_id"] = agent_id
     return body

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from ._batch.arguments import checked_concurrency, checked_ids, checked_journal, checked_requests
+from . import _arguments as check
+from . import _endpoints as endpoints
+from . import _lists as lists
 from ._batch.create import create_each
 from ._batch.replay import Replaying, plan_each, replay_each
 from ._caller import Caller
-from ._endpoints import checkpoint_of, create_body
-from ._journal.settings import DEFAULT_SETTLE, Journal
-from ._models.codec import Misfit, decode, decode_detail, decode_execution, decode_page
+from ._journal.settings import DEFAULT_SETTLE, Journal, journal_of
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
@@ -25,16 +25,13 @@ from ._models.types import (
     RollbackResult,
 )
 from ._pool.limit import Limit
-from ._streaming import stream_pages, stream_rows
-from ._transport.paths import execution_segment, query, text_argument
+from ._streaming import Batch
+from ._streaming.filters import Filters
 from ._waiting.many import wait_for_each
 from ._waiting.one import run_and_wait, wait_for, watch_changes
-from ._waiting.polling import Polling, seconds_argument
+from ._waiting.polling import Polling
 
 __all__ = ["Executions"]
-
-G = TypeVar("G")
-R = TypeVar("R", ReplayResult, RollbackResult)
 
 
 class Executions:
@@ -66,15 +63,16 @@ class Executions:
         :param idempotency_key: sent as ``Idempotency-Key``, the same on every attempt; made up when not given.
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
-        body = create_body(workflow_id, input_data, metadata, agent_id, self._caller.options.agent_id)
-        return await self._caller.write("/executions", body, decode_execution, idempotency_key)
+        caller = self._caller
+        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
         """One execution with its checkpoints.
 
         :raises NotFoundError: there is none of that id.
         """
-        return await self._caller.read(f"/executions/{execution_segment(execution_id)}", decode_detail)
+        return await endpoints.get(self._caller, execution_id)
 
     async def page(
         self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
@@ -83,15 +81,16 @@ class Executions:
 
         :param page: from 1. :param page_size: from 1; the service may give less.
         """
-        filters = _filters(workflow_id, status)
-        return await self._page(_at_least(page, "page", 1), _at_least(page_size, "page_size", 1), filters)
+        check.at_least(1, page, "page")
+        check.at_least(1, page_size, "page_size")
+        return await endpoints.page(self._caller, page, page_size, _filters(workflow_id, status))
 
     async def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
         """How many executions there are, by the service's own total.
 
         :raises InvalidResponseError: the service did not say.
         """
-        return await self._caller.read(f"/executions?page=1&page_size=1{_filters(workflow_id, status)}", _total)
+        return await endpoints.count(self._caller, _filters(workflow_id, status))
 
     def list(
         self,
@@ -109,7 +108,9 @@ class Executions:
         :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        return self._stream(stream_rows, workflow_id, status, page_size, limit, prefetch)
+        filters = _filters(workflow_id, status)
+        check.reading(page_size, prefetch, limit)
+        return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
     def pages(
         self,
@@ -123,12 +124,9 @@ class Executions:
 
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        fetch = self._fetch(_filters(workflow_id, status))
-        return stream_pages(
-            fetch,
-            page_size=_at_least(page_size, "page_size", 1),
-            prefetch=_at_least(prefetch, "prefetch", 0),
-        )
+        filters = _filters(workflow_id, status)
+        check.reading(page_size, prefetch)
+        return lists.pages(self._caller, filters, page_size=page_size, prefetch=prefetch)
 
     async def replay(
         self,
@@ -144,11 +142,10 @@ class Executions:
             was written.
         :raises ConflictError: the execution is neither failed nor paused.
         """
-        segment = execution_segment(execution_id)
-        _checkpoint_arguments(checkpoint_id, checkpoint_name)
-        return await self._to_checkpoint(
-            "replay", segment, checkpoint_id, checkpoint_name, idempotency_key, ReplayResult
-        )
+        check.execution_segment(execution_id)
+        check.checkpoint_choice(checkpoint_id, checkpoint_name)
+        found, caller = await self._checkpoint_and_rest(execution_id, checkpoint_id, checkpoint_name)
+        return await endpoints.replay(caller, execution_id, found, idempotency_key)
 
     async def rollback(
         self,
@@ -163,13 +160,12 @@ class Executions:
         :raises ValueError: neither is given, or it has no such checkpoint; the message lists what there is, and
             nothing was written.
         """
-        segment = execution_segment(execution_id)
-        _checkpoint_arguments(checkpoint_id, checkpoint_name)
+        check.execution_segment(execution_id)
+        check.checkpoint_choice(checkpoint_id, checkpoint_name)
         if checkpoint_id is None and checkpoint_name is None:
             raise ValueError("rollback needs checkpoint_id or checkpoint_name: it discards what came after")
-        return await self._to_checkpoint(
-            "rollback", segment, checkpoint_id, checkpoint_name, idempotency_key, RollbackResult
-        )
+        found, caller = await self._checkpoint_and_rest(execution_id, checkpoint_id, checkpoint_name)
+        return await endpoints.rollback(caller, execution_id, found, idempotency_key)
 
     async def wait(
         self,
@@ -187,8 +183,8 @@ class Executions:
         :raises WaitTimeoutError: it was not so in time.
         """
         polling = Polling.of(timeout, poll_interval, until)
-        execution_segment(execution_id)
-        return await wait_for(self._reader(execution_id), execution_id, polling.begin())
+        check.execution_segment(execution_id)
+        return await wait_for(self._caller, execution_id, polling.begin())
 
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
@@ -198,8 +194,8 @@ class Executions:
         :param poll_interval: as in `wait`.
         """
         polling = Polling.of(None, poll_interval, until)
-        execution_segment(execution_id)
-        return watch_changes(self._reader(execution_id), polling)
+        check.execution_segment(execution_id)
+        return watch_changes(self._caller, execution_id, polling)
 
     async def run(
         self,
@@ -220,13 +216,9 @@ class Executions:
             ``execution_id``.
         """
         polling = Polling.of(timeout, poll_interval, until).begin()
-
-        async def create(seconds: float | None) -> Execution:
-            return await Executions(self._caller.within(seconds)).create(
-                workflow_id, input_data, metadata=metadata, agent_id=agent_id, idempotency_key=idempotency_key
-            )
-
-        return await run_and_wait(create, self._reader, polling)
+        caller = self._caller
+        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        return await run_and_wait(caller, body, idempotency_key, polling)
 
     def create_many(
         self,
@@ -252,17 +244,17 @@ class Executions:
         :raises PermissionDeniedError: the same, when it says so in JSON.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        concurrency = checked_concurrency(concurrency)
-        kept = checked_journal(journal)
-        seconds = seconds_argument(settle, "settle", zero=True)
-        checked_requests(requests)
+        check.at_least(1, concurrency, "concurrency")
+        kept = journal_of(journal)
+        seconds = check.seconds(settle, "settle", zero=True)
+        check.many(requests, "requests", "ExecutionRequest items")
         if kept is None:
             return create_each(self._caller, requests, concurrency)
         from ._batch.create_journalled import create_journalled  # noqa: PLC0415 - imports sqlite3
 
         if seconds is None:
             seconds = self._caller.options.attempt_timeout or DEFAULT_SETTLE
-        return create_journalled(self._caller, self, requests, concurrency, kept, seconds)
+        return create_journalled(self._caller, requests, concurrency, kept, seconds)
 
     def replay_many(
         self,
@@ -290,13 +282,14 @@ class Executions:
         :raises PermissionDeniedError: the same, when it says so in JSON.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        concurrency = checked_concurrency(concurrency)
-        kept = checked_journal(journal)
+        filters = _filters(workflow_id, status)
+        check.at_least(1, concurrency, "concurrency")
+        kept = journal_of(journal)
         if dry_run and kept is not None and not kept.path.exists():
             kept = None  # nothing is written, not even an empty journal
-        _checkpoint_arguments(None, checkpoint_name)
-        limit = _at_least(limit, "limit", 0)
-        rows = self._stream(stream_rows, workflow_id, status, 100, limit if kept is None else None, 0)
+        check.checkpoint_choice(None, checkpoint_name)
+        check.reading(limit=limit)
+        rows = lists.rows(self._caller, filters, prefetch=0, limit=limit if kept is None else None)
         replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
         if kept is None:
             return plan_each(rows) if dry_run else replay_each(replaying, rows)
@@ -324,94 +317,42 @@ class Executions:
         :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
         :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
         """
-        return wait_for_each(self, checked_ids(execution_ids), Polling.of(timeout, poll_interval, until))
+        return wait_for_each(
+            self._caller, check.execution_ids(execution_ids), Polling.of(timeout, poll_interval, until)
+        )
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _stream(
+    def _batches(
         self,
-        stream: Callable[..., G],
+        held: Callable[[], int],
         workflow_id: str | None,
         status: str | None,
         page_size: int,
         limit: int | None,
         prefetch: int | None,
-    ) -> G:
-        """``list`` in the form that ``stream`` gives: one by one here, in batches for the facade."""
-        return stream(
-            self._fetch(_filters(workflow_id, status)),
-            page_size=_at_least(page_size, "page_size", 1),
-            prefetch=_at_least(prefetch, "prefetch", 0),
-            limit=_at_least(limit, "limit", 0),
-        )
+    ) -> AsyncGenerator[Batch]:
+        """`list` in batches, for the facade."""
+        filters = _filters(workflow_id, status)
+        check.reading(page_size, prefetch, limit)
+        return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 
-    async def _page(self, page: int, page_size: int, filters: str) -> ExecutionPage:
-        return await self._caller.read(f"/executions?page={page}&page_size={page_size}{filters}", decode_page)
-
-    def _fetch(self, filters: str) -> Callable[[int, int], Any]:
-        def fetch(page: int, page_size: int) -> Any:
-            return self._page(page, page_size, filters)
-
-        return fetch
-
-    def _reader(self, execution_id: str) -> Callable[[float | None], Any]:
-        def read(seconds: float | None) -> Any:
-            return Executions(self._caller.within(seconds)).get(execution_id)
-
-        return read
-
-    async def _to_checkpoint(
-        self,
-        action: str,
-        segment: str,
-        checkpoint_id: str | None,
-        checkpoint_name: str | None,
-        key: str | None,
-        result: type[R],
-    ) -> R:
+    async def _checkpoint_and_rest(
+        self, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None
+    ) -> tuple[str, Caller]:
+        """The id of the checkpoint meant, looked up if need be, and what is then left of the call's time."""
         caller = self._caller
-        if checkpoint_id is None:
-            timeout, started = caller.options.timeout, time.monotonic()
-            detail = await caller.read(f"/executions/{segment}", decode_detail)
-            checkpoint_id = checkpoint_of(detail, checkpoint_name)
-            if timeout is not None:  # the call's bound covers the look-up too
-                caller = caller.within(max(timeout - (time.monotonic() - started), 0.001))
-        return await caller.write(
-            f"/executions/{segment}/{action}", {"checkpoint_id": checkpoint_id}, lambda body: decode(body, result), key
-        )
+        if checkpoint_id is not None:
+            return checkpoint_id, caller
+        timeout, started = caller.options.timeout, time.monotonic()
+        detail = await endpoints.get(caller, execution_id)
+        found = endpoints.checkpoint_of(detail, checkpoint_name)
+        if timeout is None:
+            return found, caller
+        return found, caller.within(max(timeout - (time.monotonic() - started), 0.001))
 
 
-def _checkpoint_arguments(checkpoint_id: object, checkpoint_name: object) -> None:
-    if checkpoint_id is not None and checkpoint_name is not None:
-        raise ValueError("give checkpoint_id or checkpoint_name, not both")
-    if checkpoint_id is not None:
-        text_argument(checkpoint_id, "checkpoint_id")
-    if checkpoint_name is not None:
-        text_argument(checkpoint_name, "checkpoint_name")
-
-
-def _filters(workflow_id: str | None, status: str | None) -> str:
-    filters: dict[str, Any] = {}
+def _filters(workflow_id: str | None, status: str | None) -> Filters:
     if workflow_id is not None:
-        filters["workflow_id"] = text_argument(workflow_id, "workflow_id")
-    if status is not None:
-        filters["status"] = str(text_argument(status, "status"))
-    return query(filters).replace("?", "&", 1)
-
-
-def _total(body: bytes) -> int:
-    total = decode_page(body).total
-    if total is None:
-        raise Misfit("the service did not say", "total")
-    return total
-
-
-def _at_least(value: Any, name: str, least: int) -> Any:
-    """A whole number of ``least`` or more, or ``None`` where the signature has it as its default."""
-    if value is None and name in ("limit", "prefetch"):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more, not {value}")
-    return value
+        check.text(workflow_id, "workflow_id")
+    return Filters(workflow_id, () if status is None else (check.text(status, "status"),))

@@ -28,13 +28,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, Unpack
 
-from ._batch.arguments import checked_concurrency, checked_requests
+from ._arguments import at_least, many, seconds
 from ._client import AsyncOmium
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome
 from ._models.types import ExecutionRequest
 from ._settings.configure import Auth
-from ._waiting.polling import seconds_argument
 
 __all__ = ["Cluster", "WorkerOptions", "create_many", "create_shard"]
 
@@ -94,14 +93,11 @@ def create_many(
         ``KilledWorker`` when workers die under a shard again and again. Start again with the same journals then.
     :raises ImportError: Dask's ``distributed`` is not installed.
     """
-    checked_requests(requests)
-    checked_concurrency(concurrency)
-    seconds_argument(settle, "settle", zero=True)
+    many(requests, "requests", "ExecutionRequest items")
+    at_least(1, concurrency, "concurrency")
+    seconds(settle, "settle", zero=True)
     folder = Path(journals)
-    if isinstance(shard_size, bool) or not isinstance(shard_size, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"shard_size must be a whole number, not {type(shard_size).__name__}")
-    if shard_size < 1:
-        raise ValueError(f"shard_size must be 1 or more, not {shard_size}")
+    at_least(1, shard_size, "shard_size")
     if not folder.is_dir():
         raise ValueError(f"journals must be a folder that exists; {folder} is none")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
@@ -20,7 +19,7 @@ from omium_async._settings.configure import (
     OptionChanges,
 )
 from omium_async._settings.secret import masked
-from omium_async._streaming import Batch, stream_batches
+from omium_async._streaming import Batch
 
 from ._bridge.ahead import Ahead
 from ._bridge.line import Line
@@ -101,8 +100,7 @@ class Executions:
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
         def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            batches = functools.partial(stream_batches, held=held)
-            return self._core._stream(batches, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            return self._core._batches(held, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         return RowStream(self._line, Ahead(read, self._line.notify))
 

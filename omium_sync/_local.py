@@ -116,6 +116,11 @@ class LocalOmium:
     def clear_faults(self) -> None:
         self._core.clear_faults()
 
+    @property
+    @documented(AsyncLocalOmium.unmet_faults)
+    def unmet_faults(self) -> tuple[Fault, ...]:
+        return self._core.unmet_faults
+
     @documented(AsyncLocalOmium.start)
     def start(self) -> None:
         with self._lock:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any
 
+from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._endpoints import create_body
 from .._errors import OmiumError
-from .._models.codec import decode_execution
 from .._models.outcomes import CreateOutcome
 from .._models.types import ExecutionRequest
 from .._pool.limit import Limit
@@ -19,7 +18,7 @@ from .sending import key_is_refused, send
 __all__ = ["create_each"]
 
 
-async def create_each(
+def create_each(
     caller: Caller, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest], concurrency: int
 ) -> AsyncGenerator[CreateOutcome]:
     """Create an execution for each request; outcomes come as they end."""
@@ -34,20 +33,14 @@ async def create_each(
             return CreateOutcome(request, "rejected", None, error)
 
         try:
-            execution = await send(lambda: caller.write("/executions", body, decode_execution, key), limit, retries)
+            execution = await send(lambda: endpoints.create(caller, body, key), limit, retries)
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CreateOutcome(request, "created", execution)
 
-    pool = Pool(requests, create, limit)
-    try:
-        while await pool.more():
-            while (outcome := pool.pop()) is not None:
-                yield outcome
-    finally:
-        await pool.close()
+    return Pool(requests, create, limit).results()
 
 
 def body_of(caller: Caller, request: Any) -> dict[str, Any]:
@@ -57,6 +50,6 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
     """
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
-    return create_body(
+    return endpoints.create_body(
         request.workflow_id, request.input_data, request.metadata, request.agent_id, caller.options.agent_id
     )

@@ -14,17 +14,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
 
+from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import OmiumError
+from .._errors import JournalError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
-from .._journal.settings import Journal, JournalError
-from .._models.codec import decode_execution
+from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
 from .._pool.limit import Gate, Limit
@@ -34,7 +35,6 @@ from .create import body_of
 from .doubts import Doubt, Doubts
 from .items import Item, make_item
 from .lookup import Lookup
-from .reading import Reader
 from .sending import key_is_refused, send, was_refused_for_good
 from .stored import execution_from, refusal_from, stored_answer, stored_refusal
 
@@ -50,7 +50,6 @@ _MOST_SENDINGS: Final = 8  # of one item in one run, each after it was found not
 
 async def create_journalled(
     caller: Caller,
-    reader: Reader,
     requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
     concurrency: int,
     journal: Journal,
@@ -61,14 +60,10 @@ async def create_journalled(
     interval = min(_INTERVAL_PER_CALL * concurrency, _LONGEST_INTERVAL)
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
-        batch = _Batch(caller, reader, file, journal.key_field, Limit(concurrency), settle)
-        pool = batch.start(requests)
-        try:
-            while await pool.more():
-                while (outcome := pool.pop()) is not None:
-                    yield outcome
-        finally:
-            await pool.close()
+        batch = _Batch(caller, file, journal.key_field, Limit(concurrency), settle)
+        async with aclosing(batch.start(requests).results()) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
     finally:
         await file.close()
 
@@ -79,11 +74,8 @@ class _Batch:
     pool: Pool[Any, CreateOutcome]
     doubts: Doubts
 
-    def __init__(
-        self, caller: Caller, reader: Reader, file: JournalFile, key_field: str, limit: Limit, settle: float
-    ) -> None:
+    def __init__(self, caller: Caller, file: JournalFile, key_field: str, limit: Limit, settle: float) -> None:
         self._caller = caller
-        self._reader = reader
         self._file = file
         self._key_field = key_field
         self._limit = limit
@@ -100,7 +92,7 @@ class _Batch:
         """Put the parts together."""
         self.pool = Pool(requests, self._work, self._limit, _TASKS_PER_CALL)
         self.doubts = Doubts(
-            Lookup(self._reader, self._key_field, self._file.known),
+            Lookup(self._caller, self._key_field, self._file.known),
             self,
             is_quiet=self.pool.is_quiet,
             is_failed=lambda: self.pool.failed,
@@ -176,7 +168,7 @@ class _Batch:
                 if time.monotonic() - marked_at > _FRESH:
                     await mark()
                 self._check_going_on()
-                return await caller.write("/executions", item.body, _with_body, item.header)
+                return await endpoints.create_keeping_answer(caller, item.body, item.header)
 
         await self._read_clock()
         sent_at = self._clock.earliest()
@@ -280,10 +272,6 @@ class _Batch:
         )
         error.__cause__ = cause or doubt.error
         self.pool.settle(CreateOutcome(doubt.item.request, "unknown", None, error, doubt.resumed))
-
-
-def _with_body(body: bytes) -> tuple[Execution, bytes]:
-    return decode_execution(body), body
 
 
 def _id(item: Item) -> int:

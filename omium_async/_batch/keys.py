@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .._transport.paths import text_argument
+from .._arguments import text as text_argument
 
 __all__ = ["content_digest", "header_key", "item_key", "own_key"]
 

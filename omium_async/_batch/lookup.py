@@ -10,9 +10,12 @@ from typing import Any, Final
 
 import attrs
 
+from .. import _endpoints as endpoints
+from .. import _lists as lists
+from .._caller import Caller
 from .._errors import NotFoundError
 from .._models.types import Execution
-from .reading import Reader
+from .._streaming.filters import Filters
 
 __all__ = ["Lookup", "Sighting"]
 
@@ -40,7 +43,7 @@ class Lookup:
     :ivar key_field: the key's name in the metadata. :ivar known: tells which ids are outcomes of this batch already.
     """
 
-    reader: Reader
+    caller: Caller
     key_field: str
     known: Callable[[list[str]], Awaitable[AbstractSet[str]]]
 
@@ -53,7 +56,7 @@ class Lookup:
         silent: list[Execution] = []  # rows without a key
         shown = False  # whether a row was seen with one
         size = min(max(4 * len(keys), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        async with aclosing(self.reader.pages(workflow_id=workflow_id, page_size=size, prefetch=0)) as pages:
+        async with aclosing(lists.pages(self.caller, Filters(workflow_id), page_size=size, prefetch=0)) as pages:
             async for page in pages:
                 rows = [row for row in page.items if not _is_before(row, since)]
                 for row in rows:
@@ -82,7 +85,7 @@ class Lookup:
             if row.id in known or not (row.metadata is None or hidden):
                 continue
             try:
-                detail = await self.reader.get(row.id)
+                detail = await endpoints.get(self.caller, row.id)
             except NotFoundError:
                 continue
             key = self._key_of(detail)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import attrs
 
+from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._endpoints import checkpoint_of
 from .._errors import OmiumError
-from .._models.codec import decode, decode_detail
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool.limit import Limit
 from .._pool.pool import Pool, Stopped
-from .._transport.paths import execution_segment
 from .sending import key_is_refused, send
 
 __all__ = ["Replaying", "plan_each", "replay_each"]
@@ -31,10 +30,9 @@ class Replaying:
 
     async def look(self, execution_id: str) -> ExecutionDetail:
         """The execution as it is now."""
-        path = f"/executions/{execution_segment(execution_id)}"
 
         async def read() -> ExecutionDetail:
-            return await self.caller.read(path, decode_detail)
+            return await endpoints.get(self.caller, execution_id)
 
         return await send(read, self.limit, self.caller.options.max_retries)
 
@@ -42,25 +40,20 @@ class Replaying:
         self, execution_id: str, checkpoint_id: str, key: str | None = None, mark: Any = None
     ) -> ReplayResult:
         """Replay it from there."""
-        path = f"/executions/{execution_segment(execution_id)}/replay"
 
         async def write() -> ReplayResult:
             if self.limit.closed:
                 raise Stopped
-            return await self.caller.write(
-                path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, ReplayResult), key
-            )
+            return await endpoints.replay(self.caller, execution_id, checkpoint_id, key)
 
         return await send(write, self.limit, self.caller.options.max_retries, mark)
 
 
 async def plan_each(rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
     """What a replay of these would be about; nothing is sent."""
-    try:
+    async with aclosing(rows):
         async for row in rows:
             yield ReplayOutcome(row, "planned")
-    finally:
-        await rows.aclose()
 
 
 async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:
@@ -72,7 +65,7 @@ async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> 
 
     async def replay(_: int, row: Execution) -> ReplayOutcome:
         try:
-            checkpoint_id = checkpoint_of(await replaying.look(row.id), replaying.checkpoint_name)
+            checkpoint_id = endpoints.checkpoint_of(await replaying.look(row.id), replaying.checkpoint_name)
             return ReplayOutcome(row, "replayed", await replaying.replay(row.id, checkpoint_id))
         except ValueError as error:
             return ReplayOutcome(row, "rejected", None, error)
@@ -81,11 +74,6 @@ async def replay_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> 
                 raise
             return ReplayOutcome(row, "unknown" if error.outcome_unknown else "rejected", None, error)
 
-    pool = Pool(rows, replay, replaying.limit)
-    try:
-        while await pool.more():
-            while (outcome := pool.pop()) is not None:
-                yield outcome
-    finally:
-        await pool.close()
-        await rows.aclose()
+    async with aclosing(rows), aclosing(Pool(rows, replay, replaying.limit).results()) as outcomes:
+        async for outcome in outcomes:
+            yield outcome

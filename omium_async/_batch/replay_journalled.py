@@ -13,10 +13,10 @@ from typing import Final
 
 from .._caller import Caller
 from .._endpoints import checkpoint_of
-from .._errors import NotFoundError, OmiumError
+from .._errors import JournalError, NotFoundError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import NAMED, Identity
-from .._journal.settings import Journal, JournalError
+from .._journal.settings import Journal
 from .._models.codec import encode
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
@@ -78,13 +78,9 @@ async def replay_journalled(
         journalled = _Journalled(replaying, file, clock)
         pool = Pool(new, journalled.replay, replaying.limit)
         journalled.pool = pool
-        try:
-            while await pool.more():
-                while (outcome := pool.pop()) is not None:
-                    yield outcome
-        finally:
-            await pool.close()
-            await new.aclose()
+        async with aclosing(new), aclosing(pool.results()) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
     finally:
         await file.close()
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from .._errors import JournalError
 from .schema import INBOX, NAMED
-from .settings import JournalError
 
 __all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "give", "row_of", "text_of"]
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, row_of, text_of
+from .._errors import JournalError, WriteOutcome
+from .._pool.ending import ended
+from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, give, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
-from .settings import JournalError
 from .writer import Writer
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -44,8 +45,7 @@ class JournalFile:
         self._writing = False
         self._handed_over = 0.0
         self._interval = interval
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._emptied: asyncio.Future[None] | None = None  # whoever closes it waits until all is written
         self._broken: JournalError | None = None
 
     @classmethod
@@ -59,19 +59,22 @@ class JournalFile:
         writer = Writer(path)
         try:
             opened = await writer.run(lambda: writer.open(identity, wait))
-        except BaseException:
-            writer.stop()
+        except BaseException as error:
+            await writer.end()
+            if isinstance(error, JournalError):
+                error.outcome = WriteOutcome.NOT_APPLIED  # nothing was sent yet
             raise
         return cls(path, opened, writer, interval)
 
     async def close(self) -> None:
         """Write what is still to be written, and let go of the file."""
         try:
-            await self._idle.wait()
+            if self._has_work or self._writing:
+                self._emptied = self._loop.create_future()
+                await ended([self._emptied])
         finally:
-            self._broken = self._broken or JournalError(f"the journal {self.path} is closed")
-            self._thread.stop()
-        await self._thread.ended()
+            self._broken = self._broken or JournalError(f"the journal {self.path} is closed", outcome="not_applied")
+            await self._thread.end()
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -177,7 +180,6 @@ class JournalFile:
     def _schedule(self) -> None:
         if not self._has_work:
             self._has_work = True
-            self._idle.clear()
             if not self._writing:
                 self._plan()
 
@@ -205,8 +207,8 @@ class JournalFile:
             work.answer(*done)
         if self._has_work:
             self._plan()
-        else:
-            self._idle.set()
+        elif self._emptied is not None:
+            give(self._emptied, None)
 
     def _break(self, error: BaseException) -> JournalError:
         if self._broken is None:

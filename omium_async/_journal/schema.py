@@ -11,14 +11,16 @@ import os
 import secrets
 import sqlite3
 import stat
+import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
+from .._errors import JournalError
 from .._settings.addresses import is_loopback
-from .settings import JournalError
 
 __all__ = [
     "INBOX",
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
+_LEFT_JUST_NOW: Final = 1.0  # seconds
+_BETWEEN_TRIES: Final = 0.02  # seconds between two tries to get the lock
+_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _APPLICATION_ID: Final = 0x4F6D694A  # "OmiJ": marks the file as ours, whatever its name
 
 #: Items without a key of their own have their position as id, those with one a number from here on. Rows are so
@@ -125,24 +130,31 @@ class Opened:
     clock: float | None  # of the last run that knew it
 
 
-def open_journal(path: Path, identity: Identity, now: float, *, busy: float = 0.0) -> Opened:
+def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> Opened:
     """Open or create the journal and begin a run in it.
 
-    :param busy: seconds to wait for a lock that another holds.
+    :param wait: seconds to wait for a lock that another holds, unless ``given_up`` is set meanwhile. A batch of this
+        process that was just left may need a moment to let go of it: for that it is waited in any case.
     :raises JournalError: it cannot be used; nothing was changed.
     """
-    try:
-        _check_file(path)
-        connection = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        raise trouble(path, error) from error
+    deadline = time.monotonic() + max(wait, _LEFT_JUST_NOW)
+    while True:
+        try:
+            return _open_now(path, identity, now)
+        except (OSError, sqlite3.Error) as error:
+            is_locked = isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _LOCKED
+            if not is_locked or time.monotonic() >= deadline or given_up.wait(_BETWEEN_TRIES):
+                raise trouble(path, error) from error
+
+
+def _open_now(path: Path, identity: Identity, now: float) -> Opened:
+    _check_file(path)
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
         return _begin(connection, path, identity, now)
-    except BaseException as error:
+    except BaseException:
         connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise trouble(path, error) from error
         raise
 
 

@@ -8,39 +8,44 @@ from typing import Any, Final
 
 import attrs
 
-from .._errors import OmiumError
-from .._waiting.polling import seconds_argument
+from .._arguments import seconds, shown, text
 
-__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "JournalError"]
+__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "journal_of"]
 
 DEFAULT_KEY_FIELD: Final = "omium_batch_key"
 DEFAULT_SETTLE: Final = 30.0  # seconds, where the client has no attempt_timeout
 
 
-class JournalError(OmiumError):
-    """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
-
-
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"path must be a path, not {type(value).__name__}")
-    text: Any = os.fspath(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if not isinstance(text, str):
-        raise TypeError("path must be text, not bytes")
-    if not text:
-        raise ValueError("path must not be empty")
-    return Path(text).absolute()  # also for SQLite, to which some relative names mean no file at all
+        raise TypeError(f"path: {shown(value)} is not a path; give a path")
+    given: Any = os.fspath(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if not isinstance(given, str):
+        raise TypeError("path: it is bytes; give a path as text")
+    if not given:
+        raise ValueError("path: '' is empty; give a path")
+    return Path(given).absolute()  # also for SQLite, to which some relative names mean no file at all
 
 
 def _key_field(_: Any, __: Any, value: Any) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"key_field must be text, not {type(value).__name__}")
-    if not value:
-        raise ValueError("key_field must not be empty")
+    text(value, "key_field")
 
 
 def _seconds(value: Any) -> float:
-    return seconds_argument(value, "wait", zero=True) or 0.0
+    return seconds(value, "wait", zero=True) or 0.0
+
+
+def journal_of(value: Any) -> Journal | None:
+    """A journal, from a path or a `Journal`.
+
+    :raises TypeError: it is neither.
+    :raises ValueError: the path is empty.
+    """
+    if value is None or isinstance(value, Journal):
+        return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"journal: {shown(value)} is neither; give a path or a Journal")
+    return Journal(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 @attrs.frozen

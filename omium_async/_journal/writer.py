@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .._pool.ending import ended
 from .commits import give
 from .schema import Identity, Opened, open_journal
 
@@ -27,12 +28,13 @@ class Writer:
         self._jobs: queue.SimpleQueue[tuple[Callable[..., Any], Callable[[Any], None]] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._live, name="omium-journal", daemon=True)
         self._thread.start()
 
     def open(self, identity: Identity, wait: float) -> Opened:
         """In the thread: open the journal."""
-        opened = open_journal(self._path, identity, time.time(), busy=wait)
+        opened = open_journal(self._path, identity, time.time(), wait, self._ending)
         self._connection = opened.connection
         return opened
 
@@ -58,14 +60,14 @@ class Writer:
         """Run a job in the thread; ``done`` receives, on the loop, what it gave or raised."""
         self._jobs.put((job, done))
 
-    def stop(self) -> None:
-        """Let the thread end after the jobs that it has."""
+    async def end(self) -> None:
+        """Let the thread end after the jobs that it has, and wait until it has let go of the file."""
+        self._ending.set()
         self._jobs.put(None)
-
-    async def ended(self) -> None:
-        """Wait until the thread has let go of the file."""
-        await asyncio.shield(self._ended)
-        self._thread.join()  # it has said that it ends: its last instructions
+        try:
+            await ended([self._ended])
+        finally:
+            self._thread.join()  # it has said that it ends: its last instructions
 
     def _live(self) -> None:
         while (found := self._jobs.get()) is not None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from .._errors import OmiumError
 from .._data.moments import read_timestamp
 from .answer import Answer, Timestamp
 
@@ -18,7 +17,6 @@ __all__ = [
     "Checkpoint",
     "Execution",
     "ExecutionDetail",
-    "ExecutionFailedError",
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
@@ -179,26 +177,15 @@ class ExecutionDetail(Execution):
         return self.checkpoints[-1] if self.checkpoints else None
 
     def raise_for_status(self) -> None:
-        """Raise `ExecutionFailedError` if the execution ended as failed, error or cancelled."""
+        """Do nothing for an execution that ended well, or has not ended.
+
+        :raises ExecutionFailedError: it ended as failed, error or cancelled.
+        """
         if self.status in _FAILURES:
+            from .._errors import ExecutionFailedError  # noqa: PLC0415 - errors stand above the models: they carry some
+
             because = f": {self.error}" if self.error else ""
-            raise ExecutionFailedError(
-                f"execution {self.id} ended as {self.status}{because}",
-                execution=self,
-                execution_id=self.id,
-                outcome="applied",
-            )
-
-
-class ExecutionFailedError(OmiumError):
-    """An execution ended as failed, error or cancelled.
-
-    :ivar execution: the execution, with its error and its checkpoints.
-    """
-
-    def __init__(self, message: str = "", *, execution: ExecutionDetail | None = None, **common: Any) -> None:
-        super().__init__(message, **common)
-        self.execution = execution
+            raise ExecutionFailedError(f"execution {self.id} ended as {self.status}{because}", execution=self)
 
 
 @attrs.frozen(slots=True)

@@ -3,17 +3,28 @@
 Measured against the alternatives on a million items: a task an item takes gigabytes, a limiter an item costs half the
 speed. The tasks here take one item after the other; there are only as many as there is work for.
 
-Nothing is ever yielded inside a task group or a cancel scope: the consumer pulls results with `pop` and `more`, and
-calls `close` at the end, however it comes.
+Nothing is ever yielded inside a task group or a cancel scope: `Pool.results` is a generator without either. Whoever
+bounds each step by time pulls results with `Pool.more` and `Pool.pop`, and calls `Pool.close` at the end, however it
+comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from typing import Any, Final, Generic, TypeVar
 
+from .ending import ended
 from .limit import Limit
 
 __all__ = ["Pool", "Stopped"]
@@ -84,6 +95,18 @@ class Pool(Generic[T, R]):
 
     # -- the consumer's side -------------------------------------------------------------------------------------
 
+    async def results(self) -> AsyncGenerator[R]:
+        """All results as they come; ended or closed, it leaves nothing under way.
+
+        :raises BaseException: as `more`.
+        """
+        try:
+            while await self.more():
+                while (result := self.pop()) is not None:
+                    yield result
+        finally:
+            await self.close()
+
     def pop(self) -> R | None:
         """The next result, if one is there; it counts as given to the consumer."""
         if not self._results:
@@ -116,14 +139,7 @@ class Pool(Generic[T, R]):
         tasks = self._tasks | self._helpers
         for task in tasks:
             task.cancel()
-        interrupted: asyncio.CancelledError | None = None
-        while tasks:
-            try:
-                _, tasks = await asyncio.wait(tasks)
-            except asyncio.CancelledError as error:  # they have been told already; leave none behind
-                interrupted = error
-        if interrupted is not None:
-            raise interrupted
+        await ended(tasks)
 
     # -- the workers' side ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from .._models.types import ExecutionPage
+from .._pool.ending import ended
 from .rule import Reading
 from .windows import Window
 
@@ -80,17 +81,12 @@ class Prefetch:
         self._flying.clear()
         for task in tasks:
             task.cancel()
-        cancelled = False
-        while unfinished := [task for task in tasks if not task.done()]:
-            try:
-                await asyncio.wait(unfinished)
-            except asyncio.CancelledError:
-                cancelled = True
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # nobody needs it; asked for so that asyncio does not report it
-        if cancelled:
-            raise asyncio.CancelledError
+        try:
+            await ended(tasks)
+        finally:
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()  # nobody needs it; asked for so that asyncio does not report it
 
     async def _ask(self, window: Window) -> ExecutionPage:
         return await self._fetch(window.page, window.size)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 
-__all__ = ["Request"]
+__all__ = ["Operation", "Request"]
+
+
+class Operation(NamedTuple):
+    """What a request is called wherever calls are counted or traced: names without ids.
+
+    :ivar name: such as ``omium.executions.get``.
+    :ivar template: the path below the base URL, such as ``/executions/{execution_id}``.
+    """
+
+    name: str
+    template: str
 
 
 @attrs.define(eq=False)  # not frozen: that would double the time it takes to make one
@@ -14,6 +26,7 @@ class Request:
     """Method, absolute URL (escaped), body and extra headers.
 
     :ivar key: the ``Idempotency-Key`` of a write, ``None`` of a read.
+    :ivar operation: what it is called, ``None`` of requests that users make by hand.
     """
 
     method: str
@@ -21,6 +34,7 @@ class Request:
     body: bytes | None = attrs.field(default=None, repr=False)
     headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
     key: str | None = None
+    operation: Operation | None = None
 
     @property
     def is_write(self) -> bool:

@@ -9,12 +9,15 @@ from typing import Final, NoReturn, TypeVar
 
 import attrs
 
-from .._batch.reading import Reader
+from .. import _endpoints as endpoints
+from .. import _lists as lists
+from .._arguments import execution_segment
+from .._caller import Caller
 from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
 from .._models.types import ExecutionDetail
 from .._pool.limit import Limit
 from .._pool.pool import Pool
-from .._transport.paths import execution_segment
+from .._streaming.filters import Filters
 from .._transport.retry import could_mend
 from .polling import Pace, Polling
 
@@ -37,13 +40,13 @@ class _Seen:
 
 
 async def wait_for_each(
-    reader: Reader, execution_ids: Iterable[str] | AsyncIterable[str], polling: Polling
+    caller: Caller, execution_ids: Iterable[str] | AsyncIterable[str], polling: Polling
 ) -> AsyncGenerator[ExecutionDetail]:
     """Each execution once its status is one that was asked for.
 
     :raises WaitTimeoutError: it was not so with all in time. :raises MissingExecutionsError: some do not exist.
     """
-    crowd = _Crowd(reader, polling.begin())
+    crowd = _Crowd(caller, polling.begin())
     await crowd.gather(execution_ids)
     while crowd.pending:
         moved = False
@@ -69,10 +72,10 @@ async def wait_for_each(
 class _Crowd:
     """The executions that are waited for."""
 
-    def __init__(self, reader: Reader, polling: Polling) -> None:
+    def __init__(self, caller: Caller, polling: Polling) -> None:
         self.pending: dict[str, None] = {}
         self.missing: list[str] = []
-        self._reader = reader
+        self._caller = caller
         self._polling = polling
         self._pace = Pace(polling)
         self._alone: set[str] = set()  # those that the list does not show, or not cheaply
@@ -150,7 +153,7 @@ class _Crowd:
         ready: list[str] = []
         pages_read = 0
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        async with aclosing(self._reader.pages(page_size=size, prefetch=0)) as pages:
+        async with aclosing(lists.pages(self._caller, Filters(), page_size=size, prefetch=0)) as pages:
             async for page in pages:
                 pages_read += 1
                 for row in page.items:
@@ -167,7 +170,7 @@ class _Crowd:
     async def read(self, _: int, execution_id: str) -> _Seen:
         """One execution in full."""
         try:
-            return _Seen(execution_id, await self._reader.get(execution_id))
+            return _Seen(execution_id, await endpoints.get(self._caller, execution_id))
         except NotFoundError:
             return _Seen(execution_id, missing=True)
         except OmiumError as error:

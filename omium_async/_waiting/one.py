@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
+from .. import _endpoints as endpoints
+from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
-from .._models.types import Execution, ExecutionDetail
+from .._models.types import ExecutionDetail
 from .._transport.retry import could_mend
 from .polling import Pace, Polling
 
 __all__ = ["run_and_wait", "wait_for", "watch_changes"]
 
-Read = Callable[[float | None], Awaitable[ExecutionDetail]]  # given the seconds it may take
 
-
-async def wait_for(read: Read, execution_id: str, polling: Polling) -> ExecutionDetail:
+async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> ExecutionDetail:
     """Look until the status is one that was asked for.
 
     :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
@@ -26,7 +27,7 @@ async def wait_for(read: Read, execution_id: str, polling: Polling) -> Execution
         left = polling.left()
         if left != 0:
             try:
-                detail = await read(left)
+                detail = await endpoints.get(caller.within(left), execution_id)
             except OmiumError as error:
                 last = error
                 if not could_mend(error):
@@ -45,14 +46,14 @@ async def wait_for(read: Read, execution_id: str, polling: Polling) -> Execution
     ) from last
 
 
-async def watch_changes(read: Read, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
+async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
     """The execution now and after each change, until its status is one that was asked for."""
     before: ExecutionDetail | None = None
     pace = Pace(polling)
     while True:
         detail: ExecutionDetail | None = None
         try:
-            detail = await read(None)
+            detail = await endpoints.get(caller, execution_id)
         except OmiumError as error:
             if not could_mend(error):
                 raise
@@ -65,16 +66,13 @@ async def watch_changes(read: Read, polling: Polling) -> AsyncGenerator[Executio
         await asyncio.sleep(pace.next(moved=changed))
 
 
-async def run_and_wait(
-    create: Callable[[float | None], Awaitable[Execution]], reader: Callable[[str], Read], polling: Polling
-) -> ExecutionDetail:
+async def run_and_wait(caller: Caller, body: Mapping[str, Any], key: str | None, polling: Polling) -> ExecutionDetail:
     """Create an execution and wait for it, both within the same time.
 
     :raises WaitTimeoutError: the time ran out, in the create (then with the verdict of the write) or after it.
     """
-    left = polling.left()
     try:
-        created = await create(left)
+        created = await endpoints.create(caller.within(polling.left()), body, key)
     except APITimeoutError as error:
         if polling.left() != 0:
             raise
@@ -86,7 +84,7 @@ async def run_and_wait(
             outcome=error.outcome,
         ) from error
     try:
-        return await wait_for(reader(created.id), created.id, polling)
+        return await wait_for(caller, created.id, polling)
     except OmiumError as error:
         error.execution_id = created.id
         error.outcome = WriteOutcome.APPLIED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Iterable
@@ -11,28 +10,15 @@ from typing import Any, Final, Self
 
 import attrs
 
-__all__ = ["Pace", "Polling", "seconds_argument"]
+from .._arguments import seconds
+
+__all__ = ["Pace", "Polling"]
 
 _FIRST: Final = 0.5
 _LONGEST: Final = 10.0
 _GROWTH: Final = 1.5
 _LONGEST_OF_GIVEN: Final = 4
 _SECONDS_PER_REQUEST: Final = 0.5  # of a look that takes many: the service counts requests, and may charge for them
-
-
-def seconds_argument(value: Any, name: str, *, zero: bool) -> float | None:
-    """A number of seconds, or ``None``.
-
-    :param zero: whether it may be 0.
-    :raises TypeError: of the wrong kind. :raises ValueError: out of range.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be a number of seconds {'of 0 or more' if zero else 'above 0'}, not {value!r}")
-    return float(value)
 
 
 @attrs.frozen
@@ -50,12 +36,12 @@ class Polling:
 
         :raises TypeError: of the wrong kind. :raises ValueError: out of range.
         """
-        seconds = seconds_argument(timeout, "timeout", zero=True)
-        interval = seconds_argument(poll_interval, "poll_interval", zero=False)
+        bound = seconds(timeout, "timeout", zero=True)
+        interval = seconds(poll_interval, "poll_interval", zero=False)
         statuses: frozenset[Any] = frozenset([until] if isinstance(until, str) else until)
         if not statuses or not all(isinstance(status, str) for status in statuses):
             raise ValueError("until must name at least one status, each as text")
-        return cls(seconds, interval, statuses)
+        return cls(bound, interval, statuses)
 
     def begin(self) -> Self:
         """The same with the time running from now on."""

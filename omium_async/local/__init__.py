@@ -8,7 +8,8 @@ from __future__ import annotations
 from .errors import LocalOmiumError
 from .faults import Fault
 from .log import SeenRequest
+from .modules import load_workflows
 from .run import WorkflowRun
 from .server import LocalOmium
 
-__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
+__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun", "load_workflows"]

@@ -103,6 +103,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: list[tuple[Fault, int | None]] = []
+        self._unmet: list[Fault] = []
 
     def __bool__(self) -> bool:
         return bool(self._left)
@@ -110,16 +111,25 @@ class Faults:
     def add(self, fault: Fault) -> None:
         with self._lock:
             self._left.append((fault, fault.times))
+            self._unmet.append(fault)
 
     def clear(self) -> None:
         with self._lock:
             self._left.clear()
+            self._unmet.clear()
+
+    @property
+    def unmet(self) -> tuple[Fault, ...]:
+        """Those that no request has met at all."""
+        with self._lock:
+            return tuple(self._unmet)
 
     def take(self, method: str, path: str) -> Fault | None:
         """The first fault that is meant for a request, one time less of which is left then."""
         with self._lock:
             for index, (fault, times) in enumerate(self._left):
                 if fault.matches(method, path):
+                    self._unmet = [other for other in self._unmet if other is not fault]
                     if times == 1:
                         del self._left[index]
                     elif times is not None:

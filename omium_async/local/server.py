@@ -233,6 +233,11 @@ class LocalOmium:
         """Takes all faults back that have not met a request yet."""
         self._faults.clear()
 
+    @property
+    def unmet_faults(self) -> tuple[Fault, ...]:
+        """The faults that no request has met at all, in the order of `inject`: a test that has any missed its aim."""
+        return self._faults.unmet
+
     async def start(self) -> None:
         """Opens the database, serves, and goes on with what was running. Raises LocalOmiumError that says why not."""
         if self._running is not None or self._starting:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from omium_async._transport.paths import execution_segment, text_argument
+from omium_async._arguments import execution_segment, text
 
 from .render import Output
 
@@ -32,7 +32,7 @@ def execution_id(value: str) -> str:
 def name(value: str) -> str:
     """Text that is not empty: as click's type of an option."""
     try:
-        return text_argument(value, "it")
+        return text(value, "it")
     except (TypeError, ValueError) as error:
         raise click.BadParameter(str(error)) from None
 

@@ -14,8 +14,8 @@ import click
 
 from omium_async import ConfigurationError, OmiumError
 
-from .commands import omiumctl
 from .failures import INTERRUPTED, REFUSED, USAGE, Failure
+from .group import omiumctl
 from .render import complain
 
 __all__ = ["run"]

@@ -73,7 +73,7 @@ class Connection:
     def executions(self) -> Executions:
         return Executions(self)  # type: ignore[arg-type]
 
-    async def write(self, path: str, body: dict[str, Any], decode: Any, key: str | None) -> Any:
+    async def write(self, path: str, body: dict[str, Any], decode: Any, key: str | None, _: Any) -> Any:
         assert path == "/executions"
         if self.dead:  # nothing begins after a death
             raise asyncio.CancelledError
@@ -117,7 +117,7 @@ class Connection:
         date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
         return RawResponse(200, {"date": date}, b"{}", None)
 
-    async def read(self, path: str, decode: Any) -> Any:
+    async def read(self, path: str, decode: Any, _: Any) -> Any:
         self.step("a look")
         await asyncio.sleep(0)
         parts = urlsplit(path)

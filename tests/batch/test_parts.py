@@ -192,9 +192,11 @@ class TestSending:
     async def test_what_the_pace_holds_back_is_sent_in_the_end(self, monkeypatch):
         monkeypatch.setattr("omium_async._batch.sending._FIRST_PAUSE", 0.001)
         ends = [
-            APITimeoutError("the gate holds it"),
-            RateLimitError("slow down", status=429, retry_after=0.001, attempts=(Attempt(1, 429),)),
-            APITimeoutError("late", attempts=(Attempt(1, 429),)),
+            APITimeoutError("the gate holds it", outcome="not_applied"),
+            RateLimitError(
+                "slow down", status=429, retry_after=0.001, attempts=(Attempt(1, 429),), outcome="not_applied"
+            ),
+            APITimeoutError("late", attempts=(Attempt(1, 429),), outcome="not_applied"),
         ]
         marks = 0
 
@@ -215,10 +217,10 @@ class TestSending:
     @pytest.mark.parametrize(
         "error",
         [
-            APITimeoutError("no answer", attempts=(Attempt(1),), outcome_unknown=True),
+            APITimeoutError("no answer", attempts=(Attempt(1),), outcome="unknown"),
             APITimeoutError("no connection", attempts=(Attempt(1),)),
-            APIConnectionError("refused"),
-            ServerError("broken", status=501),
+            APIConnectionError("refused", outcome="not_applied"),
+            ServerError("broken", status=501, outcome="not_applied"),
         ],
     )
     async def test_everything_else_is_decided(self, error):
@@ -235,7 +237,7 @@ class TestSending:
         async def write():
             nonlocal calls
             calls += 1
-            raise RateLimitError("no", status=429, attempts=(Attempt(1, 429),))
+            raise RateLimitError("no", status=429, attempts=(Attempt(1, 429),), outcome="not_applied")
 
         with pytest.raises(RateLimitError):
             await send(write, Limit(8), 3)
@@ -243,13 +245,13 @@ class TestSending:
 
     def test_what_an_answer_is_about(self):
         assert key_is_refused(AuthenticationError("", status=401, body=b"<html>"))
-        assert key_is_refused(PermissionDeniedError("", status=403, body=b'{"detail": "no"}'))
-        assert not key_is_refused(PermissionDeniedError("", status=403, body=b"<html>"))
-        assert not key_is_refused(ConflictError("", status=409))
-        assert was_refused_for_good(ConflictError("", status=409))
-        assert not was_refused_for_good(RateLimitError("", status=429))
-        assert not was_refused_for_good(ServerError("", status=501))
-        assert not was_refused_for_good(PermissionDeniedError("", status=403))
+        assert key_is_refused(PermissionDeniedError("", status=403, body=b'{"detail": "no"}', outcome="not_applied"))
+        assert not key_is_refused(PermissionDeniedError("", status=403, body=b"<html>", outcome="not_applied"))
+        assert not key_is_refused(ConflictError("", status=409, outcome="not_applied"))
+        assert was_refused_for_good(ConflictError("", status=409, outcome="not_applied"))
+        assert not was_refused_for_good(RateLimitError("", status=429, outcome="not_applied"))
+        assert not was_refused_for_good(ServerError("", status=501, outcome="not_applied"))
+        assert not was_refused_for_good(PermissionDeniedError("", status=403, outcome="not_applied"))
 
 
 class Shelf:
@@ -361,7 +363,14 @@ def test_what_is_stored_comes_back():
     assert execution_from(stored_answer(execution, body)).extra == {"more": [1, 2]}
     assert execution_from(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}')) == found
     error = ConflictError(
-        "no", status=409, body=b"\xff\x00", headers={"a": "b"}, method="POST", url="u", request_id="r"
+        "no",
+        status=409,
+        body=b"\xff\x00",
+        headers={"a": "b"},
+        method="POST",
+        url="u",
+        request_id="r",
+        outcome="not_applied",
     )
     back = refusal_from(stored_refusal(error))
     assert type(back) is ConflictError
@@ -373,4 +382,14 @@ def test_what_is_stored_comes_back():
         "r",
     )
     assert str(back) == str(error)
+
+
+def test_a_refusal_that_is_no_text_is_stored_all_the_same():
+    """Headers and reasons of an answer may hold bytes that are no UTF-8, which arrive as lone surrogates."""
+    error = ConflictError(
+        "\udcff no", status=409, headers={"x-\udce4": "\udcfc"}, request_id="\udc80", outcome="not_applied"
+    )
+    back = refusal_from(stored_refusal(error))
+    assert (back.message, back.headers, back.request_id) == ("\ufffd no", {"x-\udce4": "\udcfc"}, "\ufffd")
+    str(back).encode()
     assert stored_refusal(APIConnectionError("x")) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omium_async import AsyncOmium
-from omium_async._transport.paths import relative_path
+from omium_async._arguments import relative_path
 from omium_async.local import LocalOmium
 
 

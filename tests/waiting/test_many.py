@@ -14,7 +14,6 @@ from omium_async import (
     AuthenticationError,
     Execution,
     ExecutionDetail,
-    ExecutionPage,
     ExecutionRequest,
     MissingExecutionsError,
     NotFoundError,
@@ -25,11 +24,16 @@ from omium_async._waiting.many import wait_for_each
 from omium_async._waiting.polling import Polling
 from omium_async.local import Fault
 
+from .fake import FakeCaller
 
-class Fleet:
+
+class Fleet(FakeCaller):
     """Executions that settle at given times of a clock that sleeping moves."""
 
-    def __init__(self, ends: dict[str, float], *, hidden: frozenset[str] = frozenset(), others: int = 0) -> None:
+    def __init__(
+        self, ends: dict[str, float], *, hidden: frozenset[str] = frozenset(), others: int = 0, **options
+    ) -> None:
+        super().__init__(**options)
         self.ends = ends
         self.hidden = hidden
         self.others = others  # newer executions, before these in the list
@@ -50,15 +54,15 @@ class Fleet:
             raise NotFoundError("no such execution", status=404)
         return ExecutionDetail(execution_id, status=self.status(execution_id))
 
-    async def pages(self, *, workflow_id=None, page_size=100, prefetch=None):
+    async def page(self, number, size, query):
+        self.pages_read += 1
+        await asyncio.sleep(0)
+        return await super().page(number, size, query)
+
+    async def rows(self, query):
         ids = [f"other-{number}" for number in range(self.others)]
         ids += [execution_id for execution_id in self.ends if execution_id not in self.hidden]
-        for start in range(0, len(ids), page_size):
-            self.pages_read += 1
-            await asyncio.sleep(0)
-            part = ids[start : start + page_size]
-            rows = [Execution(one, status=self.status(one) if one in self.ends else "running") for one in part]
-            yield ExecutionPage(tuple(rows), len(ids), start // page_size + 1, page_size)
+        return [Execution(one, status=self.status(one) if one in self.ends else "running") for one in ids]
 
     @property
     def requests(self) -> int:

@@ -16,9 +16,12 @@ from omium_async import (
     ServerError,
     WaitTimeoutError,
 )
-from omium_async._waiting.one import run_and_wait, watch_changes
+from omium_async._models.types import SETTLED
+from omium_async._waiting.one import run_and_wait, wait_for, watch_changes
 from omium_async._waiting.polling import Pace, Polling
 from omium_async.local import Fault
+
+from .fake import FakeCaller, Scripted
 
 READ = {"method": "GET", "path": "/executions/*"}
 
@@ -53,15 +56,8 @@ class TestWait:
             await omium.executions.wait(execution.id, until=["running"], timeout=0.1, poll_interval=0.02)
 
     async def test_a_status_never_seen_before_is_not_settled(self):
-        statuses = iter(["weird", "weird", "completed"])
-
-        async def read(_):
-            return ExecutionDetail("x", status=next(statuses))
-
-        from omium_async._models.types import SETTLED
-        from omium_async._waiting.one import wait_for
-
-        found = await wait_for(read, "x", Polling.of(None, 0.001, SETTLED).begin())
+        caller = Scripted(["weird", "weird", "completed"])
+        found = await wait_for(caller, "x", Polling.of(None, 0.001, SETTLED).begin())
         assert found.status == "completed"
 
     async def test_in_time_also_while_a_request_is_under_way(self, omium, local):
@@ -145,10 +141,7 @@ class TestWatch:
 
     async def test_what_just_moved_is_looked_at_sooner(self):
         slept = []
-        statuses = iter(["pending"] * 6 + ["running"] * 3 + ["completed"])
-
-        async def read(_):
-            return ExecutionDetail("x", status=next(statuses))
+        caller = Scripted(["pending"] * 6 + ["running"] * 3 + ["completed"])
 
         with pytest.MonkeyPatch.context() as patch:
             real = asyncio.sleep
@@ -160,7 +153,7 @@ class TestWatch:
             patch.setattr("omium_async._waiting.one.asyncio.sleep", sleep)
             patch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
             polling = Polling.of(None, None, ["completed"])
-            seen = [detail.status async for detail in watch_changes(read, polling)]
+            seen = [detail.status async for detail in watch_changes(caller, "x", polling)]
         assert seen == ["pending", "running", "completed"]
         assert slept[:6] == pytest.approx([0.5, 0.75, 1.125, 1.6875, 2.53125, 3.796875])
         assert slept[6] == 0.5
@@ -218,11 +211,12 @@ class TestRun:
     async def test_the_calls_own_timeout_stays_one(self):
         """The create's own time ran out, not that of `run`."""
 
-        async def create(_):
-            raise APITimeoutError("slow", outcome="unknown")
+        class Slow(FakeCaller):
+            async def write(self, *_):
+                raise APITimeoutError("slow", outcome="unknown")
 
         with pytest.raises(APITimeoutError):
-            await run_and_wait(create, lambda _: None, Polling.of(60, None, ["completed"]).begin())
+            await run_and_wait(Slow(), {}, None, Polling.of(60, None, ["completed"]).begin())
 
 
 class TestPace:

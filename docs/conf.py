@@ -1,0 +1,37 @@
+"""How the site is built: `python -m sphinx -W docs site`. Nothing is fetched, neither by the build nor by a reader."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "omium-async"
+author = "The omium-async authors"
+copyright = "2026, the omium-async authors"
+release = version = version_of("omium-async")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx"]
+exclude_patterns = ["inventories/README.md", "pictures"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autoclass_content = "class"
+default_role = "py:obj"  # a name in single backticks leads to what it names, if that is in the reference
+
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", "inventories/python.inv"),
+    "aiohttp": ("https://docs.aiohttp.org/en/stable", "inventories/aiohttp.inv"),
+    "attrs": ("https://www.attrs.org/en/stable", "inventories/attrs.inv"),
+}
+
+html_theme = "furo"
+html_title = f"omium-async {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}

@@ -1,0 +1,213 @@
+"""Checks of what callers give: each says the value, what is wrong with it, and what to give instead.
+
+Every check raises ``TypeError`` for a value of the wrong kind and ``ValueError`` for one that cannot be used, before
+anything is sent or written.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+from urllib.parse import quote, unquote, urlencode
+
+__all__ = [
+    "at_least",
+    "checkpoint_choice",
+    "execution_ids",
+    "execution_segment",
+    "idempotency_key",
+    "many",
+    "query",
+    "reading",
+    "relative_path",
+    "seconds",
+    "shown",
+    "text",
+]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLAIN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
+_ROUTES: Final = frozenset({"", ".", "..", "live", "compare"})  # what the service would take for something else
+_FITS_A_HEADER: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_PATH_SAFE: Final = "/:@!$&'()*+,;=-._~%"
+_QUERY_SAFE: Final = _PATH_SAFE + "?"
+_MOST_SHOWN: Final = 60  # characters of a value in a message
+_MOST_BITS: Final = 200  # of a number that is shown in full
+
+
+def shown(value: object) -> str:
+    """A value in a message: plain ones in short, of others their kind."""
+    if isinstance(value, str):
+        return repr(str(value)) if len(value) <= _MOST_SHOWN else f"{str(value)[:_MOST_SHOWN]!r}..."
+    if value is None or isinstance(value, (bool, float)):
+        return repr(value)
+    if isinstance(value, int) and value.bit_length() <= _MOST_BITS:
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
+
+
+# -- single values -------------------------------------------------------------------------------------------------
+
+
+def text(value: object, name: str) -> str:
+    """Text that is not empty and that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: {shown(value)} is not text; give text")
+    if not value:
+        raise ValueError(f"{name}: '' is empty; give text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: {shown(value)} holds a lone surrogate, which is no text; give text") from None
+    return value
+
+
+def seconds(value: Any, name: str, *, zero: bool) -> float | None:
+    """A number of seconds, or ``None``.
+
+    :param zero: whether it may be 0.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: {shown(value)} is not a number; give a number of seconds")
+    if not value < math.inf:  # nor is NaN
+        raise ValueError(f"{name}: {shown(value)} is not finite; give a number of seconds, or None for no bound")
+    if value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name}: {shown(value)} is {'below' if zero else 'not above'} 0; give a number of seconds")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: {shown(value)} is too large; give None for no bound") from None
+
+
+def at_least(least: int, value: Any, name: str) -> int:
+    """A whole number of ``least`` or more."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: {shown(value)} is not a whole number; give one of {least} or more")
+    if value < least:
+        raise ValueError(f"{name}: {shown(value)} is below {least}; give a whole number of {least} or more")
+    return value
+
+
+def reading(page_size: int = 1, prefetch: int | None = None, limit: int | None = None) -> None:
+    """How a list is to be read."""
+    at_least(1, page_size, "page_size")
+    if prefetch is not None:
+        at_least(0, prefetch, "prefetch")
+    if limit is not None:
+        at_least(0, limit, "limit")
+
+
+def idempotency_key(value: object) -> str:
+    """A key of the user's own for a write: what fits a header."""
+    key = text(value, "idempotency_key")
+    if not _FITS_A_HEADER.fullmatch(key):
+        raise ValueError(
+            f"idempotency_key: {shown(key)} does not fit a header; give visible ASCII, without spaces at its ends"
+        )
+    return key
+
+
+def checkpoint_choice(checkpoint_id: object, checkpoint_name: object) -> None:
+    """At most one of the two ways to name a checkpoint."""
+    if checkpoint_id is not None and checkpoint_name is not None:
+        raise ValueError(
+            f"checkpoint_id: {shown(checkpoint_id)} and checkpoint_name: {shown(checkpoint_name)} are both given; "
+            "give one of them, not both"
+        )
+    if checkpoint_id is not None:
+        text(checkpoint_id, "checkpoint_id")
+    if checkpoint_name is not None:
+        text(checkpoint_name, "checkpoint_name")
+
+
+# -- many at once --------------------------------------------------------------------------------------------------
+
+
+def many(value: object, name: str, what: str) -> Any:
+    """An iterable or async iterable, but no single text or mapping.
+
+    :param what: the items, in words.
+    """
+    if isinstance(value, (str, bytes, bytearray, Mapping)):
+        found = shown(value)  # pyright: ignore[reportUnknownArgumentType]
+        raise TypeError(f"{name}: {found} is one thing, not many; give a list (or another iterable) of {what}")
+    if not isinstance(value, (Iterable, AsyncIterable)):
+        raise TypeError(f"{name}: {shown(value)} cannot be gone through; give a list (or another iterable) of {what}")
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def execution_ids(value: Any) -> Any:
+    """Ids of executions: a list, each id once, unless they come from an async iterable."""
+    found = many(value, "execution_ids", "ids")
+    if isinstance(found, AsyncIterable):
+        return found  # pyright: ignore[reportUnknownVariableType]
+    entries: list[Any] = list(found)
+    for entry in entries:
+        execution_segment(entry, "execution_ids")
+    return list(dict.fromkeys(entries))
+
+
+# -- parts of a URL ------------------------------------------------------------------------------------------------
+
+
+def execution_segment(execution_id: object, name: str = "execution_id") -> str:
+    """An execution id as one escaped segment of a path, and never another route of the service."""
+    if type(execution_id) is str and _PLAIN_ID.fullmatch(execution_id) and execution_id not in _ROUTES:
+        return execution_id
+    found = text(execution_id, name)
+    if found in _ROUTES:
+        raise ValueError(f"{name}: {found!r} is a route of the service, not the id of an execution; give an id")
+    if _CONTROL.search(found):
+        raise ValueError(f"{name}: {shown(found)} holds control characters; give the id as the service gave it")
+    return quote(found, safe="")
+
+
+def relative_path(path: object) -> str:
+    """The path of ``request``, escaped and with a leading slash; a query in it is kept."""
+    place, mark, its_query = text(path, "path").partition("?")
+    if _CONTROL.search(place + its_query) or "\\" in place:
+        raise _unfit_path(path, "holds control characters or backslashes")
+    if "://" in place or place.startswith("//"):
+        raise _unfit_path(path, "has a scheme or a host")
+    if "#" in place + its_query:
+        raise _unfit_path(path, "has a fragment")
+    if any(segment in (".", "..") for segment in _fully_unquoted(place).replace("\\", "/").split("/")):
+        raise _unfit_path(path, "climbs by '.' or '..'")
+    return "/" + _escaped(place, _PATH_SAFE).lstrip("/") + mark + _escaped(its_query, _QUERY_SAFE)
+
+
+def _unfit_path(path: object, problem: str) -> ValueError:
+    return ValueError(f"path: {shown(path)} {problem}; give a path below the base URL, such as '/workflows'")
+
+
+def _escaped(place: str, safe: str) -> str:
+    return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", place), safe=safe)
+
+
+def _fully_unquoted(place: str) -> str:
+    while (plain := unquote(place)) != place:
+        place = plain
+    return place
+
+
+def query(params: Mapping[str, Any] | None) -> str:
+    """``params`` as a query with its ``?``; ``None`` values are left out, a list gives its key once an entry."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in (params or {}).items():
+        entries = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else (value,)
+        pairs += [(name, _query_text(entry, name)) for entry in entries if entry is not None]
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def _query_text(value: object, name: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str):
+        return text(value, f"params[{name!r}]") if value else ""
+    raise TypeError(f"params[{name!r}]: {shown(value)} has no place in a query; give text or a number")
