@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from ._arguments import idempotency_key, query, relative_path
-from ._models.codec import encode, plain
+from ._data.codec import encode
+from ._data.sending import plain
+from ._data.shared import shared
 from ._settings.configure import Options, Settings, checked_header
 from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from ._data.converter import OmiumConverter
     from ._transport.answers import RawResponse
 
 __all__ = ["Caller", "Shared"]
@@ -54,6 +57,11 @@ class Caller:
         self.options = options
         self._base_url = shared.settings.base_url
         self._transport = shared.transport
+
+    @property
+    def converter(self) -> OmiumConverter:
+        """The client's own, else the process's shared one."""
+        return self.shared.settings.converter or shared()
 
     def with_options(self, options: Options) -> Caller:
         """The same connections, other options."""
@@ -102,7 +110,7 @@ class Caller:
         target = relative_path(path)
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
-        body = None if json is None else encode(plain(json, "json"))
+        body = None if json is None else encode(plain(json, "json", self.shared.settings.converter))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 

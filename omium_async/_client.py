@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+    import cattrs
 
     from ._transport.answers import RawResponse
 
@@ -65,6 +66,8 @@ class AsyncOmium:
         ``OMIUM_PATIENCE``, else 300.
     :param backoff: seconds: the first pause before a retry at most, and the longest; 0 for none.
     :param poll_interval: seconds: the first and the longest pause between two looks of a wait.
+    :param converter: what `make_converter` gives, with hooks of your own: the one way in and out, for the models and
+        for your data; ``None``: the process's shared one.
     :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
     :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
     """
@@ -94,6 +97,7 @@ class AsyncOmium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -118,6 +122,7 @@ class AsyncOmium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
         )
         self._caller = Caller(Shared(settings, checked_session(session)), options)
         self.executions = Executions(self._caller)

@@ -64,7 +64,7 @@ class Executions:
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -217,7 +217,7 @@ class Executions:
         """
         polling = Polling.of(timeout, poll_interval, until).begin()
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling)
 
     def create_many(

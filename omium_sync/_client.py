@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+    import cattrs
 
     from omium_async import (
         CreateOutcome,
@@ -280,6 +281,7 @@ class Omium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -305,6 +307,7 @@ class Omium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
         )
         self._assemble(core, Line(core, session))
 

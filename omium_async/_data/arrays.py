@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from cattrs.cols import defaultdict_structure_factory, list_structure_factory, mapping_structure_factory
+import cattrs.cols
 
 from .misfit import Misfit, misfit_of, wrong
 
@@ -51,7 +51,7 @@ def is_mapping(cls: Any) -> bool:
 
 def is_named_tuple(cls: Any) -> bool:
     """Whether it is a ``NamedTuple``."""
-    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+    return isinstance(cls, type) and hasattr(cls, "_fields") and issubclass(cls, tuple)
 
 
 class Array:
@@ -73,19 +73,19 @@ def array_hook(cls: Any, converter: OmiumConverter) -> Hook:
     """The hook of a list, a tuple, a set or the like."""
     base, kinds = _class_of(cls), get_args(cls)
     if issubclass(base, tuple) and cls is not tuple and not (len(kinds) == 2 and kinds[1] is ...):
-        return _fixed(cls, kinds, converter)
+        return _fixed(kinds, converter)
     make: Callable[[Any], Any] = _maker(base)
     entry: Any = kinds[0] if kinds else Any
-    return Array(list_structure_factory(list[entry], converter), make)
+    return Array(cattrs.cols.list_structure_factory(list[entry], converter), make)
 
 
 def _maker(base: Any) -> Callable[[Any], Any]:
     if issubclass(base, (list, tuple, set, frozenset, deque)):
-        return lambda found: found if base is list else base(found)
+        return base  # type: ignore[no-any-return] # pyright: ignore[reportUnknownVariableType]
     return set if issubclass(base, AbstractSet) else list
 
 
-def _fixed(cls: Any, kinds: tuple[Any, ...], converter: OmiumConverter) -> Hook:
+def _fixed(kinds: tuple[Any, ...], converter: OmiumConverter) -> Hook:
     """A tuple with a type for each place."""
     kinds = () if kinds == ((),) else kinds
     hooks = [(kind, hook_of(kind, converter)) for kind in kinds]
@@ -110,17 +110,17 @@ def _fixed(cls: Any, kinds: tuple[Any, ...], converter: OmiumConverter) -> Hook:
 def hook_of(kind: Any, converter: OmiumConverter) -> Hook:
     """The hook of an entry or a field."""
     try:
-        return converter.get_structure_hook(kind)
+        hook: Hook = converter.get_structure_hook(kind)
     except RecursionError:  # a class that holds itself: looked up when it is read
         return converter.structure
+    return hook
 
 
 def named_tuple_hook(cls: Any, converter: OmiumConverter) -> Hook:
     """The hook of a named tuple, which goes out as an array."""
     hints = get_type_hints(cls, include_extras=True)
-    kind: Any = tuple[tuple(hints.get(name, Any) for name in cls._fields)]
-    read = _fixed(kind, get_args(kind), converter)
-    return lambda value, _: cls(*read(value, kind))
+    read = _fixed(tuple(hints.get(name, Any) for name in cls._fields), converter)
+    return lambda value, _: cls(*read(value, tuple))
 
 
 def take_object(value: Any, _: Any = dict) -> Any:
@@ -135,16 +135,15 @@ def mapping_hook(cls: Any, converter: OmiumConverter) -> Hook:
     base, kinds = _class_of(cls), get_args(cls)
     if base in (dict, Mapping) and (not kinds or kinds == (str, Any)):
         return take_object
+    cols: Any = cattrs.cols  # whose types are not all known
     if issubclass(base, defaultdict) and kinds:
-        read = defaultdict_structure_factory(cls, converter)
+        read = cols.defaultdict_structure_factory(cls, converter)
     elif issubclass(base, Counter):
-        read = mapping_structure_factory(cls, converter, Counter, val_type=int)
+        read = cols.mapping_structure_factory(cls, converter, Counter, val_type=int)
     else:
-        read = mapping_structure_factory(cls, converter, base if issubclass(base, dict) else dict)
+        read = cols.mapping_structure_factory(cls, converter, base if issubclass(base, dict) else dict)
 
     def hook(value: Any, cls: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise wrong("an object", value)
-        return read(value, cls)
+        return read(take_object(value), cls)
 
     return hook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +11,8 @@ import cattrs
 
 from .codec import decode_json, encode
 from .forms import SHAPES, Shape
-from .misfit import Misfit, misfit_of
 from .hooks import is_structured, register_readers
+from .misfit import Misfit, misfit_of
 from .sending import Form, plain
 from .unions import is_union
 
@@ -62,7 +63,7 @@ class OmiumConverter(cattrs.Converter):
         decoded = decode_json(data)
         try:
             return hook(decoded, cl)  # type: ignore[no-any-return]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
             raise misfit_of(error) from (None if isinstance(error, Misfit) else error)
 
     def dumps(self, obj: Any, unstructure_as: Any = None) -> bytes:
@@ -81,9 +82,9 @@ class OmiumConverter(cattrs.Converter):
     def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
         """As cattrs does; a union's hook is found before our own for unions, and goes along with a copy."""
         if func is not None and is_union(cl):
-            return self.register_structure_hook_func(lambda t: t == cl, func)
+            return self.register_structure_hook_func(_equal_to(cl), func)
         try:
-            return super().register_structure_hook(cl, func)
+            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - cattrs leaves it out of its overloads
         finally:
             self.changes += 1
 
@@ -95,14 +96,18 @@ class OmiumConverter(cattrs.Converter):
     def register_structure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
         """As cattrs does."""
         if factory is None:
-            return lambda factory: self.register_structure_hook_factory(predicate, factory)
+            return partial(self.register_structure_hook_factory, predicate)
         try:
             return super().register_structure_hook_factory(predicate, factory)
         finally:
             self.changes += 1
 
 
-def _form_factory(shape: Shape) -> Callable[[Any, OmiumConverter], Form]:
+def _equal_to(cls: Any) -> Callable[[Any], bool]:
+    return lambda other: bool(other == cls)
+
+
+def _form_factory(shape: Shape) -> Any:
     def make(_: Any, converter: OmiumConverter) -> Form:
         return Form(shape, converter)
 

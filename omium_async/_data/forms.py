@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import attrs
 import msgspec
@@ -88,7 +88,7 @@ def _numpy_scalar(value: Any, inside: Inside) -> Any:
 # -- what is written as text -----------------------------------------------------------------------------------------
 
 
-def _datetime(value: datetime, inside: Inside) -> str:
+def _datetime(value: datetime, _: Inside) -> str:
     if value != value:  # noqa: PLR0124 - pandas has a datetime that is none
         refuse(ValueError, f"{value} has no form in JSON; send None where there is no time")
     return value.isoformat() if value.utcoffset() is None else write_timestamp(value)
@@ -151,7 +151,7 @@ def _excerpt(key: Any) -> str:
 
 
 def _attrs(value: Any, inside: Inside) -> dict[str, Any]:
-    return _fields(value, [field.name for field in attrs.fields(type(value))], inside)
+    return _fields(value, [field.name for field in attrs.fields(value.__class__)], inside)
 
 
 def _dataclass(value: Any, inside: Inside) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _pydantic(value: Any, inside: Inside) -> Any:
     try:
         found = value.model_dump(mode="json", by_alias=True)
     except Exception as error:
-        raise Unsendable(ValueError, f"pydantic cannot write this {full_name(type(value))}: {error}") from error
+        raise Unsendable(ValueError, f"pydantic cannot write this {full_name(value.__class__)}: {error}") from error
     return inside(found)
 
 
@@ -179,7 +179,7 @@ def _struct(value: Any, inside: Inside) -> Any:
     except Unsendable:
         raise
     except Exception as error:
-        raise Unsendable(TypeError, f"msgspec cannot write this {full_name(type(value))}: {error}") from error
+        raise Unsendable(TypeError, f"msgspec cannot write this {full_name(value.__class__)}: {error}") from error
     return inside(found)
 
 
@@ -196,7 +196,7 @@ _ADVICE: Final = {
 
 
 def _nothing(value: Any, _: Inside) -> NoReturn:
-    kind: type[Any] = type(value)
+    kind: type[Any] = value.__class__
     if isinstance(value, type):
         refuse(TypeError, f"the class {value.__name__} itself cannot be sent, only its instances")
     name = full_name(kind)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Final, cast, get_origin, get_type_hints, is_typeddict
 
 import attrs
 import msgspec
@@ -84,7 +84,7 @@ def _as_it_is(value: Any, _: Any) -> Any:
 
 
 def _read_numpy(value: Any, cls: Any) -> Any:
-    kind = type(cls(0).item())
+    kind: Any = cls(0).item().__class__
     read: Hook = {bool: _read_boolean, int: read_whole_number}.get(kind, _read_number)
     found = cls(read(value, kind))
     if found.item() != value:
@@ -186,13 +186,14 @@ def _late_fields(cls: Any, converter: OmiumConverter) -> list[tuple[str, Any, Ho
 
 
 def _typed_dict_hook(cls: Any, converter: OmiumConverter) -> Hook:
-    read: Hook = converter.gen_structure_typeddict(cls)
+    read: Hook = cast("Any", converter).gen_structure_typeddict(cls)
     names = frozenset((get_origin(cls) or cls).__annotations__)
 
     def hook(value: Any, cls: Any) -> Any:
         if not isinstance(value, Mapping):
             raise wrong("an object", value)
-        return read({name: entry for name, entry in value.items() if name in names}, cls)
+        given: Mapping[str, Any] = cast("Any", value)
+        return read({name: given[name] for name in given if name in names}, cls)
 
     return hook
 
@@ -245,7 +246,7 @@ _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
 )
 
 
-def _read_bytes(value: Any, cls: Any) -> Any:
+def _read_bytes(_: Any, cls: Any) -> Any:
     raise StructureHandlerNotFoundError("bytes have no form in JSON; register a hook for them", cls)
 
 

@@ -24,7 +24,7 @@ _JSON_TYPES: dict[type, str] = {
 _LONGEST = 300  # characters of another library's words
 
 
-class Misfit(ValueError):
+class Misfit(ValueError):  # noqa: N818 - never leaves the package: it becomes an OmiumError
     """A value of the wrong type, as hooks of the converter raise it.
 
     Of a model it becomes an `InvalidResponseError`, of a user's type an `OutputError`.
@@ -62,9 +62,8 @@ def misfit_of(error: Exception) -> Misfit:
     found = error if isinstance(error, Misfit) else error.__cause__
     if isinstance(found, Misfit):
         return type(found)(found.message, found.path)
-    if isinstance(error, ExceptionGroup) and error.exceptions:  # cattrs' own, one exception for each wrong value
-        group = cast("ExceptionGroup[Exception]", error)
-        inner = group.exceptions[0]
+    if isinstance(error, ExceptionGroup):  # cattrs' own, one exception for each wrong value
+        inner = cast("ExceptionGroup[Exception]", error).exceptions[0]
         misfit = misfit_of(inner)
         for place in _places(inner):
             misfit.inside(place)
@@ -73,7 +72,7 @@ def misfit_of(error: Exception) -> Misfit:
         return Misfit("is missing")
     if isinstance(error, RecursionError):
         return Misfit("nested too deeply")
-    return _of_another_library(error)
+    return _of_another_library(cast("Any", error))
 
 
 def _places(error: BaseException) -> Iterator[str]:
@@ -90,7 +89,7 @@ def _places(error: BaseException) -> Iterator[str]:
             yield text if text.isidentifier() else f"[{text!r}]"
 
 
-def _of_another_library(error: Exception) -> Misfit:
+def _of_another_library(error: Any) -> Misfit:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         problem = error.errors(include_url=False, include_input=False)[0]

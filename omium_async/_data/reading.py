@@ -27,7 +27,7 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
     """
     try:
         return cast("T", converter.get_structure_hook(type)(value, type))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
         misfit = misfit_of(error).inside(place)
         raise misfit from (None if isinstance(error, Misfit) else error)
 
@@ -72,7 +72,7 @@ def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None
         return
     if isinstance(type, _TYPE) and not is_typeddict(type):
         if not _is_instance(value, type):
-            got = full_name(_TYPE(value))
+            got = full_name(value.__class__)
             raise TypeError(f"{name}: expected {_a(full_name(type))}, got {_a(got)}")
         return
     try:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import enum
 import marshal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from .forms import BUILT_IN, Unsendable, refuse
 from .foreign import full_name
+from .forms import BUILT_IN, Unsendable, refuse
 
 if TYPE_CHECKING:
     from .converter import OmiumConverter
@@ -94,11 +94,11 @@ class _Walk:
         self._hook_of = converter.get_unstructure_hook
 
     def __call__(self, value: Any) -> Any:
-        kind = type(value)
+        kind = cast("Any", type(value))
         shape = BUILT_IN.get(kind)
         if shape is not None:
             return shape(value, self)
-        hook = self._hook_of(kind)
+        hook: Any = self._hook_of(kind)
         return self.by_shape(hook, value) if type(hook) is Form else self._by_hook(hook, value)
 
     def by_shape(self, form: Form, value: Any) -> Any:
@@ -107,7 +107,7 @@ class _Walk:
         return form.shape(value, self)
 
     def _by_hook(self, hook: Callable[[Any], Any], value: Any) -> Any:
-        kind: type[Any] = type(value)
+        kind = cast("Any", type(value))
         try:
             found = hook(value)
         except RecursionError:

@@ -139,9 +139,9 @@ def _one_text_of(members: list[Any], union: Any, converter: OmiumConverter) -> _
     """Of types that read no text of each other's, the one that reads the text."""
     readers = [_reader(member, converter) for member in members]
     for member in members:
-        bare = _bare(member)
-        if isinstance(bare, type) and issubclass(bare, (str, PurePath)) and not is_enum(bare):
-            raise _ambiguous(union, f"{bare.__name__} takes any text")
+        bare: Any = _bare(member)
+        if _takes_any_text(bare):
+            raise _ambiguous(union, f"{_shown(bare)} takes any text")
         if is_enum(bare) or is_literal(bare):
             for key in choices_of(bare):
                 text = msgspec.json.decode(key)
@@ -153,12 +153,16 @@ def _one_text_of(members: list[Any], union: Any, converter: OmiumConverter) -> _
         for reader in readers:
             try:
                 return reader(value)
-            except Exception as error:  # noqa: BLE001, PERF203 - whatever a hook raises, the next may fit
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the next may fit
                 problem = problem or error
         assert problem is not None  # noqa: S101 - there are two readers or more
         raise misfit_of(problem) from problem
 
     return read
+
+
+def _takes_any_text(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, (str, PurePath)) and not is_enum(cls)
 
 
 def _reads(reader: _Read, value: Any) -> bool:

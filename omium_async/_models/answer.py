@@ -97,11 +97,11 @@ class Field:
 
 
 @cache
-def fields_of(cls: type[Answer]) -> tuple[Field, ...]:
+def fields_of(cls: Any) -> tuple[Field, ...]:
     """The fields of a model as they are declared, without ``extra``."""
     hints = get_type_hints(cls, include_extras=True)
     found: list[Field] = []
-    for field in attrs.fields(cast("Any", cls)):
+    for field in attrs.fields(cls):
         if field.name == "extra":
             continue
         kind, more = hints[field.name], field.metadata
@@ -113,9 +113,10 @@ def fields_of(cls: type[Answer]) -> tuple[Field, ...]:
     return tuple(found)
 
 
-def known_extras(cls: type[Answer]) -> tuple[str, ...]:
+def known_extras(cls: Any) -> tuple[str, ...]:
     """Keys without a field of their own that the live service is known to send."""
-    return cast("Any", attrs.fields(cast("Any", cls))).extra.metadata.get("known", ())
+    known: tuple[str, ...] = attrs.fields(cls).extra.metadata.get("known", ())
+    return known
 
 
 def entry_type(kind: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .._data.codec import NotJSON, decode_json, encode
 from .._data.misfit import Misfit

@@ -29,12 +29,16 @@ __all__ = ["ModelReader", "ModelWriter", "register_models"]
 
 def register_models(converter: OmiumConverter) -> None:
     """Register the hooks of the models and of the types that only they have."""
-    converter.register_structure_hook_factory(_is_answer, lambda cls, converter: ModelReader(cls, converter))
-    converter.register_unstructure_hook_factory(_is_answer, lambda cls, converter: ModelWriter(cls, converter))
+    converter.register_structure_hook_factory(_is_answer, ModelReader)
+    converter.register_unstructure_hook_factory(_is_answer, _writer)
     converter.register_structure_hook_func(_is_timestamp, _read_timestamp)
     converter.register_unstructure_hook_func(_is_timestamp, write_timestamp)
     converter.register_structure_hook(ExecutionStatus, _read_status)
     converter.register_unstructure_hook(ExecutionStatus, _write_status)
+
+
+def _writer(cls: Any, converter: Any) -> Callable[[Any], Any]:
+    return ModelWriter(cls, converter)
 
 
 def _is_answer(cls: Any) -> bool:
@@ -65,7 +69,7 @@ def _write_status(status: ExecutionStatus) -> str:
 class ModelReader:
     """The structure hook of a model."""
 
-    def __init__(self, cls: type[Answer], converter: OmiumConverter) -> None:
+    def __init__(self, cls: Any, converter: OmiumConverter) -> None:
         self._cls = cls
         self._converter = converter
         self._names = frozenset(field.name for field in fields_of(cls))
@@ -129,7 +133,7 @@ class ModelReader:
 
     def _made(self, values: dict[str, Any], extra: dict[str, Any]) -> Any:
         try:
-            return self._cls(**values, extra=extra)  # type: ignore[call-arg]
+            return self._cls(**values, extra=extra)
         except Exception as error:
             raise misfit_of(error) from error
 
@@ -166,7 +170,7 @@ def _is_own(kind: Any, converter: OmiumConverter) -> bool:
 
 
 @cache
-def _fast_reader(cls: type[Answer]) -> FastReader | None:
+def _fast_reader(cls: Any) -> FastReader | None:
     """One for the process, for what it learns; ``None`` for a model that is read by its hooks alone."""
     if not can_be_fast(cls):
         return None
@@ -192,7 +196,7 @@ def _read_field(
         raise Misfit("is missing", name)
     try:
         found = hook(value, field.type)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
         raise misfit_of(error).inside(name) from (None if isinstance(error, Misfit) else error)
     if name != field.name:
         sent[field.name] = (data.get(field.name), found)
@@ -207,7 +211,7 @@ def _read_nested(field: Field, hook: Callable[[Any, Any], Any], data: Mapping[st
     None when that is something else: the place is the caller's, and the key may be one of theirs.
     """
     container: Any = data.get(field.nested or "")
-    entries = container.get(field.name) if isinstance(container, Mapping) else None
+    entries: Any = cast("Any", container).get(field.name) if isinstance(container, Mapping) else None
     if not isinstance(entries, list):
         return ()
     try:
@@ -227,7 +231,7 @@ def _invalid(misfit: Misfit) -> InvalidResponseError:
 class ModelWriter:
     """The unstructure hook of a model."""
 
-    def __init__(self, cls: type[Answer], converter: OmiumConverter) -> None:
+    def __init__(self, cls: Any, converter: OmiumConverter) -> None:
         self._fields = fields_of(cls)
         self._converter = converter
 

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
-import attrs
 import msgspec
 
 from .._data.codec import decode_json
@@ -35,7 +34,7 @@ _NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def can_be_fast(cls: type[Answer]) -> bool:
+def can_be_fast(cls: Any) -> bool:
     """Whether all of a model's declaration is understood here: a second name only for text, and for a page's rows."""
     return all(f.fallback is None or f.type is str or _is_required_array(f) for f in fields_of(cls))
 
@@ -43,7 +42,7 @@ def can_be_fast(cls: type[Answer]) -> bool:
 # -- structs ---------------------------------------------------------------------------------------------------------
 
 
-def known_names(cls: type[Answer]) -> frozenset[str]:
+def known_names(cls: Any) -> frozenset[str]:
     """The keys of a model's answers that its struct knows."""
     return frozenset(field[0] for field in _struct_fields(cls, aware=False, loose=False, learned=()))
 
@@ -54,7 +53,7 @@ def _learned(names: Names) -> dict[str, str]:
 
 
 @cache
-def struct_of(cls: type[Answer], *, aware: bool = False, loose: bool = False, learned: Names = ()) -> Any:
+def struct_of(cls: Any, *, aware: bool = False, loose: bool = False, learned: Names = ()) -> Any:
     """The struct of a model's answers.
 
     :param aware: all timestamps have an offset, which saves looking.
@@ -71,16 +70,17 @@ def struct_of(cls: type[Answer], *, aware: bool = False, loose: bool = False, le
     )
 
 
-def _struct_fields(cls: type[Answer], *, aware: bool, loose: bool, learned: Names) -> list[Any]:
+def _struct_fields(cls: Any, *, aware: bool, loose: bool, learned: Names) -> list[Any]:
     found: list[Any] = []
     required: list[Any] = []
     for field in fields_of(cls):
-        kind = field.type
+        kind: Any = field.type
         if kind is Timestamp:
             kind = _AWARE if aware else datetime
         elif entry := entry_type(kind):
             rows = field.nested is None
-            kind = list[struct_of(entry, aware=aware, loose=loose and rows, learned=learned if rows else ())]
+            struct = struct_of(entry, aware=aware, loose=loose and rows, learned=learned if rows else ())
+            kind = list.__class_getitem__(struct)
         if not field.optional:
             required.append((field.name, kind))
         else:
@@ -98,7 +98,7 @@ def _is_required_array(field: Field) -> bool:
 
 
 @cache
-def filler_of(cls: type[Answer], learned: Names = ()) -> Filler:
+def filler_of(cls: Any, learned: Names = ()) -> Filler:
     """The function that fills models of a class from its structs; ``learned`` as in `struct_of`."""
     source = "\n".join(_source(cls, learned))
     scope: dict[str, Any] = {
@@ -118,8 +118,8 @@ def filler_of(cls: type[Answer], learned: Names = ()) -> Filler:
     return cast("Filler", scope["fill"])
 
 
-def _open(cls: type[Answer]) -> Any:
-    """A subclass without fields of its own and open to change, whose instances get the frozen class when they are whole.
+def _open(cls: Any) -> Any:
+    """A subclass without fields of its own and open to change; its instances get the frozen class when they are whole.
 
     Setting attributes of a frozen class costs more than all the rest of decoding.
     """
@@ -127,7 +127,7 @@ def _open(cls: type[Answer]) -> Any:
     return type(f"Open{cls.__name__}", (cls,), {"__slots__": (), **{name: getattr(object, name) for name in names}})
 
 
-def _source(cls: type[Answer], learned: Names) -> Iterable[str]:
+def _source(cls: Any, learned: Names) -> Iterable[str]:
     """In one piece, for a call a row would cost a tenth of all."""
     fields = fields_of(cls)
     of_rows = any(_is_required_array(field) for field in fields)
@@ -204,7 +204,7 @@ class FastReader:
     most = 32  # keys learned
     watched = 256  # names counted
 
-    def __init__(self, cls: type[Answer], *, expected: Names = ()) -> None:
+    def __init__(self, cls: Any, *, expected: Names = ()) -> None:
         """:param expected: keys known from the start, of answers that may have the fields of another model too."""
         self._cls = cls
         rows = next((field for field in fields_of(cls) if _is_required_array(field)), None)
@@ -228,11 +228,11 @@ class FastReader:
         """
         decode_aware, decode_either, fill, _ = self._ways
         try:
-            return fill((decode_aware(body),), False)[0]  # noqa: FBT003 - by position, which is faster
+            return fill((decode_aware(body),), False)[0]
         except _UNFIT:
             pass
         try:
-            return fill((decode_either(body),), True)[0]  # noqa: FBT003
+            return fill((decode_either(body),), True)[0]
         except _UNFIT:
             return self._decode_odd(body, read)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
 
 import attrs
 
+from .._data.shared import is_ours
 from .._errors import Attempt, ConfigurationError
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_of_environment, proxy_url
 from .secret import Redactor, Secret, kind_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+
+    from .._data.converter import OmiumConverter
 
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 
@@ -94,6 +97,7 @@ class Settings:
     proxy: Proxy | None
     ssl: SSLSetting
     redactor: Redactor
+    converter: OmiumConverter | None = attrs.field(repr=False)
 
 
 # -- checks of single values; `source` says in messages where the value came from ------------------------------------
@@ -172,6 +176,15 @@ def _ssl(value: Any) -> Any:
     raise ConfigurationError("ssl (argument) must be an SSLContext, an aiohttp.Fingerprint, True or False (or None)")
 
 
+def _converter(value: object) -> OmiumConverter | None:
+    if value is None or is_ours(value):
+        return cast("OmiumConverter | None", value)
+    raise ConfigurationError(
+        "converter (argument) must be what omium_async.make_converter() gives, or a copy of that (or None), "
+        f"not {kind_of(value)}"
+    )
+
+
 def _encodes(text: str) -> bool:
     try:
         text.encode()
@@ -238,6 +251,7 @@ def configure(
     patience: float | None,
     backoff: tuple[float, float],
     poll_interval: tuple[float, float],
+    converter: object,
 ) -> tuple[Settings, Options]:
     """Settings and options of a client, every value checked and every absent one looked up.
 
@@ -271,6 +285,7 @@ def configure(
         proxy=found_proxy,
         ssl=True if ssl is None else _ssl(ssl),
         redactor=Redactor(checked_key, *(() if found_proxy is None else found_proxy.secrets)),
+        converter=_converter(converter),
     )
     options = Options(
         timeout=_timeout_setting(timeout, file),

@@ -18,11 +18,11 @@ from omium_async import (
     InvalidResponseError,
     ReplayResult,
     RollbackResult,
+    make_converter,
 )
-from omium_async import make_converter
-from omium_async._models.answer import Timestamp
 from omium_async._data.codec import decode_json
 from omium_async._data.misfit import Misfit
+from omium_async._models.answer import Timestamp
 from omium_async._models.converter import ModelReader
 from omium_async._models.fast import FastReader, known_names, struct_of
 
