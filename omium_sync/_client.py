@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from omium_async import SETTLED, AsyncOmium
+from omium_async._arguments import Status, Statuses
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._settings.configure import (
     DEFAULT_BACKOFF,
@@ -82,12 +83,12 @@ class Executions:
 
     @documented(AsyncExecutions.page)
     def page(
-        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
         return self._line.call(self._core.page, page, page_size, workflow_id=workflow_id, status=status)
 
     @documented(AsyncExecutions.count)
-    def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+    def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         return self._line.call(self._core.count, workflow_id=workflow_id, status=status)
 
     @documented(AsyncExecutions.list)
@@ -95,7 +96,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Status | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
@@ -110,7 +111,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Status | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> Iterator[ExecutionPage]:
@@ -158,13 +159,13 @@ class Executions:
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
     ) -> ExecutionDetail:
         return self._line.call(self._core.wait, execution_id, timeout=timeout, poll_interval=poll_interval, until=until)
 
     @documented(AsyncExecutions.watch)
     def watch(
-        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+        self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> Iterator[ExecutionDetail]:
         source = self._core.watch(execution_id, poll_interval=poll_interval, until=until)
         return GroupStream(self._line, Single(source))
@@ -180,7 +181,8 @@ class Executions:
         idempotency_key: str | None = None,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
+        on_created: Callable[[Execution], object] | None = None,
     ) -> ExecutionDetail:
         return self._line.call(
             self._core.run,
@@ -192,6 +194,7 @@ class Executions:
             timeout=timeout,
             poll_interval=poll_interval,
             until=until,
+            on_created=on_created,
         )
 
     @documented(AsyncExecutions.create_many)
@@ -216,7 +219,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = "failed",
+        status: Status | None = "failed",
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
@@ -234,6 +237,28 @@ class Executions:
         )
         return GroupStream(self._line, Gathered(source, self._line.notify))
 
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[False] = False,
+    ) -> Iterator[Execution]: ...
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[True],
+    ) -> Iterator[ExecutionDetail]: ...
+
     @documented(AsyncExecutions.wait_many)
     def wait_many(
         self,
@@ -241,9 +266,11 @@ class Executions:
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
-    ) -> Iterator[ExecutionDetail]:
-        source = self._core.wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until)
+        until: Statuses = SETTLED,
+        details: bool = False,
+    ) -> Iterator[Any]:
+        wait_many: Callable[..., AsyncGenerator[Any]] = self._core.wait_many
+        source = wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until, details=details)
         return GroupStream(self._line, Gathered(source, self._line.notify))
 
 

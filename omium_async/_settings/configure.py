@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .._data.converter import OmiumConverter
+    from .._telemetry import Telemetry
 
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 
@@ -97,7 +98,8 @@ class Settings:
     proxy: Proxy | None
     ssl: SSLSetting
     redactor: Redactor
-    converter: OmiumConverter | None = attrs.field(repr=False)
+    converter: OmiumConverter | None = attrs.field(default=None, repr=False)
+    telemetry: Telemetry | None = None
 
 
 # -- checks of single values; `source` says in messages where the value came from ------------------------------------

@@ -145,10 +145,13 @@ def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) ->
 
 
 class _Lines(logging.Handler):
-    """What the SDK has to say, one line each. Retries are of interest only to who asks for them."""
+    """What the SDK has to say, one line each, with the traceback of a hook that raised.
+
+    Retries are of interest only to who asks for them.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(f"{record.levelname.lower()}: {record.getMessage()}")
+        complain(f"{record.levelname.lower()}: {self.format(record)}")
 
 
 def show_log(*, verbose: bool) -> None:
@@ -157,5 +160,5 @@ def show_log(*, verbose: bool) -> None:
     if verbose:
         log.setLevel(logging.DEBUG)
     else:
-        handler.addFilter(lambda record: record.module != "call")
+        handler.addFilter(lambda record: record.name != "omium_async.transport")
     log.handlers = [*(other for other in log.handlers if not isinstance(other, _Lines)), handler]

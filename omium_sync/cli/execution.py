@@ -34,7 +34,7 @@ def write_execution(execution: Execution, output: Output) -> None:
         write_json(to_row(execution), output)
 
 
-def verdict(settled: Iterable[ExecutionDetail]) -> int:
+def verdict(settled: Iterable[Execution]) -> int:
     """The exit status for executions that were waited for; a line for each that ended badly."""
     bad = [execution for execution in settled if execution.status in BAD_ENDS]
     for execution in bad:

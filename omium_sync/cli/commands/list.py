@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from omium_sync import Execution
+from omium_sync import Execution, ExecutionStatus
 
 from .. import arguments
 from ..arguments import output_option
@@ -56,7 +56,12 @@ def list_(
         limit = _ROWS_OF_A_TABLE
     asked = limit if output is not Output.TABLE or limit is None else limit + 1  # one more: are there more?
     with connection.client() as omium:
-        found = omium.executions.list(workflow_id=workflow_id, status=status, page_size=page_size, limit=asked)
+        found = omium.executions.list(
+            workflow_id=workflow_id,
+            status=None if status is None else ExecutionStatus(status),
+            page_size=page_size,
+            limit=asked,
+        )
         if output is Output.TABLE:
             _table(found, limit)
         else:

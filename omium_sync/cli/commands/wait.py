@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from omium_sync import SETTLED, ExecutionDetail, ExecutionStatus, MissingExecutionsError, WaitTimeoutError
+from omium_sync import SETTLED, Execution, ExecutionStatus, MissingExecutionsError, WaitTimeoutError
 
 from .. import arguments
 from ..arguments import output_option
@@ -46,7 +46,7 @@ def wait(
 
     Settled are: completed, failed, cancelled, paused, rolled_back, error.
     """
-    statuses = until or SETTLED
+    statuses = tuple(map(ExecutionStatus, until)) or SETTLED
     for unknown in sorted(set(until) - {status.value for status in ExecutionStatus}):
         complain(f"warning: {unknown} is no status that this version knows; it is waited for all the same")
     with connection.client() as omium:
@@ -61,7 +61,7 @@ def wait(
     return 0 if until else verdict(ended)
 
 
-def _written(found: Iterator[ExecutionDetail], output: Output, progress: Progress) -> Iterator[ExecutionDetail]:
+def _written(found: Iterator[Execution], output: Output, progress: Progress) -> Iterator[Execution]:
     """Those that have settled, each written as it comes; also those before a failure."""
     rows = Rows("id", "workflow", "status", "error", aside=progress.aside)
     kept: list[dict[str, Any]] = []
