@@ -14,12 +14,11 @@ from ._arguments import idempotency_key, query, relative_path
 from ._data.codec import encode
 from ._data.sending import plain
 from ._data.shared import shared
-from ._settings.configure import Options, Settings, checked_header
+from ._settings.configure import checked_header
+from ._settings.declared import Options, Settings
 from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from ._data.converter import OmiumConverter
     from ._transport.answers import RawResponse
 
@@ -33,7 +32,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Shared:
     """What all copies of a client share: its settings and its transport."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
         from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
 
@@ -42,7 +41,7 @@ class Shared:
 
         agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
         self.settings = settings
-        self.transport = Transport(settings, session, agent)
+        self.transport = Transport(settings, settings.session, agent)
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""

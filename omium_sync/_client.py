@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 from omium_async import SETTLED, AsyncOmium
 from omium_async._arguments import Status, Statuses
 from omium_async._executions import Executions as AsyncExecutions
-from omium_async._settings.configure import (
+from omium_async._settings.configure import OptionChanges
+from omium_async._settings.declared import (
     DEFAULT_BACKOFF,
     DEFAULT_PATIENCE,
     DEFAULT_POLL_INTERVAL,
@@ -17,7 +18,6 @@ from omium_async._settings.configure import (
     DEFAULT_TIMEOUT,
     Auth,
     OnAttempt,
-    OptionChanges,
 )
 from omium_async._settings.secret import masked
 from omium_async._streaming import Batch
@@ -309,6 +309,7 @@ class Omium:
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
         converter: cattrs.Converter | None = None,
+        telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -335,6 +336,7 @@ class Omium:
             backoff=backoff,
             poll_interval=poll_interval,
             converter=converter,
+            telemetry=telemetry,
         )
         self._assemble(core, Line(core, session))
 

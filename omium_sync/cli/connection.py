@@ -18,14 +18,12 @@ from .render import complain
 __all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
 
 _NAMES: Final = {
-    "base_url (argument)": "--url",
-    "api_key (argument)": "the key of --api-key-file",
-    "attempt_timeout (argument)": "--attempt-timeout",
-    "timeout (argument)": "--timeout",
-    "max_retries (argument)": "--retries",
-    "rate_limit (argument)": "--rate",
-    "pass api_key, set": "use --api-key-file, set",
-    "allow_insecure_http=True": "--allow-insecure-http",
+    "base_url": "--url",
+    "api_key": "the key of --api-key-file",
+    "attempt_timeout": "--attempt-timeout",
+    "timeout": "--timeout",
+    "max_retries": "--retries",
+    "rate_limit": "--rate",
 }
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,17 +61,18 @@ class Connection:
         try:
             return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
-            raise Failure(_as_options(str(error)), USAGE) from None
+            raise Failure(_as_options(error), USAGE) from None
 
 
 pass_connection = click.make_pass_decorator(Connection, ensure=True)
 
 
-def _as_options(message: str) -> str:
-    """The message of the SDK, with its arguments called by the names that they have here."""
-    for argument, option in _NAMES.items():
-        message = message.replace(argument, option)
-    return message
+def _as_options(error: ConfigurationError) -> str:
+    """The message of the SDK; what was given as an option is called by that name."""
+    message = error.message.replace("pass api_key, set", "use --api-key-file, set")
+    message = message.replace("allow_insecure_http=True", "--allow-insecure-http")
+    option = _NAMES.get(error.setting or "")
+    return message if option is None or error.source != "argument" else f"{option}{message[message.index(':') :]}"
 
 
 def key_of_file(path: Path) -> str:
