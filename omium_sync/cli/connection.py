@@ -23,6 +23,7 @@ _NAMES: Final = {
     "attempt_timeout": "--attempt-timeout",
     "timeout": "--timeout",
     "max_retries": "--retries",
+    "patience": "--patience",
     "rate_limit": "--rate",
 }
 
@@ -39,6 +40,7 @@ class Connection:
     timeout: float | None = None
     attempt_timeout: float | None = None
     retries: int | None = None
+    patience: float | None = None
     allow_insecure_http: bool = False
     verbose: bool = False
 
@@ -54,6 +56,7 @@ class Connection:
             "timeout": self.timeout,
             "attempt_timeout": self.attempt_timeout,
             "max_retries": self.retries,
+            "patience": self.patience,
             "api_key": None if self.api_key_file is None else key_of_file(self.api_key_file),
             **more,
         }
@@ -120,6 +123,11 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "type": int,
         "metavar": "N",
         "help": "Attempts after the first; else OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+    },
+    "--patience": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "How long waits, lists and batches sit out an outage; else OMIUM_PATIENCE, 300.",
     },
     "--allow-insecure-http": {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
     "--verbose": {"is_flag": True, "help": "Show attempts and retries on stderr."},
