@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+    import cattrs
 
     from omium_async import (
         CreateOutcome,
@@ -307,6 +308,7 @@ class Omium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
         telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
@@ -333,6 +335,7 @@ class Omium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
             telemetry=telemetry,
         )
         self._assemble(core, Line(core, session))

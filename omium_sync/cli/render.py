@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from omium_async._data.sending import encode
+from omium_async._data.codec import encode
 
 __all__ = [
     "Output",
