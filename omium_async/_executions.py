@@ -66,7 +66,7 @@ class Executions:
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -267,7 +267,7 @@ class Executions:
         check.plain_function(on_created, "on_created")
         polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
     def create_many(

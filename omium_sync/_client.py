@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 from omium_async import SETTLED, AsyncOmium
 from omium_async._arguments import Status, Statuses, filters
 from omium_async._executions import Executions as AsyncExecutions
-from omium_async._settings.configure import (
+from omium_async._settings.configure import OptionChanges
+from omium_async._settings.declared import (
     DEFAULT_BACKOFF,
     DEFAULT_PATIENCE,
     DEFAULT_POLL_INTERVAL,
@@ -17,7 +18,6 @@ from omium_async._settings.configure import (
     DEFAULT_TIMEOUT,
     Auth,
     OnAttempt,
-    OptionChanges,
 )
 from omium_async._settings.secret import masked
 from omium_async._streaming import Batch
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import aiohttp
+    import cattrs
 
     from omium_async import (
         CreateOutcome,
@@ -332,6 +333,8 @@ class Omium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
+        telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -357,6 +360,8 @@ class Omium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
+            telemetry=telemetry,
         )
         self._assemble(core, Line(core, session))
 

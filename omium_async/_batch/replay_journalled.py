@@ -12,12 +12,12 @@ from contextlib import aclosing
 from typing import Final
 
 from .._caller import Caller
+from .._data.codec import encode
 from .._endpoints import checkpoint_of
 from .._errors import JournalError, NotFoundError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import NAMED, Identity
 from .._journal.settings import Journal
-from .._models.codec import encode
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool.pool import Pool
