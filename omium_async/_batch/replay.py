@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import attrs
 
 from .. import _endpoints as endpoints
-from .._arguments import execution_segment
 from .._caller import Caller
 from .._errors import NotFoundError, OmiumError
 from .._models.outcomes import ReplayOutcome
@@ -19,7 +18,7 @@ from .._pool.pool import Pool
 from .sending import Marking, Sending, key_is_refused
 from .verdict import judged
 
-__all__ = ["Replaying", "plan_each", "replay_each", "rows_of"]
+__all__ = ["Replaying", "plan_each", "replay_each"]
 
 
 @attrs.frozen
@@ -62,37 +61,6 @@ class Replaying:
     def shown(self, row: Execution, detail: ExecutionDetail) -> Execution:
         """What an outcome tells of the execution: the row, or what was seen first of one that was named."""
         return detail if self.by_id else row
-
-
-async def rows_of(
-    execution_ids: Iterable[str] | AsyncIterable[str], limit: int | None = None
-) -> AsyncGenerator[Execution]:
-    """Executions of which no more is known than their ids, each once, and at most so many.
-
-    :raises TypeError: an id is no text.
-    :raises ValueError: an id cannot be one.
-    """
-    seen: set[str] = set()
-    left = limit
-    if left == 0:
-        return
-    async for execution_id in _async(execution_ids):
-        execution_segment(execution_id)
-        if execution_id not in seen:
-            seen.add(execution_id)
-            yield Execution(execution_id)
-            left = None if left is None else left - 1
-            if left == 0:
-                return
-
-
-async def _async(items: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
 
 
 async def plan_each(replaying: Replaying, rows: AsyncGenerator[Execution]) -> AsyncGenerator[ReplayOutcome]:

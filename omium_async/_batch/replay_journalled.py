@@ -12,12 +12,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from .._data.codec import encode
 from .._errors import JournalError, NotFoundError, OmiumError
-from .._journal.commits import text_of
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import NAMED, Identity
 from .._journal.settings import Journal
-from .._models.codec import encode
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool.pool import Pool, Stopped
@@ -36,20 +35,11 @@ _ENTRIES_AT_ONCE: Final = 256
 def scope_of(filters: Filters | None, checkpoint_name: str | None) -> str:
     """What a journal of replays is about; another scope is another batch.
 
-    :param filters: by which the executions are found; ``None``: they are named.
+    :param filters: ``None``: executions that are named one by one.
     """
+    wanted = "executions named one by one" if filters is None else filters.in_words()
     point = "the latest checkpoint" if checkpoint_name is None else f"checkpoint {checkpoint_name}"
-    if filters is None:
-        return f"executions named by their ids, from {point}"
-    workflow = "all workflows" if filters.workflow_id is None else f"workflow {filters.workflow_id}"
-    found = [f"executions of {workflow} with status {' or '.join(filters.statuses) or 'any'}"]
-    if filters.since is not None:
-        found.append(f"since {filters.since.isoformat()}")
-    if filters.before is not None:
-        found.append(f"before {filters.before.isoformat()}")
-    if filters.metadata:
-        found.append(f"with metadata {text_of(dict(filters.metadata))}")
-    return f"{' '.join(found)}, from {point}"
+    return f"{wanted}, from {point}"
 
 
 async def plan_journalled(

@@ -22,6 +22,8 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
+from .._data.codec import NotJSON, decode_json
+from .._data.misfit import Misfit
 from .._errors import (
     APIConnectionError,
     APIStatusError,
@@ -32,8 +34,6 @@ from .._errors import (
     RateLimitError,
     ServerError,
 )
-from .._models.codec import NotJSON, decode_json
-from .._models.converter import Misfit
 from .._pool.limit import Gate, Limit
 from .._pool.pool import Pool, Stopped
 from .._streaming.filters import Filters

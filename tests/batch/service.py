@@ -8,12 +8,13 @@ import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
+from omium_async._data.shared import shared
 from omium_async._errors import APIConnectionError, Attempt, UnprocessableEntityError
 from omium_async._executions import Executions
-from omium_async._settings.configure import Options
+from omium_async._settings.declared import Options
 from omium_async._transport.answers import RawResponse
 
 OPTIONS = Options(
@@ -76,26 +77,34 @@ class Service:
         return Counter(row["input_data"] for row in self.rows)
 
 
-class Connection:
-    """What a client calls the service through; stands in for a `Caller`. Every call is two steps at least."""
+class MemoryCaller:
+    """Stands in for a `Caller`, without a wire."""
+
+    def __init__(self) -> None:
+        self.options = OPTIONS
+        self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1", converter=None))
+        self.converter = shared()
+
+    def within(self, _: float | None) -> Self:
+        return self
+
+    def with_options(self, _: Options) -> Self:
+        return self
+
+
+class Connection(MemoryCaller):
+    """What a client calls the service through. Every call is two steps at least."""
 
     def __init__(self, service: Service, chance: random.Random, step: Any, *, shows: str = "everything") -> None:
+        super().__init__()
         self.service = service
         self.chance = chance
         self.step = step
         self.shows = shows  # or "nothing in lists", "nothing", "empty in lists"
-        self.options = OPTIONS
-        self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1"))
         self.dead = False
         self.sent: list[dict[str, Any]] = []
         self.details = 0
         self.lists = 0
-
-    def within(self, _: float | None) -> Connection:
-        return self
-
-    def with_options(self, _: Options) -> Connection:
-        return self
 
     def executions(self) -> Executions:
         return Executions(self)  # type: ignore[arg-type]
