@@ -7,6 +7,7 @@ import click
 from omium_sync import __version__
 
 from .commands.batch import batch
+from .commands.check import check
 from .commands.completion import completion
 from .commands.count import count
 from .commands.create import create
@@ -45,5 +46,5 @@ def omiumctl(context: click.Context) -> int | None:
     return None
 
 
-for _command in (demo, serve, list_, count, show, create, replay, rollback, wait, batch, request, completion):
+for _command in (demo, serve, list_, count, show, create, replay, rollback, wait, batch, request, check, completion):
     omiumctl.add_command(_command)
