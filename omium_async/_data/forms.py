@@ -175,7 +175,7 @@ def _pydantic(value: Any, inside: Inside) -> Any:
 
 
 def _struct(value: Any, inside: Inside) -> Any:
-    """As msgspec writes it, with tag and renamed fields, but for what it holds: of attrs classes it leaves out fields."""
+    """As msgspec writes it, with tag and new names, but for what it holds: of attrs classes it leaves out fields."""
     whole = copy.copy(value)
     for name, entry in _fields(value, value.__struct_fields__, inside).items():
         msgspec.structs.force_setattr(whole, name, entry)

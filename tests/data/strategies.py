@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import uuid
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple, Optional, TypedDict, Union
 
@@ -20,7 +22,14 @@ Typed = tuple[Any, st.SearchStrategy[Any]]
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=5)
 WHOLE = st.integers() | st.sampled_from([2**63, -(2**64), 10**30])
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-MOMENTS = (st.datetimes() | st.datetimes(timezones=st.just(UTC))).map(lambda moment: moment.replace(fold=0))
+
+
+def _unfolded(moment: Any) -> Any:
+    """Text has no fold, and without a zone it means nothing."""
+    return moment.replace(fold=0)
+
+
+MOMENTS = (st.datetimes() | st.datetimes(timezones=st.just(UTC))).map(_unfolded)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False)
 PATHS = st.lists(st.sampled_from(["a", "é", "b c"]), max_size=3).map(lambda parts: PurePosixPath(*parts))
 
@@ -38,23 +47,12 @@ LEAVES: list[Typed] = [
     (PurePosixPath, PATHS),
 ]
 TEXTS: list[Typed] = [  # no text of one is one of another
-    ("datetime", MOMENTS),
-    ("date", st.dates()),
-    ("time", st.times().map(lambda moment: moment.replace(fold=0))),
-    ("UUID", st.uuids()),
-    ("Decimal", DECIMALS),
+    (datetime, MOMENTS),
+    (date, st.dates()),
+    (time, st.times().map(_unfolded)),
+    (uuid.UUID, st.uuids()),
+    (Decimal, DECIMALS),
 ]
-
-
-def _kind_of(name: str) -> Any:
-    import datetime
-    import decimal
-    import uuid
-
-    return next(getattr(module, name) for module in (datetime, decimal, uuid) if hasattr(module, name))
-
-
-TEXTS = [(_kind_of(name), values) for name, values in TEXTS]
 
 
 def _line(text: str, weight: float, seen: int) -> Line:
@@ -67,7 +65,10 @@ CLASSES: list[Typed] = [
     (Line, st.builds(_line, TEXT, NUMBERS, WHOLE)),
     (Frozen, st.builds(Frozen, st.dates())),
     (Point, st.builds(Point, WHOLE, NUMBERS)),
-    (Model, st.builds(Model, lines=st.integers(), when=st.none() | MOMENTS.map(lambda moment: moment.replace(tzinfo=None)))),
+    (
+        Model,
+        st.builds(Model, lines=st.integers(), when=st.none() | MOMENTS.map(lambda moment: moment.replace(tzinfo=None))),
+    ),
     (Record, st.builds(Record, TEXT, st.dates(), st.lists(st.builds(Line, TEXT), max_size=1))),
 ]
 

@@ -1,4 +1,4 @@
-"""Other libraries' classes: sent as these libraries write them, or refused with their place; none is imported for it."""
+"""Other libraries' classes: sent as these write them, or refused with their place; none is imported for it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_is_refused_with_its_place(value: Any, kind: type[Exception], words: str
 
 
 def test_a_class_that_python_has_one_of_that_name_of_is_told_from_it() -> None:
-    class bool:  # noqa: N801, A001
+    class bool:  # noqa: N801
         pass
 
     with pytest.raises(TypeError, match=rf"x: {__name__.partition('.')[0]}\.bool has no form"):
@@ -139,7 +139,7 @@ def test_is_read_by_its_library(sent: Any, kind: Any, expected: Any) -> None:
     ],
 )
 def test_what_does_not_fit_says_where(sent: Any, kind: Any, words: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its words are looked at
+    with pytest.raises(ValueError) as caught:
         read_typed(CONVERTER, [sent], list[kind], "x")
     import re
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import uuid
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import attrs
