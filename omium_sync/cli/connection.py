@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
+from omium_async import AsyncOmium
 from omium_sync import ConfigurationError, Omium
 
 from .failures import USAGE, Failure
@@ -28,6 +29,7 @@ _NAMES: Final = {
     "allow_insecure_http=True": "--allow-insecure-http",
 }
 
+C = TypeVar("C", Omium, AsyncOmium)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,6 +51,16 @@ class Connection:
 
         :raises Failure: one of them is missing or makes no sense.
         """
+        return self._made(Omium, more)
+
+    def async_client(self) -> AsyncOmium:
+        """An async client of these settings.
+
+        :raises Failure: one of them is missing or makes no sense.
+        """
+        return self._made(AsyncOmium, {})
+
+    def _made(self, kind: type[C], more: dict[str, Any]) -> C:
         show_log(verbose=self.verbose)
         given = {
             "base_url": self.url,
@@ -61,7 +73,7 @@ class Connection:
         }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         try:
-            return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
+            return kind(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
             raise Failure(_as_options(str(error)), USAGE) from None
 

@@ -14,6 +14,7 @@ from .commands.replay import replay
 from .commands.rollback import rollback
 from .commands.serve import serve
 from .commands.show import show
+from .commands.ui import ui
 from .commands.wait import wait
 from .connection import Connection, connection_options
 from .failures import USAGE
@@ -42,5 +43,5 @@ def omiumctl(context: click.Context) -> int | None:
     return None
 
 
-for _command in (demo, serve, list_, show, create, replay, rollback, wait, batch):
+for _command in (demo, serve, ui, list_, show, create, replay, rollback, wait, batch):
     omiumctl.add_command(_command)
