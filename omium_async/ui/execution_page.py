@@ -27,7 +27,7 @@ _PARTS: Final = ("outage", "summary", "timeline", "output", "input", "metadata",
 _DATA: Final = {"output": "output_data", "input": "input_data", "metadata": "metadata", "extra": "extra"}
 
 
-@routes.get("/executions/{id}")
+@routes.get("/executions/{id:[^/]+}")
 async def show(request: web.Request) -> web.StreamResponse:
     """One execution."""
     site = request.app[SITE]
@@ -59,7 +59,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     )
 
 
-@routes.get("/executions/{id}/json")
+@routes.get("/executions/{id:[^/]+}/json")
 async def show_json(request: web.Request) -> web.StreamResponse:
     """A place in the data of an execution, or where a search found its text."""
     site, execution_id = request.app[SITE], request.match_info["id"]
@@ -82,7 +82,7 @@ async def show_json(request: web.Request) -> web.StreamResponse:
     return site.renderer.page("json_page.html", depth=2, **context)
 
 
-@routes.get("/executions/{id}/raw")
+@routes.get("/executions/{id:[^/]+}/raw")
 async def show_raw(request: web.Request) -> web.StreamResponse:
     """The data of an execution as a JSON file."""
     part = request.query.get("part", "")

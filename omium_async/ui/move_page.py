@@ -49,7 +49,7 @@ class Move:
         return hashlib.sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-@routes.get(r"/executions/{id}/{action:replay|rollback}")
+@routes.get(r"/executions/{id:[^/]+}/{action:replay|rollback}")
 async def ask(request: web.Request) -> web.StreamResponse:
     """What it would do. Nothing is written."""
     site = request.app[SITE]
@@ -60,7 +60,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
     return _confirm(site, action, execution, request.query.get("checkpoint", ""), changed=False)
 
 
-@routes.post(r"/executions/{id}/{action:replay|rollback}")
+@routes.post(r"/executions/{id:[^/]+}/{action:replay|rollback}")
 async def do(request: web.Request) -> web.StreamResponse:
     """Do what was confirmed, if it is still what was shown."""
     site = request.app[SITE]

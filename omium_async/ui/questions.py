@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from omium_async import AsyncOmium, Execution, ExecutionDetail
+from omium_async import AsyncOmium, Execution, ExecutionDetail, ExecutionPage, ExecutionStatus
 
 from .meter import Meter
 from .view import STATUSES, View
@@ -109,10 +109,8 @@ class Questions:
             return await self._search(view)
         if len(view.statuses) > 1:
             return await self._of_several(view)
-        status = view.statuses[0] if view.statuses else None
-        page = await self._looking.executions.page(
-            view.page, PAGE_SIZE, workflow_id=view.workflow_id or None, status=status
-        )
+        status = ExecutionStatus(view.statuses[0]) if view.statuses else None
+        page = await self._page(view, view.page, status)
         shown = (view.page - 1) * PAGE_SIZE + len(page.items)
         more = len(page.items) >= PAGE_SIZE if page.total is None else shown < page.total and bool(page.items)
         self._remember(view, status, page.items, page.total)
@@ -134,11 +132,17 @@ class Questions:
             known.took(total, counts, failures)
         return Overview(known.counts, total, grouped(known.failures), len(known.failures))
 
+    async def _page(self, view: View, number: int, status: ExecutionStatus | None) -> ExecutionPage:
+        return await self._looking.executions.page(
+            number, PAGE_SIZE, workflow_id=view.workflow_id or None, status=status
+        )
+
     async def _count(self, workflow_id: str, status: str | None) -> int:
         found = self._totals.get((workflow_id, status))
         if found is not None and time.monotonic() - found[1] < _FRESH:
             return found[0]
-        return await self._looking.executions.count(workflow_id=workflow_id or None, status=status)
+        wanted = None if status is None else ExecutionStatus(status)
+        return await self._looking.executions.count(workflow_id=workflow_id or None, status=wanted)
 
     async def _failures(self, workflow_id: str, counts: Mapping[str, int]) -> list[Execution]:
         found: list[Execution] = []
@@ -168,10 +172,7 @@ class Questions:
 
     async def _of_several(self, view: View) -> Rows:
         """The first page of several statuses: the service filters one, so each is asked for."""
-        pages = [
-            await self._looking.executions.page(1, PAGE_SIZE, workflow_id=view.workflow_id or None, status=status)
-            for status in view.statuses
-        ]
+        pages = [await self._page(view, 1, ExecutionStatus(status)) for status in view.statuses]
         merged = {execution.id: execution for page in pages for execution in page.items}
         totals = [page.total for page in pages if page.total is not None]
         total = sum(totals) if len(totals) == len(pages) else None

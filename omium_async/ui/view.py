@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 import attrs
 from multidict import MultiMapping
 
+from omium_async import ExecutionStatus
+
 from .strict_json import parse
 
 __all__ = ["STATUSES", "BadView", "View"]
@@ -106,7 +108,7 @@ class View:
         if self.workflow_id:
             found["workflow_id"] = self.workflow_id
         if self.statuses:
-            found["status"] = self.statuses[0] if len(self.statuses) == 1 else list(self.statuses)
+            found["status"] = [ExecutionStatus(text) for text in self.statuses]
         for name, text in (("since", self.since), ("before", self.before)):
             moment = _moment(text)
             if moment is not None:

@@ -106,7 +106,7 @@ async def test_what_would_do_something_else_by_now_is_asked_again(page, failed):
 
 @pytest.mark.parametrize(
     ("trouble", "status", "outcome"),
-    REFUSALS,
+    [(409, 409, "not_applied"), (422, 409, "not_applied"), ("drop", 502, "unknown"), (500, 502, "unknown")],
 )
 async def test_the_verdict_is_the_truth_also_when_it_is_sent_again(page, failed, trouble, status, outcome):
     failed.write_trouble = trouble

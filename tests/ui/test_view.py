@@ -39,7 +39,7 @@ def test_filters_become_what_lists_take():
         )
     )
     assert view.arguments() == {
-        "status": "failed",
+        "status": ["failed"],
         "since": datetime(2026, 1, 1, 10, tzinfo=UTC),
         "metadata": {"user": "a=b", "n": 12},
     }

@@ -43,7 +43,7 @@ def ui(connection: Connection, /, port: int | None, no_browser: bool) -> int:
       omiumctl --url http://127.0.0.1:8000 ui
     """
     require_console()
-    return asyncio.run(_serve(connection.async_client(), port, browser=not no_browser))
+    return asyncio.run(_serve(connection.made(AsyncOmium), port, browser=not no_browser))
 
 
 async def _serve(omium: AsyncOmium, port: int | None, *, browser: bool) -> int:
