@@ -13,8 +13,8 @@ from .codec import decode_json, encode
 from .forms import SHAPES, Shape
 from .hooks import is_structured, register_readers
 from .misfit import Misfit, misfit_of
-from .shared import OWN_HOOKS
 from .sending import Form, plain
+from .shared import OWN_HOOKS
 from .unions import is_union
 
 __all__ = ["OmiumConverter", "register_data"]
@@ -88,7 +88,7 @@ class OmiumConverter(cattrs.Converter):
         if func is not None and (is_union(cl) or _is_model(cl)):
             return self.register_structure_hook_func(_equal_to(cl), func)
         try:
-            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - cattrs leaves it out of its overloads
+            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - its overloads hide it
         finally:
             self.changes += 1
 
@@ -96,7 +96,7 @@ class OmiumConverter(cattrs.Converter):
         """As cattrs does, but that a hook of a model is not that of the models below it."""
         if func is not None and _is_model(cls):
             return self.register_unstructure_hook_func(_equal_to(cls), func)
-        return super().register_unstructure_hook(cls, func)
+        return super().register_unstructure_hook(cls, func)  # pyright: ignore[reportArgumentType] - as above
 
     def register_structure_hook_func(self, check_func: Any, func: Any) -> None:
         """As cattrs does."""

@@ -1,4 +1,4 @@
-"""One converter is the way in and out: a hook that is replaced is used in every call, whatever road the answer takes."""
+"""One converter is the way in and out: a hook that is replaced is used in every call, by whatever road."""
 
 from __future__ import annotations
 
