@@ -6,19 +6,27 @@ anything is sent or written.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
+from ._models.types import STATUS_BY_TEXT, ExecutionStatus
+
 __all__ = [
+    "Status",
+    "Statuses",
     "at_least",
     "checkpoint_choice",
     "execution_ids",
     "execution_segment",
+    "flag",
     "idempotency_key",
+    "known_statuses",
     "many",
+    "plain_function",
     "query",
     "reading",
     "relative_path",
@@ -26,6 +34,13 @@ __all__ = [
     "shown",
     "text",
 ]
+
+#: A status as callers write it: a checker sees a typo in a literal.
+Status = (
+    Literal["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]
+    | ExecutionStatus
+)
+Statuses = Status | Iterable[Status]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLAIN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
@@ -81,6 +96,38 @@ def seconds(value: Any, name: str, *, zero: bool) -> float | None:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name}: {shown(value)} is too large; give None for no bound") from None
+
+
+def flag(value: Any, name: str) -> bool:
+    """``True`` or ``False``."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: {shown(value)} is neither True nor False; give one of them")
+    return value
+
+
+def plain_function(value: Any, name: str) -> None:
+    """A function that is called and not awaited, or ``None``."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: {shown(value)} cannot be called; give a plain function")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name}: it is async; give a plain function, for it is not awaited")
+
+
+def known_statuses(value: Any, name: str) -> frozenset[str]:
+    """Statuses that are waited for: one or several, all known, but for an `ExecutionStatus` made on purpose."""
+    entries: list[Any] = [value] if isinstance(value, str) else list(many(value, name, "statuses"))
+    if not entries:
+        raise ValueError(f"{name}: it is empty; give at least one status")
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise ValueError(f"{name}: {shown(entry)} is no status; give one as text")  # noqa: TRY004 - an entry of it
+        if entry not in STATUS_BY_TEXT and not isinstance(entry, ExecutionStatus):
+            known = ", ".join(map(repr, STATUS_BY_TEXT))
+            raise ValueError(
+                f"{name}: {shown(entry)} is no known status; give one of {known} (or an ExecutionStatus, if the "
+                "service does have it)"
+            )
+    return frozenset(entries)
 
 
 def at_least(least: int, value: Any, name: str) -> int:

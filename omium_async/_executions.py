@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 from . import _arguments as check
 from . import _endpoints as endpoints
 from . import _lists as lists
+from ._arguments import Status, Statuses
 from ._batch.create import create_each
 from ._batch.replay import Replaying, plan_each, replay_each
 from ._caller import Caller
@@ -64,7 +65,7 @@ class Executions:
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -75,7 +76,7 @@ class Executions:
         return await endpoints.get(self._caller, execution_id)
 
     async def page(
-        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
         """One page of the list, as the service gives it.
 
@@ -85,7 +86,7 @@ class Executions:
         check.at_least(1, page_size, "page_size")
         return await endpoints.page(self._caller, page, page_size, _filters(workflow_id, status))
 
-    async def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+    async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """How many executions there are, by the service's own total.
 
         :raises InvalidResponseError: the service did not say.
@@ -96,7 +97,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Status | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
@@ -116,7 +117,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Status | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> AsyncGenerator[ExecutionPage]:
@@ -173,27 +174,39 @@ class Executions:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the contract's name; it bounds many requests
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
     ) -> ExecutionDetail:
         """Wait until the execution's status is in ``until``.
 
+        What a retry could mend is asked again, until nothing but failures came for the client's ``patience``; then
+        the last of them is raised. Other errors end the wait at once. An execution that stays ``pending`` for a minute
+        is a WARNING.
+
+        :param execution_id: its id.
         :param timeout: seconds; ``None``: no bound.
         :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
-            from 0.5 to 10 seconds.
-        :raises WaitTimeoutError: it was not so in time.
+            as the client's ``poll_interval`` says.
+        :param until: a status, or several; one that is not known is refused, unless it is an `ExecutionStatus`.
+        :raises WaitTimeoutError: it was not so in time; it says the last status and the last failure.
+        :raises NotFoundError: there is none of that id.
         """
-        polling = Polling.of(timeout, poll_interval, until)
+        polling = self._polling(timeout, poll_interval, until)
         check.execution_segment(execution_id)
         return await wait_for(self._caller, execution_id, polling.begin())
 
     def watch(
-        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+        self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
         """The execution as it is now, then again after each change, until its status is in ``until``.
 
+        An outage is sat out as in `wait`.
+
+        :param execution_id: its id.
         :param poll_interval: as in `wait`.
+        :param until: as in `wait`.
+        :raises NotFoundError: there is none of that id.
         """
-        polling = Polling.of(None, poll_interval, until)
+        polling = self._polling(None, poll_interval, until)
         check.execution_segment(execution_id)
         return watch_changes(self._caller, execution_id, polling)
 
@@ -207,18 +220,32 @@ class Executions:
         idempotency_key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - as in `wait`
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
+        on_created: Callable[[Execution], object] | None = None,
     ) -> ExecutionDetail:
         """Create an execution and wait for it.
 
+        Errors after the create say ``"applied"`` and carry its ``execution_id``. A cancellation, Ctrl-C, or what
+        ``on_created`` raises carries a note with the id.
+
+        :param workflow_id: as in `create`.
+        :param input_data: as in `create`.
+        :param metadata: as in `create`.
+        :param agent_id: as in `create`.
+        :param idempotency_key: as in `create`.
         :param timeout: seconds for both; ``None``: no bound but the create's own.
-        :raises WaitTimeoutError: it was not at a wanted status in time. Errors after the create carry its
-            ``execution_id``.
+        :param poll_interval: as in `wait`.
+        :param until: as in `wait`.
+        :param on_created: a plain function that receives the new execution before the wait begins; what it raises ends
+            this.
+        :raises WaitTimeoutError: it was not at a wanted status in time; before the create was answered ``pending`` is
+            empty, and ``outcome`` says what is known of the create.
         """
-        polling = Polling.of(timeout, poll_interval, until).begin()
+        check.plain_function(on_created, "on_created")
+        polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
-        return await run_and_wait(caller, body, idempotency_key, polling)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
+        return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
     def create_many(
         self,
@@ -260,7 +287,7 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = "failed",
+        status: Status | None = "failed",
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
@@ -300,26 +327,54 @@ class Executions:
             return plan_journalled(self._caller, rows, scope, kept, limit)
         return replay_journalled(replaying, rows, scope, kept, limit)
 
+    @overload
     def wait_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str],
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
-    ) -> AsyncGenerator[ExecutionDetail]:
+        until: Statuses = SETTLED,
+        details: Literal[False] = False,
+    ) -> AsyncGenerator[Execution]: ...
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[True],
+    ) -> AsyncGenerator[ExecutionDetail]: ...
+
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: bool = False,
+    ) -> AsyncGenerator[Any]:
         """Wait until the status of each execution is in ``until``; each comes once, as soon as it is seen to be so.
+
+        It costs requests by pages of the list, not by executions: 2,000 that have ended are three. Only what the list
+        does not show, or shows too far behind, is read by itself. Outages are sat out as in `wait`.
 
         :param execution_ids: each counts once; those of an async iterable are collected first.
         :param timeout: seconds for all; ``None``: no bound.
         :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
-            from 0.5 to 10 seconds, and no more than two requests a second on looks at the list.
+            as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
+        :param until: as in `wait`.
+        :param details: give each as `get` does, at the cost of a request each; else as the list shows it.
         :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
         :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
         """
-        return wait_for_each(
-            self._caller, check.execution_ids(execution_ids), Polling.of(timeout, poll_interval, until)
-        )
+        ids = check.execution_ids(execution_ids)
+        polling = self._polling(timeout, poll_interval, until)
+        return wait_for_each(self._caller, ids, polling, details=check.flag(details, "details"))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -327,7 +382,7 @@ class Executions:
         self,
         held: Callable[[], int],
         workflow_id: str | None,
-        status: str | None,
+        status: Status | None,
         page_size: int,
         limit: int | None,
         prefetch: int | None,
@@ -336,6 +391,9 @@ class Executions:
         filters = _filters(workflow_id, status)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+
+    def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> Polling:
+        return Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)
 
     async def _checkpoint_and_rest(
         self, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None
@@ -352,7 +410,7 @@ class Executions:
         return found, caller.within(max(timeout - (time.monotonic() - started), 0.001))
 
 
-def _filters(workflow_id: str | None, status: str | None) -> Filters:
+def _filters(workflow_id: str | None, status: Status | None) -> Filters:
     if workflow_id is not None:
         check.text(workflow_id, "workflow_id")
     return Filters(workflow_id, () if status is None else (check.text(status, "status"),))

@@ -1,15 +1,15 @@
-"""The lists of a client: windows come from the endpoint, and the streaming rule makes them whole."""
+"""The lists of a client: windows come from the endpoint, outages are sat out, the streaming rule makes them whole."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
 
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import Execution, ExecutionPage
 from ._streaming import Batch, Fetch, stream_batches, stream_pages, stream_rows
 from ._streaming.filters import Filters
+from ._waiting.outage import Outage
 
 __all__ = ["batches", "pages", "rows"]
 
@@ -36,13 +36,26 @@ def batches(
     prefetch: int | None = None,
     limit: int | None = None,
     held: Callable[[], int] = lambda: 0,
+    outage: Outage | None = None,
 ) -> AsyncGenerator[Batch]:
-    """The executions that pass, as many at once as each answer brings."""
-    return stream_batches(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+    """The executions that pass, as many at once as each answer brings.
+
+    :param outage: of the work that the list is a part of, which sits it out from the first window on.
+    """
+    fetch = _fetch(caller, filters, outage)
+    return stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 
 
-def _fetch(caller: Caller, filters: Filters) -> Fetch:
-    def fetch(page: int, page_size: int) -> Any:
-        return endpoints.page(caller, page, page_size, filters)
+def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None) -> Fetch:
+    """Asks for windows. The first one fails as any single call does; for those after it an outage is sat out."""
+
+    async def fetch(page: int, page_size: int) -> ExecutionPage:
+        nonlocal outage
+        if outage is not None:
+            return await outage.sat_out(caller, lambda caller: endpoints.page(caller, page, page_size, filters))
+        first = await endpoints.page(caller, page, page_size, filters)
+        options = caller.options
+        outage = Outage("list of executions", options.patience, options.poll_interval[0])
+        return first
 
     return fetch

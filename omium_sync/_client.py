@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self, Unpack
+from typing import Any, Final, Literal, NoReturn, Self, Unpack, overload
 
 from omium_async import (
+    SETTLED,
     AsyncOmium,
     CreateOutcome,
     Execution,
@@ -16,16 +18,19 @@ from omium_async import (
     ExecutionRequest,
     ReplayOutcome,
 )
+from omium_async import _arguments as check
+from omium_async._arguments import Statuses
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._settings.configure import OptionChanges
 from omium_async._settings.secret import masked
 from omium_async._streaming import Batch
 
+from ._bridge.call import Call
 from ._bridge.feed import feed_of
 from ._bridge.line import Line
 from ._bridge.reading import Gathered, Rows
 from ._iterators import Stream
-from ._mirrors import called, documented, gathered, like, one_by_one
+from ._mirrors import called, documented, gathered, like, mirrored, one_by_one
 
 __all__ = ["Executions", "Omium"]
 
@@ -48,11 +53,20 @@ class Executions:
     replay = called(AsyncExecutions.replay)
     rollback = called(AsyncExecutions.rollback)
     wait = called(AsyncExecutions.wait)
-    run = called(AsyncExecutions.run)
     pages = one_by_one(AsyncExecutions.pages, ExecutionPage)
     watch = one_by_one(AsyncExecutions.watch, ExecutionDetail)
     replay_many = gathered(AsyncExecutions.replay_many, ReplayOutcome)
-    wait_many = gathered(AsyncExecutions.wait_many, ExecutionDetail)
+
+    @like(AsyncExecutions.run)
+    def run(
+        self, *args: Any, on_created: Callable[[Execution], object] | None = None, **options: Any
+    ) -> ExecutionDetail:
+        check.plain_function(on_created, "on_created")
+        call = Call(AsyncExecutions.run, (self._core, *args), options)
+        if on_created is not None:
+            options["on_created"] = functools.partial(call.ask, on_created)
+        detail: ExecutionDetail = self._line.make(call)
+        return detail
 
     @like(AsyncExecutions.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
@@ -80,6 +94,33 @@ class Executions:
             feed.ahead = 4 * concurrency + 64  # the contract's bound
         return Stream(self._line, Gathered(outcomes, feed))
 
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[False] = False,
+    ) -> Iterator[Execution]: ...
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[True],
+    ) -> Iterator[ExecutionDetail]: ...
+
+    @mirrored(AsyncExecutions.wait_many, Iterator[Any])
+    def wait_many(self, *args: Any, **options: Any) -> Iterator[Any]:
+        rows: AsyncGenerator[Any] = self._core.wait_many(*args, **options)
+        return Stream(self._line, Gathered(rows))
+
 
 class Omium:
     __doc__ = f"""A client of the Omium Executions API for code that is not async.
@@ -97,7 +138,7 @@ class Omium:
         # Masked before anything can fail: a traceback may show local variables.
         args, settings = tuple(map(masked, args)), dict(map(_masked, settings.items()))
         core = AsyncOmium(*args, **settings)
-        self._assemble(core, Line(core, settings.get("session")))
+        self._assemble(core, Line(core))
 
     def _assemble(self, core: AsyncOmium, line: Line) -> None:
         self._core = core

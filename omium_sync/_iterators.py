@@ -12,7 +12,8 @@ from ._bridge.process import process
 from ._bridge.reading import Reading
 
 if TYPE_CHECKING:
-    from ._bridge.calls import Call, Calls
+    from ._bridge.call import Call
+    from ._bridge.calls import Calls
 
 __all__ = ["Stream"]
 

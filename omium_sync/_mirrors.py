@@ -7,17 +7,16 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from ._bridge.call import Call
 from ._bridge.reading import Gathered, OneByOne
 from ._iterators import Stream
 
-__all__ = ["called", "documented", "gathered", "like", "one_by_one"]
+__all__ = ["called", "documented", "gathered", "like", "mirrored", "one_by_one"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
-
-_NAMES = ("__name__", "__doc__")
 
 
 def documented(original: object) -> Callable[[F], F]:
@@ -30,22 +29,28 @@ def documented(original: object) -> Callable[[F], F]:
     return document
 
 
-def like(
-    original: Callable[Concatenate[Any, P], Any], returns: object = inspect.Signature.empty
-) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
-    """Gives a method the arguments and the docstring of the core's, for type checkers and for ``help``.
+def mirrored(original: Callable[..., Any], returns: object = inspect.Signature.empty) -> Callable[[F], F]:
+    """Gives a function the arguments and the docstring of the core's, as ``help`` shows them.
 
     :param returns: what it gives, where that is not what the core's does.
     """
 
-    def mirror(function: Callable[Concatenate[S, ...], T]) -> Callable[Concatenate[S, P], T]:
-        mirrored = functools.update_wrapper(function, original, ("__name__", "__doc__", "__annotations__"), ())
+    def mirror(function: F) -> F:
+        functools.update_wrapper(function, original, ("__name__", "__doc__", "__annotations__"), ())
         if returns is not inspect.Signature.empty:
-            mirrored.__annotations__ = mirrored.__annotations__ | {"return": returns}
+            function.__annotations__ = function.__annotations__ | {"return": returns}
             signature = inspect.signature(original).replace(return_annotation=returns)
-            vars(mirrored)["__signature__"] = signature
-        return mirrored
+            vars(function)["__signature__"] = signature
+        return function
 
+    return mirror
+
+
+def like(
+    original: Callable[Concatenate[Any, P], Any], returns: object = inspect.Signature.empty
+) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
+    """The same for type checkers too."""
+    mirror: Callable[[Any], Any] = mirrored(original, returns)
     return mirror
 
 
@@ -54,7 +59,7 @@ def called(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Cal
 
     @like(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> T:
-        result: T = self._line.call(method, self._core, *args, **kwargs)
+        result: T = self._line.make(Call(method, (self._core, *args), kwargs))
         return result
 
     return call

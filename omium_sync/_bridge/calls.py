@@ -10,12 +10,10 @@ Imported at the first call, as anyio is.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import threading
-from _thread import allocate_lock
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,79 +21,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anyio import CancelScope, current_time
 
+from .call import Call
+
 if TYPE_CHECKING:
     from .loop import LoopThread
     from .reading import Reading
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Calls"]
 
 _OWN_END: Final = 0.1  # seconds for a call to end by itself, with a verdict, when its client is closed under it
-
-
-class Call:
-    """Made by a thread, run by the loop, waited for by the thread. One lock wakes the thread; nothing else is shared.
-
-    :param reading: what it reads, of a call that nobody waits for but its reader.
-    :ivar error: what it raised. :ivar ended: who waits was woken. :ivar scope: ``None`` before its first step.
-    """
-
-    __slots__ = ("_lock", "args", "context", "ended", "error", "function", "kwargs", "reading", "result", "scope")
-
-    def __init__(
-        self,
-        function: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] = {},
-        reading: Reading[Any, Any] | None = None,
-    ) -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.reading = reading
-        self.context = contextvars.copy_context()
-        self.scope: CancelScope | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.ended = False
-        self._lock = allocate_lock()
-        self._lock.acquire()
-
-    def wait(self) -> None:
-        """Sleep until it has ended. The handler of a signal may raise out of here; then wait once more."""
-        if not self.ended:
-            self._lock.acquire()
-
-    # -- on the loop -------------------------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Do it, and keep what it raises: also the `SystemExit` of a hook is the caller's, not the loop's."""
-        if self.ended:
-            return
-        with CancelScope() as self.scope:
-            try:
-                self.result = await self.function(*self.args, **self.kwargs)
-            except BaseException as error:  # noqa: BLE001
-                trace = error.__traceback__  # it is to begin in what was called
-                self.error = error.with_traceback(trace and trace.tb_next)
-
-    def cancel(self) -> None:
-        """Cancel it. If it was not begun yet it never will be: not even its first step, which may send something."""
-        if self.scope is not None:
-            self.scope.cancel()
-        else:
-            self.end(asyncio.CancelledError())
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Wake who waits, once.
-
-        :param error: why, if it did not come to its own end.
-        """
-        if not self.ended:
-            self.error = self.error or error
-            self.ended = True
-            if self.reading is not None:
-                self.reading.end(self.error)
-            self._lock.release()
 
 
 class _Wake:
@@ -140,10 +74,9 @@ class Calls:
 
     # -- in the threads of the user ----------------------------------------------------------------------------------
 
-    def call(self, function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """What ``await function(*args, **kwargs)`` gives, run on the loop in the context of this thread."""
+    def make(self, call: Call) -> Any:
+        """What a call gives, run on the loop in the context of this thread."""
         self.thread.check_other_thread()
-        call = Call(function, args, kwargs)
         try:
             self._hand_over(call)
             call.wait()
@@ -177,7 +110,7 @@ class Calls:
     def end(self, call: Call) -> None:
         """Cancel a call, and wait until it has ended, if not on the loop. A second interrupt gets through."""
         if self.end_soon(call) and not self.thread.is_current:
-            call.wait()
+            call.wait(to_the_end=True)
 
     def end_soon(self, call: Call) -> bool:
         """Cancel a call; whether there is a loop to do so. For finalizers too: takes no lock and never blocks."""
@@ -265,7 +198,9 @@ class Calls:
 
     async def _run(self, call: Call) -> None:
         try:
-            await call.run()
+            if not call.ended:  # cancelled before this first step
+                with CancelScope() as call.scope:
+                    await call.run()
         finally:
             self._running.discard(call)
             if not self.thread.exiting:  # a thread that woke then would only complain

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from omium_async import AsyncOmium
 from omium_async._caller import Caller, Shared
 
+from .call import Call
 from .process import process
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from .calls import Calls
 
 __all__ = ["Line"]
-
-C = TypeVar("C")
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Line:
     """What a client shares with its copies, and with its iterators, which keep it from being collected."""
 
-    def __init__(self, core: AsyncOmium, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, core: AsyncOmium) -> None:
         self._shared = core._caller.shared  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        self._session = session
         self._copies = weakref.WeakSet([core])
         self._calls: Calls | None = None
         self._number = process.number
@@ -39,16 +32,12 @@ class Line:
         """A copy of the client, with other options."""
         self._copies.add(core)
 
-    def call(
-        self, method: Callable[Concatenate[C, P], Awaitable[T]], core: C, /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """What ``await method(core, *args, **kwargs)`` gives.
+    def make(self, call: Call) -> Any:
+        """What a call gives.
 
         :raises RuntimeError: the client is closed, or this is the loop's own thread.
         """
-        calls = self.calls
-        result: T = (calls if calls is not None else self.connect()).call(method, (core, *args), kwargs)
-        return result
+        return (self.calls or self.connect()).make(call)
 
     @property
     def calls(self) -> Calls | None:
@@ -95,7 +84,7 @@ class Line:
 
     def _begin_anew(self) -> None:
         """In a forked child: the connections, locks and queues of the client are the parent's."""
-        self._shared = Shared(self._shared.settings, self._session)
+        self._shared = Shared(self._shared.settings)
         for copy in list(self._copies):
             caller = Caller(self._shared, copy._caller.options)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             copy._caller = copy.executions._caller = caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
+from click.shell_completion import shell_complete
 
 from omium_async import ConfigurationError, OmiumError
 
-from .commands import omiumctl
+from .commands.completion import VARIABLE
 from .failures import INTERRUPTED, REFUSED, USAGE, Failure
+from .group import omiumctl
 from .render import complain
 
 __all__ = ["run"]
@@ -29,6 +31,8 @@ def run(arguments: Sequence[str] | None) -> int:
         complain("stdout is closed: there is nowhere to write to")
         return REFUSED
     _prepare_streams()
+    if instruction := os.environ.get(VARIABLE):  # a shell asks what may follow
+        return shell_complete(omiumctl, {}, "omiumctl", VARIABLE, instruction)
     code: object = _DONE
     try:
         # Not by way of click's own `main`: it has other exit statuses, and more to say than a line.

@@ -56,7 +56,7 @@ def expected_return(signature, function):
     if found.startswith("AsyncGenerator["):
         assert not inspect.iscoroutinefunction(function)
         item = found.removeprefix("AsyncGenerator[").removesuffix("]")
-        return collections.abc.Iterator[getattr(omium_async, item)]
+        return collections.abc.Iterator[getattr(omium_async, item, typing.Any)]
     return found
 
 
