@@ -34,7 +34,6 @@ from ._mirrors import called, documented, gathered, like, mirrored, one_by_one
 
 __all__ = ["Executions", "Omium"]
 
-_LIST: Final = inspect.signature(AsyncExecutions.list)
 _SETTINGS: Final = inspect.signature(AsyncOmium).parameters
 _SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
@@ -70,12 +69,8 @@ class Executions:
 
     @like(AsyncExecutions.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
-        bound = _LIST.bind(self._core, **arguments)
-        bound.apply_defaults()
-
         def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            given = {name: value for name, value in bound.arguments.items() if name != "self"}
-            return self._core._batches(held, **given)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            return self._core._batches(held, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         return Stream(self._line, Rows(read))
 

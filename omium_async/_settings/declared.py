@@ -129,9 +129,15 @@ class Options:
 
 @attrs.frozen
 class Settings:
-    """What belongs to a client as a whole."""
+    """What belongs to a client as a whole.
+
+    :ivar redactor: strikes its secrets out of what is shown.
+    :ivar origins: where each setting came from: ``argument``, the name of a variable, the path of the file, or
+        ``default``.
+    """
 
     redactor: Redactor
+    origins: Mapping[str, str] = attrs.field(repr=False)
     api_key: Secret = _setting(
         checks.key, "give the key as text", otherwise=REQUIRED, variable="OMIUM_API_KEY", in_file="api_key"
     )

@@ -27,6 +27,7 @@ _NAMES: Final = {
     "rate_limit": "--rate",
 }
 
+C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,6 +50,10 @@ class Connection:
 
         :raises Failure: one of them is missing or makes no sense.
         """
+        return self.made(Omium, **more)
+
+    def made(self, kind: Callable[..., C], **more: Any) -> C:
+        """A client of this kind, as `client`."""
         show_log(verbose=self.verbose)
         given = {
             "base_url": self.url,
@@ -62,7 +67,7 @@ class Connection:
         }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         try:
-            return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
+            return kind(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
             raise Failure(_as_options(error), USAGE) from None
 
