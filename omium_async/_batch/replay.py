@@ -39,6 +39,11 @@ class Replaying:
         limit = Limit(concurrency)
         return cls(Sending(caller, limit, "replay_many"), limit, checkpoint_name, by_id)
 
+    @property
+    def caller(self) -> Caller:
+        """What it is replayed with."""
+        return self.sending.caller
+
     async def look(self, execution_id: str) -> ExecutionDetail:
         """The execution as it is now."""
         sending = self.sending

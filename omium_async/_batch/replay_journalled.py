@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from .._caller import Caller
 from .._data.codec import encode
 from .._errors import JournalError, NotFoundError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
@@ -45,19 +46,18 @@ def scope_of(filters: Filters | None, checkpoint_name: str | None) -> str:
 async def plan_journalled(
     replaying: Replaying,
     rows: AsyncGenerator[Execution],
-    base_url: str,
     scope: str,
     journal: Journal,
     limit: int | None,
 ) -> AsyncGenerator[ReplayOutcome]:
     """What a replay of these would be about: not what the journal holds. Nothing is sent."""
-    file = await _open(base_url, scope, journal)
+    file = await _open(replaying, scope, journal)
     try:
         remaining = _Remaining(file, limit)
         async with aclosing(remaining.recorded()) as recorded:
             async for entry in recorded:
                 if entry.state in ("replayed", "refused"):
-                    yield _from_journal(entry, file)
+                    yield _from_journal(entry, file, replaying.caller)
         async with aclosing(plan_each(replaying, remaining.among(rows))) as planned:
             async for outcome in planned:
                 yield outcome
@@ -68,13 +68,12 @@ async def plan_journalled(
 async def replay_journalled(
     replaying: Replaying,
     rows: AsyncGenerator[Execution],
-    base_url: str,
     scope: str,
     journal: Journal,
     limit: int | None,
 ) -> AsyncGenerator[ReplayOutcome]:
     """Replay each of these; outcomes come as they end, each recorded before; first those of earlier runs."""
-    file = await _open(base_url, scope, journal)
+    file = await _open(replaying, scope, journal)
     try:
         async with aclosing(judged(_go_on(replaying, file, rows, limit))) as outcomes:
             async for outcome in outcomes:
@@ -100,7 +99,8 @@ async def _go_on(
             yield outcome
 
 
-async def _open(base_url: str, scope: str, journal: Journal) -> JournalFile:
+async def _open(replaying: Replaying, scope: str, journal: Journal) -> JournalFile:
+    base_url = replaying.caller.shared.settings.base_url
     identity = Identity("replay", base_url, journal.key_field, scope)
     return await JournalFile.open(journal.path, identity, wait=journal.wait)
 
@@ -141,8 +141,8 @@ class _Remaining:
 async def _outcome_of(entry: Entry, file: JournalFile, replaying: Replaying) -> ReplayOutcome:
     """The outcome of what an earlier run sent."""
     if entry.state in ("replayed", "refused"):
-        return _from_journal(entry, file)
-    execution = file.reading(execution_from, entry.before)
+        return _from_journal(entry, file, replaying.caller)
+    execution = file.reading(execution_from(replaying.caller.converter), entry.before)
     error = OmiumError(
         f"execution {entry.key} was in flight when the batch ended without an outcome, and shows no change since; it "
         "is not sent again",
@@ -171,11 +171,12 @@ def _has_changed(before: Execution, now: ExecutionDetail) -> bool:
     return now.updated_at is not None and before.updated_at is not None and now.updated_at != before.updated_at
 
 
-def _from_journal(entry: Entry, file: JournalFile) -> ReplayOutcome:
-    execution = file.reading(execution_from, entry.before)
+def _from_journal(entry: Entry, file: JournalFile, caller: Caller) -> ReplayOutcome:
+    execution = file.reading(execution_from(caller.converter), entry.before)
     if entry.state == "refused":
         return ReplayOutcome(execution, "rejected", None, file.reading(refusal_from, entry.answer), resumed=True)
-    return ReplayOutcome(execution, "replayed", file.reading(result_from, entry.answer), None, resumed=True)
+    result = file.reading(result_from(caller.converter), entry.answer)
+    return ReplayOutcome(execution, "replayed", result, None, resumed=True)
 
 
 class _JournalledReplay:
