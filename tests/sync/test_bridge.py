@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Self
 
 import pytest
 
@@ -18,7 +19,7 @@ class HeldLoop:
         self.calls = client._line.connect()
         self._held, self._go = threading.Event(), threading.Event()
 
-    def __enter__(self) -> HeldLoop:
+    def __enter__(self) -> Self:
         self.calls.thread.portal()
         self.calls.thread.notify(lambda: (self._held.set(), self._go.wait(30)))
         assert self._held.wait(30)
