@@ -83,19 +83,25 @@ class Redactor:
     def __repr__(self) -> str:
         return "Redactor()"
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, *, cut: bool = False) -> str:
         """``text`` without the secrets, as plain text."""
         text = str.__str__(text)
         for secret in self._texts:
             if secret in text:
                 text = text.replace(secret, _MASK)
+            for length in range(len(secret) - 1, _SHORTEST - 1, -1) if cut else ():
+                if text.endswith(str.__str__(secret)[:length]):
+                    text = text[:-length] + _MASK
         return text
 
-    def body(self, body: bytes) -> bytes:
+    def body(self, body: bytes, *, cut: bool = False) -> bytes:
         """``body`` without the secrets."""
         for secret in self._texts:
             if secret.encode() in body:
                 body = body.replace(secret.encode(), _MASK.encode())
+            for length in range(len(secret) - 1, _SHORTEST - 1, -1) if cut else ():
+                if body.endswith(str.__str__(secret)[:length].encode()):
+                    body = body[:-length] + _MASK.encode()
         return body
 
 
