@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import attrs
 
+from .._data.codec import decode_json
+from .._data.misfit import Misfit
 from .._errors import Headers
-from .._models.codec import Misfit, decode_json
 
 __all__ = [
     "LARGEST_REFUSAL",

@@ -29,7 +29,7 @@ from .session import Connections, Sessions
 if TYPE_CHECKING:
     import aiohttp
 
-    from .._settings.configure import Options, Settings
+    from .._settings.declared import Options, Settings
     from .._telemetry import CallSpan, Telemetry
 
 __all__ = ["Transport"]

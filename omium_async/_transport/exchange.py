@@ -20,7 +20,7 @@ from .request import Request
 if TYPE_CHECKING:
     import aiohttp
 
-    from .._settings.configure import Settings
+    from .._settings.declared import Settings
 
 __all__ = ["Exchange", "fixed_headers"]
 

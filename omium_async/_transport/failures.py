@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import aiohttp
 import attrs
 
+from .._data.codec import NotJSON
+from .._data.misfit import Misfit
 from .._data.text import clean_id, one_line
 from .._errors import (
     APIConnectionError,
@@ -17,8 +19,6 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
-from .._models.codec import NotJSON
-from .._models.converter import Misfit
 from .._settings.secret import Redactor
 from .answers import LARGEST_REFUSAL, joined, read_refusal, request_id_of, retry_after_of
 from .attempt import LiveAttempt

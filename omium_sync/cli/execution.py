@@ -11,7 +11,8 @@ from rich.text import Text
 from omium_sync import Execution, ExecutionDetail
 
 from .failures import BAD_ENDS, REFUSED
-from .render import Output, Rows, complain, console, json_text, moment, printable, state_text, write_json
+from .render import Output, complain, console, json_text, moment, printable, state_text, write_json
+from .tables import Rows
 
 __all__ = ["to_row", "verdict", "write_execution"]
 
@@ -34,7 +35,7 @@ def write_execution(execution: Execution, output: Output) -> None:
         write_json(to_row(execution), output)
 
 
-def verdict(settled: Iterable[ExecutionDetail]) -> int:
+def verdict(settled: Iterable[Execution]) -> int:
     """The exit status for executions that were waited for; a line for each that ended badly."""
     bad = [execution for execution in settled if execution.status in BAD_ENDS]
     for execution in bad:

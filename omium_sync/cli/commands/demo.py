@@ -21,7 +21,13 @@ __all__ = ["demo"]
 _EXECUTIONS: Final = 120
 
 
-@click.command(short_help="See all of it at work, on real files, on this machine.")
+@click.command(
+    short_help="See all of it at work, on real files, on this machine.",
+    epilog="""\b
+Examples:
+  omiumctl demo
+  omiumctl demo ~/notes --executions 500""",
+)
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.option(
     "--database",

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
-@click.command(short_help="Serve an Omium of your own, with your workflows.")
+@click.command(
+    short_help="Serve an Omium of your own, with your workflows.",
+    epilog="""\b
+Examples:
+  omiumctl serve --workflows myflows
+  omiumctl serve --database omium.db --port 8700 --workflows flows/report.py""",
+)
 @click.option(
     "--database",
     type=click.Path(path_type=Path),
