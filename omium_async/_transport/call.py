@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from multidict import CIMultiDict, istr
 
+from .._data.text import clean_id
 from .._errors import APITimeoutError
 from .allowance import RATE_HEADERS
 from .answers import RawResponse, joined, request_id_of
@@ -75,7 +76,8 @@ class Transport:
         body = await self.call(request, bytes, options, kept.append)
         (attempt,) = kept
         headers = joined(attempt.headers or {})
-        return RawResponse(attempt.status or 0, headers, body, request_id_of(headers, body) or attempt.request_id)
+        request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
+        return RawResponse(attempt.status or 0, headers, body, request_id)
 
     def call(
         self,
