@@ -110,7 +110,7 @@ def _value(*, fallback: str | None = None) -> Any:
 
 
 def _one_status() -> Any:
-    return attrs.field(default=None, converter=_status, hash=False, repr=short)
+    return attrs.field(default=None, converter=_status, hash=False, repr=short)  # pyright: ignore[reportUnknownVariableType]
 
 
 @attrs.frozen(slots=True)
