@@ -13,6 +13,7 @@ SHORTEST: Final = 8  # striking anything shorter would garble messages that mean
 
 _ANCHOR: Final = 4  # characters by which an echo is found; the rest is followed one by one
 _ESCAPES: Final = re.compile(r"[%\\&+]")
+_SLASHES: Final = r"(?<!\\)\\+"  # from their first: else a search would go through a long row of them once from each
 _UNFINISHED: Final = re.compile(r"[%\\&][\w#;%]{0,12}")  # an escape that a cut has ended
 
 
@@ -82,15 +83,15 @@ def _forms_of(character: str) -> str:
     forms = [
         re.escape(character),
         "".join(f"%(?:25)*{_hex(f'{byte:02x}')}" for byte in character.encode()),
-        "".join(rf"\\+u{_hex(unit)}" for unit in _utf16(character)),
+        "".join(rf"{_SLASHES}u{_hex(unit)}" for unit in _utf16(character)),
         rf"&(?:amp;)*\#(?:0*{point}|[xX]0*{_hex(f'{point:x}')});?",
     ]
     if point < 256:
-        forms.append(rf"\\+x{_hex(f'{point:02x}')}")
+        forms.append(rf"{_SLASHES}x{_hex(f'{point:02x}')}")
     if name := codepoint2name.get(point):
         forms.append(f"&(?:amp;)*{name};?")
     if not character.isalnum():
-        forms.append(r"\\+" + ("" if character == "\\" else re.escape(character)))
+        forms.append(r"\\+" if character == "\\" else _SLASHES + re.escape(character))
     if character == " ":
         forms.append(r"\+")
     return f"(?:{'|'.join(forms)})"
