@@ -3,6 +3,7 @@
 import logging
 
 from ._client import AsyncOmium
+from ._data.shared import make_converter
 from ._errors import (
     APIConnectionError,
     APIStatusError,
@@ -83,4 +84,5 @@ __all__ = [
     "UnstableListError",
     "WaitTimeoutError",
     "WriteOutcome",
+    "make_converter",
 ]

@@ -10,10 +10,13 @@ import inspect
 import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
+from ._models.codec import plain
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
+from ._streaming.filters import Filters
 
 __all__ = [
     "Status",
@@ -22,8 +25,10 @@ __all__ = [
     "checkpoint_choice",
     "execution_ids",
     "execution_segment",
+    "filters",
     "flag",
     "idempotency_key",
+    "ids_alone",
     "known_statuses",
     "many",
     "plain_function",
@@ -196,6 +201,55 @@ def execution_ids(value: Any) -> Any:
     for entry in entries:
         execution_segment(entry, "execution_ids")
     return list(dict.fromkeys(entries))
+
+
+# -- filters of lists ----------------------------------------------------------------------------------------------
+
+
+def filters(
+    workflow_id: object = None, status: Any = None, since: Any = None, before: Any = None, metadata: Any = None
+) -> Filters:
+    """What a list is filtered by."""
+    if workflow_id is not None:
+        text(workflow_id, "workflow_id")
+    _moment(since, "since")
+    _moment(before, "before")
+    if since is not None and before is not None and since > before:
+        raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
+    wanted = None if metadata is None else plain(metadata, "metadata")
+    return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
+
+
+def ids_alone(value: Any, filters: Filters) -> Any:
+    """Ids of executions that are wanted whatever a filter would find, so that none may be given (but the default)."""
+    if filters != Filters(statuses=("failed",)):
+        raise ValueError(
+            f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
+        )
+    return execution_ids(value)
+
+
+def _statuses(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (text(value, "status"),)
+    entries: list[Any] = list(many(value, "status", "statuses"))
+    if not entries:
+        raise ValueError("status: it is empty, so nothing can pass; give a status, several, or None for all")
+    return tuple(dict.fromkeys(text(entry, "status") for entry in entries))
+
+
+def _moment(value: Any, name: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        kind = f"{value!r} is a date, not a datetime" if isinstance(value, date) else f"{shown(value)} is no datetime"
+        raise TypeError(f"{name}: {kind}; give a datetime with a time zone")
+    if value.utcoffset() is None:
+        raise ValueError(f"{name}: {value} has no time zone; give a datetime with one, such as tzinfo=UTC")
 
 
 # -- parts of a URL ------------------------------------------------------------------------------------------------

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from ._arguments import idempotency_key, query, relative_path
-from ._models.codec import encode, plain
+from ._data.codec import encode
+from ._data.sending import plain
+from ._data.shared import shared
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings
 from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
+    from ._data.converter import OmiumConverter
     from ._transport.answers import RawResponse
 
 __all__ = ["Caller", "Shared"]
@@ -53,6 +56,11 @@ class Caller:
         self.options = options
         self._base_url = shared.settings.base_url
         self._transport = shared.transport
+
+    @property
+    def converter(self) -> OmiumConverter:
+        """The client's own, else the process's shared one."""
+        return self.shared.settings.converter or shared()
 
     def with_options(self, options: Options) -> Caller:
         """The same connections, other options."""
@@ -101,7 +109,7 @@ class Caller:
         target = relative_path(path)
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
-        body = None if json is None else encode(plain(json, "json"))
+        body = None if json is None else encode(plain(json, "json", self.shared.settings.converter))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 

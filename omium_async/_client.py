@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+    import cattrs
 
     from ._transport.answers import RawResponse
 
@@ -63,6 +64,8 @@ class AsyncOmium:
     :param backoff: seconds: the first pause before a retry at most, and the longest; 0 for none.
     :param poll_interval: seconds: the first and the longest pause between two looks of a wait.
     :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
+    :param converter: what `make_converter` gives, with hooks of your own: the one way in and out, for the models and
+        for your data; ``None``: the process's shared one.
     :param telemetry: an ``omium_async.otel.Telemetry``, which traces and measures the calls; ``None``: nothing does.
     :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
     """
@@ -93,6 +96,7 @@ class AsyncOmium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
         telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.

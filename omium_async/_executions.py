@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal, overload
 
 from . import _arguments as check
@@ -65,7 +66,7 @@ class Executions:
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -84,32 +85,44 @@ class Executions:
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
-        return await endpoints.page(self._caller, page, page_size, _filters(workflow_id, status))
+        return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, status))
 
     async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """How many executions there are, by the service's own total.
 
         :raises InvalidResponseError: the service did not say.
         """
-        return await endpoints.count(self._caller, _filters(workflow_id, status))
+        return await endpoints.count(self._caller, check.filters(workflow_id, status))
 
     def list(
         self,
         *,
         workflow_id: str | None = None,
-        status: Status | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> AsyncGenerator[Execution]:
-        """All executions, one by one, none twice and none left out, also while the list changes.
+        """All executions that pass, one by one, none twice and none left out, also while the list changes.
 
+        The service filters by workflow and by one status, the client by the rest: it reads what the service gives
+        until 100 executions in a row, all in descending order of creation, are older than ``since``, else to the end.
+        An outage after the first request is sat out as in `wait`.
+
+        :param workflow_id: only those of this workflow.
+        :param status: only those at this status, or at one of several.
+        :param since: only those created then or later; an aware datetime.
+        :param before: only those created earlier; an aware datetime.
+        :param metadata: only those with equal values under all of these keys, where lists show metadata.
         :param page_size: a hint for the size of the requests, from 1.
         :param limit: at most so many.
         :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
@@ -117,15 +130,25 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: Status | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> AsyncGenerator[ExecutionPage]:
-        """The same, in pages of exactly ``page_size`` executions; only the last may be shorter.
+        """All executions that pass, as `list` has them, in pages of exactly ``page_size``; the last may be shorter.
 
+        :param workflow_id: as in `list`.
+        :param status: as in `list`.
+        :param since: as in `list`.
+        :param before: as in `list`.
+        :param metadata: as in `list`.
+        :param page_size: executions a page, from 1.
+        :param prefetch: as in `list`.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
         check.reading(page_size, prefetch)
         return lists.pages(self._caller, filters, page_size=page_size, prefetch=prefetch)
 
@@ -244,7 +267,7 @@ class Executions:
         check.plain_function(on_created, "on_created")
         polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
     def create_many(
@@ -285,21 +308,31 @@ class Executions:
 
     def replay_many(
         self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Status | None = "failed",
+        status: Statuses | None = "failed",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
         dry_run: bool = False,
         journal: str | os.PathLike[str] | Journal | None = None,
     ) -> AsyncGenerator[ReplayOutcome]:
-        """Replay every execution of that status from its latest checkpoint, or from the last one of that name.
+        """Replay these executions, or all that pass the filters, from the latest checkpoint or the last of that name.
 
         Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
         (``rejected``) and does not end the batch.
 
-        :param status: ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param execution_ids: what to replay, each once, instead of what filters find; none of them may be given then.
+        :param workflow_id: as in `list`.
+        :param status: as in `list`; ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param since: as in `list`.
+        :param before: as in `list`.
+        :param metadata: as in `list`.
+        :param checkpoint_name: the last checkpoint of this name; ``None``: the latest one.
         :param limit: at most so many executions.
         :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
         :param dry_run: send nothing: each is ``planned``.
@@ -309,20 +342,22 @@ class Executions:
         :raises PermissionDeniedError: the same, when it says so in JSON.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
+        ids = None if execution_ids is None else check.ids_alone(execution_ids, filters)
         check.at_least(1, concurrency, "concurrency")
         kept = journal_of(journal)
         if dry_run and kept is not None and not kept.path.exists():
             kept = None  # nothing is written, not even an empty journal
         check.checkpoint_choice(None, checkpoint_name)
         check.reading(limit=limit)
-        rows = lists.rows(self._caller, filters, prefetch=0, limit=limit if kept is None else None)
+        most = limit if kept is None else None
+        rows = lists.rows(self._caller, filters, prefetch=0, limit=most) if ids is None else lists.named(ids, most)
         replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
         if kept is None:
             return plan_each(rows) if dry_run else replay_each(replaying, rows)
         from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
 
-        scope = scope_of(workflow_id, status, checkpoint_name)
+        scope = scope_of(filters if ids is None else None, checkpoint_name)
         if dry_run:
             return plan_journalled(self._caller, rows, scope, kept, limit)
         return replay_journalled(replaying, rows, scope, kept, limit)
@@ -381,14 +416,12 @@ class Executions:
     def _batches(
         self,
         held: Callable[[], int],
-        workflow_id: str | None,
-        status: Status | None,
+        filters: Filters,
         page_size: int,
         limit: int | None,
         prefetch: int | None,
     ) -> AsyncGenerator[Batch]:
         """`list` in batches, for the facade."""
-        filters = _filters(workflow_id, status)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 
@@ -408,9 +441,3 @@ class Executions:
         if timeout is None:
             return found, caller
         return found, caller.within(max(timeout - (time.monotonic() - started), 0.001))
-
-
-def _filters(workflow_id: str | None, status: Status | None) -> Filters:
-    if workflow_id is not None:
-        check.text(workflow_id, "workflow_id")
-    return Filters(workflow_id, () if status is None else (check.text(status, "status"),))

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
         WriteOutcome,
         __version__,
+        make_converter,
     )
 
     from ._client import Omium
@@ -106,6 +107,7 @@ __all__ = [
     "WaitTimeoutError",
     "WriteOutcome",
     "__version__",
+    "make_converter",
 ]
 
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from omium_async import SETTLED, AsyncOmium
-from omium_async._arguments import Status, Statuses
+from omium_async._arguments import Status, Statuses, filters
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._settings.configure import OptionChanges
 from omium_async._settings.declared import (
@@ -31,8 +31,10 @@ from ._iterators import GroupStream, RowStream
 if TYPE_CHECKING:
     import os
     import ssl as ssl_module
+    from datetime import datetime
 
     import aiohttp
+    import cattrs
 
     from omium_async import (
         CreateOutcome,
@@ -95,13 +97,18 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: Status | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
+        wanted = filters(workflow_id, status, since, before, metadata)
+
         def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            return self._core._batches(held, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            return self._core._batches(held, wanted, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         return RowStream(self._line, Ahead(read, self._line.notify))
 
@@ -110,11 +117,22 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: Status | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> Iterator[ExecutionPage]:
-        source = self._core.pages(workflow_id=workflow_id, status=status, page_size=page_size, prefetch=prefetch)
+        source = self._core.pages(
+            workflow_id=workflow_id,
+            status=status,
+            since=since,
+            before=before,
+            metadata=metadata,
+            page_size=page_size,
+            prefetch=prefetch,
+        )
         return GroupStream(self._line, Single(source))
 
     @documented(AsyncExecutions.replay)
@@ -216,9 +234,13 @@ class Executions:
     @documented(AsyncExecutions.replay_many)
     def replay_many(
         self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Status | None = "failed",
+        status: Statuses | None = "failed",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
@@ -226,8 +248,12 @@ class Executions:
         journal: str | os.PathLike[str] | Journal | None = None,
     ) -> Iterator[ReplayOutcome]:
         source = self._core.replay_many(
+            execution_ids,
             workflow_id=workflow_id,
             status=status,
+            since=since,
+            before=before,
+            metadata=metadata,
             checkpoint_name=checkpoint_name,
             limit=limit,
             concurrency=concurrency,
@@ -307,6 +333,7 @@ class Omium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
         telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
@@ -333,6 +360,7 @@ class Omium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
             telemetry=telemetry,
         )
         self._assemble(core, Line(core, session))

@@ -12,15 +12,16 @@ from contextlib import aclosing
 from typing import Final
 
 from .._caller import Caller
+from .._data.codec import encode
 from .._endpoints import checkpoint_of
 from .._errors import JournalError, NotFoundError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import NAMED, Identity
 from .._journal.settings import Journal
-from .._models.codec import encode
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool.pool import Pool
+from .._streaming.filters import Filters
 from .clock import ServiceClock
 from .keys import item_key
 from .replay import Replaying
@@ -32,11 +33,14 @@ __all__ = ["plan_journalled", "replay_journalled", "scope_of"]
 _ENTRIES_AT_ONCE: Final = 256
 
 
-def scope_of(workflow_id: str | None, status: str | None, checkpoint_name: str | None) -> str:
-    """What a journal of replays is about; another scope is another batch."""
-    workflow = "all workflows" if workflow_id is None else f"workflow {workflow_id}"
+def scope_of(filters: Filters | None, checkpoint_name: str | None) -> str:
+    """What a journal of replays is about; another scope is another batch.
+
+    :param filters: ``None``: executions that are named one by one.
+    """
+    wanted = "executions named one by one" if filters is None else filters.in_words()
     point = "the latest checkpoint" if checkpoint_name is None else f"checkpoint {checkpoint_name}"
-    return f"executions of {workflow} with status {status or 'any'}, from {point}"
+    return f"{wanted}, from {point}"
 
 
 async def plan_journalled(

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
+from .._data.moments import write_timestamp
 from .._errors import APIStatusError, OmiumError, error_from_json, error_to_json
 from .._models.codec import decode, decode_execution
-from .._models.converter import write_timestamp
 from .._models.types import Execution, ReplayResult
 
 __all__ = [

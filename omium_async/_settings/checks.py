@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
+from .._data.shared import is_ours
 from .._data.text import encodes
 from .secret import Secret, kind_of
 
@@ -15,6 +16,7 @@ __all__ = [
     "Unfit",
     "agent_id",
     "auth",
+    "converter",
     "flag",
     "header",
     "headers",
@@ -177,6 +179,13 @@ def ssl(value: Any) -> Any:
     if isinstance(value, bool) or _is_a(value, "ssl.SSLContext", "aiohttp.client_reqrep.Fingerprint"):
         return value
     raise Unfit(f"{shown(value)} is none of them")
+
+
+def converter(value: Any) -> Any:
+    """A converter with this package's rules."""
+    if is_ours(value):
+        return value
+    raise Unfit(f"{shown(value)} is no converter with this package's rules")
 
 
 def telemetry(value: Any) -> Any:

@@ -35,7 +35,7 @@ def configure(arguments: Mapping[str, Any]) -> tuple[Settings, Options]:
         found["proxy"] = _checked(value, _Place("proxy", variable, f"{variable} (environment)"), proxy)
     lookup.check_encrypted(found["base_url"], allow_insecure_http=found["allow_insecure_http"])
     secrets = () if found["proxy"] is None else found["proxy"].secrets
-    settings = Settings(**found, redactor=Redactor(found["api_key"], *secrets))
+    settings = Settings(**found, redactor=Redactor(found["api_key"], *secrets), origins=lookup.origins())
     return settings, Options(**{name: lookup.value(name, each) for name, each in declarations(Options).items()})
 
 
@@ -74,7 +74,7 @@ class _Lookup:
         said = self._said(name, declared) or self._said_in_file(name, declared)
         if said is None and declared.otherwise is REQUIRED:
             raise ConfigurationError(_NO_KEY, setting=name, outcome="not_applied")
-        value, self._places[name] = said or (declared.otherwise, _Place.argument(name))
+        value, self._places[name] = said or (declared.otherwise, _Place(name, "default", f"{name} (default)"))
         return _checked(value, self._places[name], declared)
 
     def _said(self, name: str, declared: Declaration) -> tuple[Any, _Place] | None:
@@ -91,6 +91,10 @@ class _Lookup:
         if value is None or value == "":
             return None
         return value, _Place(name, self._file.path, f"{declared.in_file} (in {self._file.path})")
+
+    def origins(self) -> dict[str, str]:
+        """Where each setting came from: an argument, a variable, the file, the default."""
+        return {name: place.source for name, place in self._places.items()}
 
     def check_encrypted(self, base_url: str, *, allow_insecure_http: bool) -> None:
         """Refuse a URL to which the key would go in the clear."""

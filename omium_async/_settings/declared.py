@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .._data.converter import OmiumConverter
     from .._telemetry import Telemetry
 
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
@@ -128,9 +129,15 @@ class Options:
 
 @attrs.frozen
 class Settings:
-    """What belongs to a client as a whole."""
+    """What belongs to a client as a whole.
+
+    :ivar redactor: strikes its secrets out of what is shown.
+    :ivar origins: where each setting came from: ``argument``, the name of a variable, the path of the file, or
+        ``default``.
+    """
 
     redactor: Redactor
+    origins: Mapping[str, str] = attrs.field(repr=False)
     api_key: Secret = _setting(
         checks.key, "give the key as text", otherwise=REQUIRED, variable="OMIUM_API_KEY", in_file="api_key"
     )
@@ -154,6 +161,10 @@ class Settings:
         checks.session, "give an aiohttp.ClientSession, or None", optional=True, show=False
     )
     allow_insecure_http: bool = _setting(checks.flag, "give True or False", default=False)
+    converter: OmiumConverter | None = _setting(
+        checks.converter, "give what omium_async.make_converter() gives, a copy of that, or None", optional=True,
+        show=False,
+    )  # fmt: skip
     telemetry: Telemetry | None = _setting(
         checks.telemetry, "give an instance of omium_async.otel.Telemetry, or None", optional=True
     )

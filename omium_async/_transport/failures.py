@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiohttp
 import attrs
 
+from .._data.codec import NotJSON
+from .._data.misfit import Misfit
 from .._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -17,8 +19,6 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
-from .._models.codec import NotJSON
-from .._models.converter import Misfit
 from .._settings.secret import Redactor
 from .answers import read_message, request_id_of, retry_after_of
 from .attempt import LiveAttempt

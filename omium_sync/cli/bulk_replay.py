@@ -13,7 +13,9 @@ from .connection import Connection
 from .failures import INTERRUPTED, REFUSED, Failure
 from .outcomes import error_fields
 from .progress import Progress
-from .render import Output, Rows, state_text, write_json
+from .questions import can_ask, confirm
+from .render import Output, state_text, write_json
+from .tables import Rows
 from .tally import Tally, reason
 
 __all__ = ["replay_all"]
@@ -22,20 +24,26 @@ __all__ = ["replay_all"]
 def replay_all(
     connection: Connection,
     output: Output,
+    filters: dict[str, Any],
     *,
+    yes: bool,
     journal: Path | None,
     concurrency: int | None,
     **which: Any,
 ) -> int:
     """Replay all executions that match; the exit status.
 
-    :param which: ``status``, ``workflow_id``, ``checkpoint_name``, ``limit`` and ``dry_run`` of ``replay_many``.
+    :param filters: of ``replay_many``, as given. :param which: its ``checkpoint_name``, ``limit`` and ``dry_run``.
     """
+    if not yes and not which["dry_run"] and not can_ask():
+        raise click.UsageError("nobody can be asked here before many executions are replayed: give --yes")
     tally = Tally()
     interrupted = False
     try:
         with connection.client(on_attempt=tally.latencies.attempt) as omium:
-            _write_all(omium, tally, output, journal=journal, concurrency=concurrency or 32, **which)
+            if not yes and not which["dry_run"]:
+                _ask(omium, filters, which)
+            _write_all(omium, tally, output, journal=journal, concurrency=concurrency or 32, **filters, **which)
     except KeyboardInterrupt:
         interrupted = True
     if output is Output.TABLE and not (interrupted and not tally.states):
@@ -44,6 +52,13 @@ def replay_all(
         known = f": {journal} remembers what was done" if journal else ": what was replayed has another status by then"
         raise Failure(f"interrupted; run the same command again to go on{known}", INTERRUPTED)
     return REFUSED if tally.states["rejected"] or tally.states["unknown"] else 0
+
+
+def _ask(omium: Omium, filters: dict[str, Any], which: dict[str, Any]) -> None:
+    with Progress("looking", lines=False) as progress:
+        asked: dict[str, Any] = {**filters, **which, "dry_run": True}
+        count = sum(1 for _ in progress.over(omium.executions.replay_many(**asked)))
+    confirm(f"Replay {count:,} {'execution' if count == 1 else 'executions'}?")
 
 
 def _write_all(omium: Omium, tally: Tally, output: Output, **asked: Any) -> None:

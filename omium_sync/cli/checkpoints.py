@@ -12,7 +12,8 @@ from omium_sync import ReplayResult, RollbackResult
 
 from . import arguments
 from .failures import Failure
-from .render import Output, Rows, state_text, write_json
+from .render import Output, state_text, write_json
+from .tables import Rows
 
 __all__ = ["checkpoint_options", "missing_checkpoints", "only_one_checkpoint", "write_move"]
 

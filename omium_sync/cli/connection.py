@@ -23,9 +23,11 @@ _NAMES: Final = {
     "attempt_timeout": "--attempt-timeout",
     "timeout": "--timeout",
     "max_retries": "--retries",
+    "patience": "--patience",
     "rate_limit": "--rate",
 }
 
+C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -39,6 +41,7 @@ class Connection:
     timeout: float | None = None
     attempt_timeout: float | None = None
     retries: int | None = None
+    patience: float | None = None
     allow_insecure_http: bool = False
     verbose: bool = False
 
@@ -47,6 +50,10 @@ class Connection:
 
         :raises Failure: one of them is missing or makes no sense.
         """
+        return self.made(Omium, **more)
+
+    def made(self, kind: Callable[..., C], **more: Any) -> C:
+        """A client of this kind, as `client`."""
         show_log(verbose=self.verbose)
         given = {
             "base_url": self.url,
@@ -54,12 +61,13 @@ class Connection:
             "timeout": self.timeout,
             "attempt_timeout": self.attempt_timeout,
             "max_retries": self.retries,
+            "patience": self.patience,
             "api_key": None if self.api_key_file is None else key_of_file(self.api_key_file),
             **more,
         }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         try:
-            return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
+            return kind(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
             raise Failure(_as_options(error), USAGE) from None
 
@@ -120,6 +128,11 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "type": int,
         "metavar": "N",
         "help": "Attempts after the first; else OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+    },
+    "--patience": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "How long waits, lists and batches sit out an outage; else OMIUM_PATIENCE, 300.",
     },
     "--allow-insecure-http": {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
     "--verbose": {"is_flag": True, "help": "Show attempts and retries on stderr."},

@@ -11,7 +11,8 @@ from rich.text import Text
 from omium_sync import Execution, ExecutionDetail
 
 from .failures import BAD_ENDS, REFUSED
-from .render import Output, Rows, complain, console, json_text, moment, printable, state_text, write_json
+from .render import Output, complain, console, json_text, moment, printable, state_text, write_json
+from .tables import Rows
 
 __all__ = ["to_row", "verdict", "write_execution"]
 

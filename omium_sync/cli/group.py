@@ -7,13 +7,18 @@ import click
 from omium_sync import __version__
 
 from .commands.batch import batch
+from .commands.check import check
+from .commands.completion import completion
+from .commands.count import count
 from .commands.create import create
 from .commands.demo import demo
 from .commands.list import list_
 from .commands.replay import replay
+from .commands.request import request
 from .commands.rollback import rollback
 from .commands.serve import serve
 from .commands.show import show
+from .commands.ui import ui
 from .commands.wait import wait
 from .connection import Connection, connection_options
 from .failures import USAGE
@@ -42,5 +47,20 @@ def omiumctl(context: click.Context) -> int | None:
     return None
 
 
-for _command in (demo, serve, list_, show, create, replay, rollback, wait, batch):
+for _command in (
+    demo,
+    serve,
+    ui,
+    list_,
+    count,
+    show,
+    create,
+    replay,
+    rollback,
+    wait,
+    batch,
+    request,
+    check,
+    completion,
+):
     omiumctl.add_command(_command)

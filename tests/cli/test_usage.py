@@ -149,3 +149,24 @@ def test_a_defect_is_one_line_too(omiumctl, monkeypatch):
     assert ended.code == 1
     assert ended.err.startswith("omiumctl: this is a defect: KeyError: 'nothing' (")
     assert ended.err.count("\n") == 1
+
+
+def test_check_says_where_key_and_url_come_from(connected, service):
+    good = connected.here("check")
+    assert good.code == 0
+    assert "key        from OMIUM_API_KEY\n" in good.out
+    assert f"url        {service.local.url}/api/v1, from OMIUM_API_URL\n" in good.out
+    assert "answers in" in good.out
+    assert service.local.counts == {"GET /executions": 1}
+    assert connected.here("check", "-o", "json").json["ok"] is True
+
+
+def test_check_fails_with_one_line(connected, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("another-key-altogether")
+    refused = connected.here("check", "--api-key-file", key)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "the service refuses the key from --api-key-file" in refused.err
+    assert "another-key-altogether" not in refused.out + refused.err
+    away = connected.here("check", "--url", "http://127.0.0.1:9", "--retries", "0")
+    assert (away.code, away.err.count("\n")) == (1, 1)

@@ -20,7 +20,8 @@ from ..interrupts import Interrupts
 from ..lines import Line, Malformed, Source
 from ..outcomes import Report, error_fields, same_file
 from ..progress import Progress
-from ..render import Output, complain, write_json
+from ..questions import can_ask, confirm, yes_option
+from ..render import Output, complain, printable, write_json
 from ..tally import Tally
 
 __all__ = ["batch"]
@@ -39,7 +40,14 @@ class Job:
     how_to_go_on: str
 
 
-@click.command(short_help="Start an execution for each line of a file, none twice.")
+@click.command(
+    short_help="Start an execution for each line of a file, none twice.",
+    epilog="""\b
+Examples:
+  omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal
+  omiumctl batch requests.jsonl --requests --journal requests.journal --report outcomes.jsonl --yes
+  generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200""",
+)
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
 @click.option(
@@ -61,6 +69,7 @@ class Job:
     metavar="OUT.jsonl",
     help="Write what became of each line, as JSON lines.",
 )
+@yes_option
 @click.option("--strict", is_flag=True, help="Stop at a malformed line; of a file, before anything is sent.")
 @output_option(Output.TABLE, Output.JSON)
 @connection_options()
@@ -74,6 +83,7 @@ def batch(
     rate: float | None,
     journal: Path,
     report: Path | None,
+    yes: bool,
     **settings: Any,
 ) -> int:
     """Start an execution for each line of FILE (- is stdin): JSON lines, each the input of one.
@@ -98,6 +108,8 @@ def batch(
     interrupts = Interrupts()
     source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
     try:
+        if not yes and source.is_file and can_ask():
+            confirm(f"Start an execution for each of the {source.count():,} lines of {printable(file)}?")
         with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
             return Batch(job, omium, source, tally, interrupts).run()
     finally:

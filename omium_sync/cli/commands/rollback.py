@@ -13,10 +13,15 @@ from ..render import Output
 __all__ = ["rollback"]
 
 
-@click.command(short_help="Take an execution back to a checkpoint.")
+@click.command(
+    short_help="Take an execution back to a checkpoint.",
+    epilog="""\b
+Examples:
+  omiumctl rollback exec_abc --checkpoint-name fetched""",
+)
 @click.argument("execution_id", type=arguments.execution_id)
 @checkpoint_options
-@output_option(*Output)
+@output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options()
 @pass_connection
 def rollback(

@@ -13,9 +13,15 @@ from ..render import Output
 __all__ = ["show"]
 
 
-@click.command(short_help="Show one execution.")
+@click.command(
+    short_help="Show one execution.",
+    epilog="""\b
+Examples:
+  omiumctl show exec_abc
+  omiumctl show exec_abc --output json | jq .output_data""",
+)
 @click.argument("execution_id", type=arguments.execution_id)
-@output_option(*Output)
+@output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options()
 @pass_connection
 def show(connection: Connection, /, execution_id: str, output: Output) -> None:

@@ -15,12 +15,20 @@ from ..connection import Connection, connection_options, pass_connection
 from ..execution import to_row, verdict, write_execution
 from ..failures import Failure
 from ..progress import Progress
-from ..render import Output, Rows, complain, state_text, write_json
+from ..render import Output, complain, state_text, write_json
+from ..tables import Rows
 
 __all__ = ["wait"]
 
 
-@click.command(short_help="Wait until executions have settled.")
+@click.command(
+    short_help="Wait until executions have settled.",
+    epilog="""\b
+Examples:
+  omiumctl wait exec_abc --timeout 600
+  omiumctl wait exec_abc exec_def --output jsonl
+  omiumctl wait exec_abc --until completed --until failed""",
+)
 @click.argument("execution_ids", type=arguments.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after so long [never].")
 @click.option(
@@ -36,7 +44,7 @@ __all__ = ["wait"]
     metavar="STATUS",
     help="Wait for this one, may be repeated [any settled one].",
 )
-@output_option(*Output)
+@output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options(without=("--timeout",))
 @pass_connection
 def wait(

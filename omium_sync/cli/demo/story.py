@@ -16,7 +16,8 @@ from omium_sync import Execution, ExecutionDetail, ExecutionRequest, Omium
 
 from ..failures import Failure
 from ..progress import Progress
-from ..render import Rows, printable, state_text
+from ..render import printable, state_text
+from ..tables import Rows
 from .corpus import Corpus
 from .measuring import STEPS, WORKFLOW_ID, measuring
 from .workspace import Workspace
