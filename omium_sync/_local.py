@@ -5,25 +5,22 @@ Not by the loop of the clients: a workflow that blocks must not keep a client fr
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
+from omium_async.local.clock import Clock
+from omium_async.local.keys import APIKeys
 from omium_async.local.run import Workflow
 
 from ._bridge.loop import LoopThread
 from ._bridge.process import process
 from ._mirrors import documented
-
-if TYPE_CHECKING:
-    import os
-
-    from omium_async.local.clock import Clock
-    from omium_async.local.keys import APIKeys
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -26,7 +27,6 @@ from .run import Workflow, is_workflow
 from .sabotage import Saboteur
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["LocalOmium"]
