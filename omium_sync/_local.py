@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
-from omium_async.local.run import Workflow
+from omium_async.local.run import WorkflowFunction
 
 from ._bridge.portal import Portal
 from ._bridge.process import process
@@ -21,12 +21,12 @@ from ._documented import documented
 if TYPE_CHECKING:
     import os
 
-    from omium_async.local.clock import Clock
-    from omium_async.local.keys import APIKeys
+    from omium_async.local.times import Clock
+    from omium_async.local.keyring import APIKeys
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
-W = TypeVar("W", bound=Workflow)
+W = TypeVar("W", bound=WorkflowFunction)
 
 
 class LocalOmium:
