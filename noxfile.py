@@ -69,3 +69,12 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "--constraint", str(constraints), "--editable", ".[dev]")
     without = [f"--ignore=tests/{name}" for name in ("packaging", "test_readme.py", "typing", "ui", "official")]
     session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2", "-q", *without]))
+
+
+@nox.session(venv_backend="venv")
+def frameworks(session: nox.Session) -> None:
+    """The programs under ``examples/`` with the real frameworks, none of them left out."""
+    session.install("--quiet", *nox.project.dependency_groups(PROJECT, "frameworks"))
+    session.install("--quiet", "--editable", ".[dev]")
+    command = ["python", "-m", "pytest", "-q", "tests/frameworks", *session.posargs]
+    session.run(*command, env={"OMIUM_TEST_FRAMEWORKS": "all"})

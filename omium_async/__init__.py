@@ -3,6 +3,7 @@
 import logging
 
 from ._client import AsyncOmium
+from ._data.shared import make_converter
 from ._errors import (
     APIConnectionError,
     APIStatusError,
@@ -12,10 +13,13 @@ from ._errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    ExecutionFailedError,
     InvalidResponseError,
+    JournalError,
     MissingExecutionsError,
     NotFoundError,
     OmiumError,
+    OutputError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
@@ -24,14 +28,13 @@ from ._errors import (
     WaitTimeoutError,
     WriteOutcome,
 )
-from ._journal.settings import Journal, JournalError
+from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     Checkpoint,
     Execution,
     ExecutionDetail,
-    ExecutionFailedError,
     ExecutionPage,
     ExecutionRequest,
     ExecutionStatus,
@@ -69,6 +72,7 @@ __all__ = [
     "MissingExecutionsError",
     "NotFoundError",
     "OmiumError",
+    "OutputError",
     "PermissionDeniedError",
     "RateLimitError",
     "RawResponse",
@@ -80,4 +84,5 @@ __all__ = [
     "UnstableListError",
     "WaitTimeoutError",
     "WriteOutcome",
+    "make_converter",
 ]

@@ -6,19 +6,32 @@ anything is sent or written.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from datetime import date, datetime
+from typing import Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
+from ._models.codec import plain
+from ._models.types import STATUS_BY_TEXT, ExecutionStatus
+from ._streaming.filters import Filters
+
 __all__ = [
+    "Status",
+    "Statuses",
     "at_least",
     "checkpoint_choice",
     "execution_ids",
     "execution_segment",
+    "filters",
+    "flag",
     "idempotency_key",
+    "ids_alone",
+    "known_statuses",
     "many",
+    "plain_function",
     "query",
     "reading",
     "relative_path",
@@ -26,6 +39,13 @@ __all__ = [
     "shown",
     "text",
 ]
+
+#: A status as callers write it: a checker sees a typo in a literal.
+Status = (
+    Literal["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]
+    | ExecutionStatus
+)
+Statuses = Status | Iterable[Status]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLAIN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
@@ -81,6 +101,38 @@ def seconds(value: Any, name: str, *, zero: bool) -> float | None:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name}: {shown(value)} is too large; give None for no bound") from None
+
+
+def flag(value: Any, name: str) -> bool:
+    """``True`` or ``False``."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: {shown(value)} is neither True nor False; give one of them")
+    return value
+
+
+def plain_function(value: Any, name: str) -> None:
+    """A function that is called and not awaited, or ``None``."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: {shown(value)} cannot be called; give a plain function")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name}: it is async; give a plain function, for it is not awaited")
+
+
+def known_statuses(value: Any, name: str) -> frozenset[str]:
+    """Statuses that are waited for: one or several, all known, but for an `ExecutionStatus` made on purpose."""
+    entries: list[Any] = [value] if isinstance(value, str) else list(many(value, name, "statuses"))
+    if not entries:
+        raise ValueError(f"{name}: it is empty; give at least one status")
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise ValueError(f"{name}: {shown(entry)} is no status; give one as text")  # noqa: TRY004 - an entry of it
+        if entry not in STATUS_BY_TEXT and not isinstance(entry, ExecutionStatus):
+            known = ", ".join(map(repr, STATUS_BY_TEXT))
+            raise ValueError(
+                f"{name}: {shown(entry)} is no known status; give one of {known} (or an ExecutionStatus, if the "
+                "service does have it)"
+            )
+    return frozenset(entries)
 
 
 def at_least(least: int, value: Any, name: str) -> int:
@@ -149,6 +201,55 @@ def execution_ids(value: Any) -> Any:
     for entry in entries:
         execution_segment(entry, "execution_ids")
     return list(dict.fromkeys(entries))
+
+
+# -- filters of lists ----------------------------------------------------------------------------------------------
+
+
+def filters(
+    workflow_id: object = None, status: Any = None, since: Any = None, before: Any = None, metadata: Any = None
+) -> Filters:
+    """What a list is filtered by."""
+    if workflow_id is not None:
+        text(workflow_id, "workflow_id")
+    _moment(since, "since")
+    _moment(before, "before")
+    if since is not None and before is not None and since > before:
+        raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
+    wanted = None if metadata is None else plain(metadata, "metadata")
+    return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
+
+
+def ids_alone(value: Any, filters: Filters) -> Any:
+    """Ids of executions that are wanted whatever a filter would find, so that none may be given (but the default)."""
+    if filters != Filters(statuses=("failed",)):
+        raise ValueError(
+            f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
+        )
+    return execution_ids(value)
+
+
+def _statuses(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (text(value, "status"),)
+    entries: list[Any] = list(many(value, "status", "statuses"))
+    if not entries:
+        raise ValueError("status: it is empty, so nothing can pass; give a status, several, or None for all")
+    return tuple(dict.fromkeys(text(entry, "status") for entry in entries))
+
+
+def _moment(value: Any, name: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        kind = f"{value!r} is a date, not a datetime" if isinstance(value, date) else f"{shown(value)} is no datetime"
+        raise TypeError(f"{name}: {kind}; give a datetime with a time zone")
+    if value.utcoffset() is None:
+        raise ValueError(f"{name}: {value} has no time zone; give a datetime with one, such as tzinfo=UTC")
 
 
 # -- parts of a URL ------------------------------------------------------------------------------------------------

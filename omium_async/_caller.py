@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from ._arguments import idempotency_key, query, relative_path
-from ._models.codec import encode, plain
-from ._settings.configure import Options, Settings, checked_header
+from ._data.codec import encode
+from ._data.sending import plain
+from ._data.shared import shared
+from ._settings.configure import checked_header
+from ._settings.declared import Options, Settings
 from ._transport.request import Operation, Request
 
 if TYPE_CHECKING:
-    import aiohttp
-
+    from ._data.converter import OmiumConverter
     from ._transport.answers import RawResponse
 
 __all__ = ["Caller", "Shared"]
@@ -30,7 +32,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Shared:
     """What all copies of a client share: its settings and its transport."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
         from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
 
@@ -39,7 +41,7 @@ class Shared:
 
         agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
         self.settings = settings
-        self.transport = Transport(settings, session, agent)
+        self.transport = Transport(settings, settings.session, agent)
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""
@@ -54,6 +56,11 @@ class Caller:
         self.options = options
         self._base_url = shared.settings.base_url
         self._transport = shared.transport
+
+    @property
+    def converter(self) -> OmiumConverter:
+        """The client's own, else the process's shared one."""
+        return self.shared.settings.converter or shared()
 
     def with_options(self, options: Options) -> Caller:
         """The same connections, other options."""
@@ -102,7 +109,7 @@ class Caller:
         target = relative_path(path)
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
-        body = None if json is None else encode(plain(json, "json"))
+        body = None if json is None else encode(plain(json, "json", self.shared.settings.converter))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 

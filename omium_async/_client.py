@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ._caller import Caller, Shared
 from ._executions import Executions
-from ._settings.configure import (
+from ._settings.configure import OptionChanges, changed, configure
+from ._settings.declared import (
     DEFAULT_BACKOFF,
     DEFAULT_PATIENCE,
     DEFAULT_POLL_INTERVAL,
@@ -16,10 +17,6 @@ from ._settings.configure import (
     DEFAULT_TIMEOUT,
     Auth,
     OnAttempt,
-    OptionChanges,
-    changed,
-    checked_session,
-    configure,
 )
 from ._settings.secret import masked
 
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
+    import cattrs
 
     from ._transport.answers import RawResponse
 
@@ -34,7 +32,7 @@ __all__ = ["AsyncOmium"]
 
 
 class AsyncOmium:
-    """An async client of the Omium Executions API.
+    """An async client of the Omium Executions API: `executions` holds its calls, see `Executions`.
 
     Works with and without ``async with``, on any number of event loops, one after the other or at once in several
     threads. Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order.
@@ -66,10 +64,14 @@ class AsyncOmium:
     :param backoff: seconds: the first pause before a retry at most, and the longest; 0 for none.
     :param poll_interval: seconds: the first and the longest pause between two looks of a wait.
     :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
+    :param converter: what `make_converter` gives, with hooks of your own: the one way in and out, for the models and
+        for your data; ``None``: the process's shared one.
+    :param telemetry: an ``omium_async.otel.Telemetry``, which traces and measures the calls; ``None``: nothing does.
     :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
     """
 
     executions: Executions
+    """Everything that can be done with executions: create, get, list, wait, replay, roll back, one or many."""
 
     def __init__(
         self,
@@ -94,39 +96,21 @@ class AsyncOmium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
+        telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
         auth = masked(auth)
-        settings, options = configure(
-            api_key=api_key,
-            base_url=base_url,
-            auth=auth,
-            timeout=timeout,
-            attempt_timeout=attempt_timeout,
-            max_retries=max_retries,
-            retry_ambiguous_writes=retry_ambiguous_writes,
-            max_connections=max_connections,
-            rate_limit=rate_limit,
-            max_response_bytes=max_response_bytes,
-            agent_id=agent_id,
-            headers=headers,
-            proxy=proxy,
-            ssl=ssl,
-            on_attempt=on_attempt,
-            allow_insecure_http=allow_insecure_http,
-            patience=patience,
-            backoff=backoff,
-            poll_interval=poll_interval,
-        )
-        self._caller = Caller(Shared(settings, checked_session(session)), options)
+        settings, options = configure(locals())  # every setting is a parameter, by its name
+        self._caller = Caller(Shared(settings), options)
         self.executions = Executions(self._caller)
 
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
         """A copy with other options; it shares connections, pacing and retry budget, and closing either closes both.
 
         :param options: any of ``timeout``, ``attempt_timeout``, ``max_retries``, ``retry_ambiguous_writes``,
-            ``agent_id``, ``on_attempt``, as in the constructor.
+            ``agent_id``, ``on_attempt``, ``patience``, ``backoff``, ``poll_interval``, as in the constructor.
         :raises ConfigurationError: a value is out of range.
         """
         copy = object.__new__(type(self))

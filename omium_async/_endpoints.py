@@ -5,12 +5,13 @@ They take checked, plain data and a `Caller`, which has the options of the call.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar, cast
 
 from ._arguments import execution_segment, text
 from ._caller import Caller
-from ._models.codec import Misfit, decode, decode_detail, decode_execution, decode_page, plain
+from ._data.misfit import Misfit
+from ._data.sending import plain
 from ._models.types import Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult
 from ._streaming.filters import Filters
 from ._transport.request import Operation
@@ -27,6 +28,8 @@ __all__ = [
     "rollback",
 ]
 
+A = TypeVar("A")
+
 _CREATE: Final = Operation("omium.executions.create", "/executions")
 _GET: Final = Operation("omium.executions.get", "/executions/{execution_id}")
 _PAGE: Final = Operation("omium.executions.page", "/executions")
@@ -41,29 +44,33 @@ def create(caller: Caller, body: Mapping[str, Any], key: str | None = None) -> C
     :param body: as `create_body` gives it.
     :param key: the idempotency key; ``None``: a fresh one.
     """
-    return caller.write(_CREATE.template, body, decode_execution, key, _CREATE)
+    return caller.write(_CREATE.template, body, _reader(caller, Execution), key, _CREATE)
 
 
 def create_keeping_answer(
     caller: Caller, body: Mapping[str, Any], key: str | None = None
 ) -> Coroutine[Any, Any, tuple[Execution, bytes]]:
     """Start an execution, and give the body of the answer too, as a journal keeps it."""
-    return caller.write(_CREATE.template, body, _with_answer, key, _CREATE)
+    read = _reader(caller, Execution)
+    return caller.write(_CREATE.template, body, lambda answer: (read(answer), answer), key, _CREATE)
 
 
 def get(caller: Caller, execution_id: str) -> Coroutine[Any, Any, ExecutionDetail]:
     """One execution in full."""
-    return caller.read(f"/executions/{execution_segment(execution_id)}", decode_detail, _GET)
+    return caller.read(f"/executions/{execution_segment(execution_id)}", _reader(caller, ExecutionDetail), _GET)
 
 
 def page(caller: Caller, page: int, page_size: int, filters: Filters) -> Coroutine[Any, Any, ExecutionPage]:
     """One page of the list, filtered by what the service can filter."""
-    return caller.read(f"/executions?page={page}&page_size={page_size}{filters.wire}", decode_page, _PAGE)
+    path = f"/executions?page={page}&page_size={page_size}{filters.wire}"
+    return caller.read(path, _reader(caller, ExecutionPage), _PAGE)
 
 
 def count(caller: Caller, filters: Filters) -> Coroutine[Any, Any, int]:
     """The service's own total of the list."""
-    return caller.read(f"/executions?page=1&page_size=1{filters.wire}", _total, _COUNT)
+    read = _reader(caller, ExecutionPage)
+    path = f"/executions?page=1&page_size=1{filters.wire}"
+    return caller.read(path, lambda answer: _total(read(answer)), _COUNT)
 
 
 def replay(
@@ -71,7 +78,7 @@ def replay(
 ) -> Coroutine[Any, Any, ReplayResult]:
     """Replay an execution from a checkpoint."""
     path = f"/executions/{execution_segment(execution_id)}/replay"
-    return caller.write(path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, ReplayResult), key, _REPLAY)
+    return caller.write(path, {"checkpoint_id": checkpoint_id}, _reader(caller, ReplayResult), key, _REPLAY)
 
 
 def rollback(
@@ -79,50 +86,49 @@ def rollback(
 ) -> Coroutine[Any, Any, RollbackResult]:
     """Roll an execution back to a checkpoint."""
     path = f"/executions/{execution_segment(execution_id)}/rollback"
-    return caller.write(
-        path, {"checkpoint_id": checkpoint_id}, lambda body: decode(body, RollbackResult), key, _ROLLBACK
-    )
+    return caller.write(path, {"checkpoint_id": checkpoint_id}, _reader(caller, RollbackResult), key, _ROLLBACK)
 
 
-def _with_answer(body: bytes) -> tuple[Execution, bytes]:
-    return decode_execution(body), body
+def _reader(caller: Caller, cls: type[A]) -> Callable[[bytes], A]:
+    """How an answer of a class is read: with whatever hooks the client's converter has by then."""
+    return lambda answer: caller.converter.decode(answer, cls)
 
 
-def _total(body: bytes) -> int:
-    total = decode_page(body).total
-    if total is None:
+def _total(page: ExecutionPage) -> int:
+    if page.total is None:
         raise Misfit("the service did not say", "total")
-    return total
+    return page.total
 
 
 # -- what goes into them -----------------------------------------------------------------------------------------------
 
 
 def create_body(
+    caller: Caller,
     workflow_id: str,
     input_data: Any,
     metadata: Mapping[str, Any] | None,
     agent_id: str | None,
-    default_agent: str | None,
 ) -> dict[str, Any]:
     """The body of a create.
 
-    :param agent_id: else ``default_agent``, the client's.
+    :param caller: whose converter gives the data its form.
+    :param agent_id: else the client's.
     :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
     """
     body: dict[str, Any] = {"workflow_id": text(workflow_id, "workflow_id")}
     if input_data is not None:
-        body["input_data"] = plain(input_data, "input_data")
+        body["input_data"] = plain(input_data, "input_data", caller.shared.settings.converter)
     if metadata is not None:
-        body["metadata"] = _plain_metadata(metadata)
-    agent_id = default_agent if agent_id is None else text(agent_id, "agent_id")
+        body["metadata"] = _plain_metadata(caller, metadata)
+    agent_id = caller.options.agent_id if agent_id is None else text(agent_id, "agent_id")
     if agent_id is not None:
         body["agent_id"] = agent_id
     return body
 
 
-def _plain_metadata(metadata: Any) -> dict[str, Any]:
-    found = plain(metadata, "metadata")
+def _plain_metadata(caller: Caller, metadata: Any) -> dict[str, Any]:
+    found = plain(metadata, "metadata", caller.shared.settings.converter)
     if not isinstance(found, dict):
         raise TypeError(f"metadata must be an object (a mapping), not {type(metadata).__name__}")
     return cast("dict[str, Any]", found)

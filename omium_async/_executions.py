@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, overload
 
 from . import _arguments as check
 from . import _endpoints as endpoints
 from . import _lists as lists
+from ._arguments import Status, Statuses
 from ._batch.create import create_each
 from ._batch.replay import Replaying, plan_each, replay_each
 from ._caller import Caller
@@ -64,7 +66,7 @@ class Executions:
         :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
         """
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -75,7 +77,7 @@ class Executions:
         return await endpoints.get(self._caller, execution_id)
 
     async def page(
-        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
         """One page of the list, as the service gives it.
 
@@ -83,32 +85,44 @@ class Executions:
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
-        return await endpoints.page(self._caller, page, page_size, _filters(workflow_id, status))
+        return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, status))
 
-    async def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+    async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """How many executions there are, by the service's own total.
 
         :raises InvalidResponseError: the service did not say.
         """
-        return await endpoints.count(self._caller, _filters(workflow_id, status))
+        return await endpoints.count(self._caller, check.filters(workflow_id, status))
 
     def list(
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> AsyncGenerator[Execution]:
-        """All executions, one by one, none twice and none left out, also while the list changes.
+        """All executions that pass, one by one, none twice and none left out, also while the list changes.
 
+        The service filters by workflow and by one status, the client by the rest: it reads what the service gives
+        until 100 executions in a row, all in descending order of creation, are older than ``since``, else to the end.
+        An outage after the first request is sat out as in `wait`.
+
+        :param workflow_id: only those of this workflow.
+        :param status: only those at this status, or at one of several.
+        :param since: only those created then or later; an aware datetime.
+        :param before: only those created earlier; an aware datetime.
+        :param metadata: only those with equal values under all of these keys, where lists show metadata.
         :param page_size: a hint for the size of the requests, from 1.
         :param limit: at most so many.
         :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
@@ -116,15 +130,25 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> AsyncGenerator[ExecutionPage]:
-        """The same, in pages of exactly ``page_size`` executions; only the last may be shorter.
+        """All executions that pass, as `list` has them, in pages of exactly ``page_size``; the last may be shorter.
 
+        :param workflow_id: as in `list`.
+        :param status: as in `list`.
+        :param since: as in `list`.
+        :param before: as in `list`.
+        :param metadata: as in `list`.
+        :param page_size: executions a page, from 1.
+        :param prefetch: as in `list`.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
         check.reading(page_size, prefetch)
         return lists.pages(self._caller, filters, page_size=page_size, prefetch=prefetch)
 
@@ -173,27 +197,39 @@ class Executions:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the contract's name; it bounds many requests
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
     ) -> ExecutionDetail:
         """Wait until the execution's status is in ``until``.
 
+        What a retry could mend is asked again, until nothing but failures came for the client's ``patience``; then
+        the last of them is raised. Other errors end the wait at once. An execution that stays ``pending`` for a minute
+        is a WARNING.
+
+        :param execution_id: its id.
         :param timeout: seconds; ``None``: no bound.
         :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
-            from 0.5 to 10 seconds.
-        :raises WaitTimeoutError: it was not so in time.
+            as the client's ``poll_interval`` says.
+        :param until: a status, or several; one that is not known is refused, unless it is an `ExecutionStatus`.
+        :raises WaitTimeoutError: it was not so in time; it says the last status and the last failure.
+        :raises NotFoundError: there is none of that id.
         """
-        polling = Polling.of(timeout, poll_interval, until)
+        polling = self._polling(timeout, poll_interval, until)
         check.execution_segment(execution_id)
         return await wait_for(self._caller, execution_id, polling.begin())
 
     def watch(
-        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+        self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
         """The execution as it is now, then again after each change, until its status is in ``until``.
 
+        An outage is sat out as in `wait`.
+
+        :param execution_id: its id.
         :param poll_interval: as in `wait`.
+        :param until: as in `wait`.
+        :raises NotFoundError: there is none of that id.
         """
-        polling = Polling.of(None, poll_interval, until)
+        polling = self._polling(None, poll_interval, until)
         check.execution_segment(execution_id)
         return watch_changes(self._caller, execution_id, polling)
 
@@ -207,18 +243,32 @@ class Executions:
         idempotency_key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - as in `wait`
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
+        on_created: Callable[[Execution], object] | None = None,
     ) -> ExecutionDetail:
         """Create an execution and wait for it.
 
+        Errors after the create say ``"applied"`` and carry its ``execution_id``. A cancellation, Ctrl-C, or what
+        ``on_created`` raises carries a note with the id.
+
+        :param workflow_id: as in `create`.
+        :param input_data: as in `create`.
+        :param metadata: as in `create`.
+        :param agent_id: as in `create`.
+        :param idempotency_key: as in `create`.
         :param timeout: seconds for both; ``None``: no bound but the create's own.
-        :raises WaitTimeoutError: it was not at a wanted status in time. Errors after the create carry its
-            ``execution_id``.
+        :param poll_interval: as in `wait`.
+        :param until: as in `wait`.
+        :param on_created: a plain function that receives the new execution before the wait begins; what it raises ends
+            this.
+        :raises WaitTimeoutError: it was not at a wanted status in time; before the create was answered ``pending`` is
+            empty, and ``outcome`` says what is known of the create.
         """
-        polling = Polling.of(timeout, poll_interval, until).begin()
+        check.plain_function(on_created, "on_created")
+        polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
-        body = endpoints.create_body(workflow_id, input_data, metadata, agent_id, caller.options.agent_id)
-        return await run_and_wait(caller, body, idempotency_key, polling)
+        body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
+        return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
     def create_many(
         self,
@@ -258,21 +308,31 @@ class Executions:
 
     def replay_many(
         self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: str | None = "failed",
+        status: Statuses | None = "failed",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
         dry_run: bool = False,
         journal: str | os.PathLike[str] | Journal | None = None,
     ) -> AsyncGenerator[ReplayOutcome]:
-        """Replay every execution of that status from its latest checkpoint, or from the last one of that name.
+        """Replay these executions, or all that pass the filters, from the latest checkpoint or the last of that name.
 
         Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
         (``rejected``) and does not end the batch.
 
-        :param status: ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param execution_ids: what to replay, each once, instead of what filters find; none of them may be given then.
+        :param workflow_id: as in `list`.
+        :param status: as in `list`; ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param since: as in `list`.
+        :param before: as in `list`.
+        :param metadata: as in `list`.
+        :param checkpoint_name: the last checkpoint of this name; ``None``: the latest one.
         :param limit: at most so many executions.
         :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
         :param dry_run: send nothing: each is ``planned``.
@@ -282,23 +342,47 @@ class Executions:
         :raises PermissionDeniedError: the same, when it says so in JSON.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        filters = _filters(workflow_id, status)
+        filters = check.filters(workflow_id, status, since, before, metadata)
+        ids = None if execution_ids is None else check.ids_alone(execution_ids, filters)
         check.at_least(1, concurrency, "concurrency")
         kept = journal_of(journal)
         if dry_run and kept is not None and not kept.path.exists():
             kept = None  # nothing is written, not even an empty journal
         check.checkpoint_choice(None, checkpoint_name)
         check.reading(limit=limit)
-        rows = lists.rows(self._caller, filters, prefetch=0, limit=limit if kept is None else None)
+        most = limit if kept is None else None
+        rows = lists.rows(self._caller, filters, prefetch=0, limit=most) if ids is None else lists.named(ids, most)
         replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
         if kept is None:
             return plan_each(rows) if dry_run else replay_each(replaying, rows)
         from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
 
-        scope = scope_of(workflow_id, status, checkpoint_name)
+        scope = scope_of(filters if ids is None else None, checkpoint_name)
         if dry_run:
             return plan_journalled(self._caller, rows, scope, kept, limit)
         return replay_journalled(replaying, rows, scope, kept, limit)
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[False] = False,
+    ) -> AsyncGenerator[Execution]: ...
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[True],
+    ) -> AsyncGenerator[ExecutionDetail]: ...
 
     def wait_many(
         self,
@@ -306,36 +390,43 @@ class Executions:
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
-    ) -> AsyncGenerator[ExecutionDetail]:
+        until: Statuses = SETTLED,
+        details: bool = False,
+    ) -> AsyncGenerator[Any]:
         """Wait until the status of each execution is in ``until``; each comes once, as soon as it is seen to be so.
+
+        It costs requests by pages of the list, not by executions: 2,000 that have ended are three. Only what the list
+        does not show, or shows too far behind, is read by itself. Outages are sat out as in `wait`.
 
         :param execution_ids: each counts once; those of an async iterable are collected first.
         :param timeout: seconds for all; ``None``: no bound.
         :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
-            from 0.5 to 10 seconds, and no more than two requests a second on looks at the list.
+            as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
+        :param until: as in `wait`.
+        :param details: give each as `get` does, at the cost of a request each; else as the list shows it.
         :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
         :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
         """
-        return wait_for_each(
-            self._caller, check.execution_ids(execution_ids), Polling.of(timeout, poll_interval, until)
-        )
+        ids = check.execution_ids(execution_ids)
+        polling = self._polling(timeout, poll_interval, until)
+        return wait_for_each(self._caller, ids, polling, details=check.flag(details, "details"))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _batches(
         self,
         held: Callable[[], int],
-        workflow_id: str | None,
-        status: str | None,
+        filters: Filters,
         page_size: int,
         limit: int | None,
         prefetch: int | None,
     ) -> AsyncGenerator[Batch]:
         """`list` in batches, for the facade."""
-        filters = _filters(workflow_id, status)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+
+    def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> Polling:
+        return Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)
 
     async def _checkpoint_and_rest(
         self, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None
@@ -350,9 +441,3 @@ class Executions:
         if timeout is None:
             return found, caller
         return found, caller.within(max(timeout - (time.monotonic() - started), 0.001))
-
-
-def _filters(workflow_id: str | None, status: str | None) -> Filters:
-    if workflow_id is not None:
-        check.text(workflow_id, "workflow_id")
-    return Filters(workflow_id, () if status is None else (check.text(status, "status"),))

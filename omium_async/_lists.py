@@ -1,31 +1,53 @@
-"""The lists of a client: windows come from the endpoint, and the streaming rule makes them whole."""
+"""The lists of a client: windows come from the endpoint, outages are sat out, the streaming rule makes them whole."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 
+from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import Execution, ExecutionPage
 from ._streaming import Batch, Fetch, stream_batches, stream_pages, stream_rows
 from ._streaming.filters import Filters
+from ._waiting.outage import Outage
 
-__all__ = ["batches", "pages", "rows"]
+__all__ = ["batches", "named", "pages", "rows"]
+
+
+async def named(execution_ids: Iterable[str] | AsyncIterable[str], limit: int | None) -> AsyncGenerator[Execution]:
+    """These executions, each once, of which nothing but the id is known yet."""
+    seen: set[str] = set()
+    async for execution_id in _each(execution_ids):
+        if len(seen) == limit:
+            return
+        if execution_id not in seen:
+            check.execution_segment(execution_id, "execution_ids")
+            seen.add(execution_id)
+            yield Execution(execution_id)
+
+
+async def _each(execution_ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str]:
+    if isinstance(execution_ids, AsyncIterable):
+        async for execution_id in execution_ids:
+            yield execution_id
+    else:
+        for execution_id in execution_ids:
+            yield execution_id
 
 
 def rows(
     caller: Caller, filters: Filters, *, page_size: int = 100, prefetch: int | None = None, limit: int | None = None
 ) -> AsyncGenerator[Execution]:
     """The executions that pass, one by one, none twice and none left out."""
-    return stream_rows(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, limit=limit)
+    return stream_rows(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
 
 
 def pages(
     caller: Caller, filters: Filters, *, page_size: int = 100, prefetch: int | None = None
 ) -> AsyncGenerator[ExecutionPage]:
     """The executions that pass, in pages of exactly ``page_size``, the last perhaps shorter."""
-    return stream_pages(_fetch(caller, filters), page_size=page_size, prefetch=prefetch)
+    return stream_pages(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, filters=filters)
 
 
 def batches(
@@ -36,13 +58,26 @@ def batches(
     prefetch: int | None = None,
     limit: int | None = None,
     held: Callable[[], int] = lambda: 0,
+    outage: Outage | None = None,
 ) -> AsyncGenerator[Batch]:
-    """The executions that pass, as many at once as each answer brings."""
-    return stream_batches(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+    """The executions that pass, as many at once as each answer brings.
+
+    :param outage: of the work that the list is a part of, which sits it out from the first window on.
+    """
+    fetch = _fetch(caller, filters, outage)
+    return stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, held=held, filters=filters)
 
 
-def _fetch(caller: Caller, filters: Filters) -> Fetch:
-    def fetch(page: int, page_size: int) -> Any:
-        return endpoints.page(caller, page, page_size, filters)
+def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None) -> Fetch:
+    """Asks for windows. The first one fails as any single call does; for those after it an outage is sat out."""
+
+    async def fetch(page: int, page_size: int) -> ExecutionPage:
+        nonlocal outage
+        if outage is not None:
+            return await outage.sat_out(caller, lambda caller: endpoints.page(caller, page, page_size, filters))
+        first = await endpoints.page(caller, page, page_size, filters)
+        options = caller.options
+        outage = Outage("list of executions", options.patience, options.poll_interval[0])
+        return first
 
     return fetch

@@ -33,7 +33,7 @@ from ._client import AsyncOmium
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome
 from ._models.types import ExecutionRequest
-from ._settings.configure import Auth
+from ._settings.declared import Auth
 
 __all__ = ["Cluster", "WorkerOptions", "create_many", "create_shard"]
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         MissingExecutionsError,
         NotFoundError,
         OmiumError,
+        OutputError,
         PermissionDeniedError,
         RateLimitError,
         RawResponse,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
         WriteOutcome,
         __version__,
+        make_converter,
     )
 
     from ._client import Omium
@@ -92,6 +94,7 @@ __all__ = [
     "NotFoundError",
     "Omium",
     "OmiumError",
+    "OutputError",
     "PermissionDeniedError",
     "RateLimitError",
     "RawResponse",
@@ -104,6 +107,7 @@ __all__ = [
     "WaitTimeoutError",
     "WriteOutcome",
     "__version__",
+    "make_converter",
 ]
 
 

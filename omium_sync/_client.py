@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack, overload
 
 from omium_async import SETTLED, AsyncOmium
+from omium_async._arguments import Status, Statuses, filters
 from omium_async._executions import Executions as AsyncExecutions
-from omium_async._settings.configure import (
+from omium_async._settings.configure import OptionChanges
+from omium_async._settings.declared import (
     DEFAULT_BACKOFF,
     DEFAULT_PATIENCE,
     DEFAULT_POLL_INTERVAL,
@@ -16,7 +18,6 @@ from omium_async._settings.configure import (
     DEFAULT_TIMEOUT,
     Auth,
     OnAttempt,
-    OptionChanges,
 )
 from omium_async._settings.secret import masked
 from omium_async._streaming import Batch
@@ -30,8 +31,10 @@ from ._iterators import GroupStream, RowStream
 if TYPE_CHECKING:
     import os
     import ssl as ssl_module
+    from datetime import datetime
 
     import aiohttp
+    import cattrs
 
     from omium_async import (
         CreateOutcome,
@@ -81,12 +84,12 @@ class Executions:
 
     @documented(AsyncExecutions.page)
     def page(
-        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: str | None = None
+        self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
         return self._line.call(self._core.page, page, page_size, workflow_id=workflow_id, status=status)
 
     @documented(AsyncExecutions.count)
-    def count(self, *, workflow_id: str | None = None, status: str | None = None) -> int:
+    def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         return self._line.call(self._core.count, workflow_id=workflow_id, status=status)
 
     @documented(AsyncExecutions.list)
@@ -94,13 +97,18 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> Iterator[Execution]:
+        wanted = filters(workflow_id, status, since, before, metadata)
+
         def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            return self._core._batches(held, workflow_id, status, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            return self._core._batches(held, wanted, page_size, limit, prefetch)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         return RowStream(self._line, Ahead(read, self._line.notify))
 
@@ -109,11 +117,22 @@ class Executions:
         self,
         *,
         workflow_id: str | None = None,
-        status: str | None = None,
+        status: Statuses | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> Iterator[ExecutionPage]:
-        source = self._core.pages(workflow_id=workflow_id, status=status, page_size=page_size, prefetch=prefetch)
+        source = self._core.pages(
+            workflow_id=workflow_id,
+            status=status,
+            since=since,
+            before=before,
+            metadata=metadata,
+            page_size=page_size,
+            prefetch=prefetch,
+        )
         return GroupStream(self._line, Single(source))
 
     @documented(AsyncExecutions.replay)
@@ -157,13 +176,13 @@ class Executions:
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
     ) -> ExecutionDetail:
         return self._line.call(self._core.wait, execution_id, timeout=timeout, poll_interval=poll_interval, until=until)
 
     @documented(AsyncExecutions.watch)
     def watch(
-        self, execution_id: str, *, poll_interval: float | None = None, until: Iterable[str] = SETTLED
+        self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> Iterator[ExecutionDetail]:
         source = self._core.watch(execution_id, poll_interval=poll_interval, until=until)
         return GroupStream(self._line, Single(source))
@@ -179,7 +198,8 @@ class Executions:
         idempotency_key: str | None = None,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
+        until: Statuses = SETTLED,
+        on_created: Callable[[Execution], object] | None = None,
     ) -> ExecutionDetail:
         return self._line.call(
             self._core.run,
@@ -191,6 +211,7 @@ class Executions:
             timeout=timeout,
             poll_interval=poll_interval,
             until=until,
+            on_created=on_created,
         )
 
     @documented(AsyncExecutions.create_many)
@@ -213,9 +234,13 @@ class Executions:
     @documented(AsyncExecutions.replay_many)
     def replay_many(
         self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: str | None = "failed",
+        status: Statuses | None = "failed",
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
         checkpoint_name: str | None = None,
         limit: int | None = None,
         concurrency: int = 32,
@@ -223,8 +248,12 @@ class Executions:
         journal: str | os.PathLike[str] | Journal | None = None,
     ) -> Iterator[ReplayOutcome]:
         source = self._core.replay_many(
+            execution_ids,
             workflow_id=workflow_id,
             status=status,
+            since=since,
+            before=before,
+            metadata=metadata,
             checkpoint_name=checkpoint_name,
             limit=limit,
             concurrency=concurrency,
@@ -233,6 +262,28 @@ class Executions:
         )
         return GroupStream(self._line, Gathered(source, self._line.notify))
 
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[False] = False,
+    ) -> Iterator[Execution]: ...
+
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: Literal[True],
+    ) -> Iterator[ExecutionDetail]: ...
+
     @documented(AsyncExecutions.wait_many)
     def wait_many(
         self,
@@ -240,9 +291,11 @@ class Executions:
         *,
         timeout: float | None = None,
         poll_interval: float | None = None,
-        until: Iterable[str] = SETTLED,
-    ) -> Iterator[ExecutionDetail]:
-        source = self._core.wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until)
+        until: Statuses = SETTLED,
+        details: bool = False,
+    ) -> Iterator[Any]:
+        wait_many: Callable[..., AsyncGenerator[Any]] = self._core.wait_many
+        source = wait_many(execution_ids, timeout=timeout, poll_interval=poll_interval, until=until, details=details)
         return GroupStream(self._line, Gathered(source, self._line.notify))
 
 
@@ -280,6 +333,8 @@ class Omium:
         patience: float | None = DEFAULT_PATIENCE,
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
+        converter: cattrs.Converter | None = None,
+        telemetry: Any = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
@@ -305,6 +360,8 @@ class Omium:
             patience=patience,
             backoff=backoff,
             poll_interval=poll_interval,
+            converter=converter,
+            telemetry=telemetry,
         )
         self._assemble(core, Line(core, session))
 

@@ -50,6 +50,4 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
     """
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
-    return endpoints.create_body(
-        request.workflow_id, request.input_data, request.metadata, request.agent_id, caller.options.agent_id
-    )
+    return endpoints.create_body(caller, request.workflow_id, request.input_data, request.metadata, request.agent_id)

@@ -22,10 +22,10 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import OmiumError
+from .._errors import JournalError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
-from .._journal.settings import Journal, JournalError
+from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
 from .._pool.limit import Gate, Limit
@@ -135,14 +135,21 @@ class _Batch:
                 return await self._send(item, again=True)
             raise JournalError(
                 f"the journal {self._file.path} belongs to another batch, or the requests have changed: {item} was "
-                f"recorded with other content ({entry.state or 'sent'}); nothing of it is sent"
+                f"recorded with other content ({entry.state or 'sent'}); nothing of it is sent. Requests that may come "
+                "in another order or with others between them need a key each (ExecutionRequest.key); give changed "
+                "ones another journal",
+                outcome="not_applied",
             )
         if item.named:
             await self._file.touch(entry.id, item.position)
         if entry.state == "created":
-            return CreateOutcome(item.request, "created", execution_from(entry.answer), None, resumed=True)
+            return CreateOutcome(
+                item.request, "created", self._file.reading(execution_from, entry.answer), None, resumed=True
+            )
         if entry.state == "refused":
-            return CreateOutcome(item.request, "rejected", None, refusal_from(entry.answer), resumed=True)
+            return CreateOutcome(
+                item.request, "rejected", None, self._file.reading(refusal_from, entry.answer), resumed=True
+            )
         if entry.state == "rejected":
             return await self._send(item, again=True)
         await self._read_clock()

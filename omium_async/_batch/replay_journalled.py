@@ -12,15 +12,16 @@ from contextlib import aclosing
 from typing import Final
 
 from .._caller import Caller
+from .._data.codec import encode
 from .._endpoints import checkpoint_of
-from .._errors import NotFoundError, OmiumError
+from .._errors import JournalError, NotFoundError, OmiumError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import NAMED, Identity
-from .._journal.settings import Journal, JournalError
-from .._models.codec import encode
+from .._journal.settings import Journal
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool.pool import Pool
+from .._streaming.filters import Filters
 from .clock import ServiceClock
 from .keys import item_key
 from .replay import Replaying
@@ -32,11 +33,14 @@ __all__ = ["plan_journalled", "replay_journalled", "scope_of"]
 _ENTRIES_AT_ONCE: Final = 256
 
 
-def scope_of(workflow_id: str | None, status: str | None, checkpoint_name: str | None) -> str:
-    """What a journal of replays is about; another scope is another batch."""
-    workflow = "all workflows" if workflow_id is None else f"workflow {workflow_id}"
+def scope_of(filters: Filters | None, checkpoint_name: str | None) -> str:
+    """What a journal of replays is about; another scope is another batch.
+
+    :param filters: ``None``: executions that are named one by one.
+    """
+    wanted = "executions named one by one" if filters is None else filters.in_words()
     point = "the latest checkpoint" if checkpoint_name is None else f"checkpoint {checkpoint_name}"
-    return f"executions of {workflow} with status {status or 'any'}, from {point}"
+    return f"{wanted}, from {point}"
 
 
 async def plan_journalled(
@@ -49,7 +53,7 @@ async def plan_journalled(
         async with aclosing(batch.recorded()) as recorded:
             async for entry in recorded:
                 if entry.state in ("replayed", "refused"):
-                    yield _from_journal(entry)
+                    yield _from_journal(entry, file)
         async with aclosing(batch.new_among(rows)) as new:
             async for row in new:
                 yield ReplayOutcome(row, "planned")
@@ -126,8 +130,8 @@ class _Batch:
 async def _outcome_of(entry: Entry, file: JournalFile, replaying: Replaying) -> ReplayOutcome:
     """The outcome of what an earlier run sent."""
     if entry.state in ("replayed", "refused"):
-        return _from_journal(entry)
-    execution = execution_from(entry.before)
+        return _from_journal(entry, file)
+    execution = file.reading(execution_from, entry.before)
     error = OmiumError(
         f"execution {entry.key} was in flight when the batch ended without an outcome, and shows no change since; it "
         "is not sent again",
@@ -156,11 +160,11 @@ def _has_changed(before: Execution, now: ExecutionDetail) -> bool:
     return now.updated_at is not None and before.updated_at is not None and now.updated_at != before.updated_at
 
 
-def _from_journal(entry: Entry) -> ReplayOutcome:
-    execution = execution_from(entry.before)
+def _from_journal(entry: Entry, file: JournalFile) -> ReplayOutcome:
+    execution = file.reading(execution_from, entry.before)
     if entry.state == "refused":
-        return ReplayOutcome(execution, "rejected", None, refusal_from(entry.answer), resumed=True)
-    return ReplayOutcome(execution, "replayed", result_from(entry.answer), None, resumed=True)
+        return ReplayOutcome(execution, "rejected", None, file.reading(refusal_from, entry.answer), resumed=True)
+    return ReplayOutcome(execution, "replayed", file.reading(result_from, entry.answer), None, resumed=True)
 
 
 class _Journalled:

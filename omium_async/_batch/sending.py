@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from .._data.codec import NotJSON, decode_json
+from .._data.misfit import Misfit
 from .._errors import (
     APIStatusError,
     APITimeoutError,
@@ -16,8 +18,6 @@ from .._errors import (
     PermissionDeniedError,
     RateLimitError,
 )
-from .._models.codec import NotJSON, decode_json
-from .._models.converter import Misfit
 from .._pool.limit import Limit
 
 __all__ = ["key_is_refused", "send", "was_refused_for_good"]

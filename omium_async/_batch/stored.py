@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any, Final
+import copy
+from typing import Final
 
 import msgspec
 
-from .._errors import APIStatusError, OmiumError, RateLimitError, WriteOutcome, status_error_class
+from .._data.moments import write_timestamp
+from .._errors import APIStatusError, OmiumError, error_from_json, error_to_json
 from .._models.codec import decode, decode_execution
-from .._models.converter import write_timestamp
 from .._models.types import Execution, ReplayResult
 
 __all__ = [
@@ -65,30 +65,11 @@ def stored_refusal(error: OmiumError) -> str | None:
     """An answer that refused an item, with all that it said."""
     if not isinstance(error, APIStatusError):
         return None
-    kept: dict[str, Any] = {
-        "status": error.status,
-        "message": _text(error.message),
-        "body": base64.b64encode(error.body[:_LONGEST]).decode(),
-        "headers": {_text(name): _text(value) for name, value in error.headers.items()},
-        "method": error.method,
-        "url": _text(error.url),
-        "request_id": None if error.request_id is None else _text(error.request_id),
-        "idempotency_key": error.idempotency_key,
-    }
-    return _to_json(kept).decode()
+    kept = copy.copy(error)
+    kept.body = error.body[:_LONGEST]
+    return _to_json(error_to_json(kept)).decode()
 
 
-def _text(text: str) -> str:
-    """Text that JSON can hold: bytes of an answer that are no UTF-8 arrive as lone surrogates."""
-    return text.encode(errors="replace").decode()
-
-
-def refusal_from(text: str | None) -> APIStatusError:
+def refusal_from(text: str | None) -> OmiumError:
     """The error of `stored_refusal`."""
-    kept: dict[str, Any] = _from_json(text or "{}")
-    kept["body"] = base64.b64decode(kept.get("body", ""))
-    kind = status_error_class(kept.get("status", 0))
-    found = kind(kept.pop("message", ""), **kept, outcome=WriteOutcome.NOT_APPLIED)
-    if isinstance(found, RateLimitError):
-        found.retry_after = None
-    return found
+    return error_from_json(_from_json(text or "{}"))

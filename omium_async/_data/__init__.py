@@ -1,1 +1,1 @@
-"""Users' own data on its way in and out: what JSON can hold, and what it would change."""
+"""The rules for users' data: what JSON it becomes, and how it is read back. Shared by the client and LocalOmium."""

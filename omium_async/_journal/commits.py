@@ -11,15 +11,16 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from operator import attrgetter
+from types import NoneType
 from typing import Any, Final
 
 import attrs
 import msgspec
 
+from .._errors import JournalError
 from .schema import INBOX, NAMED
-from .settings import JournalError
 
-__all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "give", "row_of", "text_of"]
+__all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "entry_of", "give", "row_of", "text_of"]
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -57,6 +58,20 @@ class Entry(Mark):
     state: str | None
     execution_id: str | None
     answer: str | None
+
+
+#: Of the columns of an entry: a file may have been written by others.
+_KINDS: Final[tuple[Any, ...]] = (int, str, int, int, str, float, (float, NoneType), *[(str, NoneType)] * 4)
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """An entry as it was read.
+
+    :raises JournalError: it was not written by us.
+    """
+    if not all(map(isinstance, row, _KINDS)):
+        raise JournalError("an entry of the journal is not as omium-async writes it", outcome="not_applied")
+    return Entry(*row)
 
 
 @attrs.define(eq=False)
@@ -143,7 +158,7 @@ def carry_out(connection: sqlite3.Connection, text: str | None, work: Work) -> A
     found: dict[int, Entry] = {}
     by_name: dict[str, Entry] = {}
     if work.ids:
-        found = {row[0]: Entry(*row) for row in connection.execute(_FIND, (text_of(list(work.ids)),))}
+        found = {row[0]: entry_of(row) for row in connection.execute(_FIND, (text_of(list(work.ids)),))}
     if work.names:
-        by_name = {row[1]: Entry(*row) for row in connection.execute(_FIND_NAMED, (text_of(list(work.names)),))}
+        by_name = {row[1]: entry_of(row) for row in connection.execute(_FIND_NAMED, (text_of(list(work.names)),))}
     return found, by_name, results

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from .._errors import JournalError, WriteOutcome
 from .._pool.ending import ended
-from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, give, row_of, text_of
+from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, entry_of, give, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
-from .settings import JournalError
 from .writer import Writer
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -59,8 +59,10 @@ class JournalFile:
         writer = Writer(path)
         try:
             opened = await writer.run(lambda: writer.open(identity, wait))
-        except BaseException:
+        except BaseException as error:
             await writer.end()
+            if isinstance(error, JournalError):
+                error.outcome = WriteOutcome.NOT_APPLIED  # nothing was sent yet
             raise
         return cls(path, opened, writer, interval)
 
@@ -100,9 +102,20 @@ class JournalFile:
         )
 
         def look(connection: sqlite3.Connection) -> list[Entry]:
-            return [Entry(*row) for row in connection.execute(statement, (after, limit))]
+            return [entry_of(row) for row in connection.execute(statement, (after, limit))]
 
         return await self.do(look)
+
+    def reading(self, read: Callable[[str | None], T], text: str | None) -> T:
+        """What ``read`` makes of the text of an entry.
+
+        :raises JournalError: nothing; it was not written by us.
+        """
+        try:
+            return read(text)
+        except Exception as error:
+            said = f"the journal {self.path} holds an answer that cannot be read ({error}); it was changed by others"
+            raise JournalError(said, outcome="not_applied") from error
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job on the connection, after what was asked for before."""
@@ -214,5 +227,7 @@ class JournalFile:
             if isinstance(error, (sqlite3.Error, OSError)):
                 found = trouble(self.path, error)
                 found.__cause__ = error
-            self._broken = found or JournalError(f"the journal {self.path} cannot be used: {error}")
+            self._broken = found or JournalError(
+                f"the journal {self.path} cannot be used: {error}", outcome="not_applied"
+            )
         return self._broken

@@ -1,26 +1,25 @@
 """The journal's file: created, checked and locked, or refused with a clear message and left as it is.
 
 SQLite's own lock is held from the opening to the end (`locking_mode = EXCLUSIVE`): it vanishes with the process,
-however that dies. Nothing here opens an existing file by other means, for closing it again would drop the lock that
-this process may hold on it already.
+however that dies.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
 import sqlite3
-import stat
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
 
+from .._data.sqlite import Format, Trouble, UnusableFileError, check_file, connect, prepare, unusable
+from .._errors import JournalError, WriteOutcome
 from .._settings.addresses import is_loopback
-from .settings import JournalError
 
 __all__ = [
     "INBOX",
@@ -38,8 +37,6 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 _LEFT_JUST_NOW: Final = 1.0  # seconds
 _BETWEEN_TRIES: Final = 0.02  # seconds between two tries to get the lock
-_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_APPLICATION_ID: Final = 0x4F6D694A  # "OmiJ": marks the file as ours, whatever its name
 
 #: Items without a key of their own have their position as id, those with one a number from here on. Rows are so
 #: written one behind the other and not all over the file, which would make each commit as expensive as a hundred.
@@ -70,6 +67,8 @@ CREATE TABLE outcomes (         -- an item without one was about to be sent
     answer TEXT                 -- JSON: what was answered, or the error
 );
 """
+
+_FORMAT: Final = Format(0x4F6D694A, SCHEMA_VERSION, _TABLES)  # "OmiJ"
 
 #: One statement writes everything that a commit holds: each statement costs the writing thread the interpreter's lock
 #: several times, for which it fights with the event loop.
@@ -141,61 +140,26 @@ def open_journal(path: Path, identity: Identity, now: float, wait: float, given_
     while True:
         try:
             return _open_now(path, identity, now)
-        except (OSError, sqlite3.Error) as error:
-            is_locked = isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _LOCKED
-            if not is_locked or time.monotonic() >= deadline or given_up.wait(_BETWEEN_TRIES):
+        except (OSError, sqlite3.Error, UnusableFileError) as error:
+            found = error if isinstance(error, UnusableFileError) else unusable(error)
+            may_wait = found.trouble is Trouble.LOCKED and time.monotonic() < deadline
+            if not may_wait or given_up.wait(_BETWEEN_TRIES):
                 raise trouble(path, error) from error
 
 
 def _open_now(path: Path, identity: Identity, now: float) -> Opened:
-    _check_file(path)
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-        return _begin(connection, path, identity, now)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _check_file(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise JournalError(f"the journal {path} cannot be created: there is no folder {path.parent}")
-    try:
-        # What was answered is kept in the file: nobody else reads it. SQLite gives its -wal file the same rights.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise JournalError(f"the journal {path} is not a file; give the path of one") from None
-        # The superuser may write what is marked read-only; it was marked so that nobody does.
-        if not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
-            raise JournalError(f"the journal {path} is read-only; make it writable, or give another path") from None
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("BEGIN IMMEDIATE")  # the lock is had now or not at all
-    connection.execute("ROLLBACK")
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if not empty and application != _APPLICATION_ID:
-        raise JournalError(f"{path} is a database of another program, not a journal; nothing was changed")
-    if version > SCHEMA_VERSION:
-        raise JournalError(
-            f"the journal {path} was written by a newer omium-async (its format is {version}, this one knows "
-            f"{SCHEMA_VERSION}); upgrade omium-async to go on with it"
-        )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA synchronous = FULL")  # what was recorded survives the machine, not only the process
-    if empty:
-        # In one transaction: killed in between, the file is as empty as before.
-        connection.executescript(
-            f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-            f"{_TABLES} COMMIT;"
-        )
+    check_file(path)
+    with contextlib.ExitStack() as undo:
+        connection = connect(path, timeout=0)
+        undo.callback(connection.close)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")  # the lock is had now or not at all
+        connection.execute("ROLLBACK")
+        prepare(connection, _FORMAT)
+        connection.execute("PRAGMA temp_store = MEMORY")
+        opened = _begin(connection, path, identity, now)
+        undo.pop_all()
+        return opened
 
 
 def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: float) -> Opened:
@@ -227,29 +191,28 @@ def _check_identity(path: Path, facts: dict[str, str], identity: Identity) -> No
     if not differing:
         return
     name, recorded = next(iter(differing.items()))
-    what: dict[str, Any] = {
+    what = {
         "kind": f"it belongs to a batch of another kind ({recorded}, not {identity.kind})",
-        "base_url": f"it belongs to a batch at {recorded}, not at {identity.base_url}",
-        "key_field": f"its keys travel as {recorded!r}, not as {identity.key_field!r}",
-        "scope": f"it belongs to another batch: {recorded}, not {identity.scope}",
+        "base_url": f"it does not fit by its base_url: it belongs to a batch at {recorded}, not at {identity.base_url}",
+        "key_field": f"it does not fit by its key_field: its keys travel as {recorded!r}, not as "
+        f"{identity.key_field!r}",
+        "scope": f"it does not fit by what it is about: it belongs to another batch: {recorded}, not {identity.scope}",
     }
-    raise JournalError(f"the journal {path} cannot be used here: {what[name]}; nothing was changed")
+    said = f"the journal {path} cannot be used here: {what[name]}; nothing was changed, give another path"
+    raise JournalError(said, outcome=WriteOutcome.NOT_APPLIED)
+
+
+_SAID: Final = {
+    Trouble.NO_DATABASE: "is not a journal (not a SQLite database); nothing was changed, give another path",
+    Trouble.FOREIGN: "is not a journal but a database of another program; nothing was changed, give another path",
+    Trouble.LOCKED: "is in use by another process, or by another batch of this one; wait for its end, or give another "
+    "path",
+    Trouble.DISK: "cannot be written: nothing more is sent; make room on the disk and start again with the same "
+    "journal",
+}
 
 
 def trouble(path: Path, error: Exception) -> JournalError:
     """What went wrong with the file, in words."""
-    if isinstance(error, OSError):
-        return JournalError(f"the journal {path} cannot be used: {error.strerror or error}")
-    text = str(error)
-    if "not a database" in text:
-        return JournalError(f"{path} is not a journal (not a SQLite database); nothing was changed, give another path")
-    if "locked" in text or "busy" in text:
-        return JournalError(f"the journal {path} is in use by another process, or by another batch of this one")
-    if "readonly" in text:
-        return JournalError(f"the journal {path} is read-only; make it writable, or give another path")
-    if "full" in text or "disk I/O" in text:
-        return JournalError(
-            f"the journal {path} cannot be written ({text}): nothing more is sent; make room on the disk and start "
-            "again with the same journal"
-        )
-    return JournalError(f"the journal {path} cannot be used: {text}")
+    found = error if isinstance(error, UnusableFileError) else unusable(error)
+    return JournalError(f"the journal {path} {_SAID.get(found.trouble, found)}", outcome=WriteOutcome.NOT_APPLIED)

@@ -9,16 +9,11 @@ from typing import Any, Final
 import attrs
 
 from .._arguments import seconds, shown, text
-from .._errors import OmiumError
 
-__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "JournalError", "journal_of"]
+__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "journal_of"]
 
 DEFAULT_KEY_FIELD: Final = "omium_batch_key"
 DEFAULT_SETTLE: Final = 30.0  # seconds, where the client has no attempt_timeout
-
-
-class JournalError(OmiumError):
-    """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
 
 
 def _path(value: Any) -> Path:

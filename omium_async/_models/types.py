@@ -5,19 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timezone
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
-from .._errors import OmiumError
-from .converter import Answer, Misfit, make_reader, read_differently, read_timestamp, remember_sent, structure
+from .._data.moments import read_timestamp
+from .answer import Answer, Timestamp
 
 __all__ = [
     "SETTLED",
     "Checkpoint",
     "Execution",
     "ExecutionDetail",
-    "ExecutionFailedError",
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
@@ -95,16 +94,18 @@ def _no_extra() -> dict[str, Any]:
     return {}
 
 
-def _extra() -> Any:
-    return attrs.field(factory=_no_extra, hash=False, kw_only=True)
+def _extra(*known: str) -> Any:
+    """What has no attribute of its own; the live service is known to send keys of these names."""
+    return attrs.field(factory=_no_extra, hash=False, kw_only=True, metadata={"known": known})
 
 
 def _moment() -> Any:
     return attrs.field(default=None, converter=_aware, hash=False)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _value() -> Any:
-    return attrs.field(default=None, hash=False)
+def _value(*, fallback: str | None = None) -> Any:
+    """A value that may be absent; the live service may send it under the name of the fallback instead."""
+    return attrs.field(default=None, hash=False, metadata={"fallback": fallback})
 
 
 @attrs.frozen(slots=True)
@@ -112,8 +113,8 @@ class Checkpoint(Answer):
     """A point of an execution from which it can be replayed or to which it can be rolled back."""
 
     id: str
-    name: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "checkpoint_name"})
-    created_at: datetime | None = _moment()
+    name: str | None = _value(fallback="checkpoint_name")
+    created_at: Timestamp | None = _moment()
     extra: dict[str, Any] = _extra()
 
 
@@ -128,16 +129,16 @@ class Execution(Answer):
     id: str
     workflow_id: str | None = _value()
     status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
-    created_at: datetime | None = _moment()
-    updated_at: datetime | None = _moment()
-    started_at: datetime | None = _moment()
-    completed_at: datetime | None = _moment()
+    created_at: Timestamp | None = _moment()
+    updated_at: Timestamp | None = _moment()
+    started_at: Timestamp | None = _moment()
+    completed_at: Timestamp | None = _moment()
     input_data: Any = _value()
     output_data: Any = _value()
-    error: str | None = attrs.field(default=None, hash=False, metadata={"fallback": "error_message"})
+    error: str | None = _value(fallback="error_message")
     metadata: dict[str, Any] | None = _value()
     agent_id: str | None = _value()
-    extra: dict[str, Any] = _extra()
+    extra: dict[str, Any] = _extra("tenant_id")
 
 
 def _checkpoints(entries: Iterable[Checkpoint] | None) -> tuple[Checkpoint, ...]:
@@ -152,7 +153,9 @@ def _items(rows: Iterable[Execution]) -> tuple[Execution, ...]:
 class ExecutionDetail(Execution):
     """One execution with its checkpoints, oldest first."""
 
-    checkpoints: tuple[Checkpoint, ...] = attrs.field(default=(), converter=_checkpoints, hash=False)
+    checkpoints: tuple[Checkpoint, ...] = attrs.field(
+        default=(), converter=_checkpoints, hash=False, metadata={"nested": "metadata"}
+    )
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The last checkpoint of that name.
@@ -174,26 +177,15 @@ class ExecutionDetail(Execution):
         return self.checkpoints[-1] if self.checkpoints else None
 
     def raise_for_status(self) -> None:
-        """Raise `ExecutionFailedError` if the execution ended as failed, error or cancelled."""
+        """Do nothing for an execution that ended well, or has not ended.
+
+        :raises ExecutionFailedError: it ended as failed, error or cancelled.
+        """
         if self.status in _FAILURES:
+            from .._errors import ExecutionFailedError  # noqa: PLC0415 - errors stand above the models: they carry some
+
             because = f": {self.error}" if self.error else ""
-            raise ExecutionFailedError(
-                f"execution {self.id} ended as {self.status}{because}",
-                execution=self,
-                execution_id=self.id,
-                outcome="applied",
-            )
-
-
-class ExecutionFailedError(OmiumError):
-    """An execution ended as failed, error or cancelled.
-
-    :ivar execution: the execution, with its error and its checkpoints.
-    """
-
-    def __init__(self, message: str = "", *, execution: ExecutionDetail | None = None, **common: Any) -> None:
-        super().__init__(message, **common)
-        self.execution = execution
+            raise ExecutionFailedError(f"execution {self.id} ended as {self.status}{because}", execution=self)
 
 
 @attrs.frozen(slots=True)
@@ -226,7 +218,10 @@ class RollbackResult(Answer):
 class ExecutionPage(Answer):
     """One page of a list. ``total``, ``page`` and ``page_size`` are ``None`` when the service did not say."""
 
-    items: tuple[Execution, ...] = attrs.field(default=(), converter=_items, hash=False)
+    # Old clients of the service looked for `executions` too.
+    items: tuple[Execution, ...] = attrs.field(
+        default=(), converter=_items, hash=False, metadata={"fallback": "executions"}
+    )
     total: int | None = None
     page: int | None = None
     page_size: int | None = None
@@ -252,51 +247,3 @@ class ExecutionRequest:
     metadata: Mapping[str, Any] | None = _value()
     agent_id: str | None = None
     key: str | None = None
-
-
-# -- what these answers read differently from the rest ---------------------------------------------------------------
-
-_read_page = make_reader(ExecutionPage)
-_read_detail = make_reader(ExecutionDetail)
-
-
-def _structure_page(data: Any, cls: Any) -> ExecutionPage:
-    """The rows are in ``items``; old clients of the service looked for ``executions`` too."""
-    answer: Mapping[Any, Any] = cast("Any", data) if isinstance(data, Mapping) else {}
-    if answer.get("items") is not None or answer.get("executions") is None:
-        return _read_page(data, cls)
-    try:
-        found = _read_page({**answer, "items": answer["executions"]}, cls)
-    except Misfit as misfit:
-        if misfit.path.startswith("items"):
-            misfit.path = f"executions{misfit.path.removeprefix('items')}"
-        raise
-    return remember_sent(found, {"items": (answer.get("items"), found.items)})
-
-
-def _structure_detail(data: Any, cls: Any) -> ExecutionDetail:
-    if not isinstance(data, Mapping):
-        return _read_detail(data, cls)
-    answer: Mapping[Any, Any] = cast("Any", data)
-    if answer.get("checkpoints") not in (None, []):
-        return _read_detail(answer, cls)
-    found = _read_detail({**answer, "checkpoints": []}, cls)
-    object.__setattr__(found, "checkpoints", nested_checkpoints(found.metadata))  # nobody else has seen it yet
-    return remember_sent(found, {"checkpoints": (answer.get("checkpoints"), found.checkpoints)})
-
-
-def nested_checkpoints(metadata: Mapping[str, Any] | None) -> tuple[Checkpoint, ...]:
-    """The checkpoints in ``metadata.checkpoints``, where the live service puts them.
-
-    None when that is something else: metadata is the caller's, and the key may be one of theirs.
-    """
-    found = metadata.get("checkpoints") if metadata else None
-    entries: list[Any] = cast("Any", found) if isinstance(found, list) else []
-    try:
-        return tuple([structure(entry, Checkpoint) for entry in entries])
-    except Misfit:
-        return ()
-
-
-read_differently(ExecutionPage, _structure_page)
-read_differently(ExecutionDetail, _structure_detail)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from typing import Any, Final
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 import attrs
 
-from .._errors import ConfigurationError
-from .secret import Secret, basic_auth, kind_of
+from .._data.text import encodes
+from .checks import CONTROL, Unfit, shown
+from .secret import Secret, basic_auth
 
-__all__ = ["PRODUCTION_URL", "Proxy", "base_url", "is_loopback", "proxy_of_environment", "proxy_url"]
+__all__ = [
+    "PRODUCTION_URL",
+    "Proxy",
+    "base_url",
+    "is_loopback",
+    "proxy_of_environment",
+    "proxy_url",
+    "sends_in_the_clear",
+]
 
 PRODUCTION_URL: Final = "https://api.omium.ai"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_EXAMPLE: Final = f"give one such as {PRODUCTION_URL}"
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_LONGEST_HOST: Final = 254  # characters, with the dot that may end it
 
 
 @attrs.frozen
@@ -33,46 +43,43 @@ class Proxy:
     secrets: tuple[Secret, ...] = ()
 
 
-def base_url(value: object, source: str, *, allow_insecure_http: bool) -> str:
-    """The URL that paths are appended to: with one ``/api/v1`` at its end, whichever form it was given in.
-
-    :raises ConfigurationError: it is no URL, holds credentials, or would send the key in the clear.
-    """
+def base_url(value: Any) -> str:
+    """The URL that paths are appended to: with one ``/api/v1`` at its end, whichever form it was given in."""
     if not isinstance(value, str):
-        raise ConfigurationError(f"{source} must be text, not {kind_of(value)}")
-    found = _read_base_url(value, allow_insecure_http=allow_insecure_http)
+        raise Unfit(f"{shown(value)} is not text")
+    found = _read_base_url(str.__str__(value))
     del value  # it may hold credentials, and tracebacks may show local variables
-    if isinstance(found, _Problem):
-        raise ConfigurationError(f"{source} {found.text}")
+    if isinstance(found, Unfit):
+        raise found
     return found
 
 
-@attrs.frozen
-class _Problem:
-    text: str
-
-
-def _read_base_url(value: str, *, allow_insecure_http: bool) -> str | _Problem:
+def _read_base_url(value: str) -> str | Unfit:
     text = value.strip(" ")
     parts = _split(text)
     if parts is None or not text or " " in text or "\\" in text:
-        return _Problem(f"is no URL: {_EXAMPLE}")
+        return Unfit("this is no URL")
     if parts.username is not None or parts.password is not None:
-        return _Problem("holds credentials: give the key as api_key or OMIUM_API_KEY")
+        return Unfit("it holds credentials", "give the key as api_key or OMIUM_API_KEY")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        return _Problem(f"must begin with https:// and name a host: {_EXAMPLE}")
+        return Unfit("it does not begin with https:// and the name of a host")
     if "?" in text or "#" in text or ".." in unquote(parts.path).split("/"):
-        return _Problem(f"must not hold a query, a fragment or '..': {_EXAMPLE}")
+        return Unfit("it holds a query, a fragment or '..'")
     host = _ascii_host(parts.hostname)
     if host is None:
-        return _Problem(f"has a host name that is none: {_EXAMPLE}")
-    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(parts.hostname):
-        return _Problem(f"would send the key over plain http to {host}: use https://, or allow_insecure_http=True")
+        return Unfit("the name of its host is none")
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     path = re.sub(r"(/api/v1)+$", "", path, flags=re.IGNORECASE)
     authority = host + ("" if parts.port is None else f":{parts.port}")
     escaped = quote(path, safe="/%:@!$&'()*+,;=-._~")
     return f"{parts.scheme}://{authority}{escaped}/api/v1"
+
+
+def sends_in_the_clear(url: str) -> str | None:
+    """The host to which requests to ``url`` go unencrypted over a network; ``None`` where they do not."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host if parts.scheme == "http" and not is_loopback(host) else None
 
 
 def _split(text: str) -> SplitResult | None:
@@ -82,22 +89,31 @@ def _split(text: str) -> SplitResult | None:
         _ = parts.hostname, parts.port
     except ValueError:
         return None
-    return None if _CONTROL.search(text) else parts
+    return None if CONTROL.search(text) else parts
 
 
 def _ascii_host(host: str) -> str | None:
+    """A host as it goes on the wire; ``None`` for what names none."""
     if ":" in host:
         return f"[{host}]"
-    try:
-        ascii_host = host.encode("idna").decode()
-    except UnicodeError:
-        return None
-    return ascii_host if re.fullmatch(r"[A-Za-z0-9._-]+", ascii_host) else None
+    if not host.isascii():
+        import idna  # noqa: PLC0415 - comes with aiohttp; Python's own codec has older rules, by which ß becomes ss
+
+        try:
+            host = idna.encode(host, uts46=True).decode()
+        except UnicodeError:
+            return None
+    labels = host.removesuffix(".").split(".")
+    whole = len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    return host if whole else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether requests to ``host`` stay on this machine."""
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+    """Whether requests to ``host`` stay on this machine.
+
+    Not so for names below ``localhost``: they should (RFC 6761), but resolvers ask the network for them.
+    """
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
@@ -108,24 +124,19 @@ def is_loopback(host: str) -> bool:
 # -- proxies -----------------------------------------------------------------------------------------------------------
 
 
-def proxy_url(value: object, source: str) -> Proxy:
-    """A proxy by its URL.
-
-    :raises ConfigurationError: it is no URL of an HTTP proxy.
-    """
+def proxy_url(value: Any) -> Proxy:
+    """A proxy by its URL."""
     if not isinstance(value, str):
-        raise ConfigurationError(f"{source} must be text, not {kind_of(value)}")
-    found = _read_proxy(value)
+        raise Unfit(f"{shown(value)} is not text")
+    found = _read_proxy(str.__str__(value))
     del value
     if found is None:
-        raise ConfigurationError(
-            f"{source} must be the URL of an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported)"
-        )
+        raise Unfit("this is no URL of an HTTP proxy")
     return found
 
 
 def _read_proxy(text: str) -> Proxy | None:
-    parts = _split(text)
+    parts = _split(text) if encodes(text) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     host = _ascii_host(parts.hostname)
@@ -134,25 +145,22 @@ def _read_proxy(text: str) -> Proxy | None:
     url = f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
     if parts.username is None:
         return Proxy(url)
-    user, password = unquote(parts.username), unquote(parts.password or "")
+    user, password = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
     authorization = basic_auth(user, password)
-    secrets = (authorization.removeprefix("Basic "), f"{user}:{password}", password, user)
+    seen = [each.decode(errors="replace") for each in (user + b":" + password, password, user)]
+    secrets = (authorization.removeprefix("Basic "), *seen)
     return Proxy(url, authorization, tuple(Secret(secret) for secret in secrets))
 
 
-def proxy_of_environment(base: str) -> Proxy | None:
-    """The proxy that the environment names for requests to ``base``: never one for loopback.
-
-    :raises ConfigurationError: what it names is no HTTP proxy.
-    """
+def proxy_of_environment(base: str) -> tuple[Secret, str] | None:
+    """The proxy that the environment names for requests to ``base``, and by which variable: never one for loopback."""
     parts = urlsplit(base)
     if is_loopback(parts.hostname or ""):
         return None
-    found = _environment_says(parts.scheme, parts.netloc)
-    return None if found is None else proxy_url(found, f"{parts.scheme.upper()}_PROXY (environment)")
+    return _environment_says(parts.scheme, parts.netloc)
 
 
-def _environment_says(scheme: str, netloc: str) -> Secret | None:
+def _environment_says(scheme: str, netloc: str) -> tuple[Secret, str] | None:
     import urllib.request  # noqa: PLC0415 - it brings an HTTP client of its own, a tenth of the import time
 
     bypassed: Any = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
@@ -162,4 +170,6 @@ def _environment_says(scheme: str, netloc: str) -> Secret | None:
         return None  # ALL_PROXY is meant for others too, who speak SOCKS
     if not found or bypassed(netloc, proxies):
         return None
-    return Secret(found if "://" in found else f"http://{found}")
+    variable = f"{scheme if scheme in proxies else 'all'}_proxy"
+    name = variable if variable in os.environ else variable.upper()
+    return Secret(found if "://" in found else f"http://{found}"), name

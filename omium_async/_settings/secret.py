@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
-from urllib.parse import quote
+from typing import Any, NoReturn, Self, SupportsIndex
+
+from .echoes import MASK, SHORTEST, Echo
 
 __all__ = ["Redactor", "Secret", "basic_auth", "kind_of", "masked"]
-
-_MASK = "***"
-_SHORTEST = 8  # replacing anything shorter would garble messages that mean something else
 
 
 class Secret(str):
@@ -23,10 +20,13 @@ class Secret(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"'{_MASK}'"
+        return f"'{MASK}'"
 
     def __format__(self, spec: str) -> str:
-        return format(_MASK, spec)
+        return format(MASK, spec)
+
+    def __getitem__(self, place: SupportsIndex | slice) -> Secret:
+        return Secret(str.__getitem__(self, place))  # what shows local variables cuts long ones short
 
     def __copy__(self) -> Self:
         return self
@@ -68,37 +68,34 @@ def masked(value: Any) -> Any:
 
 
 class Redactor:
-    """Strikes secrets out of text and bytes, in each form in which an answer may echo them."""
+    """Strikes secrets out of text and bytes, in each form in which an answer may echo them.
+
+    Struck out before anything is cut, or half of a secret would stay. Where the other side may have cut, ``cut=True``
+    strikes the beginning of a secret at the end too.
+    """
 
     def __init__(self, *secrets: str) -> None:
-        forms: set[str] = set()
-        for secret in secrets:
-            if len(secret) >= _SHORTEST:
-                plain = str.__str__(secret)
-                forms |= {plain, quote(plain, safe=""), quote(plain), json.dumps(plain)[1:-1]}
-                forms.add(json.dumps(plain, ensure_ascii=False)[1:-1])
-        # The longest first: one form may hold another.
-        self._texts = tuple(Secret(form) for form in sorted(forms, key=len, reverse=True))
+        long = {Secret(secret) for secret in secrets if len(secret) >= SHORTEST}
+        # The longest first: one may hold another.
+        self._echoes = tuple(Echo(secret) for secret in sorted(long, key=len, reverse=True))
 
     def __repr__(self) -> str:
         return "Redactor()"
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, *, cut: bool = False) -> str:
         """``text`` without the secrets, as plain text."""
         text = str.__str__(text)
-        for secret in self._texts:
-            if secret in text:
-                text = text.replace(secret, _MASK)
+        for echo in self._echoes:
+            text = echo.struck_from(text, cut=cut)
         return text
 
-    def body(self, body: bytes) -> bytes:
+    def body(self, body: bytes, *, cut: bool = False) -> bytes:
         """``body`` without the secrets."""
-        for secret in self._texts:
-            if secret.encode() in body:
-                body = body.replace(secret.encode(), _MASK.encode())
-        return body
+        text = body.decode("utf-8", "surrogateescape")
+        struck = self.text(text, cut=cut)
+        return body if struck is text or struck == text else struck.encode("utf-8", "surrogateescape")
 
 
-def basic_auth(user: str, password: str) -> Secret:
+def basic_auth(user: bytes, password: bytes) -> Secret:
     """The value of a (proxy's) authorization header, after RFC 7617."""
-    return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    return Secret("Basic " + base64.b64encode(user + b":" + password).decode())

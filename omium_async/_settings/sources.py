@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 import msgspec
 
+from .._data.text import one_line
 from .._errors import ConfigurationError
-from .secret import Secret, kind_of, masked
+from .secret import Secret, masked
 
-__all__ = ["ConfigFile", "environment", "environment_number"]
+__all__ = ["ConfigFile", "environment"]
 
-_KNOWN = ("api_key", "api_url", "timeout", "retry_attempts")
-_SHORT = 8  # what is as long may be a key in the wrong place, and is not shown
+_log = logging.getLogger("omium_async.settings")
+
+#: What the service's own command line keeps in the same file.
+_OF_OTHERS: Final = frozenset({"region", "checkpoint_manager_url", "use_remote_api", "consensus_coordinator_url"})
+_SHOWN: Final = 40  # characters of an unknown name, which may be a key in the wrong place
+_told: set[tuple[str, str]] = set()
 
 
 def environment(name: str) -> Secret | None:
     """A variable, masked, for it may be the key; an empty one is unset."""
     return Secret(os.environ.get(name, "")) or None
-
-
-def environment_number(name: str, kind: type[int | float], what: str) -> float | int | None:
-    """A variable that must be a number.
-
-    :raises ConfigurationError: it is none.
-    """
-    text = environment(name)
-    if text is None:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        shown = f", not {str(text)!r}" if len(text) < _SHORT else ""
-    raise ConfigurationError(f"{name} (environment) must be {what}{shown}")
 
 
 @attrs.frozen
@@ -47,9 +39,10 @@ class ConfigFile:
     path: str = ""
 
     @classmethod
-    def read(cls) -> ConfigFile:
+    def read(cls, known: Iterable[str]) -> ConfigFile:
         """The file of this user.
 
+        :param known: the settings that are read in it; others are told, once.
         :raises ConfigurationError: there is one and it cannot be read; it is never taken for none.
         """
         try:
@@ -61,38 +54,62 @@ class ConfigFile:
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:
-            raise ConfigurationError(f"the config file {path} cannot be read: {error.strerror}") from None
-        values = _known_values(body)
-        del body
+            raise _refused(path, f"cannot be read: {error.strerror}") from None
+        values = _decode(body)
         if values is None:
-            raise ConfigurationError(f"the config file {path} is no JSON object: mend or remove it")
-        return cls(values, str(path))
-
-    def source(self, setting: str) -> str:
-        """How messages name a setting of the file."""
-        return f"{setting} (in {self.path})"
-
-    def text(self, setting: str) -> Secret | None:
-        """A setting that must be text; an empty one is unset.
-
-        :raises ConfigurationError: it is something else.
-        """
-        value = self.values.get(setting)
-        if value is not None and not isinstance(value, str):
-            raise ConfigurationError(f"{self.source(setting)} must be text, not {kind_of(value)}")
-        return Secret(value) if value else None
+            problem = _problem(body)
+            del body  # it may hold the key, and tracebacks may show local variables
+            raise _refused(path, problem)
+        del body
+        wanted = frozenset(known)
+        for name in values.keys() - wanted - _OF_OTHERS:
+            _tell_unknown(str(path), name, sorted(wanted))
+        # Masked: any of them may be the key.
+        plain = {name: value for name, value in values.items() if isinstance(value, (int, float)) and name in wanted}
+        return cls({name: plain.get(name, masked(values[name])) for name in wanted & values.keys()}, str(path))
 
 
-def _known_values(body: bytes) -> dict[str, Any] | None:
+def _refused(path: Path, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the config file {path} {problem}; mend or remove it", source=str(path), outcome="not_applied"
+    )
+
+
+def _decode(body: bytes) -> dict[str, Any] | None:
     try:
         data: Any = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if not isinstance(data, dict):
-        return None
-    values = cast("dict[str, Any]", data)
-    return {
-        name: value if isinstance(value := values[name], (int, float)) else masked(value)
-        for name in _KNOWN
-        if name in values
-    }
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
+
+
+def _problem(body: bytes) -> str:
+    """What is wrong with the file, and where."""
+    try:
+        json.loads(body.decode())
+    except json.JSONDecodeError as error:
+        return f"is no JSON at line {error.lineno}, column {error.colno} ({error.msg})"
+    except UnicodeDecodeError as error:
+        before = body[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        return f"is no JSON at line {line}, column {column} (no UTF-8)"
+    except (ValueError, RecursionError):
+        return "is no JSON that can be read"
+    return "is no JSON object"
+
+
+def _tell_unknown(path: str, name: str, known: list[str]) -> None:
+    if (path, name) in _told:
+        return
+    _told.add((path, name))
+    import difflib  # noqa: PLC0415 - for a message that is rare
+
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    _log.warning(
+        "the config file %s has an unknown setting %r, which is ignored%s; known are %s",
+        path,
+        one_line(name, _SHOWN),
+        f" (did you mean {near[0]}?)" if near else "",
+        ", ".join(known),
+        extra={"omium_setting": one_line(name, _SHOWN), "omium_source": path},
+    )

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from .._models.types import Execution, ExecutionPage
+from .filters import Filters, Sieve
 from .prefetch import Fetch, Prefetch, default_bound
 from .rule import Reading
 
@@ -35,33 +36,44 @@ async def stream_batches(
     prefetch: int | None,
     limit: int | None = None,
     held: Callable[[], int] = lambda: 0,
+    filters: Filters | None = None,
 ) -> AsyncGenerator[Batch, None]:
     """All rows of a list, each batch as soon as it can be given; none is empty.
 
     :param page_size: the largest window to ask for, but 20 at least. :param prefetch: at most so many windows are
         asked for ahead, 8 if ``None``, fewer of the large ones; 0 asks for one when it is needed.
+    :param limit: at most so many rows.
     :param held: how many batches given before wait for the consumer still; they count as ahead of it.
+    :param filters: what the client is to filter, if the service cannot; ``total`` then counts something else.
     """
-    reading = Reading(page_size, limit)
+    sieve = Sieve(filters, limit) if filters is not None and filters.need_client else None
+    reading = Reading(page_size, limit if sieve is None or not limit else None)
     bound = default_bound(page_size) if prefetch is None else prefetch
     ahead = Prefetch(fetch, reading, bound, held)
     try:
         while not reading.ended:
             rows = reading.take(*await ahead.next())
+            if sieve is not None:
+                rows = sieve.sift(rows)
+                reading.ended = reading.ended or sieve.ended
             if rows:
                 ahead.fill()
-                yield Batch(rows, reading.total, bound)
+                yield Batch(rows, reading.total if sieve is None else None, bound)
             del rows  # not to outlive their turn: the next ones are read now
+        if sieve is not None:
+            sieve.finish()
     finally:
         await ahead.aclose()
 
 
-async def stream_pages(fetch: Fetch, *, page_size: int, prefetch: int | None) -> AsyncGenerator[ExecutionPage, None]:
+async def stream_pages(
+    fetch: Fetch, *, page_size: int, prefetch: int | None, filters: Filters | None = None
+) -> AsyncGenerator[ExecutionPage, None]:
     """The same rows in pages of exactly ``page_size``, the last perhaps shorter, counted from 1."""
     page = 0
     total: int | None = None
     rows: list[Execution] = []
-    async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch)) as batches:
+    async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch, filters=filters)) as batches:
         async for more, total, _ in batches:
             rows += more
             while len(rows) >= page_size:
@@ -73,10 +85,11 @@ async def stream_pages(fetch: Fetch, *, page_size: int, prefetch: int | None) ->
 
 
 async def stream_rows(
-    fetch: Fetch, *, page_size: int, prefetch: int | None, limit: int | None = None
+    fetch: Fetch, *, page_size: int, prefetch: int | None, limit: int | None = None, filters: Filters | None = None
 ) -> AsyncGenerator[Execution, None]:
     """The same rows one by one."""
-    async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit)) as batches:
+    batches = stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
+    async with aclosing(batches):
         async for rows, _, _ in batches:
             for row in rows:
                 yield row

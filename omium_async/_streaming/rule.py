@@ -154,7 +154,8 @@ class Reading:
             self.ended = True
         elif self._fruitless >= MOST_FRUITLESS and not self.ended:
             raise UnstableListError(
-                f"the list changes faster than it can be read: {MOST_FRUITLESS} requests in a row brought nothing new"
+                f"the list changes faster than it can be read: {MOST_FRUITLESS} requests in a row brought nothing new",
+                outcome="not_applied",
             )
         rows = rows[: self._left]
         self._left -= len(rows)

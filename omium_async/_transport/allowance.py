@@ -12,9 +12,10 @@ import random
 import re
 from collections import deque
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from time import time
 from typing import Final
+
+from .answers import http_date
 
 __all__ = ["RATE_HEADERS", "Allowance", "rate_headers"]
 
@@ -216,7 +217,5 @@ def _number(text: str | None) -> float | None:
 
 def _to_next_minute(date: str | None) -> float | None:
     """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
-    try:
-        return 60.0 - parsedate_to_datetime(date).second if date is not None else None
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+    moment = None if date is None else http_date(date)
+    return None if moment is None else 60.0 - moment.second

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import attrs
 
+from .._data.codec import decode_json
+from .._data.misfit import Misfit
 from .._errors import Headers
-from .._models.codec import Misfit, decode_json
 
 __all__ = ["RawResponse", "http_date", "read_message", "request_id_of", "retry_after_of"]
 

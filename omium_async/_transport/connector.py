@@ -6,33 +6,24 @@ import contextvars
 import select
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.connector import Connection
 from multidict import istr
 
-__all__ = ["REQUEST_ID", "Connector", "Flight", "Outgoing", "Stale", "Watch", "flight"]
+from .attempt import LiveAttempt
+
+__all__ = ["REQUEST_ID", "Connector", "Outgoing", "Stale", "Watch", "under_way"]
 
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
 REQUEST_ID: Final = istr("X-Request-ID")
 
 
-class Flight(Protocol):
-    """What is told of the request under way.
-
-    :ivar sent: ``None`` until aiohttp asks for a connection, then whether it was handed one.
-    :ivar request_id: its ``X-Request-ID``, unless it has one of the user's.
-    """
-
-    sent: bool | None
-    request_id: str
-
-
 # Never reset: only a client's own session reads it, and a call sets it anew before every request. A coroutine that is
 # thrown away half-way would have to reset it in a context which is not its own.
-flight: contextvars.ContextVar[Flight | None] = contextvars.ContextVar("omium_flight", default=None)
+under_way: contextvars.ContextVar[LiveAttempt | None] = contextvars.ContextVar("omium_attempt", default=None)
 
 
 # `super()` takes four times as long on Python 3.11. What they return is a coroutine to mypy, and more to pyright.
@@ -49,9 +40,9 @@ class Connector(aiohttp.TCPConnector):
 
     def connect(self, req: Any, traces: Any, timeout: Any) -> CoroutineType[Any, Any, Connection]:
         """A connection for ``req``, as aiohttp asks for it."""
-        request = flight.get()
-        if request is not None and request.sent is None:
-            request.sent = False
+        attempt = under_way.get()
+        if attempt is not None and attempt.sent is None:
+            attempt.sent = False
         return _connect(self, req, traces, timeout)  # type: ignore[return-value]
 
     def __del__(self, *_: Any) -> None:
@@ -75,11 +66,11 @@ class Outgoing(aiohttp.ClientRequest):
             _begin(protocol)
         elif protocol.should_close or readable(0):
             raise Stale
-        request = flight.get()
-        if request is not None:
-            request.sent = True
+        attempt = under_way.get()
+        if attempt is not None:
+            attempt.sent = True
             # Here and not among the headers given to aiohttp, which would go through each of them twice more.
-            request.request_id = str.__str__(self.headers.setdefault(REQUEST_ID, request.request_id))
+            attempt.request_id = str.__str__(self.headers.setdefault(REQUEST_ID, attempt.request_id))
         return _send(self, conn)  # type: ignore[return-value]
 
 
@@ -115,8 +106,8 @@ class Watch:
     connection breaks, without a change to the session that others would feel.
     """
 
-    def __init__(self, request: Flight) -> None:
-        self._flight = request
+    def __init__(self, attempt: LiveAttempt) -> None:
+        self._attempt = attempt
         self._failed: BaseException | None = None
 
     async def __call__(
@@ -126,12 +117,12 @@ class Watch:
     ) -> aiohttp.ClientResponse:
         if self._failed is not None:
             raise self._failed
-        if self._flight.sent is None:
-            self._flight.sent = False
+        if self._attempt.sent is None:
+            self._attempt.sent = False
         send = request.send
 
         async def send_and_tell(connection: Connection) -> aiohttp.ClientResponse:
-            self._flight.sent = True
+            self._attempt.sent = True
             return await send(connection)
 
         request.send = send_and_tell  # type: ignore[method-assign, assignment]

@@ -11,14 +11,15 @@ from aiohttp import ClientResponse, ClientTimeout, hdrs
 from multidict import CIMultiDict, istr
 from yarl import URL
 
-from .connector import REQUEST_ID, Stale, Watch, flight
-from .failures import Refused, Seen, TooLarge
+from .attempt import LiveAttempt
+from .connector import REQUEST_ID, Stale, Watch, under_way
+from .failures import Refused, TooLarge
 from .request import Request
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from .._settings.configure import Settings
+    from .._settings.declared import Settings
 
 __all__ = ["Exchange", "fixed_headers"]
 
@@ -45,14 +46,15 @@ class Exchange:
         self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
 
-    async def run(self, request: Request, seen: Seen, session: aiohttp.ClientSession) -> bytes:
-        """Send once; what is seen on the way is noted in ``seen``, whose alarm bounds it all.
+    async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
+        """Send once; what is seen on the way is noted in ``attempt``, whose alarm bounds it all.
 
         :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
         """
-        flight.set(seen)
-        headers = self._headers_for(request, seen)
+        under_way.set(attempt)
+        headers = self._headers_for(request, attempt)
         method, url, data, hops = request.method, URL(request.url, encoded=True), request.body, 0
+        attempt.sent = None
         while True:
             try:
                 response = await session.request(
@@ -61,46 +63,48 @@ class Exchange:
                     data=None if data is None else _payload(data),
                     headers=headers,
                     timeout=_NO_TIMEOUT,
-                    **(self._arguments if self._own else self._watched(seen)),
+                    **(self._arguments if self._own else self._watched(attempt)),
                 )
             except Stale:
                 continue
             try:
-                seen.sent, seen.headers, seen.status = True, response.headers, response.status
+                attempt.sent, attempt.headers, attempt.status = True, response.headers, response.status
                 if 200 <= response.status < 300:
                     if response.connection is None and response.content.is_eof():  # it came with its head, as most do
                         return self._checked(response.content.read_nowait())
                     return await self._read(response)
                 target = _redirect(url, response, request) if hops < _MAX_REDIRECTS else None
                 if target is None:
-                    raise Refused(response.reason, await self._read_refusal(response, seen))  # noqa: TRY301
+                    raise Refused(response.reason, await self._read_refusal(response, attempt))  # noqa: TRY301
             except BaseException:
                 response.close()
                 raise
             response.close()
-            url, hops, seen.status, seen.headers = target, hops + 1, None, None
+            url, hops, attempt.status, attempt.headers = target, hops + 1, None, None
             if response.status == 303 and method != hdrs.METH_HEAD:
                 method, data = hdrs.METH_GET, None
                 if headers is not None:
                     headers.pop(hdrs.CONTENT_TYPE, None)
 
-    def _headers_for(self, request: Request, seen: Seen) -> CIMultiDict[str] | None:
+    def _headers_for(self, request: Request, attempt: LiveAttempt) -> CIMultiDict[str] | None:
         """Those that the session does not add by itself."""
         if self._kept:
-            if request.key is None and request.body is None and not request.headers:
+            if request.key is None and request.body is None and not request.headers and attempt.traced is None:
                 return None
             headers = CIMultiDict[str]()
         else:
             headers = self._fixed.copy()
+        if attempt.traced is not None:
+            headers.update(attempt.traced)
         if request.headers:
             self._add(headers, request.headers)
-            seen.request_id = str.__str__(headers.get(REQUEST_ID, seen.request_id))
+            attempt.request_id = str.__str__(headers.get(REQUEST_ID, attempt.request_id))
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
             headers[_IDEMPOTENCY_KEY] = request.key
         if not self._kept:
-            seen.request_id = str.__str__(headers.setdefault(REQUEST_ID, seen.request_id))
+            attempt.request_id = str.__str__(headers.setdefault(REQUEST_ID, attempt.request_id))
         return headers
 
     def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
@@ -111,10 +115,10 @@ class Exchange:
             if theirs is not None:
                 headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
 
-    def _watched(self, seen: Seen) -> Mapping[str, Any]:
+    def _watched(self, attempt: LiveAttempt) -> Mapping[str, Any]:
         """The arguments for a session of the user's own: what it would do by itself and must not is off."""
         users: Any = self._arguments["middlewares"]
-        return {**self._arguments, "middlewares": (*users, Watch(seen))}
+        return {**self._arguments, "middlewares": (*users, Watch(attempt))}
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class Exchange:
     def _too_large(self) -> str:
         return f"it is larger than {self._limit} bytes (max_response_bytes)"
 
-    async def _read_refusal(self, response: ClientResponse, seen: Seen) -> bytes:
+    async def _read_refusal(self, response: ClientResponse, attempt: LiveAttempt) -> bytes:
         """What can be had of the body: the status alone decides, also when the body is cut or too large."""
         chunks: list[bytes] = []
         if response.status == 101:  # from here on no HTTP is spoken
@@ -150,7 +154,7 @@ class Exchange:
         try:
             await self._collect(response, chunks)
         except asyncio.CancelledError:
-            if not seen.was_all():
+            if not attempt.timed_out():
                 raise
         except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
             pass

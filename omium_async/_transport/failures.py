@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import attrs
 
+from .._data.codec import NotJSON
+from .._data.misfit import Misfit
 from .._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -17,33 +19,16 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
-from .._models.codec import NotJSON
-from .._models.converter import Misfit
 from .._settings.secret import Redactor
-from .alarm import Alarm
 from .answers import read_message, request_id_of, retry_after_of
+from .attempt import LiveAttempt
 from .request import Request
 from .retry import read_is_retried, write_status_is_unknown, write_was_refused_for_now
 
-__all__ = ["Failure", "Refused", "Seen", "TooLarge", "failure_of"]
+if TYPE_CHECKING:
+    from .._settings.configure import Options
 
-
-class Seen(Alarm):
-    """What was seen of one attempt so far, which its alarm bounds.
-
-    :ivar sent: whether it may have reached the server; ``None``: not known yet. The connector sets it, the rest is set
-        by the reading of answers.
-    """
-
-    # Written out, for one is made for every call.
-    __slots__ = ("headers", "number", "request_id", "sent", "status")
-
-    def __init__(self, number: int, request_id: str) -> None:
-        self.number = number
-        self.request_id = request_id
-        self.sent: bool | None = None
-        self.status: int | None = None
-        self.headers: Mapping[str, str] | None = None
+__all__ = ["Failure", "Failures", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
 
 
 class Refused(Exception):  # noqa: N818 - a signal within the transport
@@ -71,101 +56,138 @@ class Failure:
     summary: str
     outcome_unknown: bool
     may_be_repeated: bool
-    repeats_ambiguous_write: bool = False
-    retry_after: float | None = None
+    retry_after: float | None
 
 
-def failure_of(
-    error: Exception, body: bytes, request: Request, seen: Seen, redactor: Redactor, *, ambiguous_too: bool
-) -> Failure | None:
-    """What ``error`` means after what was ``seen``; ``None`` where it is no failure of the exchange but a defect.
+class Failures:
+    """Tells what failed attempts mean, for one client."""
 
-    :param body: of a success that could not be understood. :param ambiguous_too: writes are repeated as reads are.
-    """
-    told = _refused(error, seen, redactor) if isinstance(error, Refused) else _told(error, body, seen, redactor)
-    if told is None:
-        return None
-    found, summary, repeat = told
-    found.request_id = _request_id(seen, error.body if isinstance(error, (Refused, TooLarge)) else body, redactor)
-    unknown = request.is_write and write_is_unknown(seen)
-    found.__cause__ = _cause(error, redactor)
-    found.__suppress_context__ = True
-    safe = not seen.sent or (seen.status is not None and write_was_refused_for_now(seen.status))
-    may = safe if request.is_write and not ambiguous_too else repeat or not seen.sent
-    return Failure(found, summary, unknown, may, may and unknown, _retry_after(seen))
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
 
+    def of(
+        self, problem: Exception, body: bytes, attempt: LiveAttempt, request: Request, options: Options
+    ) -> Failure | None:
+        """What ``problem`` means after what was seen of ``attempt``.
 
-def write_is_unknown(seen: Seen) -> bool:
-    """Whether a write of which this was seen, and no success, may have been applied."""
-    if not seen.sent:
-        return False
-    if seen.status is None or 200 <= seen.status < 300:
-        return True
-    return write_status_is_unknown(seen.status)
-
-
-def _retry_after(seen: Seen) -> float | None:
-    if seen.headers is None or seen.status is None or 200 <= seen.status < 300:
-        return None
-    return retry_after_of(seen.headers)
-
-
-def _request_id(seen: Seen, body: bytes, redactor: Redactor) -> str:
-    answered = None if seen.headers is None else request_id_of(seen.headers, body)
-    return redactor.text(answered or seen.request_id)
-
-
-def _lowered(headers: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
-    """Headers as a plain dict, names in lower case, those sent twice joined, secrets struck out."""
-    found: dict[str, str] = {}
-    for sent_name, sent_value in headers.items():
-        name, value = redactor.text(sent_name).lower(), redactor.text(sent_value)
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
-
-
-def _refused(error: Refused, seen: Seen, redactor: Redactor) -> tuple[OmiumError, str, bool]:
-    status = seen.status or 0
-    message = redactor.text(read_message(error.body, error.reason))
-    kind = status_error_class(status)
-    more: dict[str, Any] = {}
-    if issubclass(kind, RateLimitError):
-        more["retry_after"] = retry_after_of(seen.headers or {})
-    found = kind(
-        message, status=status, body=redactor.body(error.body), headers=_lowered(seen.headers or {}, redactor), **more
-    )
-    return found, f"{status} {message}", read_is_retried(status)
-
-
-def _told(error: Exception, body: bytes, seen: Seen, redactor: Redactor) -> tuple[OmiumError, str, bool] | None:
-    """The error, its summary, and whether a read is worth asking again."""
-    if isinstance(error, (Misfit, TooLarge)):
-        text = redactor.text(str(error))
-        path = redactor.text(error.path) if isinstance(error, Misfit) else ""
-        body = error.body if isinstance(error, TooLarge) else body
-        summary = f"{path}: {text}" if path else text
-        found = InvalidResponseError(
-            f"the answer cannot be understood: {summary}", status=seen.status, body=redactor.body(body), path=path
+        :param body: of a success that could not be understood.
+        :return: ``None`` where it is no failure of the exchange but a defect.
+        """
+        if isinstance(problem, (Refused, TooLarge)):
+            body = problem.body
+        told = self._refused(problem, attempt) if isinstance(problem, Refused) else self._told(problem, body, attempt)
+        if told is None:
+            return None
+        answered = None if attempt.headers is None else request_id_of(attempt.headers, body)
+        told.error.request_id = self._redactor.text(answered or attempt.request_id)
+        told.error.__cause__ = self._cause(problem)
+        told.error.__suppress_context__ = True
+        unknown = request.is_write and write_is_unknown(attempt)
+        safe = not attempt.sent or (attempt.status is not None and write_was_refused_for_now(attempt.status))
+        as_read = not request.is_write or options.retry_ambiguous_writes
+        return Failure(
+            told.error,
+            told.summary,
+            unknown,
+            may_be_repeated=(told.read_is_retried or not attempt.sent) if as_read else safe,
+            retry_after=_retry_after(attempt),
         )
-        return found, summary, isinstance(error, NotJSON)
-    text = redactor.text(_words(error))
-    if isinstance(error, TimeoutError):
-        return APITimeoutError(f"no complete answer in time ({text})"), text, True
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return APIConnectionError(f"the proxy refused: {text}"), text, True
-    if isinstance(error, aiohttp.ClientResponseError):  # the head of an answer that is not HTTP
-        return InvalidResponseError(f"the answer is not HTTP: {text}", status=None), text, True
-    if isinstance(error, (aiohttp.ClientError, OSError, EOFError)):
-        return APIConnectionError(_situation(seen) + text), text, True
-    if isinstance(error, ValueError) and seen.sent:  # aiohttp's parsers let a few through on malformed headers
-        return InvalidResponseError(f"the answer is malformed: {text}", status=seen.status), text, True
-    return None
+
+    # -- the error and its words ---------------------------------------------------------------------------------------
+
+    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Told:
+        status, headers = attempt.status or 0, attempt.headers or {}
+        message = self._redactor.text(read_message(problem.body, problem.reason))
+        kind = status_error_class(status)
+        more: dict[str, Any] = {}
+        if issubclass(kind, RateLimitError):
+            more["retry_after"] = retry_after_of(headers)
+        error = kind(
+            message, status=status, body=self._redactor.body(problem.body), headers=self._lowered(headers), **more
+        )
+        return _Told(error, f"{status} {message}", read_is_retried(status))
+
+    def _told(self, problem: Exception, body: bytes, attempt: LiveAttempt) -> _Told | None:
+        if isinstance(problem, (Misfit, TooLarge)):
+            return self._not_understood(problem, body, attempt)
+        text = self._redactor.text(_words(problem))
+        error: OmiumError
+        if isinstance(problem, TimeoutError):
+            error = APITimeoutError(f"no complete answer in time ({text})")
+        elif isinstance(problem, aiohttp.ClientHttpProxyError):
+            error = APIConnectionError(f"the proxy refused: {text}")
+        elif isinstance(problem, aiohttp.ClientResponseError):  # the head of an answer that is not HTTP
+            error = InvalidResponseError(f"the answer is not HTTP: {text}", status=None)
+        elif isinstance(problem, (aiohttp.ClientError, OSError, EOFError)):
+            error = APIConnectionError(_situation(attempt) + text)
+        elif isinstance(problem, ValueError) and attempt.sent:
+            # aiohttp's parsers let a few through on malformed headers
+            error = InvalidResponseError(f"the answer is malformed: {text}", status=attempt.status)
+        else:
+            return None
+        return _Told(error, text, read_is_retried=True)
+
+    def _not_understood(self, problem: Misfit | TooLarge, body: bytes, attempt: LiveAttempt) -> _Told:
+        text = self._redactor.text(str(problem))
+        path = self._redactor.text(problem.path) if isinstance(problem, Misfit) else ""
+        summary = f"{path}: {text}" if path else text
+        error = InvalidResponseError(
+            f"the answer cannot be understood: {summary}",
+            status=attempt.status,
+            body=self._redactor.body(body),
+            path=path,
+        )
+        return _Told(error, summary, isinstance(problem, NotJSON))
+
+    def _lowered(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers as a plain dict, names in lower case, those sent twice joined, secrets struck out."""
+        found: dict[str, str] = {}
+        for sent_name, sent_value in headers.items():
+            name, value = self._redactor.text(sent_name).lower(), self._redactor.text(sent_value)
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
+
+    def _cause(self, problem: Exception) -> BaseException | None:
+        """The system's own error underneath, made anew.
+
+        The original's traceback holds frames of the HTTP library whose local variables are the request as it went out,
+        with the key; it must not travel with what users log.
+        """
+        found = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
+        if isinstance(found, ssl.SSLError):
+            return type(found)(*[self._redactor.text(a) if isinstance(a, str) else a for a in found.args])
+        if isinstance(found, OSError) and found.errno is not None:
+            return OSError(found.errno, self._redactor.text(found.strerror or ""))
+        return None
 
 
-def _situation(seen: Seen) -> str:
-    if not seen.sent:
+class _Told(NamedTuple):
+    """An error, its words for the log, and whether a read that ends in it is worth asking again."""
+
+    error: OmiumError
+    summary: str
+    read_is_retried: bool
+
+
+def write_is_unknown(attempt: LiveAttempt) -> bool:
+    """Whether a write of which this was seen, and no success, may have been applied."""
+    if not attempt.sent:
+        return False
+    if attempt.status is None or 200 <= attempt.status < 300:
+        return True
+    return write_status_is_unknown(attempt.status)
+
+
+def _retry_after(attempt: LiveAttempt) -> float | None:
+    if attempt.headers is None or attempt.status is None or 200 <= attempt.status < 300:
+        return None
+    return retry_after_of(attempt.headers)
+
+
+def _situation(attempt: LiveAttempt) -> str:
+    if not attempt.sent:
         return "no connection: "
-    return "the connection broke before an answer came: " if seen.status is None else "the answer was cut off: "
+    return "the connection broke before an answer came: " if attempt.status is None else "the answer was cut off: "
 
 
 def _words(error: Exception) -> str:
@@ -174,20 +196,6 @@ def _words(error: Exception) -> str:
     text = " ".join(str(error).split())
     name = type(error).__name__
     return f"{name}: {text}" if text else name
-
-
-def _cause(error: Exception, redactor: Redactor) -> BaseException | None:
-    """The system's own error underneath, made anew.
-
-    The original's traceback holds frames of the HTTP library whose local variables are the request as it went out,
-    with the key; it must not travel with what users log.
-    """
-    found = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(found, ssl.SSLError):
-        return type(found)(*[redactor.text(a) if isinstance(a, str) else a for a in found.args])
-    if isinstance(found, OSError) and found.errno is not None:
-        return OSError(found.errno, redactor.text(found.strerror or ""))
-    return None
 
 
 def never_sent(error: BaseException) -> bool:

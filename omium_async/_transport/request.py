@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import attrs
 
@@ -40,3 +41,19 @@ class Request:
     def is_write(self) -> bool:
         """Everything but GET, HEAD and OPTIONS counts as one."""
         return self.key is not None
+
+    @property
+    def path(self) -> str:
+        """The path of the URL, without its query."""
+        _, _, rest = self.url.partition("?")[0].partition("://")
+        return "/" + rest.partition("/")[2]
+
+    @property
+    def execution_id(self) -> str | None:
+        """The execution that the path names, where the operation's template has one."""
+        if self.operation is None:
+            return None
+        parts = self.operation.template.split("/")
+        if "{execution_id}" not in parts:
+            return None
+        return unquote(self.path.split("/")[parts.index("{execution_id}") - len(parts)])

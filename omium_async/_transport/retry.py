@@ -11,9 +11,6 @@ from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, 
 
 __all__ = ["Budget", "backoff", "could_mend", "read_is_retried", "write_status_is_unknown", "write_was_refused_for_now"]
 
-_FIRST_BACKOFF: Final = 0.5
-_LONGEST_BACKOFF: Final = 8.0
-
 _READ_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529, 530, *range(520, 528)})
 _REFUSED_FOR_NOW: Final = frozenset({425, 429})
 _TIMED_OUT_BEHIND_A_GATEWAY: Final = frozenset({408, 499})
@@ -38,9 +35,13 @@ def write_status_is_unknown(status: int) -> bool:
     return not refused and status != 501
 
 
-def backoff(retries: int) -> float:
-    """Seconds before the next attempt after ``retries`` earlier ones: exponential, with full jitter."""
-    return random.uniform(0, min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(retries, 16)))  # noqa: S311
+def backoff(retries: int, bounds: tuple[float, float]) -> float:
+    """Seconds before the next attempt after ``retries`` earlier ones: exponential, with full jitter.
+
+    :param bounds: the longest pause before the first retry, and before any.
+    """
+    first, longest = bounds
+    return random.uniform(0, min(longest, first * 2.0 ** min(retries, 64)))  # noqa: S311
 
 
 def could_mend(error: OmiumError) -> bool:

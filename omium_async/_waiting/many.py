@@ -14,74 +14,105 @@ from .. import _lists as lists
 from .._arguments import execution_segment
 from .._caller import Caller
 from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
-from .._models.types import ExecutionDetail
+from .._models.types import Execution
 from .._pool.limit import Limit
 from .._pool.pool import Pool
 from .._streaming.filters import Filters
-from .._transport.retry import could_mend
+from .outage import Outage
+from .pending import PendingForLong
 from .polling import Pace, Polling
 
 __all__ = ["wait_for_each"]
 
 T = TypeVar("T")
 
-_FEW: Final = 8  # executions that are looked at one by one
+_FEW: Final = 2  # executions that are looked at one by one
+_FEW_DETAILS: Final = 8  # where each is read by itself in the end anyhow
 _AT_ONCE: Final = 16  # single reads under way
 _PAGE_SIZES: Final = (100, 1000)
+_NAMED: Final = 5  # ids in a message
 
 
 @attrs.frozen
-class _Seen:
-    """What a single read brought: the execution, or that there is none, or nothing for this time."""
+class _Look:
+    """What one look at the list brought.
+
+    :ivar ready: rows at a status that was asked for.
+    :ivar alone: ids to read one by one.
+    """
+
+    ready: list[Execution]
+    alone: list[str]
+
+
+@attrs.frozen
+class _Read:
+    """What a single read brought: the execution, or that there is none."""
 
     id: str
-    detail: ExecutionDetail | None = None
-    missing: bool = False
+    execution: Execution | None
 
 
 async def wait_for_each(
-    caller: Caller, execution_ids: Iterable[str] | AsyncIterable[str], polling: Polling
-) -> AsyncGenerator[ExecutionDetail]:
+    caller: Caller, execution_ids: Iterable[str] | AsyncIterable[str], polling: Polling, *, details: bool
+) -> AsyncGenerator[Execution]:
     """Each execution once its status is one that was asked for.
 
-    :raises WaitTimeoutError: it was not so with all in time. :raises MissingExecutionsError: some do not exist.
+    :param details: give each as a read of it by itself shows it; else as the list does, where the list shows it.
+    :raises WaitTimeoutError: it was not so with all in time.
+    :raises MissingExecutionsError: some do not exist.
+    :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
     """
-    crowd = _Crowd(caller, polling.begin())
+    crowd = _Crowd(caller, polling.begin(), details=details)
     await crowd.gather(execution_ids)
     while crowd.pending:
         moved = False
-        pool = Pool(await crowd.look(), crowd.read, Limit(_AT_ONCE))
+        look = await crowd.look()
+        for row in look.ready:
+            crowd.done(row)
+            moved = True
+            yield row
+        pool = Pool(look.alone, crowd.read, Limit(_AT_ONCE))
         try:
             while await crowd.in_time(pool.more):
-                while (seen := pool.pop()) is not None:
-                    if crowd.take(seen) and seen.detail is not None:
+                while (read := pool.pop()) is not None:
+                    found = crowd.take(read)
+                    if found is not None:
                         moved = True
-                        yield seen.detail
+                        yield found
         finally:
             await pool.close()
         if crowd.pending:
             await crowd.pause(moved=moved)
     if crowd.missing:
         raise MissingExecutionsError(
-            f"the service knows no executions {_some(crowd.missing)}",
+            f"the service knows no executions {_some(map(repr, crowd.missing), len(crowd.missing))}",
             missing=tuple(crowd.missing),
             outcome="not_applied",
         )
 
 
 class _Crowd:
-    """The executions that are waited for."""
+    """The executions that are waited for.
 
-    def __init__(self, caller: Caller, polling: Polling) -> None:
-        self.pending: dict[str, None] = {}
+    :ivar pending: those not at a wanted status yet, and the status that was last seen of each.
+    :ivar missing: those that the service does not know.
+    """
+
+    def __init__(self, caller: Caller, polling: Polling, *, details: bool) -> None:
+        self.pending: dict[str, str | None] = {}
         self.missing: list[str] = []
         self._caller = caller
         self._polling = polling
+        self._details = details
+        self._few = _FEW_DETAILS if details else _FEW
         self._pace = Pace(polling)
+        self._outage = Outage("wait for executions", caller.options.patience, polling.interval[0])
+        self._pending_for_long = PendingForLong()
         self._alone: set[str] = set()  # those that the list does not show, or not cheaply
         self._pages = 0  # that the last look at the list took
         self._requests = 0
-        self._last: OmiumError | None = None
+        self._failure: OmiumError | None = None
 
     async def gather(self, execution_ids: Iterable[str] | AsyncIterable[str]) -> None:
         """Take the ids, each once."""
@@ -89,11 +120,10 @@ class _Crowd:
             self.pending = dict.fromkeys(execution_ids)
             return
 
-        async def collect() -> bool:
+        async def collect() -> None:
             async for execution_id in execution_ids:
-                execution_segment(execution_id)
+                execution_segment(execution_id, "execution_ids")
                 self.pending[execution_id] = None
-            return True
 
         await self.in_time(collect)
 
@@ -118,84 +148,90 @@ class _Crowd:
 
     def _raise_late(self) -> NoReturn:
         count = len(self.pending)
-        missing = f"; the service does not know {_some(self.missing)}" if self.missing else ""
+        last = (f"{id!r} ({status or 'never seen'})" for id, status in self.pending.items())
+        missing = f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
+        failure = self._outage.last or self._failure
         raise WaitTimeoutError(
             f"{count} {'execution' if count == 1 else 'executions'} did not come to {self._polling.in_words()} within "
-            f"{self._polling.timeout:g} s{missing}",
+            f"{self._polling.timeout:g} s; last seen: {_some(last, count)}{missing if self.missing else ''}"
+            f"{'' if failure is None else f'; the last failure: {failure}'}",
             pending=tuple(self.pending),
             outcome="not_applied",
-        ) from self._last
+        ) from failure
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    async def look(self) -> list[str]:
-        """The executions to read one by one now: those that the list shows to be ready, and those it cannot show."""
+    async def look(self) -> _Look:
+        """What the list shows of those that it shows cheaply."""
         self._requests = 0
         listed = [execution_id for execution_id in self.pending if execution_id not in self._alone]
-        if len(listed) <= max(_FEW, self._pages):
+        if len(listed) <= max(self._few, self._pages):
             self._alone.update(listed)
-            return list(self.pending)
-        ready: list[str] = []
-
-        async def look_at_list() -> None:
-            try:
-                ready.extend(await self._look_at_list(listed))
-            except OmiumError as error:
-                self._mind(error)
-
-        await self.in_time(look_at_list)
+            return _Look([], list(self.pending))
+        ready = await self.in_time(lambda: self._look_at_list(listed))
         self._requests += self._pages
-        return ready + [execution_id for execution_id in self.pending if execution_id in self._alone]
+        alone = [execution_id for execution_id in self.pending if execution_id in self._alone]
+        return _Look([], [row.id for row in ready] + alone) if self._details else _Look(ready, alone)
 
-    async def _look_at_list(self, listed: list[str]) -> list[str]:
+    async def _look_at_list(self, listed: list[str]) -> list[Execution]:
         """Those that the list shows to be ready; it is read from its newest to the last one of these."""
         unseen = set(listed)
-        ready: list[str] = []
-        pages_read = 0
+        ready: list[Execution] = []
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        async with aclosing(lists.pages(self._caller, Filters(), page_size=size, prefetch=0)) as pages:
-            async for page in pages:
-                pages_read += 1
-                for row in page.items:
-                    if row.id in unseen:
-                        unseen.discard(row.id)
-                        if row.status in self._polling.until:
-                            ready.append(row.id)
-                if not unseen or pages_read > len(unseen) // 2:
-                    break
-        self._pages = pages_read
+        batches = lists.batches(self._caller, Filters(), page_size=size, prefetch=0, outage=self._outage)
+        self._pages = 0
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    self._pages += 1
+                    for row in batch.rows:
+                        if row.id in unseen:
+                            unseen.discard(row.id)
+                            if self._is_ready(row):
+                                ready.append(row)
+                    if not unseen or self._pages > len(unseen) // 2:
+                        break
+        except UnstableListError as error:
+            self._failure = error  # what it showed is as good as ever, and the next look may show more
+            return ready
         self._alone |= unseen
         return ready
 
-    async def read(self, _: int, execution_id: str) -> _Seen:
-        """One execution in full."""
+    def _is_ready(self, found: Execution) -> bool:
+        self.pending[found.id] = found.status
+        self._pending_for_long.saw(found)
+        return found.status in self._polling.until
+
+    async def read(self, _: int, execution_id: str) -> _Read:
+        """One execution by itself."""
         try:
-            return _Seen(execution_id, await endpoints.get(self._caller, execution_id))
+            return _Read(
+                execution_id,
+                await self._outage.sat_out(self._caller, lambda caller: endpoints.get(caller, execution_id)),
+            )
         except NotFoundError:
-            return _Seen(execution_id, missing=True)
-        except OmiumError as error:
-            self._mind(error)
-            return _Seen(execution_id)
+            return _Read(execution_id, None)
 
-    def _mind(self, error: OmiumError) -> None:
-        """Raise what no later look could mend."""
-        if not could_mend(error) and not isinstance(error, UnstableListError):
-            raise error
-        self._last = error
-
-    def take(self, seen: _Seen) -> bool:
-        """Whether this is the end of waiting for an execution that exists."""
-        if seen.missing:
-            self.missing.append(seen.id)
-        elif seen.detail is None or seen.detail.status not in self._polling.until:
+    def take(self, read: _Read) -> Execution | None:
+        """The execution, if this is the end of waiting for it."""
+        found = read.execution
+        if found is None:
+            del self.pending[read.id]
+            self.missing.append(read.id)
+        elif self._is_ready(found):
+            self.done(found)
+            return found
+        else:
             self._requests += 1
-            return False
-        del self.pending[seen.id]
-        self._alone.discard(seen.id)
-        return not seen.missing
+        return None
+
+    def done(self, found: Execution) -> None:
+        """It is not waited for any longer."""
+        del self.pending[found.id]
+        self._alone.discard(found.id)
 
 
-def _some(ids: list[str]) -> str:
-    """Ids in words, not too many."""
-    shown = ", ".join(repr(found) for found in ids[:5])
-    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5} more"
+def _some(entries: Iterable[str], count: int) -> str:
+    """Entries in words, not too many."""
+    shown = [entry for _, entry in zip(range(_NAMED), entries, strict=False)]
+    return ", ".join(shown) if count <= _NAMED else f"{', '.join(shown)} and {count - _NAMED} more"

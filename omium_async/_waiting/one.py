@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
-from .._models.types import ExecutionDetail
+from .._models.types import Execution, ExecutionDetail
 from .._transport.retry import could_mend
+from .outage import Outage
+from .pending import PendingForLong
 from .polling import Pace, Polling
 
 __all__ = ["run_and_wait", "wait_for", "watch_changes"]
@@ -20,45 +23,57 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
     """Look until the status is one that was asked for.
 
     :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
+    :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
     """
-    last: OmiumError | None = None
-    pace = Pace(polling)
+    outage = Outage(f"wait for execution {execution_id}", caller.options.patience, polling.interval[0])
+    pending, pace = PendingForLong(), Pace(polling)
+    seen: ExecutionDetail | None = None
+    failure: OmiumError | None = None
     while True:
-        left = polling.left()
+        left, started = polling.left(), time.monotonic()
+        pause = 0.0
         if left != 0:
             try:
-                detail = await endpoints.get(caller.within(left), execution_id)
+                seen = await endpoints.get(outage.looker(caller, left), execution_id)
             except OmiumError as error:
-                last = error
+                failure = error
                 if not could_mend(error):
                     raise
+                if polling.left() != 0:  # else it may be that this look only had too little time
+                    outage.failed(error, started)
+                pause = outage.pause()
             else:
-                last = None
-                if detail.status in polling.until:
-                    return detail
-        if not await polling.sleep(pace.next()):
+                outage.answered()
+                if seen.status in polling.until:
+                    return seen
+                pending.saw(seen)
+                pause = pace.next()
+        if not await polling.sleep(pause):
             break
     raise WaitTimeoutError(
-        f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s",
+        f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s; "
+        f"{last_seen(None if seen is None else seen.status, failure)}",
         pending=(execution_id,),
         execution_id=execution_id,
         outcome="not_applied",
-    ) from last
+    ) from failure
+
+
+def last_seen(status: str | None, failure: OmiumError | None) -> str:
+    """The last status and the last failure that a wait saw, in words."""
+    found = "its status was never seen" if status is None else f"its last status was {status}"
+    return found if failure is None else f"{found}, the last failure: {failure}"
 
 
 async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
     """The execution now and after each change, until its status is one that was asked for."""
-    before: ExecutionDetail | None = None
+    outage = Outage(f"watch of execution {execution_id}", caller.options.patience, polling.interval[0])
     pace = Pace(polling)
+    before: ExecutionDetail | None = None
     while True:
-        detail: ExecutionDetail | None = None
-        try:
-            detail = await endpoints.get(caller, execution_id)
-        except OmiumError as error:
-            if not could_mend(error):
-                raise
-        changed = detail is not None and detail != before
-        if detail is not None and changed:
+        detail = await outage.sat_out(caller, lambda caller: endpoints.get(caller, execution_id))
+        changed = detail != before
+        if changed:
             before = detail
             yield detail
             if detail.status in polling.until:
@@ -66,8 +81,16 @@ async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> 
         await asyncio.sleep(pace.next(moved=changed))
 
 
-async def run_and_wait(caller: Caller, body: Mapping[str, Any], key: str | None, polling: Polling) -> ExecutionDetail:
+async def run_and_wait(
+    caller: Caller,
+    body: Mapping[str, Any],
+    key: str | None,
+    polling: Polling,
+    on_created: Callable[[Execution], object] | None = None,
+) -> ExecutionDetail:
     """Create an execution and wait for it, both within the same time.
+
+    Whatever interrupts this once the execution exists says its id: as a field, or in a note.
 
     :raises WaitTimeoutError: the time ran out, in the create (then with the verdict of the write) or after it.
     """
@@ -84,8 +107,13 @@ async def run_and_wait(caller: Caller, body: Mapping[str, Any], key: str | None,
             outcome=error.outcome,
         ) from error
     try:
+        if on_created is not None:
+            on_created(created)
         return await wait_for(caller, created.id, polling)
     except OmiumError as error:
         error.execution_id = created.id
         error.outcome = WriteOutcome.APPLIED
+        raise
+    except BaseException as error:
+        error.add_note(f"execution {created.id} was created before this, and goes on")
         raise

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable
 from typing import Any, Final, Self
 
 import attrs
 
-from .._arguments import seconds
+from .. import _arguments as check
 
 __all__ = ["Pace", "Polling"]
 
-_FIRST: Final = 0.5
-_LONGEST: Final = 10.0
 _GROWTH: Final = 1.5
 _LONGEST_OF_GIVEN: Final = 4
 _SECONDS_PER_REQUEST: Final = 0.5  # of a look that takes many: the service counts requests, and may charge for them
@@ -23,25 +20,35 @@ _SECONDS_PER_REQUEST: Final = 0.5  # of a look that takes many: the service coun
 
 @attrs.frozen
 class Polling:
-    """The arguments of ``wait``, checked; the time counts from `begin`."""
+    """The arguments of ``wait``, checked; the time counts from `begin`.
+
+    :ivar timeout: seconds in all; ``None``: no bound.
+    :ivar interval: the first and the longest pause between two looks, in seconds.
+    :ivar per_request: seconds that each request of a look adds to the pause after it, up to the longest.
+    :ivar until: the statuses waited for.
+    :ivar deadline: of ``time.monotonic``; ``None``: not begun, or no bound.
+    """
 
     timeout: float | None
-    interval: float | None
+    interval: tuple[float, float]
+    per_request: float
     until: frozenset[str]
-    deadline: float | None = None  # of time.monotonic
+    deadline: float | None = None
 
     @classmethod
-    def of(cls, timeout: Any, poll_interval: Any, until: Iterable[str]) -> Self:
+    def of(cls, timeout: Any, poll_interval: Any, until: Any, default: tuple[float, float]) -> Self:
         """Check them.
 
-        :raises TypeError: of the wrong kind. :raises ValueError: out of range.
+        :param default: of ``poll_interval``, the first and the longest.
+        :raises TypeError: of the wrong kind.
+        :raises ValueError: out of range.
         """
-        bound = seconds(timeout, "timeout", zero=True)
-        interval = seconds(poll_interval, "poll_interval", zero=False)
-        statuses: frozenset[Any] = frozenset([until] if isinstance(until, str) else until)
-        if not statuses or not all(isinstance(status, str) for status in statuses):
-            raise ValueError("until must name at least one status, each as text")
-        return cls(bound, interval, statuses)
+        bound = check.seconds(timeout, "timeout", zero=True)
+        first = check.seconds(poll_interval, "poll_interval", zero=False)
+        statuses = check.known_statuses(until, "until")
+        if first is None:
+            return cls(bound, default, _SECONDS_PER_REQUEST, statuses)
+        return cls(bound, (first, first * _LONGEST_OF_GIVEN), 0.0, statuses)
 
     def begin(self) -> Self:
         """The same with the time running from now on."""
@@ -69,10 +76,8 @@ class Pace:
     """The time between looks: growing while nothing moves, and jittered so that many waiters do not look at once."""
 
     def __init__(self, polling: Polling) -> None:
-        given = polling.interval
-        self._first = _FIRST if given is None else given
-        self._longest = _LONGEST if given is None else given * _LONGEST_OF_GIVEN
-        self._per_request = _SECONDS_PER_REQUEST if given is None else 0.0
+        self._first, self._longest = polling.interval
+        self._per_request = polling.per_request
         self._interval = self._first
 
     def next(self, *, moved: bool = False, requests: int = 1) -> float:

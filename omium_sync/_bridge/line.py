@@ -152,7 +152,7 @@ class Line:
 
     def _begin_anew(self) -> None:
         """In a forked child: the connections, locks and queues of the client are the parent's."""
-        shared = Shared(self._open.shared.settings, self._session)
+        shared = Shared(self._open.shared.settings)
         for copy in list(self._copies):
             caller = Caller(shared, copy._caller.options)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             copy._caller = copy.executions._caller = caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

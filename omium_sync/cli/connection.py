@@ -18,16 +18,16 @@ from .render import complain
 __all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
 
 _NAMES: Final = {
-    "base_url (argument)": "--url",
-    "api_key (argument)": "the key of --api-key-file",
-    "attempt_timeout (argument)": "--attempt-timeout",
-    "timeout (argument)": "--timeout",
-    "max_retries (argument)": "--retries",
-    "rate_limit (argument)": "--rate",
-    "pass api_key, set": "use --api-key-file, set",
-    "allow_insecure_http=True": "--allow-insecure-http",
+    "base_url": "--url",
+    "api_key": "the key of --api-key-file",
+    "attempt_timeout": "--attempt-timeout",
+    "timeout": "--timeout",
+    "max_retries": "--retries",
+    "patience": "--patience",
+    "rate_limit": "--rate",
 }
 
+C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -41,6 +41,7 @@ class Connection:
     timeout: float | None = None
     attempt_timeout: float | None = None
     retries: int | None = None
+    patience: float | None = None
     allow_insecure_http: bool = False
     verbose: bool = False
 
@@ -49,6 +50,10 @@ class Connection:
 
         :raises Failure: one of them is missing or makes no sense.
         """
+        return self.made(Omium, **more)
+
+    def made(self, kind: Callable[..., C], **more: Any) -> C:
+        """A client of this kind, as `client`."""
         show_log(verbose=self.verbose)
         given = {
             "base_url": self.url,
@@ -56,24 +61,26 @@ class Connection:
             "timeout": self.timeout,
             "attempt_timeout": self.attempt_timeout,
             "max_retries": self.retries,
+            "patience": self.patience,
             "api_key": None if self.api_key_file is None else key_of_file(self.api_key_file),
             **more,
         }
         settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         try:
-            return Omium(**settings, allow_insecure_http=self.allow_insecure_http)
+            return kind(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
-            raise Failure(_as_options(str(error)), USAGE) from None
+            raise Failure(_as_options(error), USAGE) from None
 
 
 pass_connection = click.make_pass_decorator(Connection, ensure=True)
 
 
-def _as_options(message: str) -> str:
-    """The message of the SDK, with its arguments called by the names that they have here."""
-    for argument, option in _NAMES.items():
-        message = message.replace(argument, option)
-    return message
+def _as_options(error: ConfigurationError) -> str:
+    """The message of the SDK; what was given as an option is called by that name."""
+    message = error.message.replace("pass api_key, set", "use --api-key-file, set")
+    message = message.replace("allow_insecure_http=True", "--allow-insecure-http")
+    option = _NAMES.get(error.setting or "")
+    return message if option is None or error.source != "argument" else f"{option}{message[message.index(':') :]}"
 
 
 def key_of_file(path: Path) -> str:
@@ -122,6 +129,11 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "metavar": "N",
         "help": "Attempts after the first; else OMIUM_RETRY_ATTEMPTS, the config file, 3.",
     },
+    "--patience": {
+        "type": float,
+        "metavar": "SECONDS",
+        "help": "How long waits, lists and batches sit out an outage; else OMIUM_PATIENCE, 300.",
+    },
     "--allow-insecure-http": {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
     "--verbose": {"is_flag": True, "help": "Show attempts and retries on stderr."},
 }
@@ -145,10 +157,13 @@ def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) ->
 
 
 class _Lines(logging.Handler):
-    """What the SDK has to say, one line each. Retries are of interest only to who asks for them."""
+    """What the SDK has to say, one line each, with the traceback of a hook that raised.
+
+    Retries are of interest only to who asks for them.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(f"{record.levelname.lower()}: {record.getMessage()}")
+        complain(f"{record.levelname.lower()}: {self.format(record)}")
 
 
 def show_log(*, verbose: bool) -> None:
@@ -157,5 +172,5 @@ def show_log(*, verbose: bool) -> None:
     if verbose:
         log.setLevel(logging.DEBUG)
     else:
-        handler.addFilter(lambda record: record.module != "call")
+        handler.addFilter(lambda record: record.name != "omium_async.transport")
     log.handlers = [*(other for other in log.handlers if not isinstance(other, _Lines)), handler]

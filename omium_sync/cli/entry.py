@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
+from click.shell_completion import shell_complete
 
 from omium_async import ConfigurationError, OmiumError
 
-from .commands import omiumctl
+from .commands.completion import VARIABLE
 from .failures import INTERRUPTED, REFUSED, USAGE, Failure
+from .group import omiumctl
 from .render import complain
 
 __all__ = ["run"]
@@ -29,6 +31,8 @@ def run(arguments: Sequence[str] | None) -> int:
         complain("stdout is closed: there is nowhere to write to")
         return REFUSED
     _prepare_streams()
+    if instruction := os.environ.get(VARIABLE):  # a shell asks what may follow
+        return shell_complete(omiumctl, {}, "omiumctl", VARIABLE, instruction)
     code: object = _DONE
     try:
         # Not by way of click's own `main`: it has other exit statuses, and more to say than a line.
@@ -86,16 +90,7 @@ def _explain(error: BaseException) -> int:
         case OSError():
             complain(f"{error.filename or 'the output could not be written'}: {error.strerror or error}")
             return REFUSED
-        case TypeError() | ValueError() if _of_the_sdk(error):
-            complain(str(error))
-            return USAGE
         case _:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             complain(f"this is a defect: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})")
             return REFUSED
-
-
-def _of_the_sdk(error: BaseException) -> bool:
-    """Whether the SDK raised it about a value that it was given: nothing was sent then."""
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return f"{os.sep}omium_async{os.sep}" in last

@@ -6,26 +6,22 @@ line, and it is never read as rich's markup.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from omium_async._data.sending import encode
+from omium_async._data.codec import encode
 
 __all__ = [
     "Output",
-    "Rows",
     "complain",
     "console",
     "json_line",
@@ -44,7 +40,6 @@ _INVISIBLE: Final = (
 _UNSAFE: Final = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
 _UNSAFE_IN_JSON: Final = re.compile(f"[{_INVISIBLE}]")  # JSON escapes the others by itself
 _WIDE: Final = 10_000  # of what is no terminal: nothing is cut there
-_ROWS_AT_ONCE: Final = 500
 _STYLES: Final = {
     "completed": "green", "created": "green", "replayed": "green", "running": "cyan", "pending": "dim",
     "planned": "cyan", "paused": "yellow", "rolled_back": "yellow", "unknown": "yellow", "cancelled": "magenta",
@@ -58,6 +53,7 @@ class Output(enum.StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+    CSV = "csv"
 
 
 def printable(text: object) -> str:
@@ -138,60 +134,3 @@ def moment(value: datetime | None) -> str:
 def state_text(state: str | None) -> Text:
     """A status or state in its colour."""
     return Text(printable(state or "-"), style=_STYLES.get(state or "", ""))
-
-
-class Rows:
-    """A table of any length in flat memory: printed in blocks, each with its headings.
-
-    The columns of names in ``whole`` are never cut, however narrow the terminal: ids are there to be copied.
-    """
-
-    def __init__(
-        self,
-        *columns: str,
-        whole: Iterable[str] = ("id", "status"),
-        numbers: Iterable[str] = (),
-        aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
-    ) -> None:
-        self._columns = columns
-        self._whole = frozenset(whole)
-        self._numbers = frozenset(numbers)
-        self._aside = aside
-        self._console = console()
-        self._waiting: list[tuple[Text, ...]] = []
-        self.count = 0
-
-    def add(self, *cells: object) -> None:
-        """One row; cells are text of any origin, or styled already."""
-        self.count += 1
-        self._waiting.append(tuple(self._cell(cell) for cell in cells))
-        if len(self._waiting) == _ROWS_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Print what has not been printed."""
-        if not self._waiting:
-            return
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for index, name in enumerate(self._columns):
-            width = max(len(name), *(row[index].cell_len for row in self._waiting))
-            keep = name in self._whole
-            table.add_column(
-                name,
-                no_wrap=keep,
-                min_width=width if keep else None,
-                justify="right" if name in self._numbers else "left",
-                overflow="ellipsis",
-            )
-        for row in self._waiting:
-            table.add_row(*row)
-        with self._aside():
-            self._console.print(table, soft_wrap=False)
-        self._waiting.clear()
-
-    @staticmethod
-    def _cell(cell: object) -> Text:
-        text = cell if isinstance(cell, Text) else Text(printable("" if cell is None else cell))
-        text.no_wrap = True
-        text.overflow = "ellipsis"
-        return text

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from omium_async._errors import APIConnectionError, UnprocessableEntityError
 from omium_async._executions import Executions
-from omium_async._settings.configure import Options
+from omium_async._settings.declared import Options
 from omium_async._transport.answers import RawResponse
 
 OPTIONS = Options(

@@ -218,9 +218,11 @@ class TestMisuse:
     """Each is a JournalError before anything is sent, and changes nothing."""
 
     async def refused(self, omium, local, journal, match):
-        with pytest.raises(JournalError, match=match):
+        before = local.counts.get("POST /executions", 0)
+        with pytest.raises(JournalError, match=match) as caught:
             await collect(omium.executions.create_many(numbered(3), journal=journal))
-        assert "POST /executions" not in local.counts
+        assert local.counts.get("POST /executions", 0) == before
+        assert caught.value.outcome == "not_applied"
 
     async def test_in_use(self, omium, local, path):
         local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
@@ -271,6 +273,26 @@ class TestMisuse:
         await self.refused(omium, local, path, "another program")
         assert path.read_bytes() == before
 
+    async def test_a_journal_with_a_trigger_of_somebody_elses_making(self, omium, local, path):
+        await (await JournalFile.open(path, _identity())).close()
+        _execute(path, "CREATE TRIGGER theirs AFTER INSERT ON runs BEGIN DELETE FROM outcomes; END")
+        before = path.read_bytes()
+        await self.refused(omium, local, path, "not as omium-async made it .see its trigger theirs")
+        assert path.read_bytes() == before
+
+    async def test_a_journal_with_other_columns(self, omium, local, path):
+        await (await JournalFile.open(path, _identity())).close()
+        _execute(path, "ALTER TABLE items ADD COLUMN theirs DEFAULT (random())")
+        await self.refused(omium, local, path, "see its column items.theirs")
+
+    @pytest.mark.parametrize(
+        "change", ["outcomes SET answer = '{'", "outcomes SET answer = 5", "items SET sent_at = 'soon'"]
+    )
+    async def test_an_entry_that_somebody_else_changed(self, omium, local, path, change):
+        await collect(omium.executions.create_many(numbered(3), journal=path))
+        _execute(path, f"UPDATE {change}")
+        await self.refused(omium, local, path, "changed by others|not as omium-async writes it")
+
     async def test_no_database(self, omium, local, path):
         path.write_text("number,query\n" * 100)
         await self.refused(omium, local, path, "not a SQLite database")
@@ -314,6 +336,7 @@ def _execute(path, statement):
 
 
 async def test_the_file_is_for_its_owner_alone(omium, path):
+    path.touch(0o664)
     await collect(omium.executions.create_many(numbered(1), journal=path))
     assert path.stat().st_mode & 0o077 == 0
     assert not path.with_name(path.name + "-wal").exists()
@@ -373,7 +396,8 @@ async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
         nonlocal commits
         commits += 1
         if commits > 12:
-            raise sqlite3.OperationalError("database or disk is full")
+            connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+            connection.execute("CREATE TABLE more AS SELECT randomblob(1000000)")  # the disk is full
         return carry_out(connection, text, work)
 
     monkeypatch.setattr(file_module, "carry_out", breaking)

@@ -390,6 +390,6 @@ def test_a_refusal_that_is_no_text_is_stored_all_the_same():
         "\udcff no", status=409, headers={"x-\udce4": "\udcfc"}, request_id="\udc80", outcome="not_applied"
     )
     back = refusal_from(stored_refusal(error))
-    assert (back.message, back.headers, back.request_id) == ("? no", {"x-?": "?"}, "?")
+    assert (back.message, back.headers, back.request_id) == ("\ufffd no", {"x-\udce4": "\udcfc"}, "\ufffd")
     str(back).encode()
     assert stored_refusal(APIConnectionError("x")) is None

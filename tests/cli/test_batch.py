@@ -297,7 +297,7 @@ def started(service, process: subprocess.Popen[bytes], many: int) -> None:
 def test_all_failed_executions_are_replayed(connected, service):
     ids = [service.create("fail", {"n": number}) for number in range(5)]
     other = service.create("echo")
-    bulk = ("replay", "--status", "failed", "--workflow-id", "fail")
+    bulk = ("replay", "--yes", "--status", "failed", "--workflow-id", "fail")
     planned = connected.here(*bulk, "--dry-run", "-o", "json")
     assert planned.code == 0
     assert {row["state"] for row in planned.json} == {"planned"}
@@ -319,7 +319,7 @@ def test_all_failed_executions_are_replayed(connected, service):
 
 def test_what_cannot_be_replayed_is_told(connected, service):
     service.create("fail")
-    refused = connected.here("replay", "--status", "failed", "--checkpoint-name", "none", "-o", "jsonl")
+    refused = connected.here("replay", "--yes", "--status", "failed", "--checkpoint-name", "none", "-o", "jsonl")
     assert refused.code == 1
     assert refused.json["state"] == "rejected"
     assert "no checkpoint 'none'" in refused.json["error"]
@@ -329,7 +329,7 @@ def test_bulk_replay_interrupted_says_how_to_go_on(connected, service):
     for number in range(3):
         service.create("fail", {"n": number})
     service.local.inject(Fault(method="POST", action="stall", times=9))
-    process = connected.start("replay", "--status", "failed", "--journal", "r.db")
+    process = connected.start("replay", "--yes", "--status", "failed", "--journal", "r.db")
     deadline = time.monotonic() + 30
     while service.local.counts.get("POST /executions/*/replay", 0) < 3:
         assert time.monotonic() < deadline

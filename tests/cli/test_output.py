@@ -17,7 +17,7 @@ import pytest
 from omium_async.local import store
 from omium_sync import Execution
 from omium_sync._local import Fault
-from omium_sync.cli.show import to_row
+from omium_sync.cli.execution import to_row
 
 #: Runs a command, and says on stderr how much memory it took at most.
 MEASURED = (

@@ -26,10 +26,10 @@ def refused(ended, *words):
         (["list", "--limit", "-1"], "--limit"),
         (["list", "--output", "xml"], "--output"),
         (["list", "--status", ""], "--status"),
-        (["list", "--timeout", "0"], "--timeout must be"),
-        (["--timeout", "nan", "list"], "--timeout must be"),
-        (["list", "--retries", "-1"], "--retries must be"),
-        (["list", "--url", "ftp://x"], "--url must begin with https://"),
+        (["list", "--timeout", "0"], "--timeout: 0.0 is not above 0"),
+        (["--timeout", "nan", "list"], "--timeout: nan is not a number"),
+        (["list", "--retries", "-1"], "--retries: -1 is below 0"),
+        (["list", "--url", "ftp://x"], "--url: it does not begin with https://"),
         (["list", "--url", "http://example.org"], "--allow-insecure-http"),
         (["list", "--api-key-file", "nowhere"], "key file nowhere cannot be read"),
         (["show"], "EXECUTION_ID"),
@@ -149,3 +149,24 @@ def test_a_defect_is_one_line_too(omiumctl, monkeypatch):
     assert ended.code == 1
     assert ended.err.startswith("omiumctl: this is a defect: KeyError: 'nothing' (")
     assert ended.err.count("\n") == 1
+
+
+def test_check_says_where_key_and_url_come_from(connected, service):
+    good = connected.here("check")
+    assert good.code == 0
+    assert "key        from OMIUM_API_KEY\n" in good.out
+    assert f"url        {service.local.url}/api/v1, from OMIUM_API_URL\n" in good.out
+    assert "answers in" in good.out
+    assert service.local.counts == {"GET /executions": 1}
+    assert connected.here("check", "-o", "json").json["ok"] is True
+
+
+def test_check_fails_with_one_line(connected, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("another-key-altogether")
+    refused = connected.here("check", "--api-key-file", key)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "the service refuses the key from --api-key-file" in refused.err
+    assert "another-key-altogether" not in refused.out + refused.err
+    away = connected.here("check", "--url", "http://127.0.0.1:9", "--retries", "0")
+    assert (away.code, away.err.count("\n")) == (1, 1)

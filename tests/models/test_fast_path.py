@@ -10,18 +10,49 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async import Execution, ExecutionDetail, ExecutionPage
-from omium_async._models import codec
-from omium_async._models import fast as wire
-from omium_async._models.converter import Misfit
+from omium_async import (
+    Checkpoint,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    InvalidResponseError,
+    ReplayResult,
+    RollbackResult,
+    make_converter,
+)
+from omium_async._data.codec import decode_json
+from omium_async._data.misfit import Misfit
+from omium_async._models.answer import Timestamp
+from omium_async._models.converter import ModelReader
+from omium_async._models.fast import FastReader, known_names, struct_of
 
-from .strategies import DETAILS, FIELDS, JSON, PAGES, ROWS, bodies, page_of, spoilt
+from .strategies import CHECKPOINTS, DETAILS, FIELDS, JSON, PAGES, REPLAYS, ROWS, bodies, page_of, spoilt
 
 WAYS: list[Any] = [
-    pytest.param(codec.decode_page, ExecutionPage, PAGES, id="page"),
-    pytest.param(codec.decode_execution, Execution, ROWS, id="execution"),
-    pytest.param(codec.decode_detail, ExecutionDetail, DETAILS, id="detail"),
+    pytest.param(ExecutionPage, PAGES, id="page"),
+    pytest.param(Execution, ROWS, id="execution"),
+    pytest.param(ExecutionDetail, DETAILS, id="detail"),
+    pytest.param(ReplayResult, REPLAYS, id="replay"),
+    pytest.param(Checkpoint, CHECKPOINTS, id="checkpoint"),
 ]
+CONVERTER = make_converter()
+
+
+def fast(body: bytes, cls: type[Any]) -> Any:
+    """As answers are read: by msgspec wherever it can."""
+    return CONVERTER.decode(body, cls)
+
+
+def slow(body: bytes, cls: type[Any]) -> Any:
+    """By the hooks of each field alone."""
+    return CONVERTER.get_structure_hook(cls).read(decode_json(body))
+
+
+def test_the_two_ways_are_two() -> None:
+    reader = CONVERTER.get_structure_hook(ExecutionPage)
+    assert type(reader) is ModelReader
+    reader.decode(b'{"items": []}')
+    assert type(reader._fast) is FastReader
 
 
 def outcome(read: Any, *arguments: Any) -> Any:
@@ -38,31 +69,35 @@ def hidden(found: Any) -> Any:
     return type(found), getattr(found, "_sent", None), [(type(row), getattr(row, "_sent", None)) for row in rows]
 
 
-@pytest.mark.parametrize(("fast", "cls", "answers"), WAYS)
+@pytest.mark.parametrize(("cls", "answers"), WAYS)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_both_ways_agree(fast: Any, cls: Any, answers: Any, data: Any) -> None:
+def test_both_ways_agree(cls: Any, answers: Any, data: Any) -> None:
     body = data.draw(bodies(answers | spoilt(answers) | JSON))
-    assert outcome(fast, body) == outcome(codec.decode, body, cls)
+    assert outcome(fast, body, cls) == outcome(slow, body, cls)
 
 
 @settings(max_examples=100, deadline=None)
 @given(body=bodies(page_of(spoilt(ROWS))))
 def test_both_ways_agree_on_pages_with_odd_rows(body: bytes) -> None:
-    assert outcome(codec.decode_page, body) == outcome(codec.decode, body, ExecutionPage)
+    assert outcome(fast, body, ExecutionPage) == outcome(slow, body, ExecutionPage)
 
 
-NAMES = frozenset(name for name in FIELDS if name not in wire.ROW_FIELDS) | {"new"}
+NAMES = frozenset(name for name in FIELDS if name not in known_names(Execution)) | {"new"}
 
 
 @settings(max_examples=150, deadline=None)
 @given(body=bodies(PAGES | page_of(spoilt(ROWS)) | page_of(ROWS.map(lambda row: {"new": 1, **row}))))
 def test_both_ways_agree_when_fields_were_learned(body: bytes) -> None:
-    assert outcome(LEARNED.decode, body) == outcome(codec.decode, body, ExecutionPage)
+    assert outcome(LEARNED.decode, body, read_page) == outcome(slow, body, ExecutionPage)
+
+
+def read_page(data: Any) -> Any:
+    return CONVERTER.get_structure_hook(ExecutionPage).read(data)
 
 
 def learned_pages(names: frozenset[str]) -> Any:
-    pages = codec._Pages()
+    pages = FastReader(ExecutionPage)
     pages.after = 1
     pages.most = len(names)
     pages._notice(names)
@@ -77,43 +112,48 @@ def page_with(*names: str) -> bytes:
 
 
 def test_a_field_is_learned_when_many_pages_had_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = codec._Pages()
+    pages = FastReader(ExecutionPage)
     odd: list[bytes] = []
-    slow = pages._decode_odd
-    monkeypatch.setattr(pages, "_decode_odd", lambda body: odd.append(body) or slow(body), raising=False)
-    read = [pages.decode(page_with("new", "other")) for _ in range(20)]
+    decode_odd = pages._decode_odd
+
+    def noted(body: bytes, read: Any) -> Any:
+        odd.append(body)
+        return decode_odd(body, read)
+
+    monkeypatch.setattr(pages, "_decode_odd", noted)
+    read = [pages.decode(page_with("new", "other"), read_page) for _ in range(20)]
     assert len(odd) == pages.after
     assert all(page == read[0] for page in read)
     assert read[-1].items[0].extra == {"new": 1, "other": 1}
     assert read[-1].items[1].extra == {}
-    assert pages.decode(page_with("new")).items[0].extra == {"new": 1}
-    assert pages.decode(page_with("new", "third")).items[0].extra == {"new": 1, "third": 1}
+    assert pages.decode(page_with("new"), read_page).items[0].extra == {"new": 1}
+    assert pages.decode(page_with("new", "third"), read_page).items[0].extra == {"new": 1, "third": 1}
     assert len(odd) == pages.after + 1
 
 
 def test_what_is_learned_and_counted_is_bounded() -> None:
-    pages = codec._Pages()
+    pages = FastReader(ExecutionPage)
     for number in range(600):
         for _ in range(pages.after if number < 50 else 1):
-            assert pages.decode(page_with(f"n{number}")).items[0].extra == {f"n{number}": 1}
-    assert len(pages._ways[2]) == pages.most
+            assert pages.decode(page_with(f"n{number}"), read_page).items[0].extra == {f"n{number}": 1}
+    assert len(pages._ways[3]) == pages.most
     full = pages._ways
     for _ in range(2 * pages.after):
-        pages.decode(page_with("late"))
+        pages.decode(page_with("late"), read_page)
     assert pages._ways is full  # made once, not again for every page
-    pages = codec._Pages()
+    pages = FastReader(ExecutionPage)
     for number in range(600):
-        pages.decode(page_with(f"n{number}"))
+        pages.decode(page_with(f"n{number}"), read_page)
     assert len(pages._seen) <= pages.watched + 1
-    assert not pages._ways[2]
+    assert not pages._ways[3]
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "\n", "", "a b", "id\x00"])
 def test_names_that_cannot_be_learned_are_read_all_the_same(name: str) -> None:
-    pages = codec._Pages()
+    pages = FastReader(ExecutionPage)
     for _ in range(20):
-        assert pages.decode(page_with(name)).items[0].extra == {name: 1}
-    assert not pages._ways[2]
+        assert pages.decode(page_with(name), read_page).items[0].extra == {name: 1}
+    assert not pages._ways[3]
 
 
 DOCUMENT_ROW = {
@@ -137,36 +177,30 @@ LIVE_ROW = {
 
 
 @pytest.mark.parametrize(
-    ("read", "answer"),
+    ("cls", "answer"),
     [
-        (codec.decode_page, {"items": [DOCUMENT_ROW] * 3, "total": 3, "page": 1, "page_size": 20}),
-        (codec.decode_page, {"items": [LIVE_ROW] * 3}),
-        (codec.decode_page, {"items": [LIVE_ROW, DOCUMENT_ROW]}),
-        (codec.decode_page, {"items": [{**LIVE_ROW, "status": "weird", "new": 1}, DOCUMENT_ROW]}),
-        (codec.decode_execution, DOCUMENT_ROW),
-        (codec.decode_execution, LIVE_ROW),
-        (codec.decode_detail, {**DOCUMENT_ROW, "checkpoints": [{"id": "c", "name": "start", "created_at": None}]}),
-        (codec.decode_detail, {**LIVE_ROW, "metadata": {"checkpoints": [{"id": "c", "checkpoint_name": "start"}]}}),
+        (ExecutionPage, {"items": [DOCUMENT_ROW] * 3, "total": 3, "page": 1, "page_size": 20}),
+        (ExecutionPage, {"items": [LIVE_ROW] * 3}),
+        (ExecutionPage, {"items": [LIVE_ROW, DOCUMENT_ROW]}),
+        (ExecutionPage, {"items": [{**LIVE_ROW, "status": "weird", "new": 1}, DOCUMENT_ROW]}),
+        (Execution, DOCUMENT_ROW),
+        (Execution, LIVE_ROW),
+        (ExecutionDetail, {**DOCUMENT_ROW, "checkpoints": [{"id": "c", "name": "start", "created_at": None}]}),
+        (ExecutionDetail, {**LIVE_ROW, "metadata": {"checkpoints": [{"id": "c", "checkpoint_name": "start"}]}}),
     ],
 )
-def test_the_service_s_own_forms_take_the_fast_way(
-    read: Any, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_service_s_own_forms_take_the_fast_way(cls: Any, answer: dict[str, Any]) -> None:
     body = json.dumps(answer).encode()
-    expected = read(body)
-
-    monkeypatch.setattr(codec, "structure", None)
-    monkeypatch.setattr(codec, "decode", None)
-    assert read(body) == expected
+    assert FastReader(cls).decode(body, None) == slow(body, cls)  # type: ignore[arg-type]
 
 
 def test_models_are_frozen_however_they_were_read() -> None:
     body = json.dumps({**LIVE_ROW, "checkpoints": [{"id": "c"}]}).encode()
     page = b'{"items": [%s]}' % json.dumps(LIVE_ROW).encode()
     for model in (
-        codec.decode_detail(body),
-        codec.decode_execution(json.dumps(LIVE_ROW).encode()),
-        *codec.decode_page(page),
+        fast(body, ExecutionDetail),
+        fast(json.dumps(LIVE_ROW).encode(), Execution),
+        *fast(page, ExecutionPage),
     ):
         assert type(model) in (Execution, ExecutionDetail)
         with pytest.raises(AttributeError):
@@ -178,12 +212,28 @@ def test_models_are_frozen_however_they_were_read() -> None:
 
 
 def test_extra_is_each_row_s_own() -> None:
-    rows = codec.decode_page(json.dumps({"items": [DOCUMENT_ROW, DOCUMENT_ROW]}).encode()).items
+    rows = fast(json.dumps({"items": [DOCUMENT_ROW, DOCUMENT_ROW]}).encode(), ExecutionPage).items
     rows[0].extra["mine"] = 1
     assert rows[1].extra == {}
 
 
-def test_every_field_of_a_model_has_its_place_on_the_wire() -> None:
-    names = set(wire.WireRow.__struct_fields__)
-    assert {field.name for field in attrs.fields(Execution)} - {"extra", "_sent"} <= names
-    assert set(wire.WireDetail.__struct_fields__) - names == {"checkpoints"}
+@pytest.mark.parametrize("cls", [Checkpoint, Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult])
+def test_every_field_of_a_model_has_its_place_on_the_wire(cls: Any) -> None:
+    names = [field.name for field in attrs.fields(cls) if field.name != "extra"]
+    found = [name for name in struct_of(cls).__struct_fields__ if name in names]
+    assert sorted(found) == sorted(names)
+
+
+def test_a_new_field_needs_its_declaration_alone() -> None:
+    @attrs.frozen(slots=True)
+    class Wider(Execution):
+        region: str | None = None
+        moved_at: Timestamp | None = attrs.field(default=None, metadata={"fallback": "moved"})
+
+    sent = {**LIVE_ROW, "region": "eu", "moved": "2025-01-01T00:00:00Z", "new": 1}
+    found = fast(json.dumps(sent).encode(), Wider)
+    assert (found.region, found.moved_at.year, found.extra["new"]) == ("eu", 2025, 1)
+    assert found == slow(json.dumps(sent).encode(), Wider)
+    assert Wider.from_dict(found.to_dict()) == found
+    with pytest.raises(InvalidResponseError, match="region: expected text, got a whole number"):
+        Wider.from_dict({"id": "e", "region": 5})

@@ -247,7 +247,9 @@ HOST = "https://api.omium.ai"
         (f"{HOST}/%7Ea/ü", f"{HOST}/%7Ea/%C3%BC/api/v1"),
         ("https://bücher.example", "https://xn--bcher-kva.example/api/v1"),
         ("http://localhost:8000", "http://localhost:8000/api/v1"),
-        ("http://omium.localhost", "http://omium.localhost/api/v1"),
+        ("https://faß.example", "https://xn--fa-hia.example/api/v1"),
+        ("https://ς.example", "https://xn--3xa.example/api/v1"),
+        ("https://omium.localhost", "https://omium.localhost/api/v1"),
         ("http://127.1.2.3", "http://127.1.2.3/api/v1"),
         ("http://[::1]:8000/", "http://[::1]:8000/api/v1"),
         ("https://[2001:db8::1]", "https://[2001:db8::1]/api/v1"),
@@ -266,7 +268,7 @@ def test_every_form_of_the_url(given: str, expected: str) -> None:
         "https://api.omium.ai:x", "https://[::1", "https://api.omium.ai\\@evil.example", "https://api.omium.ai\r\nX: y",
         "https://api.omium.ai/\x00", "https://" + "a" * 64 + ".example", "https://a..example", "https://a%00.example",
         "http://api.omium.ai", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://128.0.0.1",
-        "http://0.0.0.0", "http://[2001:db8::1]", "http://10.0.0.1",
+        "http://0.0.0.0", "http://omium.localhost", "http://[2001:db8::1]", "http://10.0.0.1",
     ],
 )  # fmt: skip
 def test_urls_that_cannot_be_used(url: str) -> None:

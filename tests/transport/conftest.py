@@ -150,7 +150,7 @@ def raw() -> type[Tools]:
 @pytest.fixture(autouse=True)
 def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come at once, unless a test is about that."""
-    monkeypatch.setattr("omium_async._transport.call.backoff", lambda _retries: 0.0)
+    monkeypatch.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
 
 
 @pytest.fixture(autouse=True)

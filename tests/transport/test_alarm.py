@@ -12,17 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async._transport.alarm import Alarm, Alarms
+from omium_async._transport.alarm import Alarms
+from omium_async._transport.attempt import LiveAttempt
+
+
+def live() -> LiveAttempt:
+    return LiveAttempt(1, "id", time.monotonic())
 
 
 async def attempt(alarms: Alarms, seconds: float) -> str:
     """What a call does with its alarm."""
-    alarm = Alarm()
+    alarm = live()
     alarms.set(alarm, time.monotonic() + seconds)
     try:
         await asyncio.get_running_loop().create_future()
     except asyncio.CancelledError:
-        if not alarm.was_all():
+        if not alarm.timed_out():
             raise
         return "timed out"
     finally:
@@ -51,11 +56,11 @@ def test_each_rings_in_its_time_in_whatever_order_they_were_set(seconds) -> None
 
 async def test_a_stopped_alarm_never_rings() -> None:
     alarms = Alarms(asyncio.get_running_loop())
-    alarm = Alarm()
+    alarm = live()
     alarms.set(alarm, time.monotonic() + 0.01)
     alarms.stop(alarm)
     await asyncio.sleep(0.05)
-    assert not alarm.was_all()
+    assert not alarm.timed_out()
     assert asyncio.current_task().cancelling() == 0
 
 
@@ -65,7 +70,7 @@ async def test_one_timer_for_all() -> None:
     set_timers = []
     call_at, loop.call_at = loop.call_at, lambda *a, **k: set_timers.append(a) or call_at(*a, **k)
     try:
-        waiting = [Alarm() for _ in range(100)]
+        waiting = [live() for _ in range(100)]
         for alarm in waiting:
             alarms.set(alarm, time.monotonic() + 30.0)
         for alarm in waiting:
@@ -77,7 +82,7 @@ async def test_one_timer_for_all() -> None:
 
 async def test_one_that_never_rings_winds_no_timer() -> None:
     alarms = Alarms(asyncio.get_running_loop())
-    never = Alarm()
+    never = live()
     alarms.set(never, math.inf)
     assert alarms._timer is None
     assert await attempt(alarms, 0.01) == "timed out"

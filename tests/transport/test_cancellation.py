@@ -136,7 +136,7 @@ async def test_held_by_the_pace(raw, monkeypatch) -> None:
 
 
 async def test_in_backoff(raw, monkeypatch) -> None:
-    monkeypatch.setattr("omium_async._transport.call.backoff", lambda _retries: 1000.0)
+    monkeypatch.setattr("omium_async._transport.call.backoff", lambda *_: 1000.0)
     async with raw.pair(lambda request: request.send(raw.answer(500)), timeout=None, max_retries=1) as (
         omium,
         _,

@@ -61,7 +61,7 @@ async def test_a_read_succeeds_after_failures_of_every_kind(raw) -> None:
 
 def test_backoff_grows_with_full_jitter() -> None:
     for retries, ceiling in ((0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (5, 8.0), (10_000, 8.0)):
-        drawn = [real_backoff(retries) for _ in range(500)]
+        drawn = [real_backoff(retries, (0.5, 8.0)) for _ in range(500)]
         assert 0 <= min(drawn) < ceiling * 0.1
         assert ceiling * 0.9 < max(drawn) <= ceiling
 

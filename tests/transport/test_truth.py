@@ -195,7 +195,7 @@ class TestTruth(Truth.TestCase):
         import pytest
 
         self.patches = pytest.MonkeyPatch()
-        self.patches.setattr("omium_async._transport.call.backoff", lambda _retries: 0.0)
+        self.patches.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
 
     def tearDown(self) -> None:
         self.patches.undo()

@@ -326,11 +326,21 @@ async def test_a_hook_that_raises_is_logged_and_ignored(raw, caplog) -> None:
     assert "on_attempt raised" in caplog.text
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("status", [200, 404])
-def test_a_hook_that_ends_the_program_ends_it(raw, kind, status: int) -> None:
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError])
+async def test_no_hook_replaces_the_result_of_a_write(raw, kind, caplog) -> None:
     def hook(attempt: om.Attempt) -> None:
-        raise kind
+        raise kind("mine")
+
+    async with raw.pair(on_attempt=hook) as (omium, _, _attempts):
+        assert (await omium.executions.create("wf")).id == "exec_1"
+    (record,) = [record for record in caplog.records if record.name == "omium_async.transport.hooks"]
+    assert record.exc_info[0] is kind
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_ctrl_c_within_a_hook_is_not_lost(raw, status: int) -> None:
+    def hook(attempt: om.Attempt) -> None:
+        raise KeyboardInterrupt
 
     async def main() -> None:
         async def handler(request) -> None:
@@ -342,7 +352,7 @@ def test_a_hook_that_ends_the_program_ends_it(raw, kind, status: int) -> None:
             finally:
                 assert omium._caller.shared.transport._sessions.known().slots.free == 1
 
-    with pytest.raises(kind):
+    with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
 
 

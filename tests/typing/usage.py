@@ -36,12 +36,17 @@ async def calls(omium: AsyncOmium) -> None:
     assert_type(omium.executions.pages(), AsyncGenerator[ExecutionPage])
     assert_type(await omium.executions.replay("id"), ReplayResult)
     assert_type(await omium.executions.rollback("id", "checkpoint"), RollbackResult)
-    assert_type(await omium.executions.wait("id", until={ExecutionStatus.PAUSED, "weird"}), ExecutionDetail)
+    assert_type(
+        await omium.executions.wait("id", until={ExecutionStatus.PAUSED, ExecutionStatus("weird"), "failed"}),
+        ExecutionDetail,
+    )
     assert_type(omium.executions.watch("id"), AsyncGenerator[ExecutionDetail])
     assert_type(await omium.executions.run("w"), ExecutionDetail)
     assert_type(await omium.request("GET", "/x"), RawResponse)
     assert_type(omium.with_options(timeout=None, max_retries=0), AsyncOmium)
-    assert_type(omium.executions.wait_many(["id"]), AsyncGenerator[ExecutionDetail])
+    assert_type(omium.executions.wait_many(["id"]), AsyncGenerator[Execution])
+    assert_type(omium.executions.wait_many(["id"], details=True), AsyncGenerator[ExecutionDetail])
+    assert_type(await omium.executions.run("w", on_created=print, until="failed"), ExecutionDetail)
     async for outcome in omium.executions.create_many([ExecutionRequest("w")], journal="j"):
         assert_type(outcome.request, ExecutionRequest)
         assert_type(outcome.execution, Execution | None)
@@ -68,6 +73,9 @@ def errors(error: OmiumError, limited: RateLimitError) -> None:
 def wrong(omium: Omium) -> None:
     omium.executions.get(3)  # type: ignore[arg-type]
     omium.executions.list(page_size="3")  # type: ignore[arg-type]
+    omium.executions.list(status="complete")  # type: ignore[arg-type]
+    omium.executions.wait("id", until="complete")  # type: ignore[arg-type]
+    omium.executions.wait("id", until=["complete"])  # type: ignore[list-item]
     omium.with_options(base_url="https://x")  # type: ignore[call-arg]
     Omium(auth="basic")  # type: ignore[arg-type]
     omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]

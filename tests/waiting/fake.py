@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import attrs
+
 from omium_async import Execution, ExecutionDetail, ExecutionPage
+
+
+@attrs.frozen
+class FakeOptions:
+    """The options of a call that waits and lists look at."""
+
+    timeout: float | None = 60.0
+    patience: float | None = 300.0
+    poll_interval: tuple[float, float] = (0.5, 10.0)
+    max_retries: int = 3
+    agent_id: str | None = None
 
 
 class FakeCaller:
     """Answers reads from methods of its own: ``get(execution_id)`` and ``rows()``."""
 
     def __init__(self, **options) -> None:
-        defaults = {
-            "timeout": 60.0,
-            "patience": 300.0,
-            "poll_interval": (0.5, 10.0),
-            "max_retries": 3,
-            "agent_id": None,
-        }
-        self.options = SimpleNamespace(**(defaults | options))
+        self.options = FakeOptions(**options)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
         raise NotImplementedError

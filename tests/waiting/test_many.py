@@ -85,8 +85,9 @@ def clock(monkeypatch):
     return move
 
 
-def wait(fleet, ids, timeout=None, poll_interval=None, until=SETTLED):
-    return wait_for_each(fleet, ids, Polling.of(timeout, poll_interval, until))
+def wait(fleet, ids, timeout=None, poll_interval=None, until=SETTLED, details=False):
+    polling = Polling.of(timeout, poll_interval, until, fleet.options.poll_interval)
+    return wait_for_each(fleet, ids, polling, details=details)
 
 
 async def collect(details):
@@ -104,10 +105,23 @@ async def test_two_thousand_cost_a_fraction_of_a_get_per_run_and_second(clock):
     assert fleet.now < 75
 
 
+async def test_two_thousand_that_have_ended_are_a_few_requests(clock):
+    ends = {f"exec-{number}": 0.0 for number in range(2000)}
+    fleet = clock(Fleet(ends))
+    assert len(await collect(wait(fleet, ends))) == 2000
+    assert fleet.requests <= 4
+    detailed = clock(Fleet(ends))
+    assert len(await collect(wait(detailed, ends, details=True))) == 2000
+    assert detailed.requests <= 2004
+
+
 async def test_few_are_read_one_by_one(clock):
     fleet = clock(Fleet({f"exec-{number}": 5.0 for number in range(5)}, others=5000))
-    assert len(await collect(wait(fleet, fleet.ends))) == 5
+    assert len(await collect(wait(fleet, fleet.ends, details=True))) == 5
     assert fleet.pages_read == 0
+    again = clock(Fleet({"one": 5.0, "two": 5.0}, others=5000))
+    assert len(await collect(wait(again, again.ends))) == 2
+    assert again.pages_read == 0
 
 
 async def test_those_deep_in_the_list_are_read_one_by_one(clock):
@@ -178,7 +192,7 @@ async def test_one_that_moved_on_between_list_and_read_is_waited_for_further(clo
             return ExecutionDetail(detail.id, status="running") if self.now < 5 else detail
 
     fleet = clock(Recovering({f"exec-{number}": 0.0 for number in range(20)}))
-    details = await collect(wait(fleet, fleet.ends))
+    details = await collect(wait(fleet, fleet.ends, details=True))
     assert {detail.status for detail in details} == {"completed"}
     assert fleet.now >= 5
 

@@ -57,7 +57,7 @@ class TestWait:
 
     async def test_a_status_never_seen_before_is_not_settled(self):
         caller = Scripted(["weird", "weird", "completed"])
-        found = await wait_for(caller, "x", Polling.of(None, 0.001, SETTLED).begin())
+        found = await wait_for(caller, "x", Polling.of(None, 0.001, SETTLED, (0.5, 10.0)).begin())
         assert found.status == "completed"
 
     async def test_in_time_also_while_a_request_is_under_way(self, omium, local):
@@ -152,7 +152,7 @@ class TestWatch:
 
             patch.setattr("omium_async._waiting.one.asyncio.sleep", sleep)
             patch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
-            polling = Polling.of(None, None, ["completed"])
+            polling = Polling.of(None, None, ["completed"], (0.5, 10.0))
             seen = [detail.status async for detail in watch_changes(caller, "x", polling)]
         assert seen == ["pending", "running", "completed"]
         assert slept[:6] == pytest.approx([0.5, 0.75, 1.125, 1.6875, 2.53125, 3.796875])
@@ -216,35 +216,35 @@ class TestRun:
                 raise APITimeoutError("slow", outcome="unknown")
 
         with pytest.raises(APITimeoutError):
-            await run_and_wait(Slow(), {}, None, Polling.of(60, None, ["completed"]).begin())
+            await run_and_wait(Slow(), {}, None, Polling.of(60, None, ["completed"], (0.5, 10.0)).begin())
 
 
 class TestPace:
     def test_it_grows_to_its_longest_and_stays_there(self, monkeypatch):
         monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
-        pace = Pace(Polling.of(None, None, ["completed"]))
+        pace = Pace(Polling.of(None, None, ["completed"], (0.5, 10.0)))
         pauses = [pace.next() for _ in range(12)]
         assert pauses[0] == 0.5
         assert pauses == sorted(pauses)
         assert pauses[-1] == 10.0
-        pace = Pace(Polling.of(None, 2, ["completed"]))
+        pace = Pace(Polling.of(None, 2, ["completed"], (0.5, 10.0)))
         assert [pace.next() for _ in range(6)] == pytest.approx([2, 3, 4.5, 6.75, 8, 8])
 
     def test_it_is_jittered(self):
-        pauses = {Pace(Polling.of(None, 1, ["completed"])).next() for _ in range(20)}
+        pauses = {Pace(Polling.of(None, 1, ["completed"], (0.5, 10.0))).next() for _ in range(20)}
         assert len(pauses) > 10
         assert all(0.8 <= pause <= 1.2 for pause in pauses)
 
     def test_many_requests_are_spaced(self, monkeypatch):
         monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
-        pace = Pace(Polling.of(None, None, ["completed"]))
+        pace = Pace(Polling.of(None, None, ["completed"], (0.5, 10.0)))
         assert pace.next(moved=True, requests=6) == 3.0
         assert pace.next(moved=True, requests=600) == 10.0
 
     async def test_the_time_counts_from_the_beginning(self):
-        polling = Polling.of(5, None, ["completed"])
+        polling = Polling.of(5, None, ["completed"], (0.5, 10.0))
         assert polling.left() is None
         left = polling.begin().left()
         assert left is not None
         assert 4.9 < left <= 5
-        assert await Polling.of(0.01, None, ["completed"]).begin().sleep(5) is False
+        assert await Polling.of(0.01, None, ["completed"], (0.5, 10.0)).begin().sleep(5) is False

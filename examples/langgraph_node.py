@@ -1,0 +1,48 @@
+"""LangGraph: a node that runs a workflow, with a retry policy that never makes a run twice.
+
+The policy asks the error. The result goes into the graph's state as a plain dict, which any checkpointer stores.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import RetryPolicy
+
+from omium_async import AsyncOmium, OmiumError
+
+omium = AsyncOmium()
+
+
+class State(TypedDict, total=False):
+    question: str
+    execution_id: str
+    execution: dict[str, Any]
+
+
+def nothing_was_written(error: Exception) -> bool:
+    return isinstance(error, OmiumError) and error.outcome == "not_applied"
+
+
+async def start(state: State) -> State:
+    created = await omium.executions.create("research", {"query": state["question"]})
+    return {"execution_id": created.id}
+
+
+async def wait(state: State) -> State:
+    # A node of its own: the id is in the graph's checkpoint before anything is waited for.
+    done = await omium.executions.wait(state["execution_id"])
+    return {"execution": done.to_dict()}
+
+
+def build(checkpointer: Any = None) -> Any:
+    retry = RetryPolicy(max_attempts=4, initial_interval=0.05, retry_on=nothing_was_written)
+    graph = StateGraph(State)
+    graph.add_node("start", start, retry_policy=retry)
+    graph.add_node("wait", wait, retry_policy=retry)
+    graph.add_edge(START, "start")
+    graph.add_edge("start", "wait")
+    graph.add_edge("wait", END)
+    return graph.compile(checkpointer=checkpointer or InMemorySaver())

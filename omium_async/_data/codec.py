@@ -1,0 +1,62 @@
+"""JSON text to plain Python data and back: exact, strict, and with one kind of error for what cannot be read."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from .misfit import Misfit
+
+__all__ = ["NotJSON", "decode_json", "encode"]
+
+
+class NotJSON(Misfit):
+    """The body is no JSON at all, cut off perhaps: of a read it is worth asking again."""
+
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(value: Any) -> bytes:
+    """Plain JSON data, as `plain` gives it, as bytes. Integers are written out exactly."""
+    return _encode(value)
+
+
+def decode_json(body: bytes) -> Any:
+    """Any JSON.
+
+    :raises NotJSON: it is none.
+    :raises Misfit: it holds what Python cannot: an integer of more than 4,300 digits, a number beyond the range of
+        floats, more depth than the interpreter allows.
+    """
+    try:
+        return _decode(body)
+    except msgspec.ValidationError:
+        return _decode_extremes(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise NotJSON(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise Misfit("the body is JSON nested too deeply") from None
+
+
+def _decode_extremes(body: bytes) -> Any:
+    """JSON with numbers that msgspec refuses: it counts the minus sign as one of the 4,300 digits."""
+    try:
+        found = json.loads(body.decode(), parse_float=_finite, parse_constant=_finite)
+        encode(found)  # where msgspec refuses lone surrogates, of which json makes text
+    except (msgspec.MsgspecError, UnicodeError, json.JSONDecodeError) as error:
+        raise NotJSON(f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise Misfit("the body holds a number that cannot be read, or is nested too deeply") from None
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

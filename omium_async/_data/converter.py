@@ -1,0 +1,125 @@
+"""The converter: cattrs, with the rules for users' data as its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+
+from .codec import decode_json, encode
+from .forms import SHAPES, Shape
+from .hooks import is_structured, register_readers
+from .misfit import Misfit, misfit_of
+from .sending import Form, plain
+from .unions import is_union
+
+__all__ = ["OmiumConverter", "register_data"]
+
+T = TypeVar("T")
+
+
+class OmiumConverter(cattrs.Converter):
+    """A ``cattrs.Converter`` with the rules of this package; ``make_converter()`` makes one.
+
+    :ivar changes: how many structure hooks were registered: what was looked up before the last may be out of date.
+    """
+
+    changes = 0
+
+    def get_structure_hook(self, type: Any, cache_result: bool = True) -> Any:
+        """As cattrs does; also ``bytes``, for which it has a hook, have none here: JSON has no form for them."""
+        hook = super().get_structure_hook(type, cache_result)
+        if not is_structured(hook):
+            hook(None, type)
+        return hook
+
+    def loads(self, data: bytes, cl: type[T]) -> T:
+        """Decode JSON and structure it.
+
+        :param data: the JSON text.
+        :param cl: the class of the result.
+        :raises InvalidResponseError: it does not fit a model, or is no JSON.
+        :raises ValueError: it is no JSON, or does not fit another type: then what cattrs raises.
+        """
+        hook: Any = self.get_structure_hook(cl)
+        loads = getattr(hook, "loads", None)
+        return self.structure(decode_json(data), cl) if loads is None else loads(data)
+
+    def decode(self, data: bytes, cl: type[T]) -> T:
+        """As `loads`, for answers of the service.
+
+        :param data: the JSON text.
+        :param cl: the class of the result.
+        :raises NotJSON: it is no JSON.
+        :raises Misfit: it does not fit, or a hook failed on it.
+        """
+        hook: Any = self.get_structure_hook(cl)
+        decode = getattr(hook, "decode", None)
+        if decode is not None:
+            return decode(data)  # type: ignore[no-any-return]
+        decoded = decode_json(data)
+        try:
+            return hook(decoded, cl)  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
+            raise misfit_of(error) from (None if isinstance(error, Misfit) else error)
+
+    def dumps(self, obj: Any, unstructure_as: Any = None) -> bytes:
+        """Unstructure and encode as JSON.
+
+        :param obj: any value.
+        :param unstructure_as: the type whose hook is used; ``None``: that of the value.
+        :raises TypeError: something in it has no form in JSON.
+        :raises ValueError: something in it would be changed by JSON, such as NaN.
+        """
+        found = obj if unstructure_as is None else self.unstructure(obj, unstructure_as)
+        return encode(plain(found, "the value", self))
+
+    # What was looked up is looked up again after any of these; cattrs itself forgets its own look-ups.
+
+    def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
+        """As cattrs does; a union's hook is found before our own for unions, and goes along with a copy."""
+        if func is not None and is_union(cl):
+            return self.register_structure_hook_func(_equal_to(cl), func)
+        try:
+            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - cattrs leaves it out of its overloads
+        finally:
+            self.changes += 1
+
+    def register_structure_hook_func(self, check_func: Any, func: Any) -> None:
+        """As cattrs does."""
+        super().register_structure_hook_func(check_func, func)
+        self.changes += 1
+
+    def register_structure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
+        """As cattrs does."""
+        if factory is None:
+            return partial(self.register_structure_hook_factory, predicate)
+        try:
+            return super().register_structure_hook_factory(predicate, factory)
+        finally:
+            self.changes += 1
+
+
+def _equal_to(cls: Any) -> Callable[[Any], bool]:
+    return lambda other: bool(other == cls)
+
+
+def _form_factory(shape: Shape) -> Any:
+    def make(_: Any, converter: OmiumConverter) -> Form:
+        return Form(shape, converter)
+
+    return make
+
+
+def register_data(converter: OmiumConverter) -> None:
+    """Register the rules for users' data, the most special last, for the last that applies is used."""
+    for applies, shape in reversed(SHAPES):
+        converter.register_unstructure_hook_factory(applies, _form_factory(shape))
+    # cattrs has hooks of its own for these, by class, which come before all others.
+    for cls in (str, bytes, Path):
+        shape = next(shape for applies, shape in SHAPES if applies(cls))
+        converter.register_unstructure_hook(cls, Form(shape, converter))
+    register_readers(converter)

@@ -1,0 +1,100 @@
+"""Users' types, from JSON and held against it: what workflows ask of a converter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
+
+from .foreign import full_name
+from .misfit import Misfit, misfit_of
+from .sending import plain
+
+if TYPE_CHECKING:
+    from .converter import OmiumConverter
+
+__all__ = ["check_type", "matches", "read_typed"]
+
+T = TypeVar("T")
+
+
+def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str) -> T:
+    """``value``, which is plain JSON data, as a user's type.
+
+    :param converter: whose hooks read it.
+    :param value: the data.
+    :param type: the type asked for; any annotation that `check_type` lets through.
+    :param place: what the path begins with, such as ``output_data``.
+    :raises Misfit: it does not fit; ``path`` names the place, such as ``output_data.lines``.
+    """
+    try:
+        return cast("T", converter.get_structure_hook(type)(value, type))
+    except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
+        misfit = misfit_of(error).inside(place)
+        raise misfit from (None if isinstance(error, Misfit) else error)
+
+
+def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:
+    """See that values of a type can be read, also inside optionals and containers.
+
+    :param converter: whose hooks are to read it.
+    :param type: the annotation.
+    :param name: what messages call it, such as ``output_type``.
+    :raises TypeError: it cannot be structured, or an annotation in it does not resolve; it says what would help.
+    """
+    from cattrs.errors import StructureHandlerNotFoundError  # noqa: PLC0415 - with the converter it is imported
+
+    shown = _shown(type)
+    try:
+        converter.get_structure_hook(type)
+    except StructureHandlerNotFoundError as error:
+        inner = _shown(error.type_)
+        within = "" if inner == shown else f", which {shown} holds"
+        raise TypeError(
+            f"{name}: nothing is known of how to read {inner}{within}; register a hook: "
+            f"converter.register_structure_hook({inner}, ...) ({error})"
+        ) from error
+    except NameError as error:
+        raise TypeError(f"{name}: an annotation of {shown} does not resolve: {error}") from error
+    except Exception as error:
+        raise TypeError(f"{name}: {shown} cannot be structured: {error}") from error
+
+
+def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None:
+    """See that an input is of its type: by instance where that is a class, else by reading it back.
+
+    :param converter: the hooks to read it with.
+    :param value: the input, as a user gave it.
+    :param type: the type it is to be of.
+    :param name: what messages call it, such as ``input_data``.
+    :raises TypeError: it is of another.
+    :raises ValueError: it has no form in JSON that could be read back.
+    """
+    if type is Any or type is object:
+        return
+    if isinstance(type, _TYPE) and not is_typeddict(type):
+        if not _is_instance(value, type):
+            got = full_name(value.__class__)
+            raise TypeError(f"{name}: expected {_a(full_name(type))}, got {_a(got)}")
+        return
+    try:
+        read_typed(converter, plain(value, name, converter), type, name)
+    except Misfit as misfit:
+        raise TypeError(f"{misfit.path}: {misfit.message}") from None
+
+
+_TYPE = type
+
+
+def _is_instance(value: Any, cls: Any) -> bool:
+    if cls is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, bool):
+        return issubclass(bool, cls) and cls is not int
+    return isinstance(value, cls)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"
+
+
+def _shown(type: Any) -> str:
+    return full_name(type) if isinstance(type, _TYPE) and not hasattr(type, "__origin__") else str(type)

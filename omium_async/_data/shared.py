@@ -1,0 +1,54 @@
+"""Where converters come from. cattrs is imported with the first: it takes a quarter of the package's import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .converter import OmiumConverter
+
+__all__ = ["add_rules", "is_ours", "make_converter", "shared"]
+
+_RULES: Final[list[Callable[[OmiumConverter], None]]] = []
+
+
+def add_rules(register: Callable[[OmiumConverter], None]) -> None:
+    """Have every converter made from now on given the hooks that ``register`` registers, above those for data."""
+    _RULES.append(register)
+
+
+def make_converter() -> OmiumConverter:
+    """A new converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
+
+    Hooks registered with it, at any time before they are needed, come before those rules. Given to a client or a
+    LocalOmium (``converter=``), it is their one way in and out: for the models, ``input_data``, ``metadata``, typed
+    inputs and outputs, and results of steps.
+
+    ``converter.structure(data, Execution)`` and ``converter.unstructure(execution)`` are what ``from_dict`` and
+    ``to_dict`` do with the converter that the process shares; ``converter.loads(body, ExecutionPage)`` and
+    ``converter.dumps(value)`` do the same from and to JSON, as converters of ``cattrs.preconf`` do.
+
+    :return: the converter.
+    """
+    from .converter import OmiumConverter, register_data  # noqa: PLC0415 - imports cattrs
+
+    made = OmiumConverter()
+    register_data(made)
+    for register in _RULES:
+        register(made)
+    return made
+
+
+@cache
+def shared() -> OmiumConverter:
+    """The process's converter, of all who bring none of their own."""
+    return make_converter()
+
+
+def is_ours(converter: Any) -> bool:
+    """Whether it is what `make_converter` gives, or a copy of that."""
+    from .converter import OmiumConverter  # noqa: PLC0415 - imports cattrs
+
+    return isinstance(converter, OmiumConverter)

@@ -1,0 +1,105 @@
+"""What errors carry, as JSON can hold it, and back: the one form for task queues, journals and the command line."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import attrs
+
+from .._data.text import encodes
+from .._models.types import Execution, ExecutionDetail
+from .attempts import Attempt, Headers, WriteOutcome
+
+__all__ = ["from_json", "to_json"]
+
+
+def to_json(name: str, value: Any) -> Any:
+    """The value of an error's attribute of this name, in JSON."""
+    return None if value is None else _FORMS.get(name, _PLAIN)[0](value)
+
+
+def from_json(name: str, data: Any) -> Any:
+    """The value of which `to_json` made this."""
+    return None if data is None else _FORMS.get(name, _PLAIN)[1](data)
+
+
+# -- what JSON has no form for, or not for all of it: an object with one member says what it is ------------------------
+
+
+def _plain_to(value: Any) -> Any:
+    if isinstance(value, str):
+        text = str.__str__(value)
+        return text if encodes(text) else {"surrogates": _base64(text.encode("utf-8", "surrogatepass"))}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    return value
+
+
+def _plain_from(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    tagged: dict[str, str] = cast("Any", data)
+    if "float" in tagged:
+        return float(tagged["float"])
+    return base64.b64decode(tagged["surrogates"]).decode("utf-8", "surrogatepass")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _headers_to(headers: Mapping[str, str]) -> Any:
+    # Pairs, not an object: a name may be no text either.
+    return [[_plain_to(name), _plain_to(value)] for name, value in headers.items()]
+
+
+def _headers_from(data: list[list[Any]]) -> Headers:
+    return Headers({_plain_from(name): _plain_from(value) for name, value in data})
+
+
+def _texts_to(texts: tuple[str, ...]) -> Any:
+    return [_plain_to(text) for text in texts]
+
+
+def _texts_from(data: list[Any]) -> tuple[str, ...]:
+    return tuple([_plain_from(entry) for entry in data])
+
+
+def _attempts_to(attempts: tuple[Attempt, ...]) -> Any:
+    return [
+        {field.name: _plain_to(getattr(attempt, field.name)) for field in attrs.fields(Attempt)} for attempt in attempts
+    ]
+
+
+def _attempts_from(data: list[dict[str, Any]]) -> tuple[Attempt, ...]:
+    known = {field.name for field in attrs.fields(Attempt)}  # another version may tell of more
+    return tuple(
+        [Attempt(**{name: _plain_from(value) for name, value in each.items() if name in known}) for each in data]
+    )
+
+
+def _execution_to(execution: Execution) -> Any:
+    kind = "detail" if isinstance(execution, ExecutionDetail) else "row"
+    return {kind: execution.to_dict()}
+
+
+def _execution_from(data: dict[str, Any]) -> Execution:
+    return ExecutionDetail.from_dict(data["detail"]) if "detail" in data else Execution.from_dict(data["row"])
+
+
+_Form = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+_PLAIN: Final[_Form] = (_plain_to, _plain_from)
+_FORMS: Final[Mapping[str, _Form]] = {
+    "outcome": (str, WriteOutcome),
+    "attempts": (_attempts_to, _attempts_from),
+    "body": (_base64, base64.b64decode),
+    "headers": (_headers_to, _headers_from),
+    "execution": (_execution_to, _execution_from),
+    "pending": (_texts_to, _texts_from),
+    "missing": (_texts_to, _texts_from),
+    "notes": (_texts_to, _texts_from),
+}

@@ -1,0 +1,170 @@
+"""Every setting of a client, once: what it may be, what it is by default, and where else it may come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from .._errors import Attempt
+from . import checks
+from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
+from .secret import Redactor, Secret
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    import aiohttp
+
+    from .._data.converter import OmiumConverter
+    from .._telemetry import Telemetry
+
+    SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
+
+__all__ = [
+    "DEFAULT_BACKOFF",
+    "DEFAULT_PATIENCE",
+    "DEFAULT_POLL_INTERVAL",
+    "DEFAULT_RETRIES",
+    "DEFAULT_TIMEOUT",
+    "REQUIRED",
+    "Auth",
+    "Declaration",
+    "OnAttempt",
+    "Options",
+    "Settings",
+    "declarations",
+]
+
+Auth = Literal["x-api-key", "bearer"]
+OnAttempt = Callable[[Attempt], object]
+
+
+class _DefaultFloat(float):
+    """A default that can be told from the same number given by the user, which comes before the environment."""
+
+
+class _DefaultInt(int):
+    """A whole number of this kind."""
+
+
+DEFAULT_TIMEOUT: Final[float] = _DefaultFloat(60.0)
+DEFAULT_RETRIES: Final[int] = _DefaultInt(3)
+DEFAULT_PATIENCE: Final[float] = _DefaultFloat(300.0)
+DEFAULT_BACKOFF: Final = (0.5, 8.0)
+DEFAULT_POLL_INTERVAL: Final = (0.5, 10.0)
+
+REQUIRED: Final[Any] = object()
+
+_SECONDS: Final = "give a number of seconds above 0, or None for no bound"
+
+
+@attrs.frozen
+class Declaration:
+    """What is known of a setting before anybody gives it a value.
+
+    :ivar check: gives the value as it is used.
+    :ivar advice: what to give, for messages.
+    :ivar default: of the constructor's parameter: it says nothing, where another place may.
+    :ivar otherwise: what it is where no place says anything; `REQUIRED`: one has to.
+    :ivar optional: whether ``None`` is a value of its own.
+    :ivar variable: of the environment, ``None`` where there is none.
+    :ivar in_file: its name in the config file, ``None`` where it is not read there.
+    :ivar read: makes a value of a variable's text.
+    """
+
+    check: Callable[[Any], Any]
+    advice: str
+    default: Any = None
+    optional: bool = False
+    variable: str | None = None
+    in_file: str | None = None
+    read: Callable[[str], Any] = str
+    otherwise: Any = attrs.Factory(attrgetter("default"), takes_self=True)
+
+
+def _setting(check: Callable[[Any], Any], advice: str, *, show: bool = True, **more: Any) -> Any:
+    return attrs.field(repr=show, metadata={Declaration: Declaration(check, advice, **more)})
+
+
+def declarations(cls: type[Any]) -> dict[str, Declaration]:
+    """The settings that a class declares, by name."""
+    return {field.name: field.metadata[Declaration] for field in attrs.fields(cls) if Declaration in field.metadata}
+
+
+@attrs.frozen
+class Options:
+    """What may differ from call to call: ``with_options`` changes these."""
+
+    timeout: float | None = _setting(
+        checks.number, _SECONDS, default=DEFAULT_TIMEOUT, optional=True, variable="OMIUM_TIMEOUT", in_file="timeout",
+        read=float,
+    )  # fmt: skip
+    attempt_timeout: float | None = _setting(checks.number, _SECONDS, default=30.0, optional=True)
+    max_retries: int = _setting(
+        partial(checks.whole, zero=True), "give a whole number, 0 or more", default=DEFAULT_RETRIES,
+        variable="OMIUM_RETRY_ATTEMPTS", in_file="retry_attempts", read=int,
+    )  # fmt: skip
+    retry_ambiguous_writes: bool = _setting(checks.flag, "give True or False", default=False)
+    agent_id: str | None = _setting(checks.agent_id, "give text that is not empty, or None", optional=True)
+    on_attempt: OnAttempt | None = _setting(
+        checks.hook, "give a plain function that takes an Attempt, or None", optional=True
+    )
+    patience: float | None = _setting(
+        partial(checks.number, zero=True), "give a number of seconds, 0 or more, or None for no bound",
+        default=DEFAULT_PATIENCE, optional=True, variable="OMIUM_PATIENCE", read=float,
+    )  # fmt: skip
+    backoff: tuple[float, float] = _setting(
+        partial(checks.pauses, zero=True), "give two numbers of seconds, 0 or more: the first pause and the longest",
+        default=DEFAULT_BACKOFF,
+    )  # fmt: skip
+    poll_interval: tuple[float, float] = _setting(
+        checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
+        default=DEFAULT_POLL_INTERVAL,
+    )  # fmt: skip
+
+
+@attrs.frozen
+class Settings:
+    """What belongs to a client as a whole.
+
+    :ivar redactor: strikes its secrets out of what is shown.
+    :ivar origins: where each setting came from: ``argument``, the name of a variable, the path of the file, or
+        ``default``.
+    """
+
+    redactor: Redactor
+    origins: Mapping[str, str] = attrs.field(repr=False)
+    api_key: Secret = _setting(
+        checks.key, "give the key as text", otherwise=REQUIRED, variable="OMIUM_API_KEY", in_file="api_key"
+    )
+    base_url: str = _setting(
+        base_url, f"give a URL such as {PRODUCTION_URL}", otherwise=PRODUCTION_URL, variable="OMIUM_API_URL",
+        in_file="api_url",
+    )  # fmt: skip
+    auth: Auth = _setting(checks.auth, "give 'x-api-key' or 'bearer'", default="x-api-key")
+    max_connections: int = _setting(checks.whole, "give a whole number above 0", default=100)
+    rate_limit: float | None = _setting(
+        checks.number, "give a number of requests a minute above 0, or None to learn it from the answers", optional=True
+    )
+    max_response_bytes: int = _setting(checks.whole, "give a whole number of bytes above 0", default=64 * 2**20)
+    headers: Mapping[str, str] = _setting(checks.headers, "give a mapping of text to text", show=False)
+    proxy: Proxy | None = _setting(
+        proxy_url, "give the URL of an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported)",
+        optional=True,
+    )  # fmt: skip
+    ssl: SSLSetting = _setting(checks.ssl, "give an SSLContext, an aiohttp.Fingerprint, True, False or None")
+    session: aiohttp.ClientSession | None = _setting(
+        checks.session, "give an aiohttp.ClientSession, or None", optional=True, show=False
+    )
+    allow_insecure_http: bool = _setting(checks.flag, "give True or False", default=False)
+    converter: OmiumConverter | None = _setting(
+        checks.converter, "give what omium_async.make_converter() gives, a copy of that, or None", optional=True,
+        show=False,
+    )  # fmt: skip
+    telemetry: Telemetry | None = _setting(
+        checks.telemetry, "give an instance of omium_async.otel.Telemetry, or None", optional=True
+    )

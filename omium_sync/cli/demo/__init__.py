@@ -1,0 +1,1 @@
+"""What `omiumctl demo` tells and does."""

@@ -1,0 +1,80 @@
+"""Programs in odd surroundings: frozen between calls, in greenlets, under trio, in a data frame."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from omium_async import AsyncOmium
+
+from .conftest import EXAMPLES
+from .needs import need
+
+
+def run(environment, *command):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *command], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_frozen_between_two_calls(environment, local):
+    """The process is stopped whole, for longer than the server keeps an idle connection."""
+    program = textwrap.dedent("""
+        import sys
+        from lambda_function import handler
+        for line in sys.stdin:
+            print(handler({"id": line.strip(), "input": {"day": 1}}, None)["statusCode"], flush=True)
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def call(event):
+            process.stdin.write(f"{event}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        assert call("a") == "202"
+        os.kill(process.pid, signal.SIGSTOP)
+        local.stop()  # its connections are gone, and so is what it kept in memory
+        os.kill(process.pid, signal.SIGCONT)
+        assert call("b") == "503"
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_gevent(environment, local):
+    need("gevent")
+    assert run(environment, str(EXAMPLES / "gevent_app.py"), "20") == ["20 20"]
+
+
+def test_trio(environment, local):
+    need("trio")
+    assert run(environment, str(EXAMPLES / "trio_app.py")) == ["report"]
+
+
+def test_the_async_client_refuses_trio_with_a_reason(local):
+    trio = need("trio")
+    client = AsyncOmium(local.api_key, base_url=local.url)
+    with pytest.raises(RuntimeError, match=r"asyncio.*omium_sync"):
+        trio.run(client.executions.get, "exec_1")
+
+
+def test_pandas(example, local):
+    pandas = need("pandas")
+    module = example("pandas_frame")
+    with module.Omium() as omium:
+        for day in range(3):
+            omium.executions.run("report", {"day": day})
+        table = module.frame(omium, "report")
+    assert sorted(table["input_data.day"]) == [0, 1, 2]
+    assert isinstance(table["created_at"].dtype, pandas.DatetimeTZDtype)

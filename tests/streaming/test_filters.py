@@ -1,0 +1,238 @@
+"""What the client filters is as exact as the list, and reads no more of it than it must."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omium_async import AsyncOmium, Execution
+from omium_async._arguments import filters
+from omium_async._streaming import stream_batches, stream_pages, stream_rows
+from omium_async._streaming.filters import Filters, Sieve
+from omium_async._streaming.windows import Window
+from omium_async.local import LocalOmium
+
+from .model import ModelList, ModelServer
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STATUSES = ("completed", "failed", "paused")
+
+
+def row_at(place: float, id: str) -> Execution:
+    """A row whose fields follow from its place in the list and its number."""
+    number = int(id.removeprefix("row-"))
+    return Execution(
+        id,
+        status=STATUSES[number % 3],
+        created_at=None if number % 10 == 7 else NOON - timedelta(seconds=place),
+        metadata={"team": "a" if number % 2 else "b", "number": number % 5},
+    )
+
+
+class Drifting:
+    """Answers windows of a list in descending order of creation, that changes before each."""
+
+    def __init__(self, size: int, chance: random.Random | None = None) -> None:
+        self.list = ModelList.of(size)
+        self.places = {id: place for place, id in self.list.rows}
+        self.chance = chance
+        self.server = ModelServer(self.list)
+        self.asked = 0
+
+    async def fetch(self, page: int, size: int):
+        await asyncio.sleep(0)
+        self.asked += 1
+        if self.list.stayed is None:
+            self.list.begin()
+        elif self.chance is not None:
+            where, count = self.chance.randrange(len(self.list) + 1), self.chance.randrange(30)
+            self.chance.choice([self.list.insert, self.list.remove])(self.chance.choice([0, where]), count)
+        self.places |= {id: place for place, id in self.list.rows}
+        answer = self.server.show(Window(page, size))
+        return attrs.evolve(answer, items=tuple(row_at(self.places[row.id], row.id) for row in answer.items))
+
+
+WANTED = st.builds(
+    Filters,
+    statuses=st.sampled_from([(), ("failed", "paused"), STATUSES]),
+    since=st.sampled_from([None, NOON - timedelta(hours=1), NOON - timedelta(seconds=100), NOON + timedelta(days=1)]),
+    before=st.sampled_from([None, NOON, NOON - timedelta(seconds=50)]),
+    metadata=st.sampled_from([None, {"team": "a"}, {"team": "a", "number": 3}]),
+)
+
+
+def passes(row: Execution, wanted: Filters) -> bool:
+    if wanted.statuses and row.status not in wanted.statuses:
+        return False
+    if (wanted.since or wanted.before) and row.created_at is None:
+        return False
+    if wanted.since and row.created_at < wanted.since:
+        return False
+    if wanted.before and row.created_at >= wanted.before:
+        return False
+    return all(row.metadata[key] == value for key, value in (wanted.metadata or {}).items())
+
+
+@given(WANTED, st.integers(0, 600), st.sampled_from([0, 1, 8]), st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_nothing_that_passes_is_missed_or_given_twice_while_the_list_changes(wanted, size, prefetch, seed):
+    server = Drifting(size, random.Random(seed))
+
+    async def read():
+        rows = stream_rows(server.fetch, page_size=50, prefetch=prefetch, filters=wanted)
+        return [row async for row in rows]
+
+    found = asyncio.run(read())
+    assert len({row.id for row in found}) == len(found)
+    assert all(passes(row, wanted) for row in found)
+    stayed = [row_at(server.places[id], id) for id in server.list.stayed or ()]
+    assert {row.id for row in stayed if passes(row, wanted)} <= {row.id for row in found}
+
+
+async def test_reading_stops_a_hundred_rows_past_since():
+    server = Drifting(5000)
+    wanted = Filters(since=NOON - timedelta(seconds=server.list.rows[30][0]))
+    rows = [row async for row in stream_rows(server.fetch, page_size=50, prefetch=0, filters=wanted)]
+    assert len(rows) == 28  # the three without a time do not pass
+    assert server.asked <= 5
+
+
+@pytest.mark.parametrize("order", [reversed, lambda rows: random.Random(3).sample(rows, len(rows))])
+def test_a_list_in_another_order_is_read_to_its_end(order):
+    rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=number)) for number in range(1000)]
+    sieve = Sieve(Filters(since=NOON - timedelta(seconds=5)), None)
+    found = sieve.sift(list(order(rows)))
+    assert {row.id for row in found} == {f"row-{number}" for number in range(6)}
+    assert not sieve.ended
+
+
+def test_the_hundredth_row_past_since_is_the_last():
+    rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=number)) for number in range(1, 101)]
+    sieve = Sieve(Filters(since=NOON), None)
+    assert sieve.sift(rows[:99]) == []
+    assert not sieve.ended
+    assert sieve.sift(rows[99:]) == []
+    assert sieve.ended
+
+
+async def test_total_is_not_said_where_the_client_filters_and_limits_count_what_passes():
+    pages = [
+        page
+        async for page in stream_pages(
+            Drifting(300).fetch, page_size=20, prefetch=0, filters=Filters(statuses=("failed", "paused"))
+        )
+    ]
+    assert {page.total for page in pages} == {None}
+    assert [len(page) for page in pages[:-1]] == [20] * (len(pages) - 1)
+    plain = [page async for page in stream_pages(Drifting(300).fetch, page_size=20, prefetch=0, filters=Filters())]
+    assert {page.total for page in plain} == {300}
+    server = Drifting(5000)
+    wanted = Filters(metadata={"team": "a"})
+    batches = [one async for one in stream_batches(server.fetch, page_size=50, prefetch=0, limit=7, filters=wanted)]
+    assert sum(len(batch.rows) for batch in batches) == 7
+    assert server.asked == 1
+    assert [one async for one in stream_rows(server.fetch, page_size=50, prefetch=0, limit=0, filters=wanted)] == []
+
+
+@pytest.mark.parametrize("shown", [None, {}])
+def test_rows_without_any_metadata_are_told_once(caplog, shown):
+    sieve = Sieve(Filters(metadata={"a": 1}), None)
+    for _ in range(5):
+        assert sieve.sift([Execution("x", metadata=shown)] * 40) == []
+    sieve.finish()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    caplog.clear()
+    few = Sieve(Filters(metadata={"a": 1}), None)
+    few.sift([Execution("x")])
+    assert not caplog.records
+    few.finish()
+    assert len(caplog.records) == 1
+
+
+def test_a_missing_key_equals_nothing_and_true_is_no_one():
+    def found(metadata, wanted):
+        return bool(Sieve(filters(metadata=wanted), None).sift([Execution("x", metadata=metadata)]))
+
+    assert found({"a": None, "b": 1}, {"a": None})
+    assert not found({"b": 1}, {"a": None})
+    assert found({"a": 1}, {"a": 1.0})
+    assert not found({"a": 1}, {"a": True})
+    assert not found({"a": [{"b": 0}]}, {"a": [{"b": False}]})
+    assert found({"a": [{"b": 0}]}, {"a": ({"b": 0},)})
+    assert not found({"a": [1]}, {"a": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (ValueError, {"since": datetime(2026, 1, 1)}),  # noqa: DTZ001 - naive on purpose
+        (TypeError, {"since": date(2026, 1, 1)}),
+        (TypeError, {"before": "2026-01-01"}),
+        (ValueError, {"since": NOON, "before": NOON - timedelta(seconds=1)}),
+        (TypeError, {"metadata": [1]}),
+        (TypeError, {"metadata": {"a": {1}}}),
+        (TypeError, {"status": 3}),
+        (TypeError, {"status": ["failed", 3]}),
+        (ValueError, {"status": []}),
+        (ValueError, {"status": ""}),
+        (TypeError, {"workflow_id": 3}),
+    ],
+)
+async def test_bad_filters_are_refused_at_the_call(kind, wrong):
+    async with AsyncOmium("omium_some_key") as omium:
+        for call in (omium.executions.list, omium.executions.pages, omium.executions.replay_many):
+            with pytest.raises(kind, match="|".join(wrong)):
+                call(**wrong)
+
+
+async def test_ids_and_filters_do_not_go_together():
+    async with AsyncOmium("omium_some_key") as omium:
+        for given in ({"status": "paused"}, {"workflow_id": "w"}, {"since": NOON}, {"status": None}):
+            with pytest.raises(ValueError, match="execution_ids"):
+                omium.executions.replay_many(["exec_1"], **given)
+
+
+async def test_on_a_server():
+    now = NOON
+
+    def clock():
+        nonlocal now
+        now += timedelta(seconds=1)
+        return now
+
+    async with LocalOmium(clock=clock) as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+
+        @local.workflow("fails")
+        async def fails(run):
+            raise ValueError("no")
+
+        for number in range(10):
+            await omium.executions.create("fails" if number % 2 else "nobody", metadata={"n": number})
+        executions = omium.executions
+        await executions.wait((await executions.create("fails", metadata={"n": 10})).id)
+        every = [row async for row in executions.list()]
+        both = [row async for row in executions.list(status=["failed", "pending"])]
+        assert [row.id for row in both] == [row.id for row in every]
+        one = [row async for row in executions.list(status=["failed"], metadata={"n": 3})]
+        assert [row.metadata["n"] for row in one] == [3]
+        middle = every[4].created_at.astimezone(timezone(timedelta(hours=2)))
+        assert [row.id for row in every if row.created_at >= middle] == [
+            row.id async for row in executions.list(since=middle)
+        ]
+        assert [row.id for row in every if row.created_at < middle] == [
+            row.id async for row in executions.list(before=middle)
+        ]
+        planned = [one.execution.id async for one in executions.replay_many(dry_run=True, metadata={"n": 3})]
+        assert len(planned) == 1
+        by_id = [one async for one in executions.replay_many([*planned, "exec_unknown", *planned])]
+        assert {(one.execution.id, one.state) for one in by_id} == {
+            (planned[0], "rejected"),  # it has no checkpoint
+            ("exec_unknown", "rejected"),
+        }

@@ -1,0 +1,142 @@
+"""`run` never loses the id of what it started, and nothing that waits outlives a cancelled scope."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from omium_async import ExecutionRequest, NotFoundError
+from omium_async.local import Fault
+
+READ = {"method": "GET", "path": "/executions/*"}
+
+
+async def test_the_execution_is_known_before_the_wait_begins(omium, local):
+    seen = []
+    detail = await omium.executions.run(
+        "nobody", until="pending", on_created=lambda one: seen.append((one, local.counts))
+    )
+    ((created, counts),) = seen
+    assert created.id == detail.id
+    assert not any(route.startswith("GET") for route in counts)
+
+
+async def test_what_the_function_raises_ends_it_with_the_id(omium, local):
+    def fail(execution):
+        raise KeyError(execution.id)
+
+    with pytest.raises(KeyError) as raised:
+        await omium.executions.run("nobody", on_created=fail)
+    assert raised.value.args[0] in raised.value.__notes__[0]
+    assert not any(route.startswith("GET") for route in local.counts)
+
+
+async def test_an_error_of_ours_raised_by_the_function_says_that_the_write_was_applied(omium):
+    def fail(execution):
+        raise NotFoundError("of another call", outcome="not_applied")
+
+    with pytest.raises(NotFoundError) as raised:
+        await omium.executions.run("nobody", on_created=fail)
+    assert raised.value.outcome == "applied"
+    assert raised.value.execution_id is not None
+
+
+async def test_a_cancellation_after_the_create_carries_the_id(omium):
+    created = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(omium.executions.run("nobody", on_created=created.set_result))
+    execution = await created
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await running
+    assert execution.id in raised.value.__notes__[0]
+
+
+async def test_a_cancellation_before_the_create_is_answered_carries_nothing(omium, local):
+    local.inject(Fault(method="POST", action="stall"))
+    running = asyncio.create_task(omium.executions.run("nobody"))
+    while not local.requests:  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await running
+    assert not hasattr(raised.value, "__notes__")
+
+
+async def test_the_function_is_a_plain_one(omium, local):
+    async def later(_):
+        pass
+
+    for wrong in (later, 3):
+        with pytest.raises(TypeError, match="on_created"):
+            await omium.executions.run("nobody", on_created=wrong)
+    assert local.counts == {}
+
+
+async def wait_many(omium, ids):
+    async for _ in omium.executions.wait_many(ids, until="running"):
+        pass
+
+
+async def wait_many_details(omium, ids):
+    async for _ in omium.executions.wait_many(ids, until="running", details=True):
+        pass
+
+
+async def watch(omium, ids):
+    async for _ in omium.executions.watch(ids[0], until="running"):
+        pass
+
+
+async def list_(omium, ids):
+    while True:
+        async for _ in omium.executions.list(page_size=20):
+            await anyio.lowlevel.checkpoint()
+
+
+async def wait(omium, ids):
+    await omium.executions.wait(ids[0], until="running")
+
+
+async def run(omium, ids):
+    await omium.executions.run("nobody", until="running")
+
+
+@pytest.mark.parametrize("call", [wait, watch, run, list_, wait_many, wait_many_details])
+async def test_a_cancelled_scope_ends_it_at_once_wherever_it_is(omium, local, call):
+    requests = [ExecutionRequest("nobody") for _ in range(60)]
+    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
+    hurried = omium.with_options(poll_interval=(0.001, 0.01))
+    before = asyncio.all_tasks()
+    for seconds in [0, 0.001, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.05, 0.1]:
+        async with asyncio.timeout(10):
+            with anyio.move_on_after(seconds) as scope:
+                await call(hurried, ids)
+        assert scope.cancelled_caught
+    await asyncio.sleep(0.05)
+    left = [task for task in asyncio.all_tasks() - before if "omium_async._" in repr(task.get_coro())]
+    assert not left
+
+
+async def test_a_generator_closed_in_a_cancelled_scope_leaves_nothing_behind(omium, local):
+    requests = [ExecutionRequest("nobody") for _ in range(60)]
+    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
+    executions = omium.executions
+    before = asyncio.all_tasks()
+    for make in (
+        lambda: executions.list(page_size=20, prefetch=8),
+        lambda: executions.pages(page_size=20, prefetch=8),
+        lambda: executions.watch(ids[0]),
+        lambda: executions.wait_many(ids, until="pending", details=True),
+        lambda: executions.wait_many(ids, until="pending"),
+    ):
+        found = make()
+        async with asyncio.timeout(10):
+            with anyio.CancelScope() as scope:
+                await anext(found)
+                scope.cancel()
+                await found.aclose()
+    await asyncio.sleep(0.05)
+    assert not [task for task in asyncio.all_tasks() - before if "omium_async._" in repr(task.get_coro())]
