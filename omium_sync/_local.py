@@ -21,8 +21,8 @@ from ._documented import documented
 if TYPE_CHECKING:
     import os
 
-    from omium_async.local.times import Clock
     from omium_async.local.keyring import APIKeys
+    from omium_async.local.times import Clock
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
@@ -44,7 +44,7 @@ class LocalOmium:
         ...
     ```
 
-    - `database`: {(AsyncLocalOmium.__doc__ or "").partition("- `database`: ")[2]}"""
+    Plain functions {(AsyncLocalOmium.__doc__ or "").partition("Plain functions ")[2]}"""
 
     def __init__(
         self,
@@ -53,8 +53,9 @@ class LocalOmium:
         port: int = 0,
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
+        strict: bool = False,
     ) -> None:
-        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock)
+        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock, strict=strict)
         self._portal: Portal | None = None
         self._lock = threading.RLock()
 
@@ -104,6 +105,11 @@ class LocalOmium:
     def counts(self) -> dict[str, int]:
         return self._core.counts
 
+    @property
+    @documented(AsyncLocalOmium.workflows)
+    def workflows(self) -> dict[str, WorkflowFunction]:
+        return self._core.workflows
+
     @documented(AsyncLocalOmium.workflow)
     def workflow(self, name: str) -> Callable[[W], W]:
         return self._core.workflow(name)
@@ -135,6 +141,15 @@ class LocalOmium:
                 raise
             self._portal = portal
 
+    @documented(AsyncLocalOmium.reset)
+    def reset(self) -> None:
+        portal = self._portal
+        if portal is None or not portal.alive:
+            self._check_started()
+        else:
+            portal.check_thread()
+            portal.call(self, self._core.reset)
+
     @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:
         portal = self._portal
@@ -152,5 +167,6 @@ class LocalOmium:
         portal = self._portal
         if portal is None or not portal.alive:
             raise LocalOmiumError(
-                "this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+                "this LocalOmium is not started in this process; use `with` it, or `local.start()` (one that the parent"
+                " of this process started is served there: take its `url` and `api_key` before the fork)"
             ) from None

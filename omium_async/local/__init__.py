@@ -5,9 +5,9 @@ For development and tests. The same client code then works with the hosted servi
 
 from __future__ import annotations
 
+from .arrivals import SeenRequest
 from .errors import LocalOmiumError, PortInUseError
 from .faults import Fault
-from .arrivals import SeenRequest
 from .modules import load_workflows
 from .run import WorkflowRun
 from .server import LocalOmium

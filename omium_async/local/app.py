@@ -1,4 +1,4 @@
-"""The HTTP face: who asks, for what, and how it is answered, in the form of the service and of the gateway before it."""
+"""The HTTP face: who asks for what, and how it is answered, in the form of the service and of its gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import secrets
 import sqlite3
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
 
 import attrs
@@ -72,8 +72,7 @@ class App:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler of aiohttp's server."""
         await self._open.wait()
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[object]", asyncio.current_task())
         self._under_way[task] = request
         try:
             return await self._answer(request)

@@ -145,6 +145,7 @@ class Database:
     def abandon(self) -> None:
         """Lets go of the file when the loop has been closed: nobody awaits anything any more. From any thread."""
         self._closing.set()
+        self._threads.abandon()
         self._jobs.put(None)
         self._writer.join()
 

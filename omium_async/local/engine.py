@@ -129,6 +129,10 @@ class Engine:
         await self._end_runs()
         await self._threads.close(wait_for_busy=False)
 
+    def abandon(self) -> None:
+        """Lets go of its threads when the loop has been closed."""
+        self._threads.abandon()
+
     async def reset(self) -> None:
         """Ends all runs and forgets all executions. Nothing is asked meanwhile."""
         await self._end_runs()

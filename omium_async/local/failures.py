@@ -12,7 +12,7 @@ _LENGTH: Final = 10_000  # characters
 _PARTS: Final = 1000  # of an exception group
 
 
-class StepExit(BaseException):  # noqa: N818 - it stands for one that is not called an error, either
+class StepExit(BaseException):
     """Stands for a `SystemExit` that a step raised: asyncio lets that one out of any task and ends the whole program.
 
     Like it, it is no `Exception`. `__cause__` is the original.
@@ -47,7 +47,7 @@ def _text_of(error: BaseException) -> str:
         error = error.__cause__
     try:
         message = str(error)
-    except BaseException as raised:  # noqa: BLE001 - an error whose text cannot be made has none
+    except BaseException as raised:  # an error whose text cannot be made has none
         if comes_from_outside(raised, None):
             raise
         message = ""

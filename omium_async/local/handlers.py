@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from .database import Database
     from .engine import Engine
-    from .inputs import ListQuery
-    from .lists import Page
     from .registry import Registry
     from .store import Answer, IdempotencyKey, Tenant
 
@@ -82,7 +80,7 @@ class Handlers:
     async def list_executions(self, call: Call) -> Reply:
         query = inputs.list_query(call.query)
 
-        def read(connection: sqlite3.Connection) -> tuple[Page, bytes]:
+        def read(connection: sqlite3.Connection) -> tuple[list[int], bytes, bytes]:
             found = lists.page(
                 connection,
                 call.tenant,
@@ -91,18 +89,20 @@ class Handlers:
                 workflow_id=query.workflow_id,
                 status=query.status,
             )
-            return found, wire.page(found, call.tenant, query.page, query.page_size)
+            tail = wire.tail(found, query.page, query.page_size)
+            return found.rest, tail, wire.page(found, call.tenant, query.page, query.page_size)
 
-        found, body = await self._database.read(read)
-        return Reply(200, body, rest=self._rest(found, call.tenant, query) if found.rest else None)
+        rest, tail, body = await self._database.read(read)
+        return Reply(200, body, rest=self._rest(rest, tail, call.tenant) if rest else None)
 
-    async def _rest(self, found: Page, tenant: Tenant, query: ListQuery) -> AsyncGenerator[bytes]:
+    async def _rest(self, positions: list[int], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
         """The rows that would not fit into memory together, each as it is when its turn comes."""
-        for position in found.rest:
-            row = await self._database.read(lambda c: lists.row(c, position))  # noqa: B023
-            if row is not None:
-                yield wire.row(row, tenant)
-        yield wire.tail(found, query.page, query.page_size)
+        while positions:
+            rows = await self._database.read(lambda c: lists.next_rows(c, positions))
+            while rows:
+                yield b","
+                yield wire.row(rows.pop(0), tenant)
+        yield tail
 
     async def get_execution(self, call: Call) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:

@@ -16,7 +16,16 @@ from .store import IdempotencyKey, Submission
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["InvalidError", "ListQuery", "checkpoint_id", "idempotency_key", "json_object", "list_query", "submission", "unknown_workflow"]
+__all__ = [
+    "InvalidError",
+    "ListQuery",
+    "checkpoint_id",
+    "idempotency_key",
+    "json_object",
+    "list_query",
+    "submission",
+    "unknown_workflow",
+]
 
 _DEFAULT_PAGE_SIZE: Final = 20
 _MAX_PAGE_SIZE: Final = 1000

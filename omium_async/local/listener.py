@@ -47,19 +47,19 @@ class Listener:
         self._socket.setblocking(False)
         not_for_children(self._socket)
         self.port: int = self._socket.getsockname()[1]
-        self._protocol: Callable[[], asyncio.Protocol] | None = None
+        self._started = False
         self._connecting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._out_of_room = False
 
     def start(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Takes connections from now on."""
-        self._protocol = protocol
-        self._listen()
+        self._started = True
+        self._listen(protocol)
 
     async def close(self) -> None:
         """Takes no more, and frees the port."""
-        if self._protocol is not None:
+        if self._started:
             asyncio.get_running_loop().remove_reader(self._socket)
         if self._pause is not None:
             self._pause.cancel()
@@ -71,10 +71,10 @@ class Listener:
         """Frees the port when the loop has been closed."""
         self._socket.close()
 
-    def _listen(self) -> None:
-        asyncio.get_running_loop().add_reader(self._socket, self._take)
+    def _listen(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        asyncio.get_running_loop().add_reader(self._socket, self._take, protocol)
 
-    def _take(self) -> None:
+    def _take(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(_AT_ONCE):
             try:
@@ -86,18 +86,17 @@ class Listener:
                     _log.warning("no connection can be taken (%s); it is tried again each second", error)
                 self._out_of_room = True
                 loop.remove_reader(self._socket)
-                self._pause = loop.call_later(_PAUSE, self._listen)
+                self._pause = loop.call_later(_PAUSE, self._listen, protocol)
                 return
             self._out_of_room = False
             connection.setblocking(False)
-            task = loop.create_task(self._connect(connection))
+            task = loop.create_task(self._connect(protocol, connection))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, connection: socket.socket) -> None:
-        assert self._protocol is not None
+    async def _connect(self, protocol: Callable[[], asyncio.Protocol], connection: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
         except BaseException as error:
             connection.close()
             if not isinstance(error, OSError):
@@ -121,7 +120,7 @@ class Connection(web.RequestHandler):
         del message  # it quotes what was sent
         if request.writer.output_size > 0:
             raise ConnectionError("a part of an answer has been sent already")
-        if status >= 500:  # noqa: PLR2004 - a defect of this server
+        if status >= 500:  # a defect of this server
             _log.error("a request could not be answered", exc_info=exc)
             detail = "Internal server error"
         else:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Page", "Row", "detail", "page", "row"]
+__all__ = ["Page", "Row", "detail", "next_rows", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
 _SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
-_AT_ONCE: Final = 4 * 2**20  # bytes of JSON: what is more is read, and sent, row by row
+_AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read, and sent, together
 
 Row = tuple[Any, ...]  # the columns that answers show
 
@@ -31,7 +31,7 @@ class Page:
     """One page of a list, newest first.
 
     :ivar rows: as many as fit into memory easily.
-    :ivar rest: positions of the rows behind them, to be read one by one.
+    :ivar rest: positions of the rows behind them, to be read by `next_rows`.
     :ivar total: how many there are in all.
     """
 
@@ -62,18 +62,22 @@ def page(
     return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
 
 
-def row(connection: sqlite3.Connection, position: int) -> Row | None:
-    """One row, as it is now; None: it was forgotten."""
-    found: Row | None = connection.execute(
-        f"SELECT {_ROW} FROM executions WHERE position = ?",  # noqa: S608
-        (position,),
-    ).fetchone()
-    return found
+def next_rows(connection: sqlite3.Connection, positions: list[int]) -> list[Row]:
+    """The next rows of a rest, as they are now, which are taken from it; those that were forgotten are not there."""
+    rows: list[Row] = []
+    size = 0
+    while positions and size <= _AT_ONCE:
+        found = connection.execute(
+            f"SELECT {_ROW} FROM executions WHERE position = ?",  # noqa: S608
+            (positions.pop(0),),
+        ).fetchone()
+        if found is not None:
+            rows.append(found)
+            size += _size(found)
+    return rows
 
 
-def detail(
-    connection: sqlite3.Connection, tenant: Tenant, execution_id: str
-) -> tuple[Row, list[tuple[str, str, str]]]:
+def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[tuple[str, str, str]]]:
     """The row of one execution, and its checkpoints in the order of their recording: (id, name, created_at) each."""
     found = connection.execute(
         f"SELECT position, {_ROW} FROM executions WHERE id = ? AND tenant = ?",  # noqa: S608
@@ -99,7 +103,7 @@ def _page(connection: sqlite3.Connection, total: int, left: int, which: str, val
     )
     for found in cursor:
         rows.append(found)
-        size += sum(len(found[index] or b"") for index in _SIZES)
+        size += _size(found)
         if size > _AT_ONCE:
             break
     else:
@@ -109,6 +113,10 @@ def _page(connection: sqlite3.Connection, total: int, left: int, which: str, val
         values,
     )
     return Page(rows, [position for (position,) in positions][len(rows) :], total)
+
+
+def _size(row: Row) -> int:
+    return sum(len(row[index] or b"") for index in _SIZES)
 
 
 def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tuple[str, list[object]]:

@@ -49,7 +49,8 @@ class Resuming:
         while found := await self._database.read(
             lambda c: store.unfinished(c, workflow_id=workflow_id, after=after, limit=_READ_AT_ONCE)  # noqa: B023
         ):
-            for after, execution_id in found:
+            after = found[-1][0]
+            for _, execution_id in found:
                 await self._room.acquire()
                 task = self._launch(execution_id)
                 if task is None:

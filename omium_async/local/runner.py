@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -16,7 +16,7 @@ from .ids import Ids
 from .shielded import to_the_end
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
     from .persistence import Persistence
     from .store import RunState
@@ -82,12 +82,11 @@ class Runner:
     # What its steps need
 
     @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
+    def inside(self) -> Generator[None]:
         """A step is under way in this task."""
         if self._over:  # the function has swallowed the cancellation that stopped it, or left a task behind
             raise asyncio.CancelledError("the run was stopped")
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._steps[task] = self._steps.get(task, 0) + 1
         try:
             yield
@@ -110,8 +109,7 @@ class Runner:
     async def record(self, name: str, result: bytes) -> None:
         """Writes a checkpoint, and returns when it is on disk. Cut off on the way, there is none: the run and the
         record agree."""
-        state = self._state
-        assert state is not None
+        state = cast("RunState", self._state)  # no step is begun before
         checkpoint_id = Ids.checkpoint()
         now = self._persistence.now()
         try:

@@ -82,7 +82,7 @@ class LocalOmium:
         if database == ":memory:":
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
         # Not Path.absolute(): tests that look for blocking calls in async code take os.getcwd for one.
-        self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)
+        self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
         self._port = port
         self._given_keys: _HiddenKeys | None = None
         if api_keys is not None:
@@ -225,7 +225,7 @@ class LocalOmium:
         if running.pid != os.getpid():
             raise LocalOmiumError(
                 "this LocalOmium was started by the process that this one was forked from, and is served there: take "
-                "`url` and `api_key` before the fork, or make another LocalOmium here"
+                "`url` and `api_key` before the fork, or start it here as well (one on a file is in use by the other)"
             )
         return running
 

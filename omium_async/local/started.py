@@ -13,7 +13,6 @@ from .app import App
 from .database import Database
 from .engine import Engine
 from .handlers import Handlers
-from .ids import Ids
 from .keyring import load_keys
 from .listener import Connection, Listener
 from .sabotage import Saboteur
@@ -80,7 +79,8 @@ class Started:
         """Takes connections, and runs what waits; also what is registered from now on."""
         loop = self.loop
         self.listener.start(
-            lambda: Connection(self.http, loop=loop, access_log=None, auto_decompress=False)
+            # As web.Server makes them, but for the class; None: no log of each request.
+            lambda: Connection(self.http, loop=loop, access_log=None, auto_decompress=False)  # type: ignore[arg-type]
         )
         self._parts.workflows.tell(self._registered)
         self.engine.start()
@@ -105,6 +105,7 @@ class Started:
         """Lets go of file and port when the loop has been closed without a stop."""
         self._parts.workflows.tell(None)
         self.listener.abandon()
+        self.engine.abandon()
         self.database.abandon()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

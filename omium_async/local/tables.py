@@ -24,7 +24,7 @@ _BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another program that holds a l
 _STATEMENTS_KEPT: Final = 256
 
 #: `position` of an execution = tenant * POSITIONS_PER_TENANT + its number within the tenant, counted from 1 without a
-#: gap (executions are never deleted, but all at once). Any page of a tenant's list is then one range of the primary key.
+#: gap (executions are deleted all at once or never). Any page of a tenant's list is then one range of the primary key.
 POSITIONS_PER_TENANT: Final = 2**40
 
 _TABLES: Final = f"""

@@ -60,8 +60,8 @@ def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
 
 
 def row(one: Row, tenant: Tenant) -> bytes:
-    """One more row of a list."""
-    return b"," + dumps(_shown(one, tenant))
+    """One more row of a list, behind a comma."""
+    return dumps(_shown(one, tenant))
 
 
 def tail(found: Page, number: int, size: int) -> bytes:
