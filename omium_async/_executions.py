@@ -28,7 +28,6 @@ from ._models.types import (
 )
 from ._pool.limit import Limit
 from ._streaming import Batch
-from ._streaming.filters import Filters
 from ._waiting.many import wait_for_each
 from ._waiting.one import run_and_wait, wait_for, watch_changes
 from ._waiting.polling import Polling
@@ -416,12 +415,14 @@ class Executions:
     def _batches(
         self,
         held: Callable[[], int],
-        filters: Filters,
-        page_size: int,
-        limit: int | None,
-        prefetch: int | None,
+        *,
+        page_size: int = 100,
+        limit: int | None = None,
+        prefetch: int | None = None,
+        **wanted: Any,
     ) -> AsyncGenerator[Batch]:
         """`list` in batches, for the facade."""
+        filters = check.filters(**wanted)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 

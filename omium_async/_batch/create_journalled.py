@@ -143,9 +143,8 @@ class _Batch:
         if item.named:
             await self._file.touch(entry.id, item.position)
         if entry.state == "created":
-            return CreateOutcome(
-                item.request, "created", self._file.reading(execution_from, entry.answer), None, resumed=True
-            )
+            execution = self._file.reading(execution_from(self._caller.converter), entry.answer)
+            return CreateOutcome(item.request, "created", execution, None, resumed=True)
         if entry.state == "refused":
             return CreateOutcome(
                 item.request, "rejected", None, self._file.reading(refusal_from, entry.answer), resumed=True

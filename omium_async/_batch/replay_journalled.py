@@ -53,7 +53,7 @@ async def plan_journalled(
         async with aclosing(batch.recorded()) as recorded:
             async for entry in recorded:
                 if entry.state in ("replayed", "refused"):
-                    yield _from_journal(entry, file)
+                    yield _from_journal(entry, file, caller)
         async with aclosing(batch.new_among(rows)) as new:
             async for row in new:
                 yield ReplayOutcome(row, "planned")
@@ -130,8 +130,8 @@ class _Batch:
 async def _outcome_of(entry: Entry, file: JournalFile, replaying: Replaying) -> ReplayOutcome:
     """The outcome of what an earlier run sent."""
     if entry.state in ("replayed", "refused"):
-        return _from_journal(entry, file)
-    execution = file.reading(execution_from, entry.before)
+        return _from_journal(entry, file, replaying.caller)
+    execution = file.reading(execution_from(replaying.caller.converter), entry.before)
     error = OmiumError(
         f"execution {entry.key} was in flight when the batch ended without an outcome, and shows no change since; it "
         "is not sent again",
@@ -160,11 +160,12 @@ def _has_changed(before: Execution, now: ExecutionDetail) -> bool:
     return now.updated_at is not None and before.updated_at is not None and now.updated_at != before.updated_at
 
 
-def _from_journal(entry: Entry, file: JournalFile) -> ReplayOutcome:
-    execution = file.reading(execution_from, entry.before)
+def _from_journal(entry: Entry, file: JournalFile, caller: Caller) -> ReplayOutcome:
+    execution = file.reading(execution_from(caller.converter), entry.before)
     if entry.state == "refused":
         return ReplayOutcome(execution, "rejected", None, file.reading(refusal_from, entry.answer), resumed=True)
-    return ReplayOutcome(execution, "replayed", file.reading(result_from, entry.answer), None, resumed=True)
+    result = file.reading(result_from(caller.converter), entry.answer)
+    return ReplayOutcome(execution, "replayed", result, None, resumed=True)
 
 
 class _Journalled:

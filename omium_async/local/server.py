@@ -225,7 +225,7 @@ class LocalOmium:
         if running.pid != os.getpid():
             raise LocalOmiumError(
                 "this LocalOmium was started by the process that this one was forked from, and is served there: take "
-                "`url` and `api_key` before the fork, or start it here as well (one on a file is in use by the other)"
+                "`url` and `api_key` before the fork, or make a new LocalOmium here"
             )
         return running
 

@@ -26,6 +26,7 @@ from omium_async._batch.keys import content_digest, header_key, item_key
 from omium_async._batch.lookup import Lookup
 from omium_async._batch.sending import key_is_refused, send, was_refused_for_good
 from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+from omium_async._data.shared import shared
 from omium_async._pool.limit import Gate, Limit
 from omium_async._pool.pool import Pool
 
@@ -351,7 +352,7 @@ def test_keys_are_made_of_batch_position_and_content():
 
 def test_what_is_stored_comes_back():
     execution = Execution("exec_1", "work", "running", created_at=NOW, input_data={"a": "b" * 9000}, error="e")
-    found = execution_from(stored_answer(execution))
+    found = execution_from(shared())(stored_answer(execution))
     assert (found.id, found.status, found.created_at, found.error, found.input_data) == (
         "exec_1",
         "running",
@@ -360,8 +361,11 @@ def test_what_is_stored_comes_back():
         None,
     )
     body = b'{"id": "exec_1", "more": [1, 2]}'
-    assert execution_from(stored_answer(execution, body)).extra == {"more": [1, 2]}
-    assert execution_from(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}')) == found
+    assert execution_from(shared())(stored_answer(execution, body)).extra == {"more": [1, 2]}
+    assert (
+        execution_from(shared())(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}'))
+        == found
+    )
     error = ConflictError(
         "no",
         status=409,

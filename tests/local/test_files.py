@@ -205,9 +205,8 @@ with local:
             local.url
         except LocalOmiumError as error:
             print(error, flush=True)
-        local.start()
-        print(local.url.startswith("http://127.0.0.1:"), flush=True)
-        local.stop()
+        with SyncLocalOmium() as own:
+            print(own.url.startswith("http://127.0.0.1:"), flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 """
@@ -221,7 +220,7 @@ def test_what_a_fork_is_advised_works(root):
     lines = done.stdout.splitlines()
     assert (done.returncode, lines[1:]) == (0, ["True"]), done.stderr
     assert "before the fork" in lines[0]
-    assert "start()" in lines[0]
+    assert "make a new LocalOmium here" in lines[0]
 
 
 def test_nothing_that_blocks_on_the_loop(tmp_path, connect, monkeypatch):
