@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .blocked import started_here
 from .errors import LocalOmiumError
 from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
@@ -190,6 +191,7 @@ class LocalOmium:
         self._starting = True
         try:
             self._running = await self._start()
+            started_here(self)
         finally:
             self._starting = False
 
