@@ -17,6 +17,8 @@ import omium_async as om
 
 PACKAGES = ["omium_async", "omium_async.local", "omium_async.cluster", "omium_sync"]
 
+MADE_BY_US = {"Executions", "WorkflowRun"}  # users call their methods, and make none
+
 
 def exported(package: str) -> Iterator[tuple[str, Any]]:
     module = importlib.import_module(package)
@@ -29,7 +31,7 @@ def exported(package: str) -> Iterator[tuple[str, Any]]:
 def functions_of(found: Any) -> Iterator[Any]:
     yield found
     for name, member in vars(found).items() if inspect.isclass(found) else ():
-        if name == "__init__" or not name.startswith("_"):
+        if (name == "__init__" and found.__name__ not in MADE_BY_US) or not name.startswith("_"):
             function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
             if inspect.isfunction(function):
                 yield function
