@@ -90,16 +90,7 @@ def _explain(error: BaseException) -> int:
         case OSError():
             complain(f"{error.filename or 'the output could not be written'}: {error.strerror or error}")
             return REFUSED
-        case TypeError() | ValueError() if _of_the_sdk(error):
-            complain(str(error))
-            return USAGE
         case _:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             complain(f"this is a defect: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})")
             return REFUSED
-
-
-def _of_the_sdk(error: BaseException) -> bool:
-    """Whether the SDK raised it about a value that it was given: nothing was sent then."""
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return f"{os.sep}omium_async{os.sep}" in last

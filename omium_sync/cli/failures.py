@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from typing import Final
 
-__all__ = ["BAD_ENDS", "INTERRUPTED", "REFUSED", "USAGE", "Failure"]
+import click
+
+from omium_sync import OmiumError
+
+__all__ = ["BAD_ENDS", "INTERRUPTED", "REFUSED", "USAGE", "Failure", "sdk_arguments"]
 
 REFUSED: Final = 1  # the service refused or failed
 USAGE: Final = 2  # what was asked for makes no sense
@@ -20,3 +26,17 @@ class Failure(Exception):  # noqa: N818 - how a command ends, not an error of th
     def __init__(self, message: str, code: int = REFUSED) -> None:
         super().__init__(message)
         self.code = code
+
+
+@contextlib.contextmanager
+def sdk_arguments() -> Generator[None]:
+    """A call whose arguments come from the command line: what the SDK refuses of them is wrong usage; nothing was sent.
+
+    :raises click.UsageError: in place of the SDK's ``TypeError`` or ``ValueError``.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if isinstance(error, OmiumError):
+            raise
+        raise click.UsageError(str(error)) from None

@@ -10,6 +10,7 @@ from .. import arguments
 from ..arguments import json_option, output_option
 from ..connection import Connection, connection_options, pass_connection
 from ..execution import verdict, write_execution
+from ..failures import sdk_arguments
 from ..progress import Progress
 from ..render import Output
 from ..telling import told_if_not_written
@@ -39,14 +40,15 @@ Examples:
 def create(connection: Connection, /, output: Output, wait: bool, timeout: float | None, **request: Any) -> int:
     """Start an execution of the workflow WORKFLOW_ID."""
     if wait:
-        with connection.client() as omium, Progress("running", 1, lines=False):
+        with connection.client() as omium, Progress("running", 1, lines=False), sdk_arguments():
             settled = omium.executions.run(**request, timeout=timeout)
         write_execution(settled, output)
         return verdict([settled])
     if timeout is not None:
         connection.timeout = timeout
     with connection.client() as omium:
-        created = omium.executions.create(**request)
+        with sdk_arguments():
+            created = omium.executions.create(**request)
         with told_if_not_written(f"execution {created.id} was created"):
             write_execution(created, output)
     return 0

@@ -9,6 +9,7 @@ import click
 
 from ..arguments import json_option
 from ..connection import Connection, connection_options, pass_connection
+from ..failures import sdk_arguments
 from ..filters import pair
 from ..render import printable, write_json
 
@@ -35,7 +36,7 @@ def request(connection: Connection, /, method: str, path: str, params: tuple[tup
     Everything but GET, HEAD and OPTIONS counts as a write: it carries an Idempotency-Key, and is sent again only when
     it was surely not applied.
     """
-    with connection.client() as omium:
+    with connection.client() as omium, sdk_arguments():
         answer = omium.request(method, path, params=dict(params) or None, json=body)
     if not answer.body:
         return
