@@ -77,6 +77,7 @@ class Stream(Iterator[T], Generic[T]):
 
     def _take(self) -> Sequence[T]:
         self._line.check_open()
+        self._line.check_not_blocked()
         if self._begun is None:
             calls = self._line.connect()
             self._begun = calls, calls.read(self._reading)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
-from omium_async.local.run import Workflow
+from omium_async.local.run import WorkflowFunction
 
 from ._bridge.loop import LoopThread
 from ._bridge.process import process
@@ -22,12 +22,12 @@ from ._mirrors import documented
 if TYPE_CHECKING:
     import os
 
-    from omium_async.local.clock import Clock
-    from omium_async.local.keys import APIKeys
+    from omium_async.local.keyring import APIKeys
+    from omium_async.local.times import Clock
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
-W = TypeVar("W", bound=Workflow)
+W = TypeVar("W", bound=WorkflowFunction)
 
 
 class LocalOmium:
@@ -45,7 +45,7 @@ class LocalOmium:
         ...
     ```
 
-    - `database`: {(AsyncLocalOmium.__doc__ or "").partition("- `database`: ")[2]}"""
+    Plain functions {(AsyncLocalOmium.__doc__ or "").partition("Plain functions ")[2]}"""
 
     def __init__(
         self,
@@ -54,8 +54,9 @@ class LocalOmium:
         port: int = 0,
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
+        strict: bool = False,
     ) -> None:
-        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock)
+        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock, strict=strict)
         self._thread: LoopThread | None = None
         self._served: AbstractContextManager[None] | None = None
         self._process: int | None = None  # in which it was started
@@ -107,6 +108,11 @@ class LocalOmium:
     def counts(self) -> dict[str, int]:
         return self._core.counts
 
+    @property
+    @documented(AsyncLocalOmium.workflows)
+    def workflows(self) -> dict[str, WorkflowFunction]:
+        return self._core.workflows
+
     @documented(AsyncLocalOmium.workflow)
     def workflow(self, name: str) -> Callable[[W], W]:
         return self._core.workflow(name)
@@ -139,6 +145,13 @@ class LocalOmium:
                 process.end(thread)
                 raise
             self._thread, self._served, self._process = thread, served, process.number
+
+    @documented(AsyncLocalOmium.reset)
+    def reset(self) -> None:
+        self._check_started()
+        if self._thread is not None:
+            self._thread.check_other_thread()
+            self._thread.portal().call(self._core.reset)
 
     @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,16 @@ class Line:
     def make(self, call: Call) -> Any:
         """What a call gives.
 
-        :raises RuntimeError: the client is closed, or this is the loop's own thread.
+        :raises RuntimeError: the client is closed, or the call would wait for itself.
         """
+        self.check_not_blocked()
         return (self.calls or self.connect()).make(call)
+
+    def check_not_blocked(self) -> None:
+        """:raises RuntimeError: the service is a LocalOmium that this thread keeps from answering."""
+        blocked = sys.modules.get("omium_async.local.blocked")  # where it was never imported there is none
+        if blocked is not None:
+            blocked.check_not_blocked(self._shared.settings.base_url)
 
     @property
     def calls(self) -> Calls | None:

@@ -120,6 +120,19 @@ def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
         assert ended.server.count("POST w") == 0, ended
 
 
+def test_what_was_created_before_is_said(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    say("ready")
+    try:
+        client.executions.run("w", poll_interval=60, until=["failed"])
+    except KeyboardInterrupt as interrupt:
+        say(*interrupt.__notes__)
+    """
+    for ended in lifecycle.run(program, interrupt_at("GET exec_0")):
+        ended.check("ready", "execution exec_0 was created before this, and goes on")
+
+
 def test_a_batch_sends_nothing_more(lifecycle):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
