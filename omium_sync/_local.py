@@ -5,29 +5,22 @@ Not by the loop of the clients: a workflow that blocks must not keep a client fr
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Any, Self, cast
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
-from omium_async.local.run import Workflow
 
+from ._bridge.call import Call
 from ._bridge.loop import LoopThread
 from ._bridge.process import process
-from ._mirrors import documented
-
-if TYPE_CHECKING:
-    import os
-
-    from omium_async.local.clock import Clock
-    from omium_async.local.keys import APIKeys
+from ._mirrors import documented, forwarded, like
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
-
-W = TypeVar("W", bound=Workflow)
 
 
 class LocalOmium:
@@ -47,15 +40,9 @@ class LocalOmium:
 
     - `database`: {(AsyncLocalOmium.__doc__ or "").partition("- `database`: ")[2]}"""
 
-    def __init__(
-        self,
-        database: str | os.PathLike[str] | None = None,
-        *,
-        port: int = 0,
-        api_keys: APIKeys | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock)
+    @like(AsyncLocalOmium.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._core = AsyncLocalOmium(*args, **options)
         self._thread: LoopThread | None = None
         self._served: AbstractContextManager[None] | None = None
         self._process: int | None = None  # in which it was started
@@ -107,22 +94,14 @@ class LocalOmium:
     def counts(self) -> dict[str, int]:
         return self._core.counts
 
-    @documented(AsyncLocalOmium.workflow)
-    def workflow(self, name: str) -> Callable[[W], W]:
-        return self._core.workflow(name)
-
-    @documented(AsyncLocalOmium.inject)
-    def inject(self, fault: Fault) -> Fault:
-        return self._core.inject(fault)
-
-    @documented(AsyncLocalOmium.clear_faults)
-    def clear_faults(self) -> None:
-        self._core.clear_faults()
-
     @property
     @documented(AsyncLocalOmium.unmet_faults)
     def unmet_faults(self) -> tuple[Fault, ...]:
         return self._core.unmet_faults
+
+    workflow = forwarded(AsyncLocalOmium.workflow)
+    inject = forwarded(AsyncLocalOmium.inject)
+    clear_faults = forwarded(AsyncLocalOmium.clear_faults)
 
     @documented(AsyncLocalOmium.start)
     def start(self) -> None:
@@ -153,6 +132,13 @@ class LocalOmium:
                 served.__exit__(None, None, None)
             finally:
                 process.end(thread)
+
+    def _make(self, call: Call) -> Any:
+        """What a call gives, on the loop of the server."""
+        self._check_started()
+        thread = cast("LoopThread", self._thread)
+        thread.check_other_thread()
+        return thread.portal().call(functools.partial(call.function, *call.args, **call.kwargs))
 
     @property
     def _is_served(self) -> bool:

@@ -185,6 +185,11 @@ with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
     pid = os.fork()
     if not pid:
         say(client.executions.count())
+        for use in (lambda: local.url, local.start):
+            try:
+                use()
+            except LocalOmiumError as error:
+                say(error)
         local.stop()
         client.close()
         os._exit(0)
@@ -192,5 +197,9 @@ with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
     say(client.executions.count())
 """
     )
+    advice = (
+        "this LocalOmium was started before a fork, and is served by the parent process alone: read its `url` and "
+        "`api_key` before the fork, or make a new LocalOmium here"
+    )
     for ended in lifecycle.run(program):
-        ended.check("1", "1")
+        ended.check("1", advice, advice, "1")
