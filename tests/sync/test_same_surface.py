@@ -72,7 +72,7 @@ def test_docstrings_of_the_classes():
     assert omium_sync._client.Executions.__doc__ == AsyncExecutions.__doc__
     for core, facade, mark in (
         (omium_async.AsyncOmium, omium_sync.Omium, ":param api_key:"),
-        (omium_async.local.LocalOmium, omium_sync.LocalOmium, "- `database`:"),
+        (omium_async.local.LocalOmium, omium_sync.LocalOmium, ":param database:"),
     ):
         assert mark in core.__doc__
         assert facade.__doc__.partition(mark)[2] == core.__doc__.partition(mark)[2]
