@@ -56,13 +56,3 @@ def test_every_name_of_the_facade_is_there_and_listed() -> None:
 def test_the_command_line_imports_nothing_before_it_can_be_interrupted() -> None:
     script = "import omium_sync.cli, sys; sys.exit('omium_async' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-def test_the_types_of_make_converter_are_found_at_run_time() -> None:
-    import typing
-
-    import cattrs
-
-    import omium_async
-
-    assert issubclass(typing.get_type_hints(omium_async.make_converter)["return"], cattrs.Converter)
