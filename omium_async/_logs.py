@@ -1,8 +1,8 @@
 """Where both packages say what they do: loggers by concern, silent by default, shown on stderr by ``OMIUM_LOG``.
 
 Loggers are children of ``omium_async``, named after what speaks (``omium_async.transport``, ``.streaming``,
-``.waiting``, ``.batch``, ``.journal``, ``.settings``, ``.local``), and ``omium_sync``. What a message says that programs
-may want, its record carries as fields too, by ``extra=``, each named ``omium_...``.
+``.waiting``, ``.batch``, ``.journal``, ``.settings``, ``.local``), and ``omium_sync``. What a message says that
+programs may want, its record carries as fields too, by ``extra=``, each named ``omium_...``.
 """
 
 from __future__ import annotations
