@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
@@ -22,7 +22,9 @@ from ._mirrors import documented
 if TYPE_CHECKING:
     import os
 
+    from omium_async._data.converter import OmiumConverter
     from omium_async.local.keyring import APIKeys
+    from omium_async.local.registry import Definition
     from omium_async.local.times import Clock
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
@@ -55,8 +57,11 @@ class LocalOmium:
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
         strict: bool = False,
+        converter: OmiumConverter | None = None,
     ) -> None:
-        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock, strict=strict)
+        self._core = AsyncLocalOmium(
+            database, port=port, api_keys=api_keys, clock=clock, strict=strict, converter=converter
+        )
         self._thread: LoopThread | None = None
         self._served: AbstractContextManager[None] | None = None
         self._process: int | None = None  # in which it was started
@@ -113,8 +118,12 @@ class LocalOmium:
     def workflows(self) -> dict[str, WorkflowFunction]:
         return self._core.workflows
 
+    @overload
+    def workflow(self, name: W, /) -> W: ...
+    @overload
+    def workflow(self, name: str | Definition | None = None) -> Callable[[W], W]: ...
     @documented(AsyncLocalOmium.workflow)
-    def workflow(self, name: str) -> Callable[[W], W]:
+    def workflow(self, name: Any = None) -> Any:
         return self._core.workflow(name)
 
     @documented(AsyncLocalOmium.inject)
