@@ -6,31 +6,27 @@ import asyncio
 import functools
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
 
+from .._data.converter import OmiumConverter
+from .arrivals import SeenRequest
 from .blocked import started_here
 from .errors import LocalOmiumError
+from .faults import Fault
 from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
 from .listener import HOST
 from .parts import Parts
-from .registry import Registered, definition_of
+from .registry import Definition, Registered, definition_of
 from .run import WorkflowFunction
 from .shielded import to_the_end
 from .started import Started
 from .tables import explained
 from .times import Clock, Times
 from .typed import Types
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from .._data.converter import OmiumConverter
-    from .arrivals import SeenRequest
-    from .faults import Fault
-    from .registry import Definition
 
 __all__ = ["LocalOmium"]
 
@@ -175,8 +171,7 @@ class LocalOmium:
         if definition is not None:
             name = definition.id
         elif callable(name):
-            function: WorkflowFunction = name
-            return self._register(None, None, function)
+            return self._register(None, None, cast("WorkflowFunction", name))
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
         return functools.partial(self._register, name, definition)

@@ -159,6 +159,30 @@ def test_any_hook_may_be_replaced_at_any_time(cls: Any, answer: Any, replaced: A
     assert bool(used) is holds.get(replaced, True)
 
 
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda converter, hook: converter.register_structure_hook(ExecutionStatus, hook),
+        lambda converter, hook: converter.register_structure_hook_func(_is_moment, lambda value, _: NOON),
+        lambda converter, hook: converter.register_structure_hook_factory(_is_moment, lambda _: lambda value, _: NOON),
+        lambda converter, hook: converter.register_structure_hook_factory(_is_moment)(lambda _: lambda value, _: NOON),
+    ],
+)
+def test_a_hook_that_somebody_holds_looks_up_those_registered_later(register: Any) -> None:
+    converter = make_converter()
+    answer = {**DETAIL, "created_at": "2020-01-01T00:00:00Z"}
+    held = converter.get_structure_hook(ExecutionDetail)
+    before = held(answer, ExecutionDetail)
+    register(converter, lambda value, _: ExecutionStatus("later"))
+    for found in (held(answer, ExecutionDetail), held.loads(json.dumps(answer).encode())):
+        assert found != before
+        assert found.status == "later" or found.created_at == NOON
+
+
+def _is_moment(kind: Any) -> bool:
+    return bool(kind == Timestamp)
+
+
 def test_hooks_registered_while_answers_are_read_are_found() -> None:
     converter = make_converter()
     body = json.dumps(PAGE).encode()
