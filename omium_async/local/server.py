@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
+from .arrivals import SeenRequest
 from .blocked import started_here
 from .errors import LocalOmiumError
+from .faults import Fault
 from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
 from .listener import HOST
@@ -20,13 +24,6 @@ from .shielded import to_the_end
 from .started import Started
 from .tables import explained
 from .times import Clock, Times
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from .arrivals import SeenRequest
-    from .faults import Fault
 
 __all__ = ["LocalOmium"]
 
