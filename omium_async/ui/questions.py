@@ -151,7 +151,7 @@ class Questions:
                 found += [
                     execution
                     async for execution in self._looking.executions.list(
-                        workflow_id=workflow_id or None, status=status, limit=GROUPED, prefetch=0
+                        workflow_id=workflow_id or None, status=status, limit=GROUPED, page_size=GROUPED, prefetch=0
                     )
                 ]
         return _newest_first(found)[:GROUPED]
