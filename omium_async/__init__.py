@@ -28,6 +28,7 @@ from ._errors import (
     WaitTimeoutError,
     WriteOutcome,
 )
+from ._executions import Executions
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
@@ -41,6 +42,7 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
+from ._public import publish
 from ._transport.answers import RawResponse
 
 __version__ = "0.1.0"
@@ -66,6 +68,7 @@ __all__ = [
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
+    "Executions",
     "InvalidResponseError",
     "Journal",
     "JournalError",
@@ -86,3 +89,5 @@ __all__ = [
     "WriteOutcome",
     "make_converter",
 ]
+
+publish(__name__, __all__)

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
-from ._models.codec import plain
+from ._data.sending import plain
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._streaming.filters import Filters
 
@@ -267,8 +267,11 @@ def execution_segment(execution_id: object, name: str = "execution_id") -> str:
     return quote(found, safe="")
 
 
-def relative_path(path: object) -> str:
-    """The path of ``request``, escaped and with a leading slash; a query in it is kept."""
+def relative_path(path: object, base: str = "") -> str:
+    """The path of ``request``, escaped and with a leading slash; a query in it is kept.
+
+    :param base: the path of the base URL, which must not be repeated.
+    """
     place, mark, its_query = text(path, "path").partition("?")
     if _CONTROL.search(place + its_query) or "\\" in place:
         raise _unfit_path(path, "holds control characters or backslashes")
@@ -278,7 +281,10 @@ def relative_path(path: object) -> str:
         raise _unfit_path(path, "has a fragment")
     if any(segment in (".", "..") for segment in _fully_unquoted(place).replace("\\", "/").split("/")):
         raise _unfit_path(path, "climbs by '.' or '..'")
-    return "/" + _escaped(place, _PATH_SAFE).lstrip("/") + mark + _escaped(its_query, _QUERY_SAFE)
+    below = "/" + _escaped(place, _PATH_SAFE).lstrip("/")
+    if base and (below + "/").startswith(base + "/"):
+        raise _unfit_path(path, f"repeats {base!r}, with which the base URL ends")
+    return below + mark + _escaped(its_query, _QUERY_SAFE)
 
 
 def _unfit_path(path: object, problem: str) -> ValueError:

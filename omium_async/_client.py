@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ._caller import Caller, Shared
 from ._executions import Executions
+from ._public import LazyModule
 from ._settings.configure import OptionChanges, changed, configure
 from ._settings.declared import (
     DEFAULT_BACKOFF,
@@ -19,14 +20,15 @@ from ._settings.declared import (
     OnAttempt,
 )
 from ._settings.secret import masked
+from ._transport.answers import RawResponse
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
     import cattrs
-
-    from ._transport.answers import RawResponse
+else:  # too slow to import for annotations alone
+    ssl_module, aiohttp, cattrs = LazyModule("ssl"), LazyModule("aiohttp"), LazyModule("cattrs")
 
 __all__ = ["AsyncOmium"]
 

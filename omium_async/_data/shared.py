@@ -6,10 +6,18 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from .converter import OmiumConverter
+from .._public import LazyModule
 
-__all__ = ["add_rules", "is_ours", "make_converter", "shared"]
+if TYPE_CHECKING:
+    from . import converter as converters
+    from .converter import OmiumConverter
+else:
+    converters = LazyModule("omium_async._data.converter")  # which imports cattrs
+
+__all__ = ["OWN_HOOKS", "add_rules", "is_ours", "make_converter", "shared"]
+
+#: The name of a class attribute: hooks of the class are not those of the classes below it.
+OWN_HOOKS: Final = "_hooks_are_its_own"
 
 _RULES: Final[list[Callable[[OmiumConverter], None]]] = []
 
@@ -19,7 +27,7 @@ def add_rules(register: Callable[[OmiumConverter], None]) -> None:
     _RULES.append(register)
 
 
-def make_converter() -> OmiumConverter:
+def make_converter() -> converters.OmiumConverter:
     """A new converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
 
     Hooks registered with it, at any time before they are needed, come before those rules. Given to a client or a

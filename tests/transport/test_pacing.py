@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_async._transport.allowance import Allowance, rate_headers
+import omium_async as om
+from omium_async._transport.allowance import Allowance, Seen, rate_headers
+from omium_async._transport.attempt import LiveAttempt
 from omium_async._transport.pacing import Pacer, TooLate
 from omium_async._transport.slots import Slots
 
@@ -26,7 +28,7 @@ from omium_async._transport.slots import Slots
 def test_nothing_limits_a_client_that_nobody_limited() -> None:
     rules = Allowance(None, 60)
     assert not rules.limits
-    rules.learn(0, 200, {}, None, 5)
+    rules.learn(0, Seen(200, {}, None), 5)
     assert not rules.limits
 
 
@@ -70,28 +72,28 @@ def test_earliest_is_never_later_than_true() -> None:
 
 def test_a_block_then_a_probe_then_faster() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 5.0, 3)
+    rules.learn(0, Seen(429, {}, 5.0), 3)
     assert rules.limits
     assert not rules.permits(4.9, 0)
     assert rules.permits(5.0, 0)
     rules.started(5.0)
     assert not rules.permits(5.1, 1)  # one probe
-    rules.learn(5.2, 200, {}, None, 0)
+    rules.learn(5.2, Seen(200, {}, None), 0)
     assert rules.permits(5.2, 1)
     assert not rules.permits(5.2, 2)
     for _ in range(3):
-        rules.learn(5.2, 200, {}, None, 0)
+        rules.learn(5.2, Seen(200, {}, None), 0)
     assert rules.permits(5.2, 2)
     assert not rules.permits(5.2, 3)
     for _ in range(2200):
-        rules.learn(5.3, 200, {}, None, 0)
+        rules.learn(5.3, Seen(200, {}, None), 0)
     assert rules.permits(5.3, 1000)
     assert not rules.limits
 
 
 def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 1.0, 0)
+    rules.learn(0, Seen(429, {}, 1.0), 0)
     rules.started(1.0)
     assert not rules.permits(2.0, 1)
     assert rules.look_again_at(2.0, 1) == 6.0
@@ -101,9 +103,9 @@ def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
 def test_429s_of_requests_under_way_are_one_block() -> None:
     rules = Allowance(None, 60)
     for _ in range(100):
-        rules.learn(0, 200, {}, None, 0)
+        rules.learn(0, Seen(200, {}, None), 0)
     for retry_after in (2.0, 1.0, 3.0, 2.0):
-        rules.learn(1, 429, {}, retry_after, 0)
+        rules.learn(1, Seen(429, {}, retry_after), 0)
     assert rules.blocked_until == 4.0  # the longest that was asked for
     assert rules._left == 100
 
@@ -111,24 +113,24 @@ def test_429s_of_requests_under_way_are_one_block() -> None:
 def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
     rules = Allowance(None, 60)
     for _ in range(5):
-        rules.learn(0, 200, {}, None, 0)
-    rules.learn(0, 429, {}, 10.0, 0)
+        rules.learn(0, Seen(200, {}, None), 0)
+    rules.learn(0, Seen(429, {}, 10.0), 0)
     now = 10.0
     for _ in range(5):
         assert rules.permits(now, 0)
         rules.started(now)
-        rules.learn(now, 200, {}, None, 0)
+        rules.learn(now, Seen(200, {}, None), 0)
     assert rules.permits(now, 0)  # single ones still go, to find out
     assert not rules.permits(now, 1)
-    rules.learn(now, 429, {}, 10.0, 0)
-    rules.learn(now + 10, 429, {}, 10.0, 0)  # a probe that fails teaches nothing new
+    rules.learn(now, Seen(429, {}, 10.0), 0)
+    rules.learn(now + 10, Seen(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
     assert rules._left == 5
 
 
 def test_calm_forgets() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 1.0, 0)
-    rules.learn(200, 200, {}, None, 0)
+    rules.learn(0, Seen(429, {}, 1.0), 0)
+    rules.learn(200, Seen(200, {}, None), 0)
     assert not rules.limits
 
 
@@ -136,44 +138,44 @@ def test_blocks_without_a_retry_after_grow_and_end() -> None:
     rules, now = Allowance(None, 60), 0.0
     lengths = []
     for _ in range(9):
-        rules.learn(now, 429, {}, None, 0)
+        rules.learn(now, Seen(429, {}, None), 0)
         lengths.append(rules.blocked_until - now)
         now = rules.blocked_until
     assert 0.5 <= lengths[0] <= 1
     assert 15 <= lengths[-1] <= 30
-    rules.learn(now, 200, {}, None, 0)
-    rules.learn(now, 429, {}, None, 0)
+    rules.learn(now, Seen(200, {}, None), 0)
+    rules.learn(now, Seen(429, {}, None), 0)
     assert rules.blocked_until - now <= 1
 
 
 def test_a_429_without_retry_after_heeds_its_reset() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None, 0)
+    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None), 0)
     assert rules.blocked_until == 7
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0, 0)
+    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0), 0)
     assert rules.blocked_until == 2
 
 
 def test_headers_close_the_gate_before_a_429() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None, 20)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None), 20)
     assert not rules.limits
-    rules.learn(0, 200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None, 20)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None), 20)
     for under_way in (20, 21, 22):
         assert rules.permits(1, under_way)
         rules.started(1)
     assert not rules.permits(1, 23)
-    rules.learn(1, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None, 0)
+    rules.learn(1, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None), 0)
     assert not rules.permits(30.9, 0)
     assert rules.permits(31, 0)
-    rules.learn(31, 200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None, 0)
+    rules.learn(31, Seen(200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None), 0)
     assert rules.permits(31, 1)
 
 
 def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None, 0)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None), 0)
     assert rules.blocked_until == 60
 
 
@@ -206,7 +208,71 @@ def test_a_reset_by_the_time_of_day() -> None:
     assert reset == pytest.approx(30, abs=2)
 
 
+def test_what_one_answer_asks_for_holds_others_for_a_minute_at_most() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(429, {}, 99999999999.0), 5)
+    assert rules.blocked_until == 60
+    assert rules.permits(60, 0)
+
+
+def test_after_a_window_one_probe_goes_and_not_two() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "5"}), 0)
+    assert rules.permits(5, 0)
+    rules.started(5)
+    assert not rules.permits(5, 1)
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "3", "ratelimit-reset": "5"}), 0)
+    assert rules.permits(5, 0)  # the three that were left are past: one finds out
+    rules.started(5)
+    assert not rules.permits(5, 1)
+
+
+def test_a_429_that_asks_for_no_wait_means_one_fewer_at_once() -> None:
+    rules = Allowance(None, 60)
+    rules.started(0)
+    rules.learn(0, Seen(429, {}, 0.0), 9)
+    assert rules.permits(0, 8)
+    assert not rules.permits(0, 9)
+    rules.learn(0, Seen(429, {}, 0.0), 8)
+    assert rules.permits(0, 7)
+    assert not rules.permits(0, 8)
+    for _ in range(10):
+        rules.learn(0, Seen(200, {}), 7)
+    assert rules.permits(0, 8)
+    for _ in range(100):
+        rules.learn(0, Seen(200, {}), 7)
+    assert rules.permits(0, 15)
+
+
+@given(st.lists(st.integers(0, 200), max_size=50))
+def test_no_refusals_ever_stop_a_client_for_good(under_way) -> None:
+    rules = Allowance(None, 60)
+    for count in under_way:
+        rules.learn(0, Seen(429, {}, 0.0, again=bool(count % 2)), count)
+    assert rules.permits(rules.blocked_until, 0)
+
+
+def test_refused_again_and_again_without_a_wait_is_waited_for() -> None:
+    rules = Allowance(None, 60)
+    for _ in range(2):
+        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert rules.blocked_until == 0
+    rules.learn(0, Seen(200, {}), 0)
+    for _ in range(2):
+        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert rules.blocked_until == 0
+    rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert 0.5 <= rules.blocked_until <= 1
+
+
 # -- the gate ------------------------------------------------------------------------------------------------------
+
+
+def seen(status: int | None, *, entered: bool = False) -> LiveAttempt:
+    attempt = LiveAttempt(1, "id", 0.0, entered)
+    attempt.status, attempt.headers = status, {}
+    return attempt
 
 
 class Calls:
@@ -216,16 +282,16 @@ class Calls:
         self.pacer, self.slots = pacer, Slots(size)
         pacer.join(asyncio.get_running_loop(), self.slots)
 
-    async def begin(self, deadline: float | None = None) -> None:
-        await self.slots.take(None)
+    async def begin(self, deadline: float | None = None, attempts: int = 0) -> None:
+        await self.slots.take(None, first=attempts > 0)
         try:
-            await self.pacer.enter(deadline)
+            await self.pacer.enter(deadline, attempts)
         except BaseException:
             self.pacer.ended(self.slots)
             raise
 
-    def end(self, *answer) -> None:
-        self.pacer.ended(self.slots, *answer, entered=True)
+    def end(self, status: int | None = None) -> None:
+        self.pacer.ended(self.slots, seen(status, entered=True))
 
     def nothing_left(self) -> bool:
         pacer = self.pacer
@@ -235,7 +301,7 @@ class Calls:
 def blocked(pacer: Pacer, seconds: float) -> None:
     slots = Slots(1)
     slots.take_now()
-    pacer.ended(slots, 429, {}, seconds)
+    pacer.ended(slots, seen(429), seconds)
 
 
 async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> None:
@@ -256,6 +322,47 @@ async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> No
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == [1, 3, 4]
     assert calls.nothing_left()
+
+
+@pytest.mark.parametrize("probing", [True, False])
+async def test_a_call_that_was_refused_goes_first_but_not_as_a_probe(probing: bool) -> None:
+    pacer = Pacer(None if probing else 1, minute=0.02)
+    calls = Calls(pacer)
+    if probing:
+        blocked(pacer, 0.02)
+    else:
+        await calls.begin()
+    order: list[int] = []
+
+    async def one(attempts: int) -> None:
+        await calls.begin(attempts=attempts)
+        order.append(attempts)
+        calls.end(200)
+
+    tasks = [asyncio.create_task(one(attempts)) for attempts in (0, 2, 1)]
+    await asyncio.sleep(0)
+    if not probing:
+        calls.end(200)
+    await asyncio.gather(*tasks)
+    assert order == ([0, 1, 2] if probing else [1, 2, 0])
+    assert calls.nothing_left()
+
+
+async def test_a_call_that_had_a_slot_is_the_next_to_get_one() -> None:
+    slots = Slots(1)
+    await slots.take(None)
+    order: list[str] = []
+
+    async def one(name: str, *, first: bool) -> None:
+        await slots.take(None, first=first)
+        order.append(name)
+        slots.give()
+
+    tasks = [asyncio.create_task(one(name, first=name == "again")) for name in ("new", "newer", "again")]
+    await asyncio.sleep(0)
+    slots.give()
+    await asyncio.gather(*tasks)
+    assert order == ["again", "new", "newer"]
 
 
 async def test_cancelled_at_the_moment_of_its_turn_passes_the_turn_on() -> None:
@@ -312,7 +419,7 @@ async def test_loops_that_died_hold_nobody_up() -> None:
     started = time.monotonic()
     await asyncio.wait_for(calls.begin(), 3)
     assert time.monotonic() - started < 1
-    calls.end(200, {}, None)
+    calls.end(200)
     assert calls.nothing_left()
     tasks.clear()
     gc.collect()
@@ -431,3 +538,59 @@ async def test_cancelled_calls_do_not_hold_the_pace(raw) -> None:
         assert pacer._under_way() == 0
         assert not pacer._line
         assert not pacer._waiting
+
+
+async def test_one_in_a_hundred_refused_without_a_wait_slows_nobody(raw) -> None:
+    async def handler(request) -> None:
+        await asyncio.sleep(0.002)
+        refused = request.number % 100 == 0
+        await request.send(raw.answer(429, b"{}", "Retry-After: 0") if refused else raw.answer(body=raw.EXECUTION))
+
+    at_once: list[int] = []
+    async with raw.pair(handler, max_retries=3) as (omium, _, _attempts):
+        left = iter(range(2000))
+
+        async def work() -> None:
+            for _ in left:
+                await omium.executions.get("e")
+                at_once.append(omium._caller.shared.transport._pacer._under_way())
+
+        await asyncio.gather(*(work() for _ in range(64)))
+    assert sum(at_once) / len(at_once) > 40
+
+
+async def test_an_endless_retry_after_ends_its_call_and_says_what_others_wait(raw, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.2))
+
+    async def handler(request) -> None:
+        refused = request.number == 1
+        await request.send(
+            raw.answer(429, b"{}", "Retry-After: 99999999999") if refused else raw.answer(body=b'{"id": "e"}')
+        )
+
+    async with raw.pair(handler, max_retries=3, timeout=30) as (omium, _, attempts):
+        with pytest.raises(om.RateLimitError) as caught:
+            await omium.executions.create("wf")
+        assert caught.value.retry_after == 99999999999
+        started = time.monotonic()
+        await omium.executions.get("e")
+        assert 0.1 < time.monotonic() - started < 5
+    assert len(attempts) == 2
+    (warning,) = [record for record in caplog.records if record.name == "omium_async.transport.pace"]
+    assert warning.omium_retry_after == 99999999999
+
+
+async def test_a_long_retry_after_is_never_undercut_by_the_call_that_met_it(raw, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.05))
+    times: list[float] = []
+
+    async def handler(request) -> None:
+        times.append(time.monotonic())
+        refused = request.number == 1
+        await request.send(
+            raw.answer(429, b"{}", "retry-after-ms: 300") if refused else raw.answer(body=b'{"id": "e"}')
+        )
+
+    async with raw.pair(handler, max_retries=1, timeout=None) as (omium, _, _attempts):
+        await omium.executions.get("e")
+    assert times[1] - times[0] >= 0.3
