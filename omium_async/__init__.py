@@ -1,7 +1,5 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
-import logging
-
 from ._client import AsyncOmium
 from ._data.shared import make_converter
 from ._errors import (
@@ -30,6 +28,7 @@ from ._errors import (
 )
 from ._executions import Executions
 from ._journal.settings import Journal
+from ._logs import set_up
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
@@ -47,7 +46,7 @@ from ._transport.answers import RawResponse
 
 __version__ = "0.1.0"
 
-logging.getLogger("omium_async").addHandler(logging.NullHandler())  # silent until somebody listens
+set_up()
 
 __all__ = [
     "SETTLED",

@@ -10,7 +10,6 @@ from .._public import LazyModule
 
 if TYPE_CHECKING:
     from . import converter as converters
-    from .converter import OmiumConverter
 else:
     converters = LazyModule("omium_async._data.converter")  # which imports cattrs
 
@@ -19,10 +18,10 @@ __all__ = ["OWN_HOOKS", "add_rules", "is_ours", "make_converter", "shared"]
 #: The name of a class attribute: hooks of the class are not those of the classes below it.
 OWN_HOOKS: Final = "_hooks_are_its_own"
 
-_RULES: Final[list[Callable[[OmiumConverter], None]]] = []
+_RULES: Final[list[Callable[[converters.OmiumConverter], None]]] = []
 
 
-def add_rules(register: Callable[[OmiumConverter], None]) -> None:
+def add_rules(register: Callable[[converters.OmiumConverter], None]) -> None:
     """Have every converter made from now on given the hooks that ``register`` registers, above those for data."""
     _RULES.append(register)
 
@@ -40,23 +39,19 @@ def make_converter() -> converters.OmiumConverter:
 
     :return: the converter.
     """
-    from .converter import OmiumConverter, register_data  # noqa: PLC0415 - imports cattrs
-
-    made = OmiumConverter()
-    register_data(made)
+    made = converters.OmiumConverter()
+    converters.register_data(made)
     for register in _RULES:
         register(made)
     return made
 
 
 @cache
-def shared() -> OmiumConverter:
+def shared() -> converters.OmiumConverter:
     """The process's converter, of all who bring none of their own."""
     return make_converter()
 
 
 def is_ours(converter: Any) -> bool:
     """Whether it is what `make_converter` gives, or a copy of that."""
-    from .converter import OmiumConverter  # noqa: PLC0415 - imports cattrs
-
-    return isinstance(converter, OmiumConverter)
+    return isinstance(converter, converters.OmiumConverter)

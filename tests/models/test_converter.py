@@ -103,6 +103,9 @@ async def test_a_replaced_hook_is_used_in_every_call(tmp_path: Any) -> None:
         assert is_marked(await executions.page())
         assert [is_marked(row) async for row in executions.list()] == [True, True]
         assert [is_marked(page.items[0]) async for page in executions.pages(page_size=1)] == [True, True]
+        of = {"of": [Money(5)]}
+        assert [row.id async for row in executions.list(metadata=of)] == [created.id]
+        assert [len(page) async for page in executions.pages(metadata=of)] == [1]
         assert is_marked(await executions.wait(failed.id, until=until, **options))
         assert [is_marked(detail) async for detail in executions.watch(failed.id, until=until, **options)] == [True]
         assert [is_marked(row) async for row in executions.wait_many([failed.id], until=until, **options)] == [True]
