@@ -26,9 +26,7 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._pool.limit import Limit
 from ._streaming import Batch
-from ._streaming.filters import Filters
 from ._waiting.many import wait_for_each
 from ._waiting.one import run_and_wait, wait_for, watch_changes
 from ._waiting.polling import Polling
@@ -282,7 +280,9 @@ class Executions:
 
         Requests are taken lazily, never more than 4 * ``concurrency`` + 64 ahead of the consumer. One that cannot be
         sent or is refused is an outcome (``rejected``) and does not end the batch. What only the rate limit holds up
-        waits for it, beyond the client's ``timeout``.
+        waits for it, beyond the client's ``timeout``. While nothing answers the batch sends nothing: it looks with one
+        read at a time whether the service is back, for ``patience`` seconds of the client; only what was under way is
+        ``unknown`` then, and what was not sent is in no outcome.
 
         :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
         :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
@@ -291,7 +291,9 @@ class Executions:
         :param settle: seconds after its sending at which an execution that the service does not show can be taken for
             not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
         :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
+        :raises APIConnectionError: nothing answered for ``patience`` seconds.
+        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         check.at_least(1, concurrency, "concurrency")
@@ -323,8 +325,9 @@ class Executions:
     ) -> AsyncGenerator[ReplayOutcome]:
         """Replay these executions, or all that pass the filters, from the latest checkpoint or the last of that name.
 
-        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed is an outcome
-        (``rejected``) and does not end the batch.
+        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed, or that the
+        service does not know, is an outcome (``rejected``) and does not end the batch. An outage is sat out as in
+        `create_many`.
 
         :param execution_ids: what to replay, each once, instead of what filters find; none of them may be given then.
         :param workflow_id: as in `list`.
@@ -338,8 +341,11 @@ class Executions:
         :param dry_run: send nothing: each is ``planned``.
         :param journal: as in `create_many`. What was in flight when the batch died, and shows no change since, is
             ``unknown`` and not sent again.
+        :raises ValueError: a filter is given together with ``execution_ids``.
         :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the same, when it says so in JSON.
+        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
+        :raises APIConnectionError: nothing answered for ``patience`` seconds.
+        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         filters = check.filters(workflow_id, status, since, before, metadata)
@@ -350,17 +356,16 @@ class Executions:
             kept = None  # nothing is written, not even an empty journal
         check.checkpoint_choice(None, checkpoint_name)
         check.reading(limit=limit)
-        most = limit if kept is None else None
+        most = limit if kept is None else None  # what the journal holds counts, too
         rows = lists.rows(self._caller, filters, prefetch=0, limit=most) if ids is None else lists.named(ids, most)
-        replaying = Replaying(self._caller, checkpoint_name, Limit(concurrency))
+        replaying = Replaying.of(self._caller, concurrency, checkpoint_name, by_id=ids is not None)
         if kept is None:
-            return plan_each(rows) if dry_run else replay_each(replaying, rows)
+            return plan_each(replaying, rows) if dry_run else replay_each(replaying, rows)
         from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
 
         scope = scope_of(filters if ids is None else None, checkpoint_name)
-        if dry_run:
-            return plan_journalled(self._caller, rows, scope, kept, limit)
-        return replay_journalled(replaying, rows, scope, kept, limit)
+        start = plan_journalled if dry_run else replay_journalled
+        return start(replaying, rows, scope, kept, limit)
 
     @overload
     def wait_many(
@@ -416,12 +421,14 @@ class Executions:
     def _batches(
         self,
         held: Callable[[], int],
-        filters: Filters,
-        page_size: int,
-        limit: int | None,
-        prefetch: int | None,
+        *,
+        page_size: int = 100,
+        limit: int | None = None,
+        prefetch: int | None = None,
+        **wanted: Any,
     ) -> AsyncGenerator[Batch]:
         """`list` in batches, for the facade."""
+        filters = check.filters(**wanted)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 

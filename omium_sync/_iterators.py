@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-from abc import abstractmethod
 from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from omium_async import Execution
-
-from ._bridge.ahead import Ahead
-from ._bridge.call import Call, show_core
 from ._bridge.line import Line
 from ._bridge.process import process
-from ._bridge.sources import Groups, Source
+from ._bridge.reading import Reading
 
-__all__ = ["GroupStream", "RowStream"]
+if TYPE_CHECKING:
+    from ._bridge.call import Call
+    from ._bridge.calls import Calls
+
+__all__ = ["Stream"]
 
 T = TypeVar("T")
 
@@ -24,13 +23,14 @@ T = TypeVar("T")
 class Stream(Iterator[T], Generic[T]):
     """Iterates once, in any number of threads, each item going to one of them. It may be left half-read, or closed."""
 
-    def __init__(self, line: Line, source: Source) -> None:
+    def __init__(self, line: Line, reading: Reading[Any, T]) -> None:
         self._line = line
-        self._source = source
+        self._reading = reading
         self._group: Iterator[T] = iter(())
         self._lock = threading.Lock()
         self._reader: int | None = None
         self._process: int | None = None  # in which it was begun
+        self._begun: tuple[Calls, Call] | None = None
         self._ended = False
 
     def __iter__(self) -> Self:
@@ -43,26 +43,29 @@ class Stream(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """End it: what is under way for it is cancelled and has ended when this returns."""
-        begun = self._process == process.number and not self._ended
         self._ended = True
         self._group = iter(())
-        if begun:
-            self._line.end(self._source)
+        if self._begun is not None and self._process == process.number:
+            calls, call = self._begun
+            calls.end(call)
 
     def _first_of_next(self) -> T:
         self._check_reader()
         with self._lock:
-            self._reader = threading.get_ident()
-            try:
-                for item in self._group:  # another thread has just read it
+            for item in self._group:  # another thread has just read it
+                return item
+            while not self._ended:
+                self._reader = threading.get_ident()
+                try:
+                    self._group = iter(self._take())
+                except BaseException:
+                    self.close()
+                    raise
+                finally:
+                    self._reader = None
+                for item in self._group:
                     return item
-                while not self._ended:
-                    self._group = iter(self._read())
-                    for item in self._group:
-                        return item
-                raise StopIteration
-            finally:
-                self._reader = None
+        raise StopIteration
 
     def _check_reader(self) -> None:
         if self._process is None:
@@ -72,63 +75,34 @@ class Stream(Iterator[T], Generic[T]):
         if self._reader == threading.get_ident():
             raise ValueError("this iterator is already executing, in this very thread")
 
-    def _read(self) -> Sequence[T]:
-        try:
-            return self._take()
-        except StopAsyncIteration:
-            self._ended = True
-            return ()
-        except CancelledError:
-            if self._ended:
-                raise RuntimeError("this iterator was closed by another thread while it was read") from None
-            self._ended = True
-            raise
-        except BaseException as error:
-            if not self._ended:
-                self._ended = True
-                self._end_source()
-            show_core(error)
-            raise
-
-    def _end_source(self) -> None:
-        try:
-            self._line.end(self._source)
-        except BaseException as error:
-            self._line.end_soon(self._source)  # nobody else will
-            if not isinstance(error, RuntimeError):  # that is: the client is closed, or this is the loop's own thread
-                raise
-
-    @abstractmethod
     def _take(self) -> Sequence[T]:
-        """The next group. ``StopAsyncIteration``: there is none."""
+        self._line.check_open()
+        self._line.check_not_blocked()
+        if self._begun is None:
+            calls = self._line.connect()
+            self._begun = calls, calls.read(self._reading)
+        calls = self._begun[0]
+        if not calls.thread.alive:
+            raise RuntimeError("the loop that this iterator reads on has ended: begin a new one")
+        calls.thread.check_other_thread()
+        group = self._reading.take(calls.thread.notify)
+        if group is not None:
+            return group
+        error, self._reading.error = self._reading.error, None
+        was_closed, self._ended = self._ended, True
+        if isinstance(error, CancelledError):
+            if was_closed:
+                raise RuntimeError("this iterator was closed by another thread while it was read")
+            self._line.check_open()  # the client was closed just before this asked
+        if error is None:
+            return ()
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
 
     def __del__(self) -> None:
         # In this order: when the interpreter ends, the last of these may be gone already.
-        if not self._ended and self._process is not None and self._line.is_used and self._process == process.number:
-            self._line.end_soon(self._source)
-
-
-class GroupStream(Stream[T]):
-    """Asks for each group."""
-
-    def __init__(self, line: Line, source: Groups[T]) -> None:
-        super().__init__(line, source)
-        self._groups = source
-
-    def _take(self) -> Sequence[T]:
-        self._groups.prepare()
-        return self._line.read(self._groups)
-
-
-class RowStream(Stream[Execution]):
-    """Takes batches that come by themselves."""
-
-    def __init__(self, line: Line, source: Ahead) -> None:
-        super().__init__(line, source)
-        self._ahead = source
-        self._pump: Call | None = None  # here, for the source would lead back to itself, and to the client
-
-    def _take(self) -> Sequence[Execution]:
-        if self._pump is None:
-            self._pump = self._line.begin(self._ahead)
-        return self._line.take(self._ahead, self._pump)
+        if self._begun is not None and self._begun[0].thread.alive and self._process == process.number:
+            calls, call = self._begun
+            calls.end_soon(call)

@@ -6,7 +6,8 @@ Not by the loop of the clients: a workflow that blocks must not keep a client fr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -14,9 +15,9 @@ from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.run import Workflow
 
-from ._bridge.portal import Portal
+from ._bridge.loop import LoopThread
 from ._bridge.process import process
-from ._documented import documented
+from ._mirrors import documented
 
 if TYPE_CHECKING:
     import os
@@ -55,7 +56,9 @@ class LocalOmium:
         clock: Clock | None = None,
     ) -> None:
         self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock)
-        self._portal: Portal | None = None
+        self._thread: LoopThread | None = None
+        self._served: AbstractContextManager[None] | None = None
+        self._process: int | None = None  # in which it was started
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -124,33 +127,57 @@ class LocalOmium:
     @documented(AsyncLocalOmium.start)
     def start(self) -> None:
         with self._lock:
-            if self._portal is not None and self._portal.alive:
+            if self._is_served:
                 raise LocalOmiumError("this LocalOmium is started already")
+            self._check_own()
             # The signals that a program is stopped with must reach the processes that workflows start.
-            portal = process.run(Portal("omium_sync.LocalOmium", self._core.stop, keep_signals=True))
+            thread = process.run(LoopThread("omium_sync.LocalOmium", keep_signals=True))
             try:
-                portal.call(self, self._core.start)
+                served = thread.portal().wrap_async_context_manager(_served(self._core))
+                served.__enter__()
             except BaseException:
-                process.end(portal)
+                process.end(thread)
                 raise
-            self._portal = portal
+            self._thread, self._served, self._process = thread, served, process.number
 
     @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:
-        portal = self._portal
-        if portal is not None and portal.alive:
-            portal.check_thread()
+        if self._thread is not None:
+            self._thread.check_other_thread()
         with self._lock:
-            portal, self._portal = self._portal, None
-        if portal is not None and portal.alive:
+            thread, served, was_served = self._thread, self._served, self._is_served
+            if was_served:
+                self._thread = None
+        if thread is not None and served is not None and was_served:
             try:
-                portal.call(self, self._core.stop)
+                served.__exit__(None, None, None)
             finally:
-                process.end(portal)
+                process.end(thread)
+
+    @property
+    def _is_served(self) -> bool:
+        return self._thread is not None and self._thread.alive
 
     def _check_started(self) -> None:
-        portal = self._portal
-        if portal is None or not portal.alive:
+        self._check_own()
+        if not self._is_served:
+            raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None
+
+    def _check_own(self) -> None:
+        if self._thread is not None and self._process != process.number:
             raise LocalOmiumError(
-                "this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+                "this LocalOmium was started before a fork, and is served by the parent process alone: read its `url` "
+                "and `api_key` before the fork, or make a new LocalOmium here"
             ) from None
+
+
+@asynccontextmanager
+async def _served(core: AsyncLocalOmium) -> AsyncGenerator[None]:
+    from anyio import CancelScope  # noqa: PLC0415 - only who starts one needs it
+
+    await core.start()
+    try:
+        yield
+    finally:
+        with CancelScope(shield=True):  # the interpreter may be ending
+            await core.stop()

@@ -1,61 +1,64 @@
-"""The service's clock, by which the times of sending are recorded: lists are bounded by them."""
+"""How much time has passed since an item was sent: no single clock is believed."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
 
-from .._caller import Caller
 from .._errors import OmiumError
+from .._journal.file import Entry
 from .._transport.answers import http_date
-from .sending import key_is_refused
+from .sending import Sending, key_is_refused
 
-__all__ = ["SKEW", "ServiceClock"]
-
-SKEW: Final = 60.0  # seconds by which the service's clocks may differ among themselves
-_UNSURE: Final = 3600.0  # seconds by which this machine's clock may be wrong, where the service's is not known
+__all__ = ["Clocks"]
 
 
-class ServiceClock:
-    """Tells the service's time, as seconds since 1970, from one answer's ``Date`` and this machine's steady clock."""
+class Clocks:
+    """This machine's clock, which may be set between two runs, and the service's, each node of which may have its own.
 
-    def __init__(self, caller: Caller, last_ahead: float | None, keep: Callable[[float], Awaitable[None]]) -> None:
-        self._caller = caller
-        self._keep = keep
-        self._base = time.time() - time.monotonic()
-        self._ahead = last_ahead
-        self.known = False
+    :ivar ahead: seconds that the service's was ahead at the beginning of this run; ``None`` where it did not say.
+    """
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._lock = asyncio.Lock()
+        self._read = False
+        self.ahead: float | None = None
 
     async def read(self) -> None:
-        """Ask the service for its time. A failure is no harm; but a refused key is told before anything is sent.
+        """Ask the service for its time, once a run: a refused key is told so before anything is sent.
 
-        :raises AuthenticationError: the key is refused. :raises PermissionDeniedError: the same.
+        :raises AuthenticationError: the key is refused.
+        :raises PermissionDeniedError: the key is refused.
         """
+        if self._read:
+            return
+        async with self._lock:
+            if not self._read:
+                await self._ask()
+                self._read = True
+
+    async def _ask(self) -> None:
+        sending = self._sending
         try:
-            before = time.monotonic()
-            answer = await self._caller.raw(
-                "GET", "/executions", params={"page": 1, "page_size": 1}, json=None, headers=None
+            before = time.time()
+            answer = await sending.call(
+                lambda: sending.reader().raw(
+                    "GET", "/executions", params={"page": 1, "page_size": 1}, json=None, headers=None
+                )
             )
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return
-        date = _seconds(answer.headers.get("date"))
+        date = http_date(answer.headers.get("date", ""))
         if date is not None:
-            self._ahead = date - (self._base + (before + time.monotonic()) / 2)
-            self.known = True
-            await self._keep(self._ahead)
+            self.ahead = date.timestamp() - (before + time.time()) / 2
 
-    def now(self) -> float:
-        """The service's time, as well as it is known."""
-        return self._base + time.monotonic() + (self._ahead or 0.0)
-
-    def earliest(self) -> float:
-        """A time that is certainly not later than the service's now."""
-        return self.now() - (0.0 if self.known else _UNSURE)
-
-
-def _seconds(text: str | None) -> float | None:
-    moment = None if text is None else http_date(text)
-    return None if moment is None else moment.timestamp()
+    def gone(self, entry: Entry) -> float:
+        """Seconds that have passed, by both clocks, since an earlier run can have sent the item at the latest."""
+        if entry.within is None or entry.ahead is None or self.ahead is None:
+            return 0.0
+        here = time.time() - entry.sent_at - entry.within
+        there = here + self.ahead - entry.ahead
+        return max(0.0, min(here, there))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any
 
@@ -13,9 +14,12 @@ from .._models.types import ExecutionRequest
 from .._pool.limit import Limit
 from .._pool.pool import Pool
 from .keys import header_key
-from .sending import key_is_refused, send
+from .sending import Sending, key_is_refused
+from .verdict import judged
 
-__all__ = ["create_each"]
+__all__ = ["BATCH", "body_of", "create_each"]
+
+BATCH = "create_many"  # what waits, in warnings
 
 
 def create_each(
@@ -23,24 +27,25 @@ def create_each(
 ) -> AsyncGenerator[CreateOutcome]:
     """Create an execution for each request; outcomes come as they end."""
     limit = Limit(concurrency)
-    retries = caller.options.max_retries
+    sending = Sending(caller, limit, BATCH)
 
     async def create(_: int, request: ExecutionRequest) -> CreateOutcome:
         try:
             body = body_of(caller, request)
-            key = None if request.key is None else header_key(request.key)
+            key = _fresh_key() if request.key is None else header_key(request.key)
         except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
             return CreateOutcome(request, "rejected", None, error)
-
         try:
-            execution = await send(lambda: endpoints.create(caller, body, key), limit, retries)
+            execution = await sending.call(lambda: endpoints.create(sending.caller, body, key))
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CreateOutcome(request, "created", execution)
 
-    return Pool(requests, create, limit).results()
+    pool = Pool(requests, create, limit)
+    sending.serve(pool)
+    return judged(pool.results())
 
 
 def body_of(caller: Caller, request: Any) -> dict[str, Any]:
@@ -51,3 +56,8 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
     return endpoints.create_body(caller, request.workflow_id, request.input_data, request.metadata, request.agent_id)
+
+
+def _fresh_key() -> str:
+    """The idempotency key of an item without one of its own: the same whenever it is sent."""
+    return os.urandom(16).hex()

@@ -11,7 +11,6 @@ recorded as lost (no answer came), is in doubt: see `doubts`.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
@@ -30,13 +29,14 @@ from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
 from .._pool.limit import Gate, Limit
 from .._pool.pool import Pool, Stopped
-from .clock import ServiceClock
-from .create import body_of
+from .clock import Clocks
+from .create import BATCH, body_of
 from .doubts import Doubt, Doubts
 from .items import Item, make_item
 from .lookup import Lookup
-from .sending import key_is_refused, send, was_refused_for_good
+from .sending import Sending, key_is_refused, was_refused_for_good
 from .stored import execution_from, refusal_from, stored_answer, stored_refusal
+from .verdict import judged
 
 __all__ = ["create_journalled"]
 
@@ -45,6 +45,7 @@ _TASKS_PER_CALL: Final = 2
 _FRESH: Final = 1.0  # seconds for which a mark holds: the recorded time is to be that of the sending
 _INTERVAL_PER_CALL: Final = 0.0001  # seconds between commits, for each call at once
 _LONGEST_INTERVAL: Final = 0.005
+_LATEST: Final = 2.0**32  # seconds since 1970, in messages: a file may hold anything
 _MOST_SENDINGS: Final = 8  # of one item in one run, each after it was found not to be there
 
 
@@ -60,15 +61,15 @@ async def create_journalled(
     interval = min(_INTERVAL_PER_CALL * concurrency, _LONGEST_INTERVAL)
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
-        batch = _Batch(caller, file, journal.key_field, Limit(concurrency), settle)
-        async with aclosing(batch.start(requests).results()) as outcomes:
+        creation = _Creation(caller, file, journal.key_field, Limit(concurrency), settle)
+        async with aclosing(judged(creation.start(requests).results())) as outcomes:
             async for outcome in outcomes:
                 yield outcome
     finally:
         await file.close()
 
 
-class _Batch:
+class _Creation:
     """One run of a journalled batch."""
 
     pool: Pool[Any, CreateOutcome]
@@ -79,11 +80,9 @@ class _Batch:
         self._file = file
         self._key_field = key_field
         self._limit = limit
-        self._gate = Gate(limit)
         self._settle = settle
-        self._clock = ServiceClock(caller, file.last_clock, file.set_clock)
-        self._clock_lock = asyncio.Lock()
-        self._clock_read = False
+        self._sending = Sending(caller, limit, BATCH, gate=Gate(limit))
+        self._clocks = Clocks(self._sending)
         self._started = time.monotonic()
         self._names: dict[str, int] = {}  # keys of items on their way into the journal, and their positions
         self._sendings: dict[int, int] = {}  # of items that were sent more than once
@@ -91,8 +90,10 @@ class _Batch:
     def start(self, requests: Any) -> Pool[Any, CreateOutcome]:
         """Put the parts together."""
         self.pool = Pool(requests, self._work, self._limit, _TASKS_PER_CALL)
+        self._sending.serve(self.pool)
         self.doubts = Doubts(
-            Lookup(self._caller, self._key_field, self._file.known),
+            Lookup(self._sending.reader, self._key_field, self._file.known),
+            self._sending,
             self,
             is_quiet=self.pool.is_quiet,
             is_failed=lambda: self.pool.failed,
@@ -143,61 +144,42 @@ class _Batch:
         if item.named:
             await self._file.touch(entry.id, item.position)
         if entry.state == "created":
-            return CreateOutcome(
-                item.request, "created", self._file.reading(execution_from, entry.answer), None, resumed=True
-            )
+            execution = self._file.reading(execution_from(self._caller.converter), entry.answer)
+            return CreateOutcome(item.request, "created", execution, None, resumed=True)
         if entry.state == "refused":
             return CreateOutcome(
                 item.request, "rejected", None, self._file.reading(refusal_from, entry.answer), resumed=True
             )
         if entry.state == "rejected":
             return await self._send(item, again=True)
-        await self._read_clock()
+        await self._clocks.read()
         self.doubts.add(self._left_by_an_earlier_run(item, entry))
         return None
 
     async def _send(self, item: Item, *, again: bool = False) -> CreateOutcome | None:
-        caller, options = self._caller, self._caller.options
-
-        marked_at = 0.0
-
-        async def mark() -> None:
-            nonlocal again, marked_at
-            self._check_going_on()
-            marked_at = time.monotonic()
-            await self._mark(item, again=again)
-            if item.named:
-                self._names.pop(item.key, None)  # from here on the journal knows it
-            again = True
-
-        async def write() -> tuple[Execution, bytes]:
-            async with self._gate:
-                if time.monotonic() - marked_at > _FRESH:
-                    await mark()
-                self._check_going_on()
-                return await endpoints.create_keeping_answer(caller, item.body, item.header)
-
-        await self._read_clock()
-        sent_at = self._clock.earliest()
+        sending = self._sending
+        await self._clocks.read()
+        marking = _Marking(self, item, again=again)
         try:
-            execution, body = await send(write, self._limit, options.max_retries, mark)
+            execution, body = await sending.call(
+                lambda: endpoints.create_keeping_answer(sending.caller, item.body, item.header), marking
+            )
+        except JournalError:
+            raise
         except OmiumError as error:
-            if isinstance(error, JournalError):
-                raise
-            return await self._take_failure(item, error, sent_at)
+            return await self._take_failure(item, error)
+        except Stopped:
+            if marking.again:  # recorded as about to be sent, and it was not: nobody needs to look for it
+                await self._record(item, "rejected", None, None)
+            raise
         answer = stored_answer(execution, body)
         self._recorded(item, CreateOutcome(item.request, "created", execution), answer)
         return None
 
-    def _check_going_on(self) -> None:
-        """:raises Stopped: the batch is ending: nothing more is sent."""
-        if self._limit.closed:
-            raise Stopped
-
-    async def _take_failure(self, item: Item, error: OmiumError, sent_at: float) -> CreateOutcome | None:
+    async def _take_failure(self, item: Item, error: OmiumError) -> CreateOutcome | None:
         if error.outcome_unknown:
             await self._record(item, "unknown", None, None)
-            self.doubts.add(Doubt(item, sent_at, time.monotonic() + self._settle, error, resumed=False))
+            self.doubts.add(Doubt(item, time.monotonic() + self._settle, error, resumed=False))
             return None
         if key_is_refused(error):
             await self._record(item, "rejected", None, None)
@@ -209,13 +191,20 @@ class _Batch:
 
     # -- the journal ---------------------------------------------------------------------------------------------
 
-    async def _mark(self, item: Item, *, again: bool) -> None:
+    async def mark(self, item: Item, *, again: bool) -> None:
+        """Record that the item is about to be sent.
+
+        :raises Stopped: the batch is ending.
+        """
+        if self._limit.closed:
+            raise Stopped
         timeout = self._caller.options.timeout
-        now = self._clock.now()
-        latest = now + _FRESH + timeout if timeout is not None and self._clock.known else None
-        earliest = self._clock.earliest()
-        mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, earliest, latest, None)
+        within = None if timeout is None else _FRESH + timeout
+        run, ahead = self._file.run, self._clocks.ahead
+        mark = Mark(_id(item), item.key, item.position, run, item.digest, time.time(), within, ahead, None)
         await self._file.mark(mark, again=again)
+        if item.named:
+            self._names.pop(item.key, None)  # from here on the journal knows it
 
     def _recorded(self, item: Item, outcome: CreateOutcome, answer: str | None, state: str = "created") -> None:
         """Give the outcome once it is recorded; the task goes on with the next item meanwhile, whose mark is written
@@ -237,29 +226,20 @@ class _Batch:
         except JournalError as error:
             self.pool.fail(error)
 
-    async def _read_clock(self) -> None:
-        """Once a run, before anything is sent or looked for."""
-        if not self._clock_read:
-            async with self._clock_lock:
-                if not self._clock_read:
-                    await self._clock.read()
-                    self._clock_read = True
-
     # -- items in doubt ------------------------------------------------------------------------------------------
 
     def _left_by_an_earlier_run(self, item: Item, entry: Entry) -> Doubt:
         """It was sent before that run died, which was before this one had the journal's lock."""
-        gone = 0.0  # seconds since it can have been sent at the latest, before this run
-        if entry.latest_at is not None and self._clock.known:
-            gone = max(0.0, self._clock.now() - entry.latest_at - (time.monotonic() - self._started))
-        due = self._started + max(0.0, self._settle - gone)
-        when = datetime.fromtimestamp(max(entry.sent_at, 0), UTC).isoformat(timespec="seconds")
+        now = time.monotonic()
+        due = min(self._started, now - self._clocks.gone(entry)) + self._settle
+        sent_at = min(max(entry.sent_at, 0), _LATEST)
+        when = datetime.fromtimestamp(sent_at, UTC).isoformat(timespec="seconds")
         error = OmiumError(
             f"{item} was sent at {when} or was about to be, when the batch ended without its outcome",
             idempotency_key=item.header,
             outcome="unknown",
         )
-        return Doubt(item, entry.sent_at, due, error, resumed=True)
+        return Doubt(item, due, error, resumed=True)
 
     async def adopt(self, doubt: Doubt, execution: Execution) -> None:
         outcome = CreateOutcome(doubt.item.request, "created", execution, None, doubt.resumed)
@@ -279,6 +259,28 @@ class _Batch:
         )
         error.__cause__ = cause or doubt.error
         self.pool.settle(CreateOutcome(doubt.item.request, "unknown", None, error, doubt.resumed))
+
+
+class _Marking:
+    """The mark of an item, written before each of its requests.
+
+    :ivar again: whether the journal holds the item already.
+    """
+
+    def __init__(self, creation: _Creation, item: Item, *, again: bool) -> None:
+        self._creation = creation
+        self._item = item
+        self._written = 0.0
+        self.again = again
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self._written <= _FRESH
+
+    async def write(self) -> None:
+        self._written = time.monotonic()
+        await self._creation.mark(self._item, again=self.again)
+        self.again = True
 
 
 def _id(item: Item) -> int:

@@ -11,21 +11,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import attrs
 
 from .._errors import OmiumError
 from .._models.types import Execution
-from .clock import SKEW
+from .._pool.pool import Stopped
 from .items import Item
 from .lookup import Lookup, Sighting
-from .sending import key_is_refused
+from .sending import Sending, key_is_refused
 
 __all__ = ["Doubt", "Doubts", "Settler"]
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.batch")
 
 _MOST_FAILURES: Final = 4  # looks in a row that fail
 _PAUSE: Final = 2.0  # seconds after the first of them
@@ -36,12 +36,13 @@ _LEAST_INTERVAL: Final = 5.0  # seconds between looks while the batch goes on
 class Doubt:
     """One item in doubt.
 
-    :ivar since: the earliest time at which it can have been created, by the service's clock.
-    :ivar due: of ``time.monotonic``. :ivar error: what is known of why. :ivar resumed: it is an earlier run's.
+    :ivar due: of ``time.monotonic``.
+    :ivar error: what is known of why.
+    :ivar resumed: whether it is an earlier run's.
+    :ivar looked: whether a look did not find it.
     """
 
     item: Item
-    since: float
     due: float
     error: Exception
     resumed: bool
@@ -67,6 +68,7 @@ class Doubts:
     def __init__(
         self,
         lookup: Lookup,
+        sending: Sending,
         settler: Settler,
         *,
         is_quiet: Callable[[], bool],
@@ -74,6 +76,7 @@ class Doubts:
         fail: Callable[[BaseException], None],
     ) -> None:
         self._lookup = lookup
+        self._sending = sending
         self._settler = settler
         self._is_quiet = is_quiet
         self._is_failed = is_failed
@@ -102,6 +105,8 @@ class Doubts:
                 continue
             try:
                 await self._look()
+            except Stopped:
+                pass  # the batch has failed meanwhile
             except Exception as error:  # noqa: BLE001 - the batch ends with it, whatever it is
                 self._fail(error)
 
@@ -135,15 +140,18 @@ class Doubts:
         started = time.monotonic()
         self._not_before = started + _LEAST_INTERVAL
         for doubts in _by_workflow(self._doubts):
-            keys = {doubt.item.key for doubt in doubts}
-            since = min(doubt.since for doubt in doubts) - SKEW
             try:
-                sighting = await self._lookup.find(doubts[0].item.workflow_id, keys, since)
+                sighting = await self._sending.call(self._find(doubts, started))
             except OmiumError as error:
                 self._take_failure(error, started)
                 return
             await self._settle(doubts, sighting, started)
         self._failures = 0
+
+    def _find(self, doubts: Sequence[Doubt], now: float) -> Callable[[], Awaitable[Sighting]]:
+        keys = {doubt.item.key for doubt in doubts}
+        to_the_end = any(doubt.due <= now for doubt in doubts)  # else nothing counts as absent yet
+        return lambda: self._lookup.find(doubts[0].item.workflow_id, keys, to_the_end=to_the_end)
 
     async def _settle(self, doubts: Sequence[Doubt], sighting: Sighting, started: float) -> None:
         for doubt in doubts:
@@ -182,6 +190,6 @@ def _by_workflow(doubts: Sequence[Doubt]) -> list[list[Doubt]]:
     return list(found.values())
 
 
-def _in_words(doubtful: list[str]) -> str:
+def _in_words(doubtful: Sequence[str]) -> str:
     shown = ", ".join(doubtful[:3]) + (" and others" if len(doubtful) > 3 else "")
     return f"the service shows no metadata, and {shown} may be it"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from .._data.moments import write_timestamp
 from .._errors import APIStatusError, OmiumError, error_from_json, error_to_json
-from .._models.codec import decode, decode_execution
 from .._models.types import Execution, ReplayResult
+
+if TYPE_CHECKING:
+    from .._data.converter import OmiumConverter
 
 __all__ = [
     "execution_from",
@@ -51,14 +54,14 @@ def snapshot_of(execution: Execution) -> str:
     return _to_json(found).decode()
 
 
-def execution_from(text: str | None) -> Execution:
-    """The execution of `stored_answer` or `snapshot_of`."""
-    return decode_execution((text or "{}").encode())
+def execution_from(converter: OmiumConverter) -> Callable[[str | None], Execution]:
+    """What reads the execution of `stored_answer` or `snapshot_of`, with the hooks of the client."""
+    return lambda text: converter.decode((text or "{}").encode(), Execution)
 
 
-def result_from(text: str | None) -> ReplayResult:
-    """The result of a replay, from its answer."""
-    return decode((text or "{}").encode(), ReplayResult)
+def result_from(converter: OmiumConverter) -> Callable[[str | None], ReplayResult]:
+    """What reads the result of a replay from its answer, with the hooks of the client."""
+    return lambda text: converter.decode((text or "{}").encode(), ReplayResult)
 
 
 def stored_refusal(error: OmiumError) -> str | None:

@@ -14,6 +14,7 @@ from .forms import SHAPES, Shape
 from .hooks import is_structured, register_readers
 from .misfit import Misfit, misfit_of
 from .sending import Form, plain
+from .shared import OWN_HOOKS
 from .unions import is_union
 
 __all__ = ["OmiumConverter", "register_data"]
@@ -80,13 +81,22 @@ class OmiumConverter(cattrs.Converter):
     # What was looked up is looked up again after any of these; cattrs itself forgets its own look-ups.
 
     def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
-        """As cattrs does; a union's hook is found before our own for unions, and goes along with a copy."""
-        if func is not None and is_union(cl):
+        """As cattrs does, but that a hook of a model is not that of the models below it.
+
+        A union's hook is found before our own for unions, and goes along with a copy.
+        """
+        if func is not None and (is_union(cl) or _is_model(cl)):
             return self.register_structure_hook_func(_equal_to(cl), func)
         try:
-            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - cattrs leaves it out of its overloads
+            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - its overloads hide it
         finally:
             self.changes += 1
+
+    def register_unstructure_hook(self, cls: Any = None, func: Any = None) -> Any:
+        """As cattrs does, but that a hook of a model is not that of the models below it."""
+        if func is not None and _is_model(cls):
+            return self.register_unstructure_hook_func(_equal_to(cls), func)
+        return super().register_unstructure_hook(cls, func)  # pyright: ignore[reportArgumentType] - as above
 
     def register_structure_hook_func(self, check_func: Any, func: Any) -> None:
         """As cattrs does."""
@@ -101,6 +111,10 @@ class OmiumConverter(cattrs.Converter):
             return super().register_structure_hook_factory(predicate, factory)
         finally:
             self.changes += 1
+
+
+def _is_model(cls: Any) -> bool:
+    return isinstance(cls, type) and getattr(cls, OWN_HOOKS, False)
 
 
 def _equal_to(cls: Any) -> Callable[[Any], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from typing import Any
 
@@ -24,6 +25,7 @@ def _is_a(cls: Any, module: str, name: str) -> bool:
 
 
 def full_name(cls: type[Any]) -> str:
-    """A class's name as messages show it: with its library, for ``numpy.bool`` is not ``bool``."""
-    library = cls.__module__.partition(".")[0]
-    return cls.__qualname__ if library in ("builtins", "__main__") else f"{library}.{cls.__qualname__}"
+    """A class's name as messages show it: with its library where Python has one of that name, as of ``numpy.bool``."""
+    name = cls.__name__
+    is_another = getattr(builtins, name, cls) is not cls
+    return f"{cls.__module__.partition('.')[0]}.{name}" if is_another else name

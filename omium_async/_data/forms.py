@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import math
@@ -158,7 +159,7 @@ def _dataclass(value: Any, inside: Inside) -> dict[str, Any]:
     return _fields(value, [field.name for field in dataclasses.fields(value)], inside)
 
 
-def _fields(value: Any, names: list[str], inside: Inside) -> dict[str, Any]:
+def _fields(value: Any, names: Iterable[str], inside: Inside) -> dict[str, Any]:
     missing = [name for name in names if not hasattr(value, name)]
     if missing:
         refuse(ValueError, f"the field {missing[0]} of this {type(value).__name__} has no value")
@@ -174,13 +175,11 @@ def _pydantic(value: Any, inside: Inside) -> Any:
 
 
 def _struct(value: Any, inside: Inside) -> Any:
-    try:
-        found = msgspec.to_builtins(value, enc_hook=inside)
-    except Unsendable:
-        raise
-    except Exception as error:
-        raise Unsendable(TypeError, f"msgspec cannot write this {full_name(value.__class__)}: {error}") from error
-    return inside(found)
+    """As msgspec writes it, with tag and new names, but for what it holds: of attrs classes it leaves out fields."""
+    whole = copy.copy(value)
+    for name, entry in _fields(value, value.__struct_fields__, inside).items():
+        msgspec.structs.force_setattr(whole, name, entry)
+    return msgspec.to_builtins(whole)
 
 
 # -- what has no form ------------------------------------------------------------------------------------------------

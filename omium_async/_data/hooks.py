@@ -12,13 +12,32 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final, cast, get_origin, get_type_hints, is_typeddict
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NotRequired,
+    Required,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import attrs
 import msgspec
 from cattrs.errors import StructureHandlerNotFoundError
 
-from .arrays import array_hook, hook_of, is_array, is_mapping, is_named_tuple, mapping_hook, named_tuple_hook
+from .arrays import (
+    array_hook,
+    hook_of,
+    is_array,
+    is_mapping,
+    is_named_tuple,
+    mapping_hook,
+    named_tuple_hook,
+    take_object,
+)
 from .choices import is_enum, is_literal, literal_hook, read_member
 from .foreign import is_numpy_scalar, is_pydantic_model
 from .misfit import Misfit, misfit_of, wrong
@@ -186,16 +205,49 @@ def _late_fields(cls: Any, converter: OmiumConverter) -> list[tuple[str, Any, Ho
 
 
 def _typed_dict_hook(cls: Any, converter: OmiumConverter) -> Hook:
-    read: Hook = cast("Any", converter).gen_structure_typeddict(cls)
-    names = frozenset((get_origin(cls) or cls).__annotations__)
+    """A TypedDict; not cattrs' own hook, which takes ``NotRequired`` in annotations that are text for required."""
+    base: Any = get_origin(cls) or cls
+    given = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
+    required: list[str] = []
+    hooks: dict[str, tuple[Hook, Any]] = {}
+    for name, hint in get_type_hints(base, include_extras=True).items():
+        kind, is_required = _unwrapped(hint, is_required=name in base.__required_keys__)
+        kind = _filled_in(kind, given)
+        hooks[name] = hook_of(kind, converter), kind
+        if is_required:
+            required.append(name)
 
-    def hook(value: Any, cls: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise wrong("an object", value)
-        given: Mapping[str, Any] = cast("Any", value)
-        return read({name: given[name] for name in given if name in names}, cls)
+    def hook(value: Any, _: Any) -> dict[str, Any]:
+        sent = take_object(value)
+        found: dict[str, Any] = {}
+        for name, entry in sent.items():
+            if name in hooks:
+                read, kind = hooks[name]
+                try:
+                    found[name] = read(entry, kind)
+                except Exception as error:
+                    raise misfit_of(error).inside(name) from error
+        for name in required:
+            if name not in found:
+                raise Misfit("is missing", name)
+        return found
 
     return hook
+
+
+def _unwrapped(hint: Any, *, is_required: bool) -> tuple[Any, bool]:
+    while get_origin(hint) in (Required, NotRequired):
+        is_required = get_origin(hint) is Required
+        (hint,) = get_args(hint)
+    return hint, is_required
+
+
+def _filled_in(kind: Any, given: dict[Any, Any]) -> Any:
+    """With the type arguments of a generic class in the place of its parameters."""
+    if kind in given:
+        return given[kind]
+    parameters = getattr(kind, "__parameters__", ())
+    return kind[tuple(given.get(each, each) for each in parameters)] if parameters and given else kind
 
 
 def _pydantic_hook(cls: Any, _: OmiumConverter) -> Hook:

@@ -40,7 +40,9 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
     :param name: what messages call it, such as ``output_type``.
     :raises TypeError: it cannot be structured, or an annotation in it does not resolve; it says what would help.
     """
-    from cattrs.errors import StructureHandlerNotFoundError  # noqa: PLC0415 - with the converter it is imported
+    from cattrs.errors import StructureHandlerNotFoundError  # noqa: PLC0415 - imported with the converter already
+
+    from .unions import is_union  # noqa: PLC0415 - imports cattrs
 
     shown = _shown(type)
     try:
@@ -48,10 +50,8 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
     except StructureHandlerNotFoundError as error:
         inner = _shown(error.type_)
         within = "" if inner == shown else f", which {shown} holds"
-        raise TypeError(
-            f"{name}: nothing is known of how to read {inner}{within}; register a hook: "
-            f"converter.register_structure_hook({inner}, ...) ({error})"
-        ) from error
+        why = f"{error} " if is_union(error.type_) else f"nothing is known of how to read {inner}{within}; "
+        raise TypeError(f"{name}: {why}register a hook: converter.register_structure_hook({inner}, ...)") from error
     except NameError as error:
         raise TypeError(f"{name}: an annotation of {shown} does not resolve: {error}") from error
     except Exception as error:
@@ -72,8 +72,8 @@ def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None
         return
     if isinstance(type, _TYPE) and not is_typeddict(type):
         if not _is_instance(value, type):
-            got = full_name(value.__class__)
-            raise TypeError(f"{name}: expected {_a(full_name(type))}, got {_a(got)}")
+            got = "None" if value is None else _a(full_name(value.__class__))
+            raise TypeError(f"{name}: expected {_a(full_name(type))}, got {got}")
         return
     try:
         read_typed(converter, plain(value, name, converter), type, name)

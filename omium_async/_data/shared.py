@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .converter import OmiumConverter
 
-__all__ = ["add_rules", "is_ours", "make_converter", "shared"]
+__all__ = ["OWN_HOOKS", "add_rules", "is_ours", "make_converter", "shared"]
+
+#: The name of a class attribute: hooks of the class are not those of the classes below it.
+OWN_HOOKS: Final = "_hooks_are_its_own"
 
 _RULES: Final[list[Callable[[OmiumConverter], None]]] = []
 

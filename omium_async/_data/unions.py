@@ -111,7 +111,7 @@ def _has_fields(cls: Any) -> bool:
 
 
 def _ambiguous(union: Any, why: str) -> StructureHandlerNotFoundError:
-    problem = f"the types of {union} cannot be told apart: {why}; register a structure hook for it"
+    problem = f"the types of {union} cannot be told apart: {why};"
     return StructureHandlerNotFoundError(problem, union)
 
 

@@ -24,22 +24,10 @@ __all__ = ["ENTRY", "Answers", "Entry", "Mark", "Work", "carry_out", "end", "ent
 
 _to_json = msgspec.json.Encoder().encode
 
-ENTRY: Final = (
-    "i.id, i.key, i.position, i.run, i.digest, i.sent_at, i.latest_at, i.before, o.state, o.execution_id, o.answer"
-)
-_FIND: Final = (
-    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.id = j.value "  # noqa: S608
-    "LEFT JOIN outcomes AS o ON o.id = i.id"
-)
-_FIND_NAMED: Final = (
-    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.key = j.value AND i.id >= {NAMED} "  # noqa: S608
-    "LEFT JOIN outcomes AS o ON o.id = i.id"
-)
-
 
 @attrs.frozen
 class Mark:
-    """An item about to be sent."""
+    """An item about to be sent; the columns of the table say what each is."""
 
     id: int
     key: str
@@ -47,7 +35,8 @@ class Mark:
     run: int
     digest: str
     sent_at: float
-    latest_at: float | None
+    within: float | None
+    ahead: float | None
     before: str | None
 
 
@@ -60,8 +49,30 @@ class Entry(Mark):
     answer: str | None
 
 
+ENTRY: Final = ", ".join(
+    [f"i.{column.name}" for column in attrs.fields(Mark)] + ["o.state", "o.execution_id", "o.answer"]
+)
+_FIND: Final = (
+    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.id = j.value "  # noqa: S608
+    "LEFT JOIN outcomes AS o ON o.id = i.id"
+)
+_FIND_NAMED: Final = (
+    f"SELECT {ENTRY} FROM json_each(?) AS j JOIN items AS i ON i.key = j.value AND i.id >= {NAMED} "  # noqa: S608
+    "LEFT JOIN outcomes AS o ON o.id = i.id"
+)
+
 #: Of the columns of an entry: a file may have been written by others.
-_KINDS: Final[tuple[Any, ...]] = (int, str, int, int, str, float, (float, NoneType), *[(str, NoneType)] * 4)
+_KINDS: Final[tuple[Any, ...]] = (
+    int,
+    str,
+    int,
+    int,
+    str,
+    float,
+    (float, NoneType),
+    (float, NoneType),
+    *[(str, NoneType)] * 4,
+)
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

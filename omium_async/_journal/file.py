@@ -36,7 +36,6 @@ class JournalFile:
         self.batch = opened.batch
         self.run = opened.run
         self.highest = opened.highest
-        self.last_clock = opened.clock
         self._next_named = opened.next_named
         self._loop = asyncio.get_running_loop()
         self._thread = thread
@@ -159,11 +158,6 @@ class JournalFile:
         self._next.writes.append((RECORD, item_id, state, execution_id, answer))
         self._next.recorded.append(done)
         self._schedule()
-
-    async def set_clock(self, ahead: float) -> None:
-        """How far the service's clock was found to be ahead of this machine's."""
-        run = self.run
-        await self.do(lambda connection: connection.execute("UPDATE runs SET clock = ? WHERE run = ?", (ahead, run)))
 
     async def touch(self, item_id: int, position: int) -> None:
         """The item was seen in this run, at this position."""

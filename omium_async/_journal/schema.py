@@ -46,8 +46,7 @@ _TABLES: Final = f"""
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY,
-    started_at REAL NOT NULL,   -- by this machine's clock
-    clock REAL                  -- seconds that the service's clock was ahead of it; null where that was not known
+    started_at REAL NOT NULL    -- by this machine's clock
 );
 CREATE TABLE items (
     id INTEGER PRIMARY KEY,
@@ -55,8 +54,9 @@ CREATE TABLE items (
     position INTEGER NOT NULL,  -- in the run that saw the item last
     run INTEGER NOT NULL,       -- that run
     digest TEXT NOT NULL,       -- of the content
-    sent_at REAL NOT NULL,      -- it was sent between this time and the next, by the service's clock
-    latest_at REAL,             -- null: at any time until the run's end
+    sent_at REAL NOT NULL,      -- not before this, by the clock of the machine that sent it
+    within REAL,                -- and at most so many seconds later; null: at any time until the run's end
+    ahead REAL,                 -- seconds that the service's clock was ahead of that machine's; null: not known
     before TEXT                 -- what it was before: the execution that is to be replayed
 );
 CREATE UNIQUE INDEX items_by_name ON items (key) WHERE id >= {NAMED};
@@ -73,9 +73,9 @@ _FORMAT: Final = Format(0x4F6D694A, SCHEMA_VERSION, _TABLES)  # "OmiJ"
 #: One statement writes everything that a commit holds: each statement costs the writing thread the interpreter's lock
 #: several times, for which it fights with the event loop.
 _INBOX: Final = """
-CREATE TEMP VIEW inbox AS SELECT 0 AS kind, 0 AS id, 0 AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f, 0 AS g;
+CREATE TEMP VIEW inbox AS SELECT 0 AS kind, 0 AS id, 0 AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f, 0 AS g, 0 AS h;
 CREATE TEMP TRIGGER marked INSTEAD OF INSERT ON inbox WHEN NEW.kind <> 2 BEGIN
-    INSERT OR REPLACE INTO items VALUES (NEW.id, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.f, NEW.g);
+    INSERT OR REPLACE INTO items VALUES (NEW.id, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.f, NEW.g, NEW.h);
 END;
 CREATE TEMP TRIGGER marked_again INSTEAD OF INSERT ON inbox WHEN NEW.kind = 1 BEGIN
     DELETE FROM outcomes WHERE id = NEW.id;
@@ -91,7 +91,7 @@ MARK_AGAIN: Final = 1
 RECORD: Final = 2
 
 #: Writes a JSON array of arrays: kind, id and the columns.
-_COLUMNS: Final = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(9))
+_COLUMNS: Final = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(10))
 INBOX: Final = f"INSERT INTO inbox SELECT {_COLUMNS} FROM json_each(?)"  # noqa: S608
 
 
@@ -126,7 +126,6 @@ class Opened:
     run: int
     highest: int  # position of an item without a key of its own; -1 when there is none
     next_named: int
-    clock: float | None  # of the last run that knew it
 
 
 def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> Opened:
@@ -170,8 +169,7 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
         connection.executemany("INSERT INTO facts VALUES (?, ?)", list(facts.items()))
     _check_identity(path, facts, identity)
     run: int = connection.execute("SELECT coalesce(max(run), 0) + 1 FROM runs").fetchone()[0]
-    clock = connection.execute("SELECT clock FROM runs WHERE clock IS NOT NULL ORDER BY run DESC LIMIT 1").fetchone()
-    connection.execute("INSERT INTO runs VALUES (?, ?, NULL)", (run, now))
+    connection.execute("INSERT INTO runs VALUES (?, ?)", (run, now))
     highest = connection.execute("SELECT max(id) FROM items WHERE id < ?", (NAMED,)).fetchone()[0]
     named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (NAMED,)).fetchone()[0]
     connection.execute("COMMIT")
@@ -182,7 +180,6 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
         run,
         -1 if highest is None else highest,
         NAMED if named is None else named + 1,
-        None if clock is None else clock[0],
     )
 
 

@@ -6,7 +6,19 @@ import types
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 
@@ -30,6 +42,8 @@ class Answer:
     # held under the attribute's own name, and what is shown instead.
     __slots__ = ("__weakref__", "_sent")
     _sent: dict[str, tuple[Any, Any]]
+    # A row is no detail: what reads an `Execution` is not asked for an `ExecutionDetail`.
+    _hooks_are_its_own: ClassVar = True
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

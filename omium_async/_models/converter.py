@@ -150,7 +150,7 @@ class ModelReader:
         return all(_is_own(field.type, self._converter) for field in fields_of(self._cls))
 
 
-_OWN_HOOKS: dict[Any, Any] = {
+_OF_THIS_PACKAGE: dict[Any, Any] = {
     str: read_text,
     int: read_whole_number,
     dict[str, Any]: take_object,
@@ -166,7 +166,7 @@ def _is_own(kind: Any, converter: OmiumConverter) -> bool:
     entry = entry_type(kind)
     if entry is not None:
         return type(hook) is Array and _is_own(entry, converter)
-    return hook.is_own() if type(hook) is ModelReader else hook is _OWN_HOOKS.get(kind)
+    return hook.is_own() if type(hook) is ModelReader else hook is _OF_THIS_PACKAGE.get(kind)
 
 
 @cache

@@ -11,6 +11,7 @@ import attrs
 
 from .._data.moments import read_timestamp
 from .answer import Answer, Timestamp
+from .shown import few, short
 
 __all__ = [
     "SETTLED",
@@ -96,7 +97,7 @@ def _no_extra() -> dict[str, Any]:
 
 def _extra(*known: str) -> Any:
     """What has no attribute of its own; the live service is known to send keys of these names."""
-    return attrs.field(factory=_no_extra, hash=False, kw_only=True, metadata={"known": known})
+    return attrs.field(factory=_no_extra, hash=False, kw_only=True, repr=short, metadata={"known": known})
 
 
 def _moment() -> Any:
@@ -105,14 +106,24 @@ def _moment() -> Any:
 
 def _value(*, fallback: str | None = None) -> Any:
     """A value that may be absent; the live service may send it under the name of the fallback instead."""
-    return attrs.field(default=None, hash=False, metadata={"fallback": fallback})
+    return attrs.field(default=None, hash=False, repr=short, metadata={"fallback": fallback})
+
+
+def _one_status() -> Any:
+    return attrs.field(default=None, converter=_status, hash=False, repr=short)  # pyright: ignore[reportUnknownVariableType]
 
 
 @attrs.frozen(slots=True)
 class Checkpoint(Answer):
-    """A point of an execution from which it can be replayed or to which it can be rolled back."""
+    """A point of an execution from which it can be replayed or to which it can be rolled back.
 
-    id: str
+    :ivar id: names it in ``replay`` and ``rollback``.
+    :ivar name: of the step that it follows, from ``name`` or the live service's ``checkpoint_name``.
+    :ivar created_at: when it was recorded.
+    :ivar extra: every key of the answer that has no attribute of its own, and timestamps that could not be read.
+    """
+
+    id: str = attrs.field(repr=short)
     name: str | None = _value(fallback="checkpoint_name")
     created_at: Timestamp | None = _moment()
     extra: dict[str, Any] = _extra()
@@ -122,13 +133,26 @@ class Checkpoint(Answer):
 class Execution(Answer):
     """One run of a workflow, as lists show it. Only ``id`` is sure to be there; the rest may be ``None``.
 
+    Its ``repr`` shows long values cut off; the values themselves are whole.
+
+    :ivar id: names it in every call.
+    :ivar workflow_id: the workflow that runs.
+    :ivar status: where it stands.
+    :ivar created_at: when it was created; aware, as all these moments are.
+    :ivar updated_at: when it changed last.
+    :ivar started_at: when it began to run.
+    :ivar completed_at: when it ended.
+    :ivar input_data: what it was created with, as JSON gives it.
+    :ivar output_data: its result, as JSON gives it.
     :ivar error: why it failed, from ``error`` or the live service's ``error_message``.
+    :ivar metadata: what was kept beside it.
+    :ivar agent_id: the agent on whose behalf it runs.
     :ivar extra: every key of the answer that has no attribute of its own, and timestamps that could not be read.
     """
 
-    id: str
+    id: str = attrs.field(repr=short)
     workflow_id: str | None = _value()
-    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    status: ExecutionStatus | None = _one_status()
     created_at: Timestamp | None = _moment()
     updated_at: Timestamp | None = _moment()
     started_at: Timestamp | None = _moment()
@@ -151,15 +175,20 @@ def _items(rows: Iterable[Execution]) -> tuple[Execution, ...]:
 
 @attrs.frozen(slots=True)
 class ExecutionDetail(Execution):
-    """One execution with its checkpoints, oldest first."""
+    """One execution in full: what `Execution` has, and its checkpoints.
+
+    :ivar checkpoints: the oldest first, from ``checkpoints`` or the live service's ``metadata.checkpoints``.
+    """
 
     checkpoints: tuple[Checkpoint, ...] = attrs.field(
-        default=(), converter=_checkpoints, hash=False, metadata={"nested": "metadata"}
+        default=(), converter=_checkpoints, hash=False, repr=few, metadata={"nested": "metadata"}
     )
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The last checkpoint of that name.
 
+        :param name: of the checkpoint.
+        :return: the checkpoint.
         :raises KeyError: there is none; the message lists the names there are.
         """
         for found in reversed(self.checkpoints):
@@ -190,10 +219,16 @@ class ExecutionDetail(Execution):
 
 @attrs.frozen(slots=True)
 class ReplayResult(Answer):
-    """What a replay answered."""
+    """What a replay answered.
 
-    id: str
-    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    :ivar id: the execution that was replayed; ``execution_id`` is the one to follow.
+    :ivar status: where it stands now.
+    :ivar message: the service's own words.
+    :ivar extra: every key of the answer that has no attribute of its own.
+    """
+
+    id: str = attrs.field(repr=short)
+    status: ExecutionStatus | None = _one_status()
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
 
@@ -206,21 +241,34 @@ class ReplayResult(Answer):
 
 @attrs.frozen(slots=True)
 class RollbackResult(Answer):
-    """What a rollback answered."""
+    """What a rollback answered.
 
-    id: str
-    status: ExecutionStatus | None = attrs.field(default=None, converter=_status, hash=False)
+    :ivar id: the execution that was rolled back.
+    :ivar status: where it stands now.
+    :ivar message: the service's own words.
+    :ivar extra: every key of the answer that has no attribute of its own.
+    """
+
+    id: str = attrs.field(repr=short)
+    status: ExecutionStatus | None = _one_status()
     message: str | None = _value()
     extra: dict[str, Any] = _extra()
 
 
 @attrs.frozen(slots=True)
 class ExecutionPage(Answer):
-    """One page of a list. ``total``, ``page`` and ``page_size`` are ``None`` when the service did not say."""
+    """One page of a list; iterating gives its executions, ``len()`` their number.
+
+    :ivar items: the executions.
+    :ivar total: how many the list has, ``None`` when the service did not say.
+    :ivar page: the number of the page, from 1, ``None`` when the service did not say.
+    :ivar page_size: the most that a page holds, ``None`` when the service did not say.
+    :ivar extra: every key of the answer that has no attribute of its own.
+    """
 
     # Old clients of the service looked for `executions` too.
     items: tuple[Execution, ...] = attrs.field(
-        default=(), converter=_items, hash=False, metadata={"fallback": "executions"}
+        default=(), converter=_items, hash=False, repr=few, metadata={"fallback": "executions"}
     )
     total: int | None = None
     page: int | None = None
@@ -238,6 +286,10 @@ class ExecutionPage(Answer):
 class ExecutionRequest:
     """One execution to create, for ``create_many``.
 
+    :ivar workflow_id: the workflow to run.
+    :ivar input_data: its input, as in ``create``.
+    :ivar metadata: kept beside it, as in ``create``.
+    :ivar agent_id: the agent on whose behalf it runs; ``None``: the client's.
     :ivar key: names the item in a journal and, as its idempotency key, at the service; by default made from the
         item's position and content.
     """

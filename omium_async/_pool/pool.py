@@ -50,6 +50,7 @@ class Pool(Generic[T, R]):
 
     :param tasks_per_call: so many times more tasks; ``work`` then has a gate of its own for its calls.
     :ivar on_change: called after changes upon which the pool may be quiet.
+    :ivar on_stop: called when nothing more is to begin: the pool ends with an error, or is closed.
 
     Items are taken from the source only while fewer than 4 * ``limit.most`` + 64 are ahead of the consumer. A plain
     iterable is advanced on the event loop itself, for it may belong to this thread (a database cursor does): one that
@@ -57,6 +58,7 @@ class Pool(Generic[T, R]):
     """
 
     on_change: Callable[[], None] = staticmethod(lambda: None)
+    on_stop: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -135,7 +137,7 @@ class Pool(Generic[T, R]):
 
     async def close(self) -> None:
         """Cancel what is under way, and wait until it has ended."""
-        self._stopped = self._limit.closed = True
+        self._stop()
         tasks = self._tasks | self._helpers
         for task in tasks:
             task.cancel()
@@ -151,7 +153,7 @@ class Pool(Generic[T, R]):
         """End the pool: take nothing more, let what is under way end, then raise ``error``; the first one counts."""
         if self._error is None:
             self._error = error
-        self._stopped = self._limit.closed = True
+        self._stop()
         self._tell()
 
     @property
@@ -198,6 +200,10 @@ class Pool(Generic[T, R]):
         if stream is not None:
             self.add_helper(self._read_stream(stream))
         self._hire()
+
+    def _stop(self) -> None:
+        self._stopped = self._limit.closed = True
+        self.on_stop()
 
     def _tell(self) -> None:
         self._news.set()

@@ -8,21 +8,36 @@ a connection.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import deque
 from collections.abc import Mapping
 from time import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from .answers import http_date
 
-__all__ = ["RATE_HEADERS", "Allowance", "rate_headers"]
+__all__ = ["RATE_HEADERS", "Allowance", "Seen", "rate_headers"]
 
 _FIRST_BLOCK: Final = 1.0
 _LONGEST_BLOCK: Final = 30.0
 _PATIENCE: Final = 5.0  # seconds for which a request without an answer may hold up those behind it
+_LEAST_GROWTH: Final = 0.02  # an answer: of those under way at once, while fewer of them than that are refused
+_MOST_REFUSED_AGAIN: Final = 2  # in a row; if more are, then the wait of 0 that was asked for is no answer
 _FREE_AGAIN: Final = 64  # requests under way at once after which a recovering client no longer counts them
+
+
+class Seen(NamedTuple):
+    """What the rules learn from one answer.
+
+    :ivar again: whether the call had been refused or had failed before.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    retry_after: float | None = None
+    again: bool = False
 
 
 class Allowance:
@@ -30,10 +45,11 @@ class Allowance:
 
     :param rate_limit: requests a minute, by the user; ``None``: none.
     :param minute: seconds; tests scale it down.
+    :ivar longest_block: seconds for which one answer may hold all requests at most.
     """
 
     def __init__(self, rate_limit: float | None, minute: float) -> None:
-        self._minute = minute
+        self._minute = self.longest_block = minute
         # At most `_most` in any `_window` seconds.
         self._most = None if rate_limit is None else max(1, int(rate_limit))
         self._window = minute if rate_limit is None else max(minute, minute / rate_limit)
@@ -46,6 +62,8 @@ class Allowance:
         self._left_until = 0.0
         self._headers_speak = False
         self._at_once: float | None = None
+        self._free_at: float = _FREE_AGAIN
+        self._refused_again = 0  # in a row, although no wait was asked for
         self._learned_at = 0.0
         self._patient_until = 0.0
 
@@ -53,6 +71,11 @@ class Allowance:
     def limits(self) -> bool:
         """Whether anything limits the client at all."""
         return self._most is not None or self._left is not None or self._at_once is not None
+
+    @property
+    def probing(self) -> bool:
+        """Whether nothing was accepted since the last block."""
+        return self._blocks > 0
 
     def permits(self, now: float, under_way: int) -> bool:
         """Whether one more request may start besides those ``under_way``."""
@@ -115,33 +138,49 @@ class Allowance:
 
     # -- learning --------------------------------------------------------------------------------------------------
 
-    def learn(
-        self,
-        now: float,
-        status: int,
-        headers: Mapping[str, str],
-        retry_after: float | None,
-        under_way: int,
-        waiting: int = 0,
-    ) -> None:
+    def learn(self, now: float, seen: Seen, under_way: int, waiting: int = 0) -> None:
         """An answer came; ``under_way`` requests are not answered yet, and ``waiting`` more would start at once."""
-        remaining, reset = rate_headers(headers)
-        if status == 429:
-            self._block(now, reset if retry_after is None else retry_after)
+        remaining, reset = rate_headers(seen.headers)
+        if seen.status == 429:
+            self._refused(now, seen, reset, under_way)
             return
         self._accepted += 1
+        self._refused_again = 0
         if now >= self.blocked_until:  # else one of those that were under way when the block began
             self._blocks = 0
             self._let_more(now)
         if remaining is not None and reset is not None:
             self._heed(now, remaining, reset, under_way, waiting)
 
+    def _refused(self, now: float, seen: Seen, reset: float | None, under_way: int) -> None:
+        wait = reset if seen.retry_after is None else seen.retry_after
+        if seen.retry_after == 0:
+            self._refused_again += seen.again
+            if self._refused_again <= _MOST_REFUSED_AGAIN:
+                self._one_fewer(now, under_way)
+                return
+            wait = None  # a server that rounds down, for instance
+        self._block(now, wait)
+
     def _let_more(self, now: float) -> None:
         if now - self._learned_at > 2 * self._minute:  # calm for so long: what was learned is forgotten
             self._left = self._at_once = self._a_window = None
         elif self._at_once is not None:
             # One more a round, not one an answer: doubling would run into the next 429 with as many under way again.
-            self._at_once = self._at_once + 1 / self._at_once if self._at_once < _FREE_AGAIN else None
+            self._at_once += max(1 / self._at_once, _LEAST_GROWTH)
+            if self._at_once >= self._free_at:
+                self._at_once = None
+
+    def _one_fewer(self, now: float, under_way: int) -> None:
+        """A 429 that asks for no wait: no window is used up, it is only too many at once, or one that drew a blank.
+
+        With one fewer a refusal, and the growth above, a server that takes so many at once is met at that number, and
+        one that refuses one in a hundred at random slows nobody.
+        """
+        fewest = min(under_way + 1, self._at_once or math.inf) - 1
+        self._at_once = max(1.0, fewest)
+        self._free_at = max(_FREE_AGAIN, 2 * self._at_once)
+        self._learned_at = now
 
     def _block(self, now: float, retry_after: float | None) -> None:
         if now >= self.blocked_until:  # else as above: one block, not one more
@@ -154,15 +193,15 @@ class Allowance:
         if retry_after is None:
             longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** (self._blocks - 1))
             retry_after = random.uniform(longest / 2, longest)  # noqa: S311
-        self.blocked_until = max(self.blocked_until, now + retry_after)
+        self.blocked_until = max(self.blocked_until, now + min(retry_after, self.longest_block))
         self._at_once = 1
+        self._free_at = _FREE_AGAIN
         self._learned_at = now
 
     def _heed(self, now: float, remaining: int, reset: float, under_way: int, waiting: int) -> None:
         """Start no more than the answer says are left, until the time at which it says that there will be more."""
-        reset = min(
-            reset, self._minute
-        )  # limits by the day show in a 429 soon enough; a wrong header must not stop all
+        # Limits by the day show in a 429 soon enough; a wrong header must not stop all.
+        reset = min(reset, self._minute)
         left = max(0, remaining - under_way)
         if remaining <= 0:
             if now + reset > self.blocked_until:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 
@@ -13,11 +13,20 @@ from .._data.codec import decode_json
 from .._data.misfit import Misfit
 from .._errors import Headers
 
-__all__ = ["RawResponse", "http_date", "read_message", "request_id_of", "retry_after_of"]
+__all__ = [
+    "LARGEST_REFUSAL",
+    "RawResponse",
+    "Refusal",
+    "http_date",
+    "joined",
+    "read_refusal",
+    "request_id_of",
+    "retry_after_of",
+]
 
-_LONGEST_MESSAGE = 500
-_MOST_FIELDS = 20
-_REQUEST_ID_HEADERS = ("x-request-id", "x-kong-request-id", "cf-ray")
+LARGEST_REFUSAL: Final = 2**16  # bytes, decompressed: what is kept of an answer that is no success
+_MOST_FIELDS: Final = 20
+_REQUEST_ID_HEADERS: Final = ("x-request-id", "x-kong-request-id", "cf-ray")
 
 
 @attrs.frozen
@@ -44,6 +53,37 @@ class RawResponse:
             raise ValueError(error.message) from None
 
 
+def joined(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as a plain dict: names in lower case, those sent twice joined, all of it text that can be encoded."""
+    found: dict[str, str] = {}
+    for sent_name, sent_value in headers.items():
+        name, value = _text(sent_name).lower(), _text(sent_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _text(value: str) -> str:
+    """What aiohttp read of bytes that are no UTF-8 holds lone surrogates, which no file and no socket takes."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
+    """The request's id as the answer has it: in a header, or as ``trace_id`` in a body that is not large."""
+    return _id_in(headers) or (_trace_id(_json_object(body)) if len(body) <= LARGEST_REFUSAL else None)
+
+
+def _id_in(headers: Mapping[str, str]) -> str | None:
+    for name in _REQUEST_ID_HEADERS:
+        if found := headers.get(name):
+            return found
+    return None
+
+
+def _trace_id(data: Mapping[str, Any] | None) -> str | None:
+    trace = None if data is None else data.get("trace_id")
+    return trace if isinstance(trace, str) and trace else None
+
+
 def _json_object(body: bytes) -> Mapping[str, Any] | None:
     if body.lstrip()[:1] != b"{":
         return None
@@ -53,25 +93,30 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
         return None
 
 
-def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
-    """The request's id as the answer has it: in a header, or as ``trace_id`` in the body of an error."""
-    for name in _REQUEST_ID_HEADERS:
-        if found := headers.get(name):
-            return found
-    trace = (_json_object(body) or {}).get("trace_id") if body else None
-    return trace if isinstance(trace, str) and trace else None
+class Refusal(NamedTuple):
+    """What an answer that is no success says, read once.
+
+    :ivar message: the answer's own words, from whichever layer it came: service, gateway or edge; as they came, not
+        cleaned and not shortened.
+    :ivar request_id: the request's id as the answer has it, as it came too.
+    """
+
+    message: str
+    request_id: str | None
 
 
-def read_message(body: bytes, reason: str | None) -> str:
-    """The answer's own words, from whichever layer it came: service, gateway or edge."""
+def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> Refusal:
+    """Read an answer that is no success.
+
+    :param body: at most `LARGEST_REFUSAL` bytes; the work grows with their number and no faster.
+    """
     data = _json_object(body)
-    text = _message_of(data) if data is not None else None
+    text = None if data is None else _message_of(data)
     if text is None:
         text = _page_title(body) or body.decode(errors="replace")
-    text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).split())
-    if len(text) > _LONGEST_MESSAGE:
-        text = text[:_LONGEST_MESSAGE] + "..."
-    return text or reason or "no message"
+    if not text.strip():
+        text = reason or "no message"
+    return Refusal(text, _id_in(headers) or _trace_id(data))
 
 
 def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
@@ -104,11 +149,18 @@ def _page_title(body: bytes) -> str | None:
     start = body[:2048].lstrip().lower()
     if not (start.startswith((b"<!doctype html", b"<html")) or b"<title" in start):
         return None
-    title = re.search(rb"<title[^>]*>(.*?)</title>", body[:65536], re.IGNORECASE | re.DOTALL)
     import html  # noqa: PLC0415 - only the edge answers in HTML, and only in errors
 
-    words = html.unescape(title.group(1).decode(errors="replace")).strip() if title else ""
+    words = html.unescape(_first_title(body).decode(errors="replace")).strip()
     return f"an HTML page, not the service's own answer{': ' + words if words else ''}"
+
+
+def _first_title(page: bytes) -> bytes:
+    # Not by a pattern: on a page of many titles that nothing ends it would look to the end from each.
+    lowered = page.lower()
+    start = lowered.find(b">", lowered.find(b"<title"))
+    end = lowered.find(b"</title", start)
+    return page[start + 1 : end] if 0 <= start < end and b"<title" in lowered else b""
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from multidict import CIMultiDict, istr
 
+from .._data.text import clean_id
 from .._errors import APITimeoutError
 from .allowance import RATE_HEADERS
-from .answers import RawResponse, request_id_of
+from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
-from .failures import Failure, Failures, never_sent, write_is_unknown
-from .pacing import MINUTE, Pacer, TooLate
+from .failures import Failures, never_sent, write_is_unknown
+from .pacing import Pacer, TooLate
 from .progress import Progress
 from .reports import Reports, log
 from .request import Request
@@ -74,8 +75,9 @@ class Transport:
         kept: list[LiveAttempt] = []
         body = await self.call(request, bytes, options, kept.append)
         (attempt,) = kept
-        headers = {name.lower(): value for name, value in (attempt.headers or {}).items()}
-        return RawResponse(attempt.status or 0, headers, body, request_id_of(headers, body) or attempt.request_id)
+        headers = joined(attempt.headers or {})
+        request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
+        return RawResponse(attempt.status or 0, headers, body, request_id)
 
     def call(
         self,
@@ -190,15 +192,14 @@ class Transport:
 
     async def _wait_for_turn(self, progress: Progress) -> bool:
         pacer, slots, deadline = self._pacer, progress.connections.slots, progress.deadline
-        again = bool(progress.attempts)
         if not pacer.open:
             pacer.check(deadline)
-        await slots.take(None if deadline is None else max(0.0, deadline - monotonic()), first=again)
+        await slots.take(None if deadline is None else max(0.0, deadline - monotonic()), first=bool(progress.attempts))
         entered = False
         try:
             # Only now: whoever had passed the gate before waiting for a slot would run into a block.
             if not pacer.open:
-                await pacer.enter(deadline, first=again)
+                await pacer.enter(deadline, len(progress.attempts))
                 entered = True
             if deadline is not None and monotonic() >= deadline:
                 raise TooLate  # noqa: TRY301 - the turn is given back below
@@ -263,27 +264,24 @@ class Transport:
         left = math.inf if progress.deadline is None else progress.deadline - monotonic() - asked
         if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or self._sessions.closed:
             progress.raise_error(failure.error, self._redactor)
-        paced = attempt.status == 429
-        if paced:
-            delay = self._delay_when_paced(failure, retries, options)
+        if attempt.status == 429:
+            delay = self._beyond_the_gate(failure.retry_after, retries, options)
         elif self._budget.take():
             delay = asked + min(backoff(retries, options.backoff), left / 2)  # the rest of the time is the attempt's
         else:
             self._reports.given_up(request, attempt)
             progress.raise_error(failure.error, self._redactor)
-        again = failure.outcome_unknown
-        self._reports.retried(request, attempt, None if paced and not delay else delay, again=again)
+        paced = attempt.status == 429 and not delay
+        self._reports.retried(request, attempt, None if paced else delay, again=failure.outcome_unknown)
         if delay:
-            await progress.connections.pause(min(delay, left))
+            await progress.connections.pause(delay)
         self._check_open(progress)
 
-    @staticmethod
-    def _delay_when_paced(failure: Failure, retries: int, options: Options) -> float:
-        """Seconds which a call that met a 429 waits by itself: the gate, at which it is first, holds it anyway."""
-        asked = failure.retry_after
-        if asked == 0:  # the gate stays open: at once, and then like any other failure
-            return backoff(retries - 1, options.backoff) if retries else 0.0
-        return asked if asked is not None and asked > MINUTE else 0.0  # the gate holds nobody for longer
+    def _beyond_the_gate(self, asked: float | None, retries: int, options: Options) -> float:
+        """Seconds which a call that met a 429 waits by itself, and not only at the gate, where it then is first."""
+        if asked == 0 and retries:  # it did not wait, and was refused again
+            return backoff(retries - 1, options.backoff)
+        return asked if asked is not None and asked > self._pacer.longest_block else 0.0
 
     # -- telling the pace ----------------------------------------------------------------------------------------------
 
@@ -291,7 +289,7 @@ class Transport:
         """The slot is free again, and the pacer learns what was seen of ``attempt``."""
         headers = attempt.headers
         if attempt.entered or not self._pacer.open or attempt.status == 429 or _speaks_of_a_limit(headers):
-            self._pacer.ended(connections.slots, attempt.status, headers, wait, entered=attempt.entered)
+            self._pacer.ended(connections.slots, attempt, wait)
         else:
             connections.slots.give()
             self._pacer.passed += headers is not None

@@ -11,6 +11,7 @@ from aiohttp import ClientResponse, ClientTimeout, hdrs
 from multidict import CIMultiDict, istr
 from yarl import URL
 
+from .answers import LARGEST_REFUSAL
 from .attempt import LiveAttempt
 from .connector import REQUEST_ID, Stale, Watch, under_way
 from .failures import Refused, TooLarge
@@ -75,7 +76,7 @@ class Exchange:
                     return await self._read(response)
                 target = _redirect(url, response, request) if hops < _MAX_REDIRECTS else None
                 if target is None:
-                    raise Refused(response.reason, await self._read_refusal(response, attempt))  # noqa: TRY301
+                    raise await _refusal_of(response, attempt)  # noqa: TRY301
             except BaseException:
                 response.close()
                 raise
@@ -138,44 +139,47 @@ class Exchange:
         ):
             return await response.read()
         chunks: list[bytes] = []
-        if await self._collect(response, chunks):
+        if await _collect(response, chunks, self._limit):
             return b"".join(chunks)
         raise TooLarge(self._too_large(), b"".join(chunks))
 
     def _too_large(self) -> str:
         return f"it is larger than {self._limit} bytes (max_response_bytes)"
 
-    async def _read_refusal(self, response: ClientResponse, attempt: LiveAttempt) -> bytes:
-        """What can be had of the body: the status alone decides, also when the body is cut or too large."""
-        chunks: list[bytes] = []
-        if response.status == 101:  # from here on no HTTP is spoken
-            response.close()
-            return b""
-        try:
-            await self._collect(response, chunks)
-        except asyncio.CancelledError:
-            if not attempt.timed_out():
-                raise
-        except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
-            pass
-        return b"".join(chunks)
 
-    async def _collect(self, response: ClientResponse, chunks: list[bytes]) -> bool:
-        """Read the body into ``chunks``; ``False`` when it is cut off there for being larger than allowed."""
-        left = self._limit
-        try:
-            async for chunk in response.content.iter_any():
-                if len(chunk) > left:
-                    chunks.append(chunk[:left])
-                    response.close()
-                    return False
-                left -= len(chunk)
-                chunks.append(chunk)
-        except BaseException:
-            response.close()
+async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused:
+    """What can be had of the body: the status alone decides, also when the body is cut or too large."""
+    if response.status == 101:  # from here on no HTTP is spoken
+        response.close()
+        return Refused(response.reason, b"", cut=False)
+    chunks: list[bytes] = []
+    whole = False
+    try:
+        whole = await _collect(response, chunks, LARGEST_REFUSAL)
+    except asyncio.CancelledError:
+        if not attempt.timed_out():
             raise
-        response.release()
-        return True
+    except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
+        pass
+    return Refused(response.reason, b"".join(chunks), cut=not whole)
+
+
+async def _collect(response: ClientResponse, chunks: list[bytes], most: int) -> bool:
+    """Read the body into ``chunks``; ``False`` when it is cut off there for being larger than ``most`` bytes."""
+    left = most
+    try:
+        async for chunk in response.content.iter_any():
+            if len(chunk) > left:
+                chunks.append(chunk[:left])
+                response.close()
+                return False
+            left -= len(chunk)
+            chunks.append(chunk)
+    except BaseException:
+        response.close()
+        raise
+    response.release()
+    return True
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:

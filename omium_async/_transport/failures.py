@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import attrs
 
 from .._data.codec import NotJSON
 from .._data.misfit import Misfit
+from .._data.text import clean_id, one_line
 from .._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -20,7 +20,7 @@ from .._errors import (
     status_error_class,
 )
 from .._settings.secret import Redactor
-from .answers import read_message, request_id_of, retry_after_of
+from .answers import LARGEST_REFUSAL, joined, read_refusal, request_id_of, retry_after_of
 from .attempt import LiveAttempt
 from .request import Request
 from .retry import read_is_retried, write_status_is_unknown, write_was_refused_for_now
@@ -31,13 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Failures", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
 
 
+_LONGEST_QUOTE: Final = 500  # characters of what others say, within a message
+#: How OpenSSL in its versions calls bytes that are none of TLS, such as a head of HTTP.
+_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+
+
 class Refused(Exception):  # noqa: N818 - a signal within the transport
     """An answer whose status is no success; carries what came of its body."""
 
-    def __init__(self, reason: str | None, body: bytes) -> None:
+    def __init__(self, reason: str | None, body: bytes, *, cut: bool) -> None:
         super().__init__(reason)
         self.reason = reason
         self.body = body
+        self.cut = cut
 
 
 class TooLarge(Exception):  # noqa: N818 - a signal within the transport
@@ -73,13 +79,10 @@ class Failures:
         :param body: of a success that could not be understood.
         :return: ``None`` where it is no failure of the exchange but a defect.
         """
-        if isinstance(problem, (Refused, TooLarge)):
-            body = problem.body
         told = self._refused(problem, attempt) if isinstance(problem, Refused) else self._told(problem, body, attempt)
         if told is None:
             return None
-        answered = None if attempt.headers is None else request_id_of(attempt.headers, body)
-        told.error.request_id = self._redactor.text(answered or attempt.request_id)
+        told.error.request_id = clean_id(self._redactor.text(told.request_id or attempt.request_id))
         told.error.__cause__ = self._cause(problem)
         told.error.__suppress_context__ = True
         unknown = request.is_write and write_is_unknown(attempt)
@@ -97,20 +100,25 @@ class Failures:
 
     def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Told:
         status, headers = attempt.status or 0, attempt.headers or {}
-        message = self._redactor.text(read_message(problem.body, problem.reason))
+        refusal = read_refusal(problem.body, headers, problem.reason)
+        message = one_line(self._redactor.text(refusal.message, cut=problem.cut), _LONGEST_QUOTE)
         kind = status_error_class(status)
         more: dict[str, Any] = {}
         if issubclass(kind, RateLimitError):
             more["retry_after"] = retry_after_of(headers)
         error = kind(
-            message, status=status, body=self._redactor.body(problem.body), headers=self._lowered(headers), **more
+            message,
+            status=status,
+            body=self._redactor.body(problem.body, cut=problem.cut),
+            headers={self._redactor.text(name): self._redactor.text(text) for name, text in joined(headers).items()},
+            **more,
         )
-        return _Told(error, f"{status} {message}", read_is_retried(status))
+        return _Told(error, f"{status} {message}", read_is_retried(status), refusal.request_id)
 
     def _told(self, problem: Exception, body: bytes, attempt: LiveAttempt) -> _Told | None:
         if isinstance(problem, (Misfit, TooLarge)):
             return self._not_understood(problem, body, attempt)
-        text = self._redactor.text(_words(problem))
+        text = one_line(self._redactor.text(_words(problem)), _LONGEST_QUOTE)
         error: OmiumError
         if isinstance(problem, TimeoutError):
             error = APITimeoutError(f"no complete answer in time ({text})")
@@ -119,33 +127,29 @@ class Failures:
         elif isinstance(problem, aiohttp.ClientResponseError):  # the head of an answer that is not HTTP
             error = InvalidResponseError(f"the answer is not HTTP: {text}", status=None)
         elif isinstance(problem, (aiohttp.ClientError, OSError, EOFError)):
-            error = APIConnectionError(_situation(attempt) + text)
+            error = APIConnectionError(f"{_situation(problem, attempt)} ({text})")
         elif isinstance(problem, ValueError) and attempt.sent:
             # aiohttp's parsers let a few through on malformed headers
             error = InvalidResponseError(f"the answer is malformed: {text}", status=attempt.status)
         else:
             return None
-        return _Told(error, text, read_is_retried=True)
+        answered = None if attempt.headers is None else request_id_of(attempt.headers)
+        return _Told(error, text, read_is_retried=True, request_id=answered)
 
     def _not_understood(self, problem: Misfit | TooLarge, body: bytes, attempt: LiveAttempt) -> _Told:
+        if isinstance(problem, TooLarge):
+            body = problem.body
         text = self._redactor.text(str(problem))
         path = self._redactor.text(problem.path) if isinstance(problem, Misfit) else ""
         summary = f"{path}: {text}" if path else text
         error = InvalidResponseError(
             f"the answer cannot be understood: {summary}",
             status=attempt.status,
-            body=self._redactor.body(body),
+            body=self._redactor.body(body[:LARGEST_REFUSAL], cut=len(body) > LARGEST_REFUSAL),
             path=path,
         )
-        return _Told(error, summary, isinstance(problem, NotJSON))
-
-    def _lowered(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Headers as a plain dict, names in lower case, those sent twice joined, secrets struck out."""
-        found: dict[str, str] = {}
-        for sent_name, sent_value in headers.items():
-            name, value = self._redactor.text(sent_name).lower(), self._redactor.text(sent_value)
-            found[name] = f"{found[name]}, {value}" if name in found else value
-        return found
+        answered = request_id_of(attempt.headers or {}, body)
+        return _Told(error, summary, isinstance(problem, NotJSON), answered)
 
     def _cause(self, problem: Exception) -> BaseException | None:
         """The system's own error underneath, made anew.
@@ -162,11 +166,18 @@ class Failures:
 
 
 class _Told(NamedTuple):
-    """An error, its words for the log, and whether a read that ends in it is worth asking again."""
+    """What is told of a failed attempt.
+
+    :ivar error: without the call's particulars.
+    :ivar summary: its words for the log.
+    :ivar read_is_retried: whether a read that ends in it is worth asking again.
+    :ivar request_id: as the answer has it.
+    """
 
     error: OmiumError
     summary: str
     read_is_retried: bool
+    request_id: str | None
 
 
 def write_is_unknown(attempt: LiveAttempt) -> bool:
@@ -184,10 +195,13 @@ def _retry_after(attempt: LiveAttempt) -> float | None:
     return retry_after_of(attempt.headers)
 
 
-def _situation(attempt: LiveAttempt) -> str:
+def _situation(problem: Exception, attempt: LiveAttempt) -> str:
+    cause = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+        return "no connection: what answers there does not speak TLS; is it http://, or another port?"
     if not attempt.sent:
-        return "no connection: "
-    return "the connection broke before an answer came: " if attempt.status is None else "the answer was cut off: "
+        return "no connection"
+    return "the connection broke before an answer came" if attempt.status is None else "the answer was cut off"
 
 
 def _words(error: Exception) -> str:

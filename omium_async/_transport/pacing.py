@@ -8,23 +8,26 @@ client the gate is ``open`` and a request passes without entering. `Allowance` h
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 import attrs
 
 from .alarm import LONGEST_PAUSE
-from .allowance import Allowance
+from .allowance import Allowance, Seen
+from .attempt import LiveAttempt
 from .slots import Slots
 
 __all__ = ["Pacer", "TooLate"]
 
 MINUTE: Final = 60.0
+
+_log: Final = logging.getLogger("omium_async.transport.pace")
 
 
 class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises what it knows
@@ -33,19 +36,25 @@ class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises wha
 
 @attrs.define(eq=False)
 class _Waiter:
-    """A call in line; ``outcome`` becomes whether it may go."""
+    """A call in line, with so many attempts behind it; ``outcome`` becomes whether it may go."""
 
     loop: asyncio.AbstractEventLoop
     outcome: asyncio.Future[bool]
     deadline: float | None
+    attempts: int
 
 
 class Pacer:
-    """The gate of one client, passed by calls that hold a slot. Times are those of ``time.monotonic``."""
+    """The gate of one client, passed by calls that hold a slot. Times are those of ``time.monotonic``.
+
+    :ivar open: whether nothing limits the client.
+    :ivar longest_block: seconds for which one answer may hold all calls at most.
+    """
 
     def __init__(self, rate_limit: float | None, *, minute: float = MINUTE) -> None:
         self._lock = threading.RLock()
         self._rules = Allowance(rate_limit, minute)
+        self.longest_block = self._rules.longest_block
         self._line: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting: Counter[asyncio.AbstractEventLoop] = Counter()
         self._slots: dict[asyncio.AbstractEventLoop, Slots] = {}
@@ -75,22 +84,21 @@ class Pacer:
             if self._rules.earliest(time.monotonic(), self._under_way(), ahead) > deadline:
                 raise TooLate
 
-    async def enter(self, deadline: float | None, *, first: bool = False) -> None:
+    async def enter(self, deadline: float | None, attempts: int = 0) -> None:
         """Wait, with a slot, until a request may start. In the end, be it sent or not, comes `ended`.
 
-        :param first: before all who wait: a call that was refused is less likely to be so again, and has only so many
-            attempts.
+        :param attempts: those that the call has behind it; then it goes before all who wait, for it has only so many.
         :raises TooLate: that would be after ``deadline``.
         """
         loop = asyncio.get_running_loop()
         with self._lock:
             now = time.monotonic()
-            waiter = _Waiter(loop, loop.create_future(), deadline)
+            waiter = _Waiter(loop, loop.create_future(), deadline, attempts)
             self._line[waiter] = None
             self._waiting[loop] += 1
-            if first:
+            if attempts:
                 self._line.move_to_end(waiter, last=False)
-            ahead = 0 if first else len(self._line) - 1
+            ahead = 0 if attempts else len(self._line) - 1
             if not ahead and (self._closed or self._rules.permits(now, self._under_way())):
                 self._drop(waiter)
                 self._rules.started(now)
@@ -118,24 +126,32 @@ class Pacer:
     def ended(
         self,
         slots: Slots,
-        status: int | None = None,
-        headers: Mapping[str, str] | None = None,
+        attempt: LiveAttempt | None = None,
         retry_after: float | None = None,
         *,
         entered: bool = False,
     ) -> None:
-        """A call ends, after an answer with a status or without one, and gives its slot back.
+        """A call ends, or an attempt of it, and gives its slot back.
 
-        :param entered: whether it came through here, and not by while the gate was open.
+        :param attempt: what was seen of it; ``None``: none began.
+        :param retry_after: seconds that the answer asked to wait.
+        :param entered: where no attempt began: whether the call had come through here.
         """
         with self._lock:  # in one go: other threads must not see the slot free and the call not counted yet
             now = time.monotonic()
-            if entered:
+            if entered if attempt is None else attempt.entered:
                 self._rules.ended(now)
             slots.give()
-            if status is not None:
-                self._learn(now, status, headers or {}, retry_after)
+            if attempt is not None and attempt.status is not None:
+                self._learn(now, attempt, retry_after)
             self._pump(now)
+        if attempt is not None and attempt.status == 429 and retry_after and retry_after > self.longest_block:
+            _log.warning(
+                "a 429 asks to wait %.0f s: the call that met it does, others wait for %.0f s and try again",
+                retry_after,
+                self.longest_block,
+                extra={"omium_status": 429, "omium_attempt": attempt.number, "omium_retry_after": retry_after},
+            )
 
     def close(self) -> None:
         """Let all who wait through, for the client is closed and each shall find that out by itself."""
@@ -152,11 +168,12 @@ class Pacer:
             del self._slots[loop]
         return max(0, sum(slots.busy for slots in self._slots.values()) - len(self._line))
 
-    def _learn(self, now: float, status: int, headers: Mapping[str, str], retry_after: float | None) -> None:
+    def _learn(self, now: float, attempt: LiveAttempt, retry_after: float | None) -> None:
         before = self._rules.blocked_until
         self._rules.accepted(self.passed)
         self.passed = 0
-        self._rules.learn(now, status, headers, retry_after, self._under_way(), len(self._line))
+        seen = Seen(attempt.status or 0, attempt.headers or {}, retry_after, again=attempt.number > 1)
+        self._rules.learn(now, seen, self._under_way(), len(self._line))
         self.open = not self._rules.limits
         if self._rules.blocked_until > before:
             until = self._rules.blocked_until
@@ -167,9 +184,18 @@ class Pacer:
     def _pump(self, now: float) -> None:
         """Let through who may start, and come back when time alone opens the gate."""
         while self._line and self._rules.permits(now, self._under_way()):
-            self._grant(next(iter(self._line)), now)
+            self._grant(self._next(), now)
         if self._line:
             self._set_alarms(now)
+
+    def _next(self) -> _Waiter:
+        """The first in line; but as a probe, which may well be refused again, the first of those least often refused.
+
+        Else the same call would use up all its attempts on probes.
+        """
+        if self._rules.probing:
+            return min(self._line, key=lambda waiter: waiter.attempts)
+        return next(iter(self._line))
 
     def _grant(self, waiter: _Waiter, now: float) -> None:
         self._drop(waiter)

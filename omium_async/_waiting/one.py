@@ -108,7 +108,9 @@ async def run_and_wait(
         ) from error
     try:
         if on_created is not None:
-            on_created(created)
+            told = on_created(created)
+            if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
+                await told
         return await wait_for(caller, created.id, polling)
     except OmiumError as error:
         error.execution_id = created.id

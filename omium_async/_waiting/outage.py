@@ -35,14 +35,24 @@ class Outage:
     :param patience: seconds from the start of the first look that failed; ``None``: no bound; 0: the first failure
         is the last.
     :param first_pause: seconds between the first two looks, at most half a second; later pauses grow.
+    :param excuses_asked: whether the time for which the service asked to be left alone does not count.
     :ivar last: what the latest look that failed ended with.
     """
 
-    def __init__(self, what: str, patience: float | None, first_pause: float = _FIRST_PAUSE) -> None:
+    def __init__(
+        self,
+        what: str,
+        patience: float | None,
+        first_pause: float = _FIRST_PAUSE,
+        *,
+        excuses_asked: bool = False,
+    ) -> None:
         self._what = what
         self._patience = patience
         self._first_pause = min(first_pause, _FIRST_PAUSE)
         self._pause = self._first_pause
+        self._excuses_asked = excuses_asked
+        self._excused_until = 0.0
         self._asked = 0.0  # seconds that the service asked to be left alone
         self._since: float | None = None
         self._warned = 0.0
@@ -85,11 +95,16 @@ class Outage:
         now = time.monotonic()
         retry_after = error.attempts[-1].retry_after if error.attempts else None
         self._asked = retry_after or 0.0
-        if self._patience is not None and now - self._since + self._asked >= self._patience:
+        borne = now - self._since + self._asked
+        if self._excuses_asked:
+            self._since += max(0.0, now + self._asked - max(now, self._excused_until))
+            self._excused_until = max(self._excused_until, now + self._asked)
+            borne = now - self._since
+        if self._patience is not None and borne >= self._patience:
             raise error
         if not self._warned or now - self._warned >= _REMINDER:
             self._warned = now
-            self._warn(error, now - self._since)
+            self._warn(error, max(0.0, now - self._since))
 
     def _warn(self, error: OmiumError, seconds: float) -> None:
         bound = (

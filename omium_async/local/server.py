@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from aiohttp import web
 
 from .app import App, Options
+from .blocked import started_here
 from .clock import Clock, Times
 from .database import Database, FileDatabase, MemoryDatabase
 from .engine import Engine
@@ -257,6 +258,7 @@ class LocalOmium:
                 await running.close()
                 raise
             self._running = running
+            started_here(self)
         finally:
             self._starting = False
 

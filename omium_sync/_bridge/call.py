@@ -1,118 +1,134 @@
-"""One call on its way from a thread to a loop and back."""
+"""One call on its way from a thread to the loop and back."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["Call", "show_core"]
+if TYPE_CHECKING:
+    from anyio import CancelScope
 
+    from .reading import Reading
 
-def show_core(error: BaseException) -> None:
-    """Let an error's traceback begin in the core: the facade's frames before that say nothing of its cause."""
-    found = error.__traceback__
-    while found is not None and str(found.tb_frame.f_globals.get("__package__")).partition(".")[0] == "omium_sync":
-        found = found.tb_next
-    error.__traceback__ = found
+__all__ = ["Call"]
+
+T = TypeVar("T")
 
 
 class Call:
-    """Made by a thread, run by a loop, waited for by the thread. One lock wakes the thread; nothing else is shared.
+    """Made by a thread, run by the loop, waited for by the thread. One lock wakes the thread; nothing else is shared.
 
-    :ivar owner: the client that it belongs to. :ivar error: what it raised. :ivar task: ``None`` until it runs.
-    :ivar on_end: called on the loop at its end, for who does not wait for that alone.
+    :param reading: what it reads, of a call that nobody waits for but its reader.
+    :ivar error: what it raised. :ivar ended: who waits was woken. :ivar scope: ``None`` before its first step.
     """
 
-    __slots__ = ("_begun", "_ended", "_lock", "_reason", "args", "context", "error", "function", "kwargs", "on_end",
-                 "owner", "result", "task")  # fmt: skip
+    __slots__ = (
+        "_asked",
+        "_lock",
+        "args",
+        "context",
+        "ended",
+        "error",
+        "function",
+        "kwargs",
+        "reading",
+        "result",
+        "scope",
+    )
 
     def __init__(
         self,
-        owner: object,
         function: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        on_end: Callable[[], None] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] = {},
+        reading: Reading[Any, Any] | None = None,
     ) -> None:
-        self.owner = owner
         self.function = function
         self.args = args
         self.kwargs = kwargs
-        self.on_end = on_end
+        self.reading = reading
         self.context = contextvars.copy_context()
-        self.task: asyncio.Task[None] | None = None
+        self.scope: CancelScope | None = None
         self.result: Any = None
         self.error: BaseException | None = None
-        self._reason = ""
-        self._begun = self._ended = False
+        self.ended = False
+        self._asked: Callable[[], None] | None = None
         self._lock = allocate_lock()
         self._lock.acquire()
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
-    def wait(self) -> None:
-        """Sleep until it has ended. The handler of a signal may raise out of here; then wait once more."""
-        if not self._ended:
-            self._lock.acquire()
+    def wait(self, *, to_the_end: bool = False) -> None:
+        """Sleep until it has ended. The handler of a signal may raise out of here; then wait once more.
 
-    def take_error(self) -> BaseException:
-        """Its error, for this thread to raise."""
-        error = self.error
-        assert error is not None  # noqa: S101 - the caller has looked
-        self.error = None
-        return error
+        :param to_the_end: whatever it asks of this thread meanwhile.
+        """
+        while not self.ended:
+            self._lock.acquire()
+            asked, self._asked = self._asked, None
+            if asked is not None and not to_the_end:
+                asked()
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
-    async def run(self, running: set[Call]) -> None:
-        """What its task does."""
-        self._begun = True
-        self.task = asyncio.current_task()  # an eager task runs before it is known to whoever made it
+    async def run(self) -> None:
+        """Do it, and keep what it raises: also a `KeyboardInterrupt` of a hook is the caller's, not the loop's."""
         try:
             self.result = await self.function(*self.args, **self.kwargs)
-        except BaseException as error:  # noqa: BLE001 - also the SystemExit of a hook is the caller's, not the loop's
-            self._fail(error)
-        finally:
-            running.discard(self)
-            self.end()
+        except BaseException as error:  # noqa: BLE001
+            trace = error.__traceback__  # it is to begin in what was called
+            self.error = error.with_traceback(trace and trace.tb_next)
 
-    def cancel(self, reason: str) -> None:
-        """Cancel it, and say ``reason`` to whoever waits. If it does not run yet it never will."""
-        self._reason = reason
-        if self.task is None:
-            self._fail(asyncio.CancelledError())
-            self.end()
-        elif not self.task.done():
-            self.task.cancel()
-            if not self._begun:  # then no line of `run` will be run
-                self._fail(asyncio.CancelledError())
-                self.task.add_done_callback(self.end)
+    def ask(self, function: Callable[[T], object], value: T) -> asyncio.Future[None]:
+        """Have the thread that waits call a function with a value.
 
-    def drop(self) -> None:
-        """Cancel it without waking who waits: the interpreter ends, and a thread that woke would only complain."""
-        self._ended = True
-        if self.task is not None:
-            self.task.cancel()
+        :return: done when it has; an error of the function is its own, other interrupts of the thread cancel the call.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[None] = loop.create_future()
 
-    def end(self, _: object = None) -> None:
-        """Wake who waits."""
-        if not self._ended:
-            self._ended = True
-            if self.on_end is not None:
-                self.on_end()
-            self._lock.release()
+        def tell(error: Exception | None) -> None:
+            if not answer.done():  # it may be cancelled
+                answer.set_result(None) if error is None else answer.set_exception(error)
 
-    @property
-    def ended(self) -> bool:
-        """Whether who waits was woken."""
-        return self._ended
+        def asked() -> None:
+            error = None
+            try:
+                function(value)
+            except StopIteration:  # no future takes it
+                raise
+            except Exception as raised:  # noqa: BLE001 - it comes back as the call's own
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
+                loop.call_soon_threadsafe(tell, error)
 
-    def _fail(self, error: BaseException) -> None:
-        if self._reason and isinstance(error, asyncio.CancelledError):
-            error = RuntimeError(self._reason)
+        self._asked = asked
+        self._wake()
+        return answer
+
+    def cancel(self) -> None:
+        """Cancel it. If it was not begun yet it never will be: not even its first step, which may send something."""
+        if self.scope is not None:
+            self.scope.cancel()
         else:
-            show_core(error)
-        self.error = error
+            self.end(asyncio.CancelledError())
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Wake who waits, once.
+
+        :param error: why, if it did not come to its own end.
+        """
+        if not self.ended:
+            self.error = self.error or error
+            self.ended = True
+            if self.reading is not None:
+                self.reading.end(self.error)
+            self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self._lock.release()

@@ -12,13 +12,17 @@ import atexit
 import os
 import sys
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .portal import Portal
+from .loop import LoopThread
+
+if TYPE_CHECKING:
+    from .calls import Calls
 
 __all__ = ["Process", "process"]
 
 _PATIENCE_AT_EXIT: Final = 1.0
+_ENDING: Final = "no call can be begun any more: the interpreter is shutting down"
 
 
 class Process:
@@ -28,46 +32,49 @@ class Process:
         # Reentrant: the handler of a signal may call while its thread holds it.
         self.lock = threading.RLock()
         self.number = 0
-        self._shared: Portal | None = None
-        self._running: set[Portal] = set()
-        self._inherited: list[Portal] = []
+        self._shared: LoopThread | None = None
+        self._running: set[LoopThread] = set()
+        self._inherited: list[LoopThread] = []
+        self._exiting = False
 
-    def join(self) -> Portal:
-        """For one more client, holding the lock: the loop of all clients, started if need be."""
-        portal = self._shared
-        if portal is None or not portal.alive:
-            portal = self.run(Portal("omium_sync"))
-            self._shared = portal
-        portal.users += 1
-        return portal
+    def check_running(self) -> None:
+        """:raises RuntimeError: the interpreter is at its very end: it imports nothing and starts no thread."""
+        if sys.is_finalizing():
+            raise RuntimeError(_ENDING)
 
-    def leave(self, portal: Portal) -> None:
+    def shared(self) -> LoopThread:
+        """The loop of all clients, started if need be. Hold the lock until the client is among its users."""
+        if self._shared is None or not self._shared.alive:
+            self._shared = self.run(LoopThread("omium_sync"))
+        return self._shared
+
+    def leave(self, thread: LoopThread, calls: Calls) -> None:
         """A client has left; the last one ends the loop."""
         with self.lock:
-            portal.users -= 1
-            last = portal.users == 0 and portal.alive
-            if last and self._shared is portal:
-                self._shared = None
+            thread.users.discard(calls)
+            last = not thread.users
+            if last:
+                thread.alive = False
         if last:
-            self.end(portal)
+            self.end(thread)
 
-    def run(self, portal: Portal) -> Portal:
-        """Start a portal that ends with the process at the latest."""
-        if sys.is_finalizing():
-            raise RuntimeError("no call can be begun any more: the interpreter is shutting down")
+    def run(self, thread: LoopThread) -> LoopThread:
+        """Start a thread that ends with the process at the latest."""
         with self.lock:
-            self._running.add(portal)
+            self._running.add(thread)
             try:
-                portal.start()
-            except BaseException:
-                self._running.discard(portal)
+                thread.start()
+            except BaseException as error:
+                self._running.discard(thread)
+                if self._exiting and isinstance(error, RuntimeError):  # Python 3.12 starts no thread so late
+                    raise RuntimeError(_ENDING) from error
                 raise
-        return portal
+        return thread
 
-    def end(self, portal: Portal) -> None:
-        """Stop a portal."""
-        self._running.discard(portal)
-        portal.stop()
+    def end(self, thread: LoopThread) -> None:
+        """Stop a thread."""
+        self._running.discard(thread)
+        thread.stop()
 
     def after_fork(self) -> None:
         """In the child: the threads of the loops are gone, and locks are as they were at that moment.
@@ -78,9 +85,11 @@ class Process:
         self.lock = threading.RLock()
         self.number += 1
         self._shared = None
-        for portal in self._running:
-            portal.leave_to_parent()
-            self._inherited.append(portal)
+        for thread in self._running:
+            thread.alive = False
+            for calls in thread.users:
+                calls.leave_to_parent()
+            self._inherited.append(thread)
         self._running = set()
 
     def at_exit(self) -> None:
@@ -88,9 +97,10 @@ class Process:
 
         Runs after the handlers that were registered since the import of this package: they may call.
         """
+        self._exiting = True
         self._shared = None
-        for portal in list(self._running):
-            portal.stop(patience=_PATIENCE_AT_EXIT, exiting=True)
+        for thread in list(self._running):
+            thread.stop(patience=_PATIENCE_AT_EXIT, exiting=True)
 
 
 process: Final = Process()

@@ -18,6 +18,7 @@ from .commands.request import request
 from .commands.rollback import rollback
 from .commands.serve import serve
 from .commands.show import show
+from .commands.ui import ui
 from .commands.wait import wait
 from .connection import Connection, connection_options
 from .failures import USAGE
@@ -46,5 +47,20 @@ def omiumctl(context: click.Context) -> int | None:
     return None
 
 
-for _command in (demo, serve, list_, count, show, create, replay, rollback, wait, batch, request, check, completion):
+for _command in (
+    demo,
+    serve,
+    ui,
+    list_,
+    count,
+    show,
+    create,
+    replay,
+    rollback,
+    wait,
+    batch,
+    request,
+    check,
+    completion,
+):
     omiumctl.add_command(_command)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omium_async import AsyncOmium, ExecutionRequest
+from omium_async import AsyncOmium, ExecutionRequest, OmiumError
 from omium_async.local import LocalOmium
 
 
@@ -42,6 +42,19 @@ async def applied(omium: AsyncOmium, workflow_id: str = "work") -> Counter[int]:
 
 async def collect(outcomes: Any) -> list[Any]:
     return [outcome async for outcome in outcomes]
+
+
+async def ended(outcomes: Any) -> tuple[list[Any], OmiumError]:
+    """What was told before the error that ended it, and that error."""
+    found: list[Any] = []
+
+    async def note() -> None:
+        async for outcome in outcomes:
+            found.append(outcome)  # noqa: PERF401 - kept also when an error ends it
+
+    with pytest.raises(OmiumError) as caught:
+        await note()
+    return found, caught.value
 
 
 def states(outcomes: Any) -> Counter[Any]:

@@ -6,12 +6,13 @@ import asyncio
 import json
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from omium_async._errors import APIConnectionError, UnprocessableEntityError
+from omium_async._data.shared import shared
+from omium_async._errors import APIConnectionError, Attempt, UnprocessableEntityError
 from omium_async._executions import Executions
 from omium_async._settings.declared import Options
 from omium_async._transport.answers import RawResponse
@@ -24,9 +25,11 @@ OPTIONS = Options(
     agent_id=None,
     on_attempt=None,
     patience=300.0,
-    backoff=(0.5, 8.0),
+    backoff=(0.002, 0.01),
     poll_interval=(0.5, 10.0),
 )
+#: Of a request that failed on its way: one without would have been held back by the client's own pace.
+ONE: Final = (Attempt(1),)
 
 
 def is_refused(number: int) -> bool:
@@ -35,10 +38,18 @@ def is_refused(number: int) -> bool:
 
 
 class Service:
-    """Executions in memory, newest last; survives the client."""
+    """Executions in memory; survives the client.
 
-    def __init__(self) -> None:
+    :param order: of its lists: "newest first", "oldest first" or "shuffled", each row at a place of its own for good.
+    :param skew: seconds by which each of its clocks may be wrong, either way.
+    """
+
+    def __init__(self, *, order: str = "newest first", skew: float = 0.0) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.places: list[float] = []
+        self.order = order
+        self.skew = skew
+        self.chance = random.Random(17)
         self.late: list[asyncio.TimerHandle] = []
 
     def apply(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -46,25 +57,50 @@ class Service:
             "id": f"exec_{len(self.rows)}",
             "workflow_id": body["workflow_id"],
             "status": "running",
-            "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "created_at": self.now().isoformat().replace("+00:00", "Z"),
         }
+        place = {"newest first": -len(self.rows), "oldest first": len(self.rows)}.get(self.order, self.chance.random())
+        self.places.append(place)
         self.rows.append(row | {"input_data": body["input_data"], "metadata": body.get("metadata")})
         return row
+
+    def now(self) -> datetime:
+        """The time by one of its clocks."""
+        return datetime.now(UTC) + timedelta(seconds=self.chance.uniform(-self.skew, self.skew))
+
+    def listed(self, workflow_id: str | None) -> list[dict[str, Any]]:
+        """The rows as a list has them."""
+        found = sorted(zip(self.places, self.rows, strict=True), key=lambda pair: pair[0])
+        return [row for _, row in found if workflow_id in {None, row["workflow_id"]}]
 
     def applied(self) -> Counter[int]:
         return Counter(row["input_data"] for row in self.rows)
 
 
-class Connection:
-    """What a client calls the service through; stands in for a `Caller`. Every call is two steps at least."""
+class MemoryCaller:
+    """Stands in for a `Caller`, without a wire."""
+
+    def __init__(self) -> None:
+        self.options = OPTIONS
+        self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1", converter=None))
+        self.converter = shared()
+
+    def within(self, _: float | None) -> Self:
+        return self
+
+    def with_options(self, _: Options) -> Self:
+        return self
+
+
+class Connection(MemoryCaller):
+    """What a client calls the service through. Every call is two steps at least."""
 
     def __init__(self, service: Service, chance: random.Random, step: Any, *, shows: str = "everything") -> None:
+        super().__init__()
         self.service = service
         self.chance = chance
         self.step = step
-        self.shows = shows  # or "nothing in lists", "nothing"
-        self.options = OPTIONS
-        self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1"))
+        self.shows = shows  # or "nothing in lists", "nothing", "empty in lists"
         self.dead = False
         self.sent: list[dict[str, Any]] = []
         self.details = 0
@@ -90,9 +126,9 @@ class Connection:
                     "no such number", status=422, body=b'{"detail": "no"}', method="POST", outcome="not_applied"
                 )
             if fate < 0.08:
-                raise APIConnectionError("refused", idempotency_key=key, outcome="not_applied")
+                raise APIConnectionError("refused", outcome="not_applied", attempts=ONE)
             if fate < 0.16:
-                raise APIConnectionError("dropped before the commit", idempotency_key=key, outcome="unknown")
+                raise APIConnectionError("dropped before the commit", outcome="unknown", attempts=ONE)
             row = self.service.apply(body)
         except asyncio.CancelledError:
             self._finish_late(body)
@@ -100,7 +136,7 @@ class Connection:
         self.step("a request is committed")
         await asyncio.sleep(0)
         if fate < 0.28:
-            raise APIConnectionError("dropped after the commit", idempotency_key=key, outcome="unknown")
+            raise APIConnectionError("dropped after the commit", outcome="unknown", attempts=ONE)
         return decode(json.dumps(row).encode())
 
     def _finish_late(self, body: dict[str, Any]) -> None:
@@ -114,7 +150,7 @@ class Connection:
             asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.02), self.service.apply, body)
 
     async def raw(self, method: str, path: str, **_: Any) -> RawResponse:
-        date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        date = self.service.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return RawResponse(200, {"date": date}, b"{}", None)
 
     async def read(self, path: str, decode: Any, _: Any) -> Any:
@@ -128,12 +164,13 @@ class Connection:
             return decode(json.dumps(self._shown(row, "nothing")).encode())
         self.lists += 1
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        rows = [row for row in reversed(self.service.rows) if row["workflow_id"] == query.get("workflow_id")]
+        rows = self.service.listed(query.get("workflow_id"))
         size, page = int(query["page_size"]), int(query["page"])
         items = [self._shown(row, "nothing in lists") for row in rows[(page - 1) * size : page * size]]
         answer = {"items": items, "total": len(rows), "page": page, "page_size": size}
         return decode(json.dumps(answer).encode())
 
     def _shown(self, row: dict[str, Any], hides: str) -> dict[str, Any]:
-        hidden = self.shows in {"nothing", hides}
-        return {**row, "metadata": None} if hidden else row
+        if self.shows == "empty in lists" and hides == "nothing in lists":
+            return {**row, "metadata": {}}
+        return {**row, "metadata": None} if self.shows in {"nothing", hides} else row

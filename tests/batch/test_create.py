@@ -14,8 +14,8 @@ from omium_async import (
     CreateOutcome,
     ExecutionRequest,
     PermissionDeniedError,
-    RateLimitError,
 )
+from omium_async._caller import Caller
 from omium_async._transport.pacing import Pacer
 from omium_async.local import Fault
 
@@ -139,10 +139,10 @@ async def test_an_error_of_the_iterable_comes_after_the_outcomes(omium):
         assert states(found) == {("created", False): 50}
 
 
-async def test_never_more_calls_than_concurrency(omium, local):
+async def test_never_more_calls_than_concurrency(omium, local, monkeypatch):
     local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
     now, most = 0, 0
-    write = omium.executions._caller.write
+    write = Caller.write
 
     async def counting(*arguments):
         nonlocal now, most
@@ -153,7 +153,7 @@ async def test_never_more_calls_than_concurrency(omium, local):
         finally:
             now -= 1
 
-    omium.executions._caller.write = counting
+    monkeypatch.setattr(Caller, "write", counting)
     assert len(await collect(omium.executions.create_many(numbered(200), concurrency=7))) == 200
     assert most == 7
 
@@ -259,12 +259,13 @@ class TestRateLimits:
         assert states(outcomes) == {("created", False): 60}
         assert await applied(omium) == dict.fromkeys(range(60), 1)
 
-    async def test_without_retries_a_429_is_the_outcome(self, omium, local):
-        local.inject(Fault(**CREATE, action="status", status=429, headers={"retry-after-ms": "10"}))
-        patient = omium.with_options(max_retries=0)
-        outcomes = await collect(patient.executions.create_many(numbered(3), concurrency=1))
-        assert [outcome.state for outcome in outcomes] == ["rejected", "created", "created"]
-        assert isinstance(outcomes[0].error, RateLimitError)
+    @pytest.mark.parametrize("headers", [{}, {"retry-after-ms": "10"}])
+    async def test_what_was_refused_for_now_goes_back_in_line_also_without_retries(self, omium, local, headers):
+        local.inject(Fault(**CREATE, action="status", status=429, headers=headers))
+        impatient = omium.with_options(max_retries=0, backoff=(0, 0))
+        outcomes = await collect(impatient.executions.create_many(numbered(3), concurrency=1))
+        assert states(outcomes) == {("created", False): 3}
+        assert await applied(omium) == dict.fromkeys(range(3), 1)
 
 
 def test_outcomes_are_values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import sqlite3
@@ -21,12 +22,13 @@ from omium_async import (
     Journal,
     JournalError,
     OmiumError,
+    ServerError,
     UnprocessableEntityError,
 )
 from omium_async._journal.file import JournalFile
 from omium_async.local import Fault
 
-from .conftest import applied, collect, numbered, states
+from .conftest import applied, collect, ended, numbered, states
 
 CREATE = {"method": "POST", "path": "/executions"}
 
@@ -61,27 +63,28 @@ async def test_more_requests_may_follow_and_fewer_may_come(omium, path):
 
 
 async def test_refusals_come_back_and_what_was_refused_for_now_is_sent_again(omium, local, path):
-    impatient = omium.with_options(max_retries=0)
+    quick = omium.with_options(backoff=(0, 0))
     local.inject(
         Fault(**CREATE, action="status", status=422, body=b'{"detail": "never"}', headers={"x-why": "because"})
     )
-    local.inject(Fault(**CREATE, action="status", status=429))
     local.inject(Fault(**CREATE, action="status", status=501))
     local.inject(Fault(**CREATE, action="status", status=403, body=b"<html>"))
-    first = await collect(impatient.executions.create_many(numbered(6), concurrency=1, journal=path))
-    by_number = {outcome.request.input_data["number"]: outcome for outcome in first}
-    assert [by_number[number].state for number in range(6)] == ["rejected"] * 4 + ["created"] * 2
+    local.inject(Fault(**CREATE, action="status", status=429))
+    first = await collect(quick.executions.create_many(numbered(6), concurrency=1, journal=path))
+    assert states(first) == {("rejected", False): 3, ("created", False): 3}
+    statuses = {outcome.error.status: outcome.request.input_data["number"] for outcome in first if outcome.error}
+    assert set(statuses) == {422, 501, 403}
     again = await collect(omium.executions.create_many(numbered(6), concurrency=1, journal=path))
     by_number = {outcome.request.input_data["number"]: outcome for outcome in again}
-    assert [by_number[number].resumed for number in range(6)] == [True, False, False, False, True, True]
-    error = by_number[0].error
+    assert {number for number in range(6) if not by_number[number].resumed} == {statuses[501], statuses[403]}
+    error = by_number[statuses[422]].error
     assert isinstance(error, UnprocessableEntityError)
     assert (error.status, error.message, error.body) == (422, "never", b'{"detail": "never"}')
     assert error.headers["x-why"] == "because"
     assert error.method == "POST"
     assert error.url.endswith("/executions")
     assert not error.outcome_unknown
-    assert await applied(omium) == dict.fromkeys(range(1, 6), 1)
+    assert await applied(omium) == {number: 1 for number in range(6) if number != statuses[422]}
 
 
 async def test_a_refused_item_that_was_mended_is_sent(omium, local, path):
@@ -116,20 +119,69 @@ async def test_dropped_answers_are_looked_up_before_the_end(omium, local, path):
     assert {o.execution.id for o in again} == {o.execution.id for o in outcomes}
 
 
-async def test_where_the_look_fails_they_are_unknown(omium, local, path, monkeypatch):
-    monkeypatch.setattr("omium_async._batch.doubts._PAUSE", 0.01)
+def held_back(requests):
+    """The requests, but the last only when the event is set: until then nothing is looked for."""
+    *first, last = requests
+    go_on = asyncio.Event()
+
+    async def source():
+        for request in first:
+            yield request
+        await go_on.wait()
+        yield last
+
+    return source(), go_on
+
+
+async def test_where_looks_cannot_be_understood_they_are_unknown(omium, local, path, monkeypatch):
+    """After four looks, each a while after the one before."""
+    monkeypatch.setattr("omium_async._batch.doubts._PAUSE", 0.1)
     local.inject(Fault(**CREATE, when="after", action="drop"))
-    steady = omium.with_options(max_retries=0)
-    outcomes = steady.executions.create_many(numbered(3), concurrency=1, journal=path, settle=0)
-    local.inject(Fault(method="GET", path="/executions", action="status", status=503, times=None))
-    found = await collect(outcomes)
+    steady = omium.with_options(max_retries=0, backoff=(0, 0))
+    source, go_on = held_back(numbered(3))
+    outcomes = steady.executions.create_many(source, concurrency=1, journal=path, settle=0.3)
+    looks: list[float] = []
+
+    class Noting(Fault):
+        def matches(self, method: str, path: str) -> bool:
+            found = super().matches(method, path)
+            if found:
+                looks.append(time.monotonic())
+            return found
+
+    found = [await anext(outcomes)]
+    local.inject(Noting(method="GET", path="/executions", action="status", status=200, body=b"[]", times=None))
+    go_on.set()
+    found += await collect(outcomes)
     assert states(found) == {("created", False): 2, ("unknown", False): 1}
     error = found[-1].error
     assert error.outcome_unknown
     assert "the look for it failed" in str(error)
     assert isinstance(error.__cause__, OmiumError)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(looks)]
+    assert len(looks) == 4
+    assert all(gap >= 0.1 * 2**number for number, gap in enumerate(gaps))
     local.clear_faults()
     again = await collect(omium.executions.create_many(numbered(3), journal=path))  # it is looked for again
+    assert states(again) == {("created", True): 3}
+    assert await applied(omium) == dict.fromkeys(range(3), 1)
+
+
+async def test_where_nothing_answers_the_look_they_are_unknown_and_the_batch_ends(omium, local, path):
+    local.inject(Fault(**CREATE, when="after", action="drop"))
+    steady = omium.with_options(max_retries=0, backoff=(0, 0), patience=0.3)
+    source, go_on = held_back(numbered(3))
+    outcomes = steady.executions.create_many(source, concurrency=1, journal=path, settle=0.3)
+    found = [await anext(outcomes)]
+    local.inject(Fault(method="GET", path="/executions", action="status", status=503, times=None))
+    go_on.set()
+    more, error = await ended(outcomes)
+    found += more
+    assert isinstance(error, ServerError)
+    assert states(found) == {("created", False): 2, ("unknown", False): 1}
+    assert error.outcome == "unknown"
+    local.clear_faults()
+    again = await collect(omium.executions.create_many(numbered(3), journal=path, settle=0))
     assert states(again) == {("created", True): 3}
     assert await applied(omium) == dict.fromkeys(range(3), 1)
 
@@ -413,13 +465,17 @@ async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
     assert await applied(omium) == dict.fromkeys(range(1000), 1)
 
 
-async def test_the_service_down_at_the_start(path):
-    """Nothing is applied, each item is rejected, and the next start sends them."""
-    async with AsyncOmium("omium_some_key", base_url="http://127.0.0.1:9", max_retries=0) as omium:
-        outcomes = await collect(omium.executions.create_many(numbered(3), journal=path))
-    assert states(outcomes) == {("rejected", False): 3}
-    assert all(isinstance(outcome.error, APIConnectionError) for outcome in outcomes)
-    assert not any(outcome.error.outcome_unknown for outcome in outcomes)
+async def test_the_service_down_at_the_start(path, local):
+    """Nothing is applied, nothing is rejected, and the next start sends it all at once."""
+    async with AsyncOmium("omium_some_key", base_url="http://127.0.0.1:9", patience=0.2, backoff=(0, 0)) as omium:
+        found, error = await ended(omium.executions.create_many(numbered(3), journal=path))
+    assert found == []
+    assert isinstance(error, APIConnectionError)
+    assert error.outcome == "not_applied"
+    started = time.monotonic()
+    async with AsyncOmium(local.api_key, base_url=local.url) as omium:
+        assert states(await collect(omium.executions.create_many(numbered(3), journal=path))) == {("created", False): 3}
+    assert time.monotonic() - started < 5  # nothing was sent, so there is nothing to wait for
 
 
 def test_importing_the_package_imports_no_sqlite():

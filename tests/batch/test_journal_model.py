@@ -92,9 +92,18 @@ class Run:
             await outcomes.aclose()
 
 
-async def survive(folder: Path, seed: int, deaths: list[int], *, named: bool, **how: Any) -> None:
+async def survive(
+    folder: Path,
+    seed: int,
+    deaths: list[int],
+    *,
+    named: bool,
+    order: str = "newest first",
+    skew: float = 0.0,
+    **how: Any,
+) -> None:
     chance = random.Random(seed)
-    service = Service()
+    service = Service(order=order, skew=skew)
     requests = [
         ExecutionRequest("work", number, metadata={"of": "the user"}, key=f"item-{number}" if named else None)
         for number in range(ITEMS)
@@ -154,13 +163,16 @@ def check_told(outcomes: list[Any], told: dict[int, str]) -> None:
     seed=st.integers(0, 2**32),
     deaths=st.lists(st.integers(1, 120), max_size=4),
     named=st.booleans(),
-    shows=st.sampled_from(["everything", "everything", "nothing in lists"]),
+    shows=st.sampled_from(["everything", "everything", "nothing in lists", "empty in lists"]),
+    order=st.sampled_from(["newest first", "oldest first", "shuffled"]),
+    skew=st.sampled_from([0.0, 90.0, 300.0, 1e6]),
 )
-@example(seed=1, deaths=[1, 2, 3, 4, 5, 6, 7, 8], named=False, shows="everything")
-@example(seed=2, deaths=[30, 31, 32, 33], named=True, shows="nothing in lists")
-def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, deaths, named, shows):
+@example(seed=1, deaths=[1, 2, 3, 4, 5, 6, 7, 8], named=False, shows="everything", order="oldest first", skew=0.0)
+@example(seed=2, deaths=[30, 31, 32, 33], named=True, shows="nothing in lists", order="newest first", skew=300.0)
+@example(seed=3, deaths=[25, 35, 45], named=False, shows="empty in lists", order="shuffled", skew=90.0)
+def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, deaths, named, shows, order, skew):
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(survive(Path(folder), seed, deaths, named=named, shows=shows))
+        asyncio.run(survive(Path(folder), seed, deaths, named=named, shows=shows, order=order, skew=skew))
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from omium_async import (
     APIConnectionError,
-    APITimeoutError,
-    Attempt,
-    AuthenticationError,
     ConflictError,
     Execution,
-    ExecutionDetail,
-    ExecutionPage,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
 )
 from omium_async._batch.keys import content_digest, header_key, item_key
-from omium_async._batch.lookup import Lookup
-from omium_async._batch.sending import key_is_refused, send, was_refused_for_good
 from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+from omium_async._data.shared import shared
 from omium_async._pool.limit import Gate, Limit
 from omium_async._pool.pool import Pool
 
@@ -188,157 +178,6 @@ class TestPool:
         reading.cancel()
 
 
-class TestSending:
-    async def test_what_the_pace_holds_back_is_sent_in_the_end(self, monkeypatch):
-        monkeypatch.setattr("omium_async._batch.sending._FIRST_PAUSE", 0.001)
-        ends = [
-            APITimeoutError("the gate holds it", outcome="not_applied"),
-            RateLimitError(
-                "slow down", status=429, retry_after=0.001, attempts=(Attempt(1, 429),), outcome="not_applied"
-            ),
-            APITimeoutError("late", attempts=(Attempt(1, 429),), outcome="not_applied"),
-        ]
-        marks = 0
-
-        async def mark():
-            nonlocal marks
-            marks += 1
-
-        async def write():
-            if ends:
-                raise ends.pop(0)
-            return "done"
-
-        limit = Limit(8)
-        assert await send(write, limit, 3, mark) == "done"
-        assert marks == 4
-        assert limit.now < 8
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            APITimeoutError("no answer", attempts=(Attempt(1),), outcome="unknown"),
-            APITimeoutError("no connection", attempts=(Attempt(1),)),
-            APIConnectionError("refused", outcome="not_applied"),
-            ServerError("broken", status=501, outcome="not_applied"),
-        ],
-    )
-    async def test_everything_else_is_decided(self, error):
-        async def write():
-            raise error
-
-        with pytest.raises(type(error)):
-            await send(write, Limit(8), 3)
-
-    async def test_a_429_without_end_is_given_up(self, monkeypatch):
-        monkeypatch.setattr("omium_async._batch.sending._FIRST_PAUSE", 0.0001)
-        calls = 0
-
-        async def write():
-            nonlocal calls
-            calls += 1
-            raise RateLimitError("no", status=429, attempts=(Attempt(1, 429),), outcome="not_applied")
-
-        with pytest.raises(RateLimitError):
-            await send(write, Limit(8), 3)
-        assert calls == 8
-
-    def test_what_an_answer_is_about(self):
-        assert key_is_refused(AuthenticationError("", status=401, body=b"<html>"))
-        assert key_is_refused(PermissionDeniedError("", status=403, body=b'{"detail": "no"}', outcome="not_applied"))
-        assert not key_is_refused(PermissionDeniedError("", status=403, body=b"<html>", outcome="not_applied"))
-        assert not key_is_refused(ConflictError("", status=409, outcome="not_applied"))
-        assert was_refused_for_good(ConflictError("", status=409, outcome="not_applied"))
-        assert not was_refused_for_good(RateLimitError("", status=429, outcome="not_applied"))
-        assert not was_refused_for_good(ServerError("", status=501, outcome="not_applied"))
-        assert not was_refused_for_good(PermissionDeniedError("", status=403, outcome="not_applied"))
-
-
-class Shelf:
-    """A list of executions, newest first, with metadata shown here and there."""
-
-    def __init__(self, rows, *, lists=True, details=True):
-        self.rows, self.lists, self.details = rows, lists, details
-        self.pages_read, self.read = 0, []
-
-    async def pages(self, *, workflow_id=None, page_size=100, prefetch=None):
-        assert workflow_id == "work"
-        for start in range(0, len(self.rows), page_size):
-            self.pages_read += 1
-            rows = [self._shown(row, shown=self.lists) for row in self.rows[start : start + page_size]]
-            yield ExecutionPage(tuple(rows), len(self.rows))
-
-    async def get(self, execution_id):
-        self.read.append(execution_id)
-        found = next((row for row in self.rows if row.id == execution_id), None)
-        if found is None or found.id.startswith("gone"):
-            raise NotFoundError("gone", status=404)
-        shown = self._shown(found, shown=self.details)
-        return ExecutionDetail(shown.id, created_at=shown.created_at, metadata=shown.metadata)
-
-    def _shown(self, row, *, shown):
-        return row if shown else Execution(row.id, created_at=row.created_at, metadata=None)
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def row(name, age, **metadata):
-    return Execution(name, created_at=NOW - timedelta(seconds=age), metadata=metadata)
-
-
-class TestLookup:
-    def look(self, shelf, keys, since_age, known=()):
-        async def known_among(ids):
-            return set(ids) & set(known)
-
-        since = (NOW - timedelta(seconds=since_age)).timestamp()
-        return Lookup(shelf, "key", known_among).find("work", set(keys), since)
-
-    async def test_by_the_key_in_the_list(self):
-        shelf = Shelf([row("b", 1, key="B"), row("x", 2, other=1), row("a", 3, key="A")])
-        found = await self.look(shelf, "AB", 10)
-        assert {key: execution.id for key, execution in found.executions.items()} == {"A": "a", "B": "b"}
-        assert found.doubtful == []
-        assert shelf.read == []
-
-    async def test_no_further_back_than_it_can_have_been_sent(self):
-        shelf = Shelf([row(f"n{age}", age, key=f"K{age}") for age in range(1000)])
-        assert (await self.look(shelf, ["K150"], 200)).executions["K150"].id == "n150"
-        shelf.pages_read = 0
-        assert (await self.look(shelf, ["K900"], 200)).executions == {}
-        assert shelf.pages_read == 4  # one of nothing but older ones ends it
-
-    async def test_a_row_out_of_order_ends_nothing(self):
-        rows = [row("new", 1), row("old", 5000), row("a", 2, key="A")]
-        assert "A" in (await self.look(Shelf(rows), "A", 10)).executions
-
-    async def test_where_lists_carry_no_metadata_details_of_candidates_are_read(self):
-        rows = [row("x", 1, other=1), row("mine", 2, key="M"), row("a", 3, key="A"), row("gone", 4), row("old", 99)]
-        shelf = Shelf(rows, lists=False)
-        found = await self.look(shelf, "A", 10, known=["mine"])
-        assert {key: execution.id for key, execution in found.executions.items()} == {"A": "a"}
-        assert found.doubtful == []
-        assert shelf.read == ["x", "a", "gone"]
-
-    async def test_where_nothing_shows_metadata_it_stays_in_doubt(self):
-        found = await self.look(Shelf([row("x", 1), row("y", 99)], lists=False, details=False), "A", 10)
-        assert found.executions == {}
-        assert found.doubtful == ["x"]
-
-    async def test_rows_that_hide_our_own_keys_are_not_believed(self):
-        """Lists may show metadata, but without what callers put there."""
-        rows = [row("mine", 1), row("a", 2)]
-        shelf = Shelf(rows)
-
-        async def get(execution_id):
-            return ExecutionDetail(execution_id, metadata={"key": "A"} if execution_id == "a" else {"key": "M"})
-
-        shelf.get = get
-        assert (await self.look(shelf, "A", 10)).executions == {}
-        assert (await self.look(shelf, "A", 10, known=["mine"])).executions["A"].id == "a"
-
-
 def test_keys_are_made_of_batch_position_and_content():
     digest = content_digest({"a": 1, "b": [1.5, None]})
     assert digest == content_digest({"b": [1.5, None], "a": 1})
@@ -349,9 +188,12 @@ def test_keys_are_made_of_batch_position_and_content():
     assert header_key(" a") != " a"
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def test_what_is_stored_comes_back():
     execution = Execution("exec_1", "work", "running", created_at=NOW, input_data={"a": "b" * 9000}, error="e")
-    found = execution_from(stored_answer(execution))
+    found = execution_from(shared())(stored_answer(execution))
     assert (found.id, found.status, found.created_at, found.error, found.input_data) == (
         "exec_1",
         "running",
@@ -360,8 +202,11 @@ def test_what_is_stored_comes_back():
         None,
     )
     body = b'{"id": "exec_1", "more": [1, 2]}'
-    assert execution_from(stored_answer(execution, body)).extra == {"more": [1, 2]}
-    assert execution_from(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}')) == found
+    assert execution_from(shared())(stored_answer(execution, body)).extra == {"more": [1, 2]}
+    assert (
+        execution_from(shared())(stored_answer(execution, b'{"id": "exec_1", "input_data": "' + b"x" * 9000 + b'"}'))
+        == found
+    )
     error = ConflictError(
         "no",
         status=409,

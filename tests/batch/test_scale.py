@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import random
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -14,20 +13,19 @@ import pytest
 from omium_async import ExecutionRequest
 from omium_async._batch.create import create_each
 
-from .service import OPTIONS
+from .service import MemoryCaller
 
 CONCURRENCY = 50
 
 
-class Instant:
+class Instant(MemoryCaller):
     """Answers after a turn of the loop or a few, and counts."""
 
     def __init__(self) -> None:
-        self.options = OPTIONS
-        self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1"))
+        super().__init__()
         self.now = self.most = self.calls = 0
 
-    async def write(self, path, body, decode, key):
+    async def write(self, path, body, decode, key, operation):
         self.calls += 1
         self.now += 1
         self.most = max(self.most, self.now)

@@ -59,7 +59,7 @@ def test_in_a_list_that_is_read_ahead(lifecycle):
     rows = client.executions.list(workflow_id="hold")
     def when_it_waits():
         sys.stdin.readline()
-        while not (rows._ahead.waiting and rows._ahead._asked == 2):  # for the window that is held
+        while not (rows._reading.waiting and rows._reading._asked == 2):  # for the window that is held
             time.sleep(0.001)
         interrupt()
     threading.Thread(target=when_it_waits).start()
@@ -120,6 +120,19 @@ def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
         assert ended.server.count("POST w") == 0, ended
 
 
+def test_what_was_created_before_is_said(lifecycle):
+    program = """
+    client = Omium(timeout=60, attempt_timeout=60)
+    say("ready")
+    try:
+        client.executions.run("w", poll_interval=60, until=["failed"])
+    except KeyboardInterrupt as interrupt:
+        say(*interrupt.__notes__)
+    """
+    for ended in lifecycle.run(program, interrupt_at("GET exec_0")):
+        ended.check("ready", "execution exec_0 was created before this, and goes on")
+
+
 def test_a_batch_sends_nothing_more(lifecycle):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
@@ -164,22 +177,28 @@ def test_in_the_requests_of_a_batch(lifecycle):
 
 def test_at_the_start(lifecycle):
     program = """
-    import omium_sync._bridge.portal as portal
-    new_loop = portal._new_loop
+    import omium_sync._bridge.loop as loop
+    new_loop = loop._new_loop
     def slow_loop():
+        loop._new_loop = new_loop
         interrupt()
         time.sleep(0.5)
         return new_loop()
-    portal._new_loop = slow_loop
+    loop._new_loop = slow_loop
     client = Omium()
     try:
         client.executions.create("w")
     except KeyboardInterrupt:
         say("interrupted", threads())
     say(client.executions.get("after").id)
+    client.close()
+    for thread in threading.enumerate():
+        if thread.name == "omium_sync":  # given up by the interrupt: it ends as soon as it has started
+            thread.join(10)
+    say(threads())
     """
     for ended in lifecycle.run(program):
-        ended.check("interrupted ['MainThread', 'omium_sync']", "after")
+        ended.check("interrupted ['MainThread', 'omium_sync']", "after", "['MainThread']")
         assert ended.server.count("POST w") == 0
 
 

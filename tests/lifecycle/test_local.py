@@ -145,7 +145,7 @@ show(lambda: local.url)
 say(threads())
 """
     )
-    unstarted = "LocalOmiumError this LocalOmium is not started in this process; use `with` it, or `local.start()`"
+    unstarted = "LocalOmiumError this LocalOmium is not started; use `with` it, or `local.start()`"
     for ended in lifecycle.run(program):
         ended.check(
             unstarted,

@@ -66,6 +66,37 @@ def test_uvloop_asked_for_and_not_installed(lifecycle):
         ended.check("OMIUM_UVLOOP is set, and uvloop is not installed: asyncio's own loop is used", "a")
 
 
+def test_nothing_works_without_the_portal(lifecycle):
+    program = """
+    import anyio.from_thread
+    from omium_sync import LocalOmium
+    class Stub:
+        async def __aenter__(self):
+            return self
+        async def __aexit__(self, *_):
+            pass
+        async def stop(self, cancel_remaining):
+            pass
+        def __getattr__(self, name):
+            raise NotImplementedError("no portal: " + name)
+    anyio.from_thread.BlockingPortal = Stub
+    client = Omium()
+    executions = client.executions
+    for call in (lambda: executions.get("a"), lambda: executions.create("w"), lambda: client.request("GET", "/a"),
+                 lambda: next(executions.list()), lambda: next(executions.pages()), lambda: next(executions.watch("a")),
+                 lambda: next(executions.create_many([ExecutionRequest("w")])), lambda: next(executions.replay_many()),
+                 lambda: next(executions.wait_many(["a"])), LocalOmium().start):
+        try:
+            call()
+            say("no error")
+        except NotImplementedError as error:
+            say(error)
+    """
+    for ended in lifecycle.run(program):
+        ended.check(*["no portal: start_task_soon"] * 9, "no portal: wrap_async_context_manager")
+        assert ended.server.seen == []
+
+
 def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
     program = """
     import traceback
@@ -86,18 +117,18 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
     show(lambda: next(Omium(base_url="http://127.0.0.1:1", max_retries=0).executions.list()))
     show(lambda: Omium(base_url="http://elsewhere", proxy=f"http://u:{os.environ['OMIUM_API_KEY']}@p"))
     """
-    file = f"omium_sync{os.sep}_client.py"
+    file = f"omium_sync{os.sep}_mirrors.py"
     for ended in lifecycle.run(program):
         ended.check(
-            f"TypeError <lambda> ('{file}', 'create') 3 omium_async",
+            f"TypeError <lambda> ('{file}', 'call') 3 omium_async",
             "False False False",
-            f"NotFoundError <lambda> ('{file}', 'get') 3 omium_async",
+            f"NotFoundError <lambda> ('{file}', 'call') 3 omium_async",
             "False False False",
-            f"APIConnectionError <lambda> ('{file}', 'get') 3 omium_async",
+            f"APIConnectionError <lambda> ('{file}', 'call') 3 omium_async",
             "True False False",
-            f"APIConnectionError <lambda> ('{file.replace('client', 'iterators')}', '__next__') 2 omium_async",
+            f"APIConnectionError <lambda> ('{file.replace('mirrors', 'iterators')}', '__next__') 3 omium_async",
             "True False False",
-            f"ConfigurationError <lambda> ('{file}', '__init__') 1 omium_async",
+            f"ConfigurationError <lambda> ('{file.replace('mirrors', 'client')}', '__init__') 1 omium_async",
             "False False False",
         )
 

@@ -138,7 +138,7 @@ def test_an_iterator_shared_between_threads(lifecycle):
 
 @pytest.mark.parametrize(
     ("prefetch", "when"),
-    [("0", "True"), ("None", "rows._ahead.waiting and rows._ahead._asked == 2")],
+    [("0", "True"), ("None", "rows._reading.waiting and rows._reading._asked == 2")],
     ids=["the next window goes out only when it is read", "read ahead"],
 )
 def test_an_iterator_closed_by_another_thread(lifecycle, prefetch, when):
@@ -223,8 +223,9 @@ def test_context_of_the_calling_thread(lifecycle):
             logged.add(record.user)
     logged, seen = set(), []
     logger = logging.getLogger("omium_async")
-    logger.addFilter(Filter())
-    logger.addHandler(Handler())
+    handler = Handler()
+    handler.addFilter(Filter())
+    logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     client = Omium(on_attempt=lambda attempt: seen.append(user.get()))
     user.set("main")

@@ -29,7 +29,13 @@ from omium_async import (
     ReplayResult,
     RollbackResult,
 )
-from omium_async._models import codec
+from omium_async._data.codec import encode
+from omium_async._data.shared import shared
+
+
+def decode(cls: Any, body: bytes) -> Any:
+    return shared().decode(body, cls)
+
 
 KNOWN = ["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]
 
@@ -55,7 +61,7 @@ class TestStatus:
         assert status.is_known is (text in KNOWN)
         assert status.is_settled is (text in KNOWN[2:])
         assert json.loads(json.dumps(status)) == text
-        assert msgspec.json.decode(codec.encode(status)) == text
+        assert msgspec.json.decode(encode(status)) == text
 
     @pytest.mark.parametrize("text", ["running", "weird", "", "ünïcode\x00"])
     def test_copies_and_pickles_are_equal_and_of_the_same_kind(self, text: str) -> None:
@@ -71,7 +77,7 @@ class TestStatus:
     def test_members_are_the_same_object(self) -> None:
         assert ExecutionStatus("running") is ExecutionStatus.RUNNING
         assert pickle.loads(pickle.dumps(ExecutionStatus.RUNNING)) is ExecutionStatus.RUNNING
-        assert codec.decode_execution(b'{"id": "e", "status": "running"}').status is ExecutionStatus.RUNNING
+        assert decode(Execution, b'{"id": "e", "status": "running"}').status is ExecutionStatus.RUNNING
 
     def test_unseen_texts_are_not_collected(self) -> None:
         before = len(list(ExecutionStatus))
@@ -113,11 +119,11 @@ MODELS = [
     Checkpoint.from_dict({"id": "c", "checkpoint_name": "n"}),
     Execution.from_dict(SENT),
     ExecutionDetail.from_dict(SENT),
-    codec.decode_execution(json.dumps(SENT).encode()),
-    codec.decode_detail(json.dumps({**SENT, "updated_at": None}).encode()),
+    decode(Execution, json.dumps(SENT).encode()),
+    decode(ExecutionDetail, json.dumps({**SENT, "updated_at": None}).encode()),
     ReplayResult.from_dict({"id": "e", "status": "weird", "replay_execution_id": "f"}),
     RollbackResult.from_dict({"id": "e", "status": "paused", "message": "m"}),
-    codec.decode_page(json.dumps({"items": [{"id": "e", "error_message": "broke"}], "total": 1}).encode()),
+    decode(ExecutionPage, json.dumps({"items": [{"id": "e", "error_message": "broke"}], "total": 1}).encode()),
     ExecutionPage.from_dict({"executions": [SENT], "total": 1}),
     ExecutionRequest("w", {"a": 1}, {"b": [2]}, "agent", "key"),
 ]

@@ -22,10 +22,28 @@ from omium_async import (
     ReplayResult,
     RollbackResult,
 )
-from omium_async._models import codec
+from omium_async._data.codec import NotJSON, decode_json, encode
+from omium_async._data.shared import shared
 from omium_async._models.converter import Misfit
 
 from .strategies import CHECKPOINTS, DETAILS, JSON, PAGES, REPLAYS, ROWS, SCALARS, TEXT
+
+
+def decode(body: bytes, cls: Any) -> Any:
+    return shared().decode(body, cls)
+
+
+def decode_execution(body: bytes) -> Execution:
+    return shared().decode(body, Execution)
+
+
+def decode_detail(body: bytes) -> ExecutionDetail:
+    return shared().decode(body, ExecutionDetail)
+
+
+def decode_page(body: bytes) -> ExecutionPage:
+    return shared().decode(body, ExecutionPage)
+
 
 KINDS: list[Any] = [
     pytest.param(Checkpoint, CHECKPOINTS, id="Checkpoint"),
@@ -85,7 +103,7 @@ def test_round_trip(cls: Any, answers: Any, data: Any) -> None:
     through_json = cls.from_dict(json.loads(json.dumps(got)))
     assert through_json == model
     assert same(through_json.to_dict(), got)
-    assert codec.decode(codec.encode(got), cls) == model
+    assert decode(encode(got), cls) == model
 
 
 @settings(max_examples=100, deadline=None)
@@ -183,7 +201,7 @@ def test_other_mappings_are_read_too() -> None:
     ],
 )
 def test_timestamps_are_aware_and_naive_means_utc(text: str, moment: datetime) -> None:
-    for read in (Execution.from_dict, lambda sent: codec.decode_execution(json.dumps(sent).encode())):
+    for read in (Execution.from_dict, lambda sent: decode_execution(json.dumps(sent).encode())):
         found = read({"id": "e", "created_at": text})
         assert found.created_at == moment
         assert found.created_at.utcoffset() == moment.utcoffset()
@@ -193,7 +211,7 @@ def test_timestamps_are_aware_and_naive_means_utc(text: str, moment: datetime) -
 
 @pytest.mark.parametrize("text", ["...", "", "2025-01-01", "yesterday", "2025-02-30T00:00:00Z"])
 def test_a_text_that_is_no_timestamp_stays_in_extra(text: str) -> None:
-    for read in (Execution.from_dict, lambda sent: codec.decode_execution(json.dumps(sent).encode())):
+    for read in (Execution.from_dict, lambda sent: decode_execution(json.dumps(sent).encode())):
         found = read({"id": "e", "created_at": text})
         assert found.created_at is None
         assert found.extra == {"created_at": text}
@@ -214,7 +232,7 @@ def test_the_error_is_read_from_either_place_and_both_are_given_back() -> None:
         {"id": "e", "error": "broke", "error_message": "broke"},
         {"id": "e", "error": "broke", "error_message": 5},
     ):
-        for found in (Execution.from_dict(sent), codec.decode_execution(json.dumps(sent).encode())):
+        for found in (Execution.from_dict(sent), decode_execution(json.dumps(sent).encode())):
             assert found.error == "broke"
             got = found.to_dict()
             assert got["error"] == sent.get("error")
@@ -254,7 +272,7 @@ NESTED = {"checkpoints": [{"id": "c1", "name": "start"}, {"id": "c2", "checkpoin
 )
 def test_checkpoints_are_read_from_either_place(sent: dict[str, Any], names: list[str | None]) -> None:
     sent = {"id": "e", **sent}
-    for found in (ExecutionDetail.from_dict(sent), codec.decode_detail(json.dumps(sent).encode())):
+    for found in (ExecutionDetail.from_dict(sent), decode_detail(json.dumps(sent).encode())):
         assert [checkpoint.name for checkpoint in found.checkpoints] == names
         got = found.to_dict()
         assert got["metadata"] == sent.get("metadata")
@@ -267,7 +285,7 @@ def test_checkpoints_are_read_from_either_place(sent: dict[str, Any], names: lis
 
 def test_rows_in_executions_are_read_and_given_back() -> None:
     sent = {"executions": [{"id": "e", "new": 1}], "total": 1}
-    found = codec.decode_page(json.dumps(sent).encode())
+    found = decode_page(json.dumps(sent).encode())
     assert [row.id for row in found] == ["e"]
     assert found.to_dict() == {**sent, "items": None, "page": None, "page_size": None}
     assert ExecutionPage.from_dict({"items": [], "executions": [{"id": "e"}]}).items == ()
@@ -277,38 +295,38 @@ def test_integers_are_exact_up_to_4300_digits() -> None:
     for digits in (19, 20, 40, 4300):
         number = int("9" * digits)
         body = b'{"id": "e", "input_data": {"n": %d, "m": -%d}, "big": %d}' % (number, number, number)
-        for found in (codec.decode_execution(body), codec.decode_detail(body)):
+        for found in (decode_execution(body), decode_detail(body)):
             assert found.input_data == {"n": number, "m": -number}
             assert found.extra == {"big": number}
-            assert codec.decode(codec.encode(found.to_dict()), type(found)) == found
-        page = codec.decode_page(b'{"items": [%s], "total": %d}' % (body, number))
+            assert decode(encode(found.to_dict()), type(found)) == found
+        page = decode_page(b'{"items": [%s], "total": %d}' % (body, number))
         assert page.total == number
 
 
 LONGEST = b"-" + b"9" * 4300
 DEEP = b"[" * 300_000 + b"]" * 300_000
 BAD: list[Any] = [
-    pytest.param(b"", codec.NotJSON, id="empty"),
-    pytest.param(b"  \n", codec.NotJSON, id="blank"),
-    pytest.param(b"<html>", codec.NotJSON, id="html"),
-    pytest.param(b'{"id": "e"', codec.NotJSON, id="cut"),
-    pytest.param(b'{"id": "e"} x', codec.NotJSON, id="more behind"),
-    pytest.param(b'{"id": "e"}{"id": "e"}', codec.NotJSON, id="two"),
-    pytest.param(b'\xef\xbb\xbf{"id": "e"}', codec.NotJSON, id="BOM"),
-    pytest.param(b'{"id": "\xff"}', codec.NotJSON, id="no UTF-8"),
-    pytest.param(b'{"id": "e", "\xff": 1}', codec.NotJSON, id="no UTF-8 in a key"),
-    pytest.param(b'{"id": "e", "x": "\xed\xa0\x80"}', codec.NotJSON, id="surrogate as UTF-8"),
-    pytest.param(rb'{"id": "\ud800"}', codec.NotJSON, id="high surrogate alone"),
-    pytest.param(rb'{"id": "\udc00"}', codec.NotJSON, id="low surrogate alone"),
-    pytest.param(rb'{"id": "\ud800\u0041"}', codec.NotJSON, id="high surrogate and a letter"),
-    pytest.param(rb'{"id": "e", "\ud800": 1}', codec.NotJSON, id="surrogate in a key"),
-    pytest.param(b'{"id": NaN}', codec.NotJSON, id="NaN"),
-    pytest.param(b'{"x": %s, "id": "\\ud800"}' % LONGEST, codec.NotJSON, id="a surrogate behind the longest integer"),
-    pytest.param(b'{"x": %s, "\\ud800": "e"}' % LONGEST, codec.NotJSON, id="the same in a key"),
-    pytest.param(b'{"x": %s, "id": "\xff"}' % LONGEST, codec.NotJSON, id="no UTF-8 behind the longest integer"),
-    pytest.param(b'{"x": %s, "id": }' % LONGEST, codec.NotJSON, id="malformed behind the longest integer"),
+    pytest.param(b"", NotJSON, id="empty"),
+    pytest.param(b"  \n", NotJSON, id="blank"),
+    pytest.param(b"<html>", NotJSON, id="html"),
+    pytest.param(b'{"id": "e"', NotJSON, id="cut"),
+    pytest.param(b'{"id": "e"} x', NotJSON, id="more behind"),
+    pytest.param(b'{"id": "e"}{"id": "e"}', NotJSON, id="two"),
+    pytest.param(b'\xef\xbb\xbf{"id": "e"}', NotJSON, id="BOM"),
+    pytest.param(b'{"id": "\xff"}', NotJSON, id="no UTF-8"),
+    pytest.param(b'{"id": "e", "\xff": 1}', NotJSON, id="no UTF-8 in a key"),
+    pytest.param(b'{"id": "e", "x": "\xed\xa0\x80"}', NotJSON, id="surrogate as UTF-8"),
+    pytest.param(rb'{"id": "\ud800"}', NotJSON, id="high surrogate alone"),
+    pytest.param(rb'{"id": "\udc00"}', NotJSON, id="low surrogate alone"),
+    pytest.param(rb'{"id": "\ud800\u0041"}', NotJSON, id="high surrogate and a letter"),
+    pytest.param(rb'{"id": "e", "\ud800": 1}', NotJSON, id="surrogate in a key"),
+    pytest.param(b'{"id": NaN}', NotJSON, id="NaN"),
+    pytest.param(b'{"x": %s, "id": "\\ud800"}' % LONGEST, NotJSON, id="a surrogate behind the longest integer"),
+    pytest.param(b'{"x": %s, "\\ud800": "e"}' % LONGEST, NotJSON, id="the same in a key"),
+    pytest.param(b'{"x": %s, "id": "\xff"}' % LONGEST, NotJSON, id="no UTF-8 behind the longest integer"),
+    pytest.param(b'{"x": %s, "id": }' % LONGEST, NotJSON, id="malformed behind the longest integer"),
     pytest.param(b'{"x": %s, "id": NaN}' % LONGEST, Misfit, id="NaN behind the longest integer"),
-    pytest.param(b"{'id': 'e'}", codec.NotJSON, id="quotes"),
+    pytest.param(b"{'id': 'e'}", NotJSON, id="quotes"),
     pytest.param(b'{"id": "e", "x": 1e400}', Misfit, id="1e400"),
     pytest.param(b'{"id": "e", "input_data": -1e400}', Misfit, id="1e400 in a known field"),
     pytest.param(b'{"id": "e", "x": ' + b"9" * 4301 + b"}", Misfit, id="4,301 digits"),
@@ -324,11 +342,11 @@ BAD: list[Any] = [
 def test_what_cannot_be_read_is_a_misfit_and_no_other_exception(body: bytes, kind: type[Misfit]) -> None:
     page = b'{"items": [' + body + b"]}" if body.strip() else body
     reads = [
-        lambda: codec.decode_json(body),
-        lambda: codec.decode(body, Execution),
-        lambda: codec.decode_execution(body),
-        lambda: codec.decode_detail(body),
-        lambda: codec.decode_page(page),
+        lambda: decode_json(body),
+        lambda: decode(body, Execution),
+        lambda: decode_execution(body),
+        lambda: decode_detail(body),
+        lambda: decode_page(page),
     ]
     for read in reads:
         with pytest.raises(Misfit) as caught:
@@ -343,21 +361,21 @@ def test_a_lowered_limit_of_digits_is_a_misfit_too() -> None:
     sys.set_int_max_str_digits(640)
     try:
         with pytest.raises(Misfit):
-            codec.decode_execution(b'{"id": "e", "input_data": ' + b"9" * 1000 + b"}")
+            decode_execution(b'{"id": "e", "input_data": ' + b"9" * 1000 + b"}")
     finally:
         sys.set_int_max_str_digits(limit)
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:
     body = b'{"id": 1, "id": "e", "new": 1, "new": 2, "status": "failed", "status": "running"}'
-    found = codec.decode_execution(body)
+    found = decode_execution(body)
     assert (found.id, found.status, found.extra) == ("e", "running", {"new": 2})
 
 
 @pytest.mark.parametrize("name", ["extra", "_sent", "sent", "items", "to_dict", "__class__", "", "0", "self", "cls"])
 def test_names_that_mean_something_to_us_are_kept_as_any_other(name: str) -> None:
     sent = {"id": "e", name: {"x": [None]}}
-    for found in (Execution.from_dict(sent), codec.decode_execution(json.dumps(sent).encode())):
+    for found in (Execution.from_dict(sent), decode_execution(json.dumps(sent).encode())):
         assert found.extra == {name: {"x": [None]}}
         assert found.to_dict()[name] == {"x": [None]}
 
@@ -365,7 +383,7 @@ def test_names_that_mean_something_to_us_are_kept_as_any_other(name: str) -> Non
 @settings(max_examples=60, deadline=None)
 @given(body=st.binary(max_size=40) | SCALARS.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_answer_or_a_misfit(body: bytes) -> None:
-    for read in (codec.decode_page, codec.decode_detail, codec.decode_execution, codec.decode_json):
+    for read in (decode_page, decode_detail, decode_execution, decode_json):
         try:
             read(body)
         except Misfit as misfit:

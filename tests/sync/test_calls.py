@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import pickle
 import sqlite3
@@ -12,7 +13,9 @@ import threading
 import aiohttp
 import pytest
 
+from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_sync import (
+    APIConnectionError,
     ConfigurationError,
     ExecutionRequest,
     MissingExecutionsError,
@@ -184,6 +187,45 @@ async def test_a_session_of_ones_own_is_refused_at_its_use():
             pytest.raises(RuntimeError, match="another event loop"),
         ):
             client.executions.get("a")
+
+
+async def test_a_server_on_the_loop_that_a_call_blocks_is_told_of_at_once():
+    async with AsyncLocalOmium() as server:
+        with Omium(server.api_key, base_url=server.url.replace("127.0.0.1", "localhost")) as client:
+            for call in (client.executions.count, lambda: next(client.executions.list(), None)):
+                with pytest.raises(RuntimeError, match="served by the event loop of this very thread"):
+                    call()
+            assert await asyncio.to_thread(client.executions.count) == 0
+            assert server.counts == {"GET /executions": 1}
+
+
+def test_a_server_on_a_loop_that_does_not_run_meanwhile_is_told_of_at_once():
+    with asyncio.Runner() as runner:
+        server = AsyncLocalOmium()
+        runner.run(server.start())
+        with Omium(server.api_key, base_url=server.url) as client:
+            with pytest.raises(RuntimeError, match="served by the event loop of this very thread"):
+                client.executions.count()
+            runner.run(server.stop())
+            with pytest.raises(APIConnectionError):  # it may be another's port by now
+                client.with_options(max_retries=0).executions.count()
+
+
+def test_a_server_whose_loop_runs_in_another_thread_by_now_is_called():
+    runner = asyncio.Runner()
+    server = AsyncLocalOmium()
+    runner.run(server.start())
+    done = asyncio.Event()
+    thread = threading.Thread(target=runner.run, args=[done.wait()])
+    thread.start()
+    with Omium(server.api_key, base_url=server.url) as client:
+        while not runner.get_loop().is_running():
+            pass
+        assert client.executions.count() == 0
+    runner.get_loop().call_soon_threadsafe(done.set)
+    thread.join()
+    runner.run(server.stop())
+    runner.close()
 
 
 def test_closing_with_the_context_manager_of_the_standard_library(client):

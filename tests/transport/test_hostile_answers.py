@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import omium_async as om
+from omium_async._transport.answers import read_refusal
 
 GOOD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nX-Request-Id: abc\r\n\r\n"
@@ -221,7 +222,7 @@ async def test_a_body_beyond_the_bound(raw, form: str, status: int) -> None:
         assert "max_response_bytes" in str(error)
     else:
         assert error.status == status
-        assert len(error.body) == MEGABYTE
+        assert len(error.body) == 2**16
 
 
 async def test_a_body_of_just_the_bound(raw) -> None:
@@ -269,9 +270,64 @@ async def test_an_endless_head(raw, form: str) -> None:
 @given(st.binary(max_size=200))
 @example(b'{"detail": ' + b"[" * 5000)
 def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:
-    from omium_async._transport.answers import read_message, request_id_of
+    assert read_refusal(body, {"x": "y"}, "Reason").message.strip()
 
-    message = read_message(body, "Reason")
-    assert message
-    assert message.isprintable() or not message.isascii()
-    request_id_of({"x": "y"}, body)
+
+#: Each was once worked on in time that grew with the square of its length, or twice, or whole.
+COSTLY = {
+    "titles that nothing ends": b"<html>" + b"<title" * 2**20,
+    "titles": b"<html>" + b"<title>x" * 2**20,
+    "depth": b"[" * 2**22,
+    "depth in an object": b'{"detail": ' * 2**18,
+    "a long list": b'{"detail": [' + b'"x",' * 2**20 + b'"x"]}',
+    "backslashes": b"\\" * 2**22,
+    "per cents": b"%25" * 2**20,
+    "references": b"&#0" * 2**20,
+    "spaces": b" \x1b" * 2**21,
+    "a long message": b'{"message": "' + b"m" * 2**22 + b'"}',
+    "a long id": b'{"message": "m", "trace_id": "' + b"t" * 60_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("cost", COSTLY)
+async def test_a_refusal_costs_no_more_than_what_is_kept_of_it(raw, cost: str) -> None:
+    body = gzip.compress(COSTLY[cost])
+
+    async def handler(request) -> None:
+        if request.number == 1:
+            await request.send(raw.answer(body=raw.EXECUTION))
+            return
+        await request.send(raw.answer(500, body, "Content-Encoding: gzip"))
+
+    started = time.process_time()
+    peak, error = await peak_of(raw, handler, timeout=10)
+    assert time.process_time() - started < 2
+    assert peak < 20
+    assert error.status == 500
+    assert len(error.body) <= 2**16
+    assert len(str(error)) < 2000
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+async def test_headers_and_reasons_that_are_no_utf_8_are_told_as_text(raw, status: int) -> None:
+    lines = [b"HTTP/1.1 %d \xff\xfe\x9b31m" % status, b"X-Mine: \xe9\xff", b"X-Request-Id: \xff\x1b[2J" + b"r" * 3000]
+
+    async def handler(request) -> None:
+        await request.send(b"\r\n".join([*lines, b"Content-Length: 0", b"", b""]))
+
+    async with raw.pair(handler) as (omium, _, attempts):
+        with pytest.raises(om.OmiumError) as caught:
+            await omium.executions.create("wf")
+        ids = [caught.value.request_id, attempts[0].request_id]
+        if status == 200:
+            found = await omium.request("GET", "/x")
+            ids.append(found.request_id)
+            headers = found.headers
+        else:
+            headers = caught.value.headers
+    for text in (str(caught.value), repr(caught.value), attempts[0].error, *ids):
+        assert text.encode()
+        assert text.isprintable()
+    assert "".join([*headers, *headers.values()]).encode()
+    assert max(len(one) for one in ids) <= 200

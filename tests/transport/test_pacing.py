@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_async._transport.allowance import Allowance, rate_headers
+from omium_async._transport.allowance import Allowance, Seen, rate_headers
+from omium_async._transport.attempt import LiveAttempt
 from omium_async._transport.pacing import Pacer, TooLate
 from omium_async._transport.slots import Slots
 
@@ -26,7 +27,7 @@ from omium_async._transport.slots import Slots
 def test_nothing_limits_a_client_that_nobody_limited() -> None:
     rules = Allowance(None, 60)
     assert not rules.limits
-    rules.learn(0, 200, {}, None, 5)
+    rules.learn(0, Seen(200, {}, None), 5)
     assert not rules.limits
 
 
@@ -70,28 +71,28 @@ def test_earliest_is_never_later_than_true() -> None:
 
 def test_a_block_then_a_probe_then_faster() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 5.0, 3)
+    rules.learn(0, Seen(429, {}, 5.0), 3)
     assert rules.limits
     assert not rules.permits(4.9, 0)
     assert rules.permits(5.0, 0)
     rules.started(5.0)
     assert not rules.permits(5.1, 1)  # one probe
-    rules.learn(5.2, 200, {}, None, 0)
+    rules.learn(5.2, Seen(200, {}, None), 0)
     assert rules.permits(5.2, 1)
     assert not rules.permits(5.2, 2)
     for _ in range(3):
-        rules.learn(5.2, 200, {}, None, 0)
+        rules.learn(5.2, Seen(200, {}, None), 0)
     assert rules.permits(5.2, 2)
     assert not rules.permits(5.2, 3)
     for _ in range(2200):
-        rules.learn(5.3, 200, {}, None, 0)
+        rules.learn(5.3, Seen(200, {}, None), 0)
     assert rules.permits(5.3, 1000)
     assert not rules.limits
 
 
 def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 1.0, 0)
+    rules.learn(0, Seen(429, {}, 1.0), 0)
     rules.started(1.0)
     assert not rules.permits(2.0, 1)
     assert rules.look_again_at(2.0, 1) == 6.0
@@ -101,9 +102,9 @@ def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
 def test_429s_of_requests_under_way_are_one_block() -> None:
     rules = Allowance(None, 60)
     for _ in range(100):
-        rules.learn(0, 200, {}, None, 0)
+        rules.learn(0, Seen(200, {}, None), 0)
     for retry_after in (2.0, 1.0, 3.0, 2.0):
-        rules.learn(1, 429, {}, retry_after, 0)
+        rules.learn(1, Seen(429, {}, retry_after), 0)
     assert rules.blocked_until == 4.0  # the longest that was asked for
     assert rules._left == 100
 
@@ -111,24 +112,24 @@ def test_429s_of_requests_under_way_are_one_block() -> None:
 def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
     rules = Allowance(None, 60)
     for _ in range(5):
-        rules.learn(0, 200, {}, None, 0)
-    rules.learn(0, 429, {}, 10.0, 0)
+        rules.learn(0, Seen(200, {}, None), 0)
+    rules.learn(0, Seen(429, {}, 10.0), 0)
     now = 10.0
     for _ in range(5):
         assert rules.permits(now, 0)
         rules.started(now)
-        rules.learn(now, 200, {}, None, 0)
+        rules.learn(now, Seen(200, {}, None), 0)
     assert rules.permits(now, 0)  # single ones still go, to find out
     assert not rules.permits(now, 1)
-    rules.learn(now, 429, {}, 10.0, 0)
-    rules.learn(now + 10, 429, {}, 10.0, 0)  # a probe that fails teaches nothing new
+    rules.learn(now, Seen(429, {}, 10.0), 0)
+    rules.learn(now + 10, Seen(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
     assert rules._left == 5
 
 
 def test_calm_forgets() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {}, 1.0, 0)
-    rules.learn(200, 200, {}, None, 0)
+    rules.learn(0, Seen(429, {}, 1.0), 0)
+    rules.learn(200, Seen(200, {}, None), 0)
     assert not rules.limits
 
 
@@ -136,44 +137,44 @@ def test_blocks_without_a_retry_after_grow_and_end() -> None:
     rules, now = Allowance(None, 60), 0.0
     lengths = []
     for _ in range(9):
-        rules.learn(now, 429, {}, None, 0)
+        rules.learn(now, Seen(429, {}, None), 0)
         lengths.append(rules.blocked_until - now)
         now = rules.blocked_until
     assert 0.5 <= lengths[0] <= 1
     assert 15 <= lengths[-1] <= 30
-    rules.learn(now, 200, {}, None, 0)
-    rules.learn(now, 429, {}, None, 0)
+    rules.learn(now, Seen(200, {}, None), 0)
+    rules.learn(now, Seen(429, {}, None), 0)
     assert rules.blocked_until - now <= 1
 
 
 def test_a_429_without_retry_after_heeds_its_reset() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None, 0)
+    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None), 0)
     assert rules.blocked_until == 7
     rules = Allowance(None, 60)
-    rules.learn(0, 429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0, 0)
+    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0), 0)
     assert rules.blocked_until == 2
 
 
 def test_headers_close_the_gate_before_a_429() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None, 20)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None), 20)
     assert not rules.limits
-    rules.learn(0, 200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None, 20)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None), 20)
     for under_way in (20, 21, 22):
         assert rules.permits(1, under_way)
         rules.started(1)
     assert not rules.permits(1, 23)
-    rules.learn(1, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None, 0)
+    rules.learn(1, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None), 0)
     assert not rules.permits(30.9, 0)
     assert rules.permits(31, 0)
-    rules.learn(31, 200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None, 0)
+    rules.learn(31, Seen(200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None), 0)
     assert rules.permits(31, 1)
 
 
 def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, 200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None, 0)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None), 0)
     assert rules.blocked_until == 60
 
 
@@ -209,6 +210,12 @@ def test_a_reset_by_the_time_of_day() -> None:
 # -- the gate ------------------------------------------------------------------------------------------------------
 
 
+def seen(status: int | None, *, entered: bool = False) -> LiveAttempt:
+    attempt = LiveAttempt(1, "id", 0.0, entered)
+    attempt.status, attempt.headers = status, {}
+    return attempt
+
+
 class Calls:
     """Calls of this loop, as the transport makes them: a slot, the gate, and both given back."""
 
@@ -224,8 +231,8 @@ class Calls:
             self.pacer.ended(self.slots)
             raise
 
-    def end(self, *answer) -> None:
-        self.pacer.ended(self.slots, *answer, entered=True)
+    def end(self, status: int | None = None) -> None:
+        self.pacer.ended(self.slots, seen(status, entered=True))
 
     def nothing_left(self) -> bool:
         pacer = self.pacer
@@ -235,7 +242,7 @@ class Calls:
 def blocked(pacer: Pacer, seconds: float) -> None:
     slots = Slots(1)
     slots.take_now()
-    pacer.ended(slots, 429, {}, seconds)
+    pacer.ended(slots, seen(429), seconds)
 
 
 async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> None:
@@ -312,7 +319,7 @@ async def test_loops_that_died_hold_nobody_up() -> None:
     started = time.monotonic()
     await asyncio.wait_for(calls.begin(), 3)
     assert time.monotonic() - started < 1
-    calls.end(200, {}, None)
+    calls.end(200)
     assert calls.nothing_left()
     tasks.clear()
     gc.collect()

@@ -178,7 +178,7 @@ async def test_readable_messages_from_every_layer(raw, body: str) -> None:
     if message is not None:
         assert error.message == message
     assert error.message
-    assert len(error.message) <= 503
+    assert len(error.message) <= 500
     assert "\n" not in str(error)
     assert error.body == data
     assert error.request_id == (trace or attempts[0].request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import click
 from omium_sync import Omium
 
 from ..connection import show_log
+from ..console import console_beside, require_console
 from ..demo.corpus import Corpus, choose
 from ..demo.story import Story
 from ..demo.workspace import Workspace, default_database
@@ -44,12 +46,15 @@ Examples:
     metavar="N",
     help="How many to create.",
 )
-def demo(path: Path | None, database: Path | None, wanted: int) -> None:
+@click.option("--ui", is_flag=True, help="Serve the console beside it, the page of `omiumctl ui`, until Ctrl-C.")
+def demo(path: Path | None, database: Path | None, wanted: int, ui: bool) -> None:
     """See executions, checkpoints, replay and rollback at work, on real files, on this machine alone.
 
     A workflow of four steps measures each file of PATH [source files of Python's standard library]. Some fail for a
     real reason; one is mended and replayed, one that was done is rolled back. Nothing is written into PATH.
     """
+    if ui:
+        require_console()
     kept = True
     if database is None:
         database, kept = default_database()
@@ -61,16 +66,24 @@ def demo(path: Path | None, database: Path | None, wanted: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # what other people's sources do is not news
         warnings.simplefilter("ignore", DeprecationWarning)
-        _tell(corpus, database, wanted, kept=kept)
+        _tell(corpus, database, wanted, kept=kept, ui=ui)
 
 
-def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool) -> None:
+def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool, ui: bool) -> None:
     from omium_sync._local import LocalOmium, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
 
     try:
         with LocalOmium(database) as local, Omium(local.api_key, base_url=local.url, max_retries=3) as omium:
             workspace = Workspace.prepare(database, corpus.files)
-            Story(local, omium, corpus, workspace, database).tell(wanted, kept=kept)
+            story = Story(local, omium, corpus, workspace, database)
+            if not ui:
+                story.tell(wanted, kept=kept)
+                return
+            with console_beside(local.api_key, local.url) as url:
+                click.echo(f"Console: {url}")
+                story.tell(wanted, kept=kept)
+                click.echo(f"The console stays at {url} until Ctrl-C.")
+                threading.Event().wait()
     except LocalOmiumError as error:
         another = "; for a second demo at the same time: --database FILE" if "in use" in str(error) else ""
         raise Failure(f"{error}{another}") from None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
-import signal
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from omium_async import AsyncOmium
+
 from ..connection import key_of_file
-from ..failures import INTERRUPTED, Failure
+from ..console import console_served, require_console
+from ..failures import Failure
+from ..interrupts import stop_signals
 from ..render import Output, printable, write_json
 
 if TYPE_CHECKING:
@@ -63,13 +66,18 @@ Examples:
     show_default=True,
     help="How to say where it serves; json: one line with url and api_key.",
 )
-def serve(database: Path | None, port: int, module: str | None, api_key_file: Path | None, output: str) -> int:
+@click.option("--ui", is_flag=True, help="Serve the console too, the page of `omiumctl ui`, on a port of its own.")
+def serve(
+    database: Path | None, port: int, module: str | None, api_key_file: Path | None, output: str, ui: bool
+) -> int:
     """Serve an Omium of your own on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 
     It prints its URL and its key, in the form of commands for your shell. Executions of a workflow that --workflows
     does not define are accepted and stay pending. After any end, also a kill, the next serve on the same --database
     goes on with each running execution from its last checkpoint.
     """
+    if ui:
+        require_console()
     from omium_async.local import LocalOmium, LocalOmiumError, load_workflows  # noqa: PLC0415 - only here is a server needed
 
     try:
@@ -84,7 +92,7 @@ def serve(database: Path | None, port: int, module: str | None, api_key_file: Pa
     for name, function in workflows.items():
         local.workflow(name)(function)
     try:
-        return asyncio.run(_until_stopped(local, Announcement(database, list(workflows), output, keys is None)))
+        return asyncio.run(_serve(local, Announcement(database, list(workflows), output, keys is None), ui=ui))
     except LocalOmiumError as error:
         raise Failure(str(error)) from None
 
@@ -98,11 +106,12 @@ class Announcement:
         self._json = output == Output.JSON
         self._shows_key = shows_key
 
-    def make(self, local: LocalOmium) -> None:
-        """Say where it serves, and how to use it."""
+    def make(self, local: LocalOmium, console: str | None) -> None:
+        """Say where it serves, and how to use it; ``console`` is the URL of the page, if there is one."""
         if self._json:
             key = {"api_key": local.api_key} if self._shows_key else {}
-            write_json({"url": local.url, **key, "workflows": self._workflows}, Output.JSONL)
+            page = {} if console is None else {"console": console}
+            write_json({"url": local.url, **key, **page, "workflows": self._workflows}, Output.JSONL)
             return
         where = "in memory" if self._database is None else f"on {printable(self._database)}"
         click.echo(f"LocalOmium serves {local.url} {where}. To use it from another terminal:")
@@ -114,27 +123,17 @@ class Announcement:
             click.echo("  and OMIUM_API_KEY, the key of your file")
         names = ", ".join(map(printable, self._workflows))
         click.echo(f"Workflows: {names or 'none (executions stay pending; see --workflows)'}")
+        if console is not None:
+            click.echo(f"Console: {console}")
         click.echo("Stop with Ctrl-C.")
 
 
-async def _until_stopped(local: LocalOmium, announcement: Announcement) -> int:
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[int] = loop.create_future()
-
-    def set_result(code: int) -> None:
-        if not stopped.done():
-            stopped.set_result(code)
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        # Not by the loop's own means: a second Ctrl-C must end what does not end, also when a workflow blocks the loop.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.call_soon_threadsafe(set_result, INTERRUPTED if number == signal.SIGINT else 0)
-
-    before: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        async with local:
-            announcement.make(local)
+async def _serve(local: LocalOmium, announcement: Announcement, *, ui: bool) -> int:
+    with stop_signals() as stopped:
+        async with local, contextlib.AsyncExitStack() as stack:
+            console = None
+            if ui:
+                omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
+                console = await stack.enter_async_context(console_served(omium))
+            announcement.make(local, console)
             return await stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,137 @@
+"""Bulk replays: a dry run that lists what would be replayed, then exactly that, with a verdict for each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from omium_async import AsyncOmium, Execution, OmiumError, ReplayOutcome
+
+from .view import View
+
+__all__ = ["Bulk", "Bulks"]
+
+_CHUNK: Final = 64  # executions between two chances to stop
+_AT_ONCE: Final = 16
+_KEPT: Final = 50
+
+State = Literal["planning", "planned", "replaying", "done"]
+
+
+class Bulk:
+    """One bulk replay, from its dry run to its end.
+
+    :ivar planned: what the dry run found, in its order. :ivar outcomes: by id, as they came.
+    :ivar error: what ended it early. :ivar stopping: whether it was told to stop.
+    """
+
+    def __init__(self, name: str, view: View, limit: int) -> None:
+        self.name = name
+        self.view = view
+        self.limit = limit
+        self.state: State = "planning"
+        self.planned: list[Execution] = []
+        self.outcomes: dict[str, ReplayOutcome] = {}
+        self.error: Exception | None = None
+        self.stopping = False
+        self.began = datetime.now(UTC)
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """What it looks for; the failed ones where the view does not say."""
+        return self.view.statuses or ("failed",)
+
+    def tally(self) -> dict[str, int]:
+        """How many came to which end so far; ``not sent`` are those without any."""
+        found = {"replayed": 0, "rejected": 0, "unknown": 0}
+        for outcome in self.outcomes.values():
+            found[outcome.state] = found.get(outcome.state, 0) + 1
+        return {**found, "not sent": len(self.planned) - len(self.outcomes)}
+
+    def verdicts(self) -> Iterator[tuple[Execution, ReplayOutcome | None]]:
+        """Each execution and what became of it, ``None`` if it was not sent (yet). What went wrong comes first."""
+        order = {"unknown": 0, "rejected": 1}
+        pairs = [(execution, self.outcomes.get(execution.id)) for execution in self.planned]
+        pairs.sort(key=lambda pair: 3 if pair[1] is None else order.get(pair[1].state, 2))
+        return iter(pairs)
+
+
+class Bulks:
+    """The bulk replays of one console, the last so many.
+
+    :param omium: replays. :param written: told when something was.
+    """
+
+    def __init__(self, omium: AsyncOmium, written: Callable[[], object]) -> None:
+        self._omium = omium
+        self._written = written
+        self._known: dict[str, Bulk] = {}
+
+    def find(self, name: str) -> Bulk | None:
+        """The one of that name."""
+        return self._known.get(name)
+
+    def plan(self, view: View, limit: int) -> Bulk:
+        """Begin the dry run of a view."""
+        bulk = Bulk(os.urandom(6).hex(), view, limit)
+        self._known[bulk.name] = bulk
+        self._forget()
+        bulk.task = asyncio.create_task(self._plan(bulk))
+        return bulk
+
+    def replay(self, bulk: Bulk) -> None:
+        """Replay what the dry run found; once."""
+        if bulk.state == "planned" and bulk.planned:
+            bulk.state, bulk.stopping, bulk.error = "replaying", False, None
+            bulk.task = asyncio.create_task(self._replay(bulk))
+
+    def stop(self, bulk: Bulk) -> None:
+        """End a dry run; send nothing more of a replay. What is under way gets its verdict."""
+        bulk.stopping = True
+        if bulk.state == "planning" and bulk.task is not None:
+            bulk.task.cancel()
+
+    async def close(self) -> None:
+        """Cut off what is under way."""
+        tasks = [bulk.task for bulk in self._known.values() if bulk.task is not None and not bulk.task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _plan(self, bulk: Bulk) -> None:
+        wanted: dict[str, Any] = {"status": "failed", **bulk.view.arguments(), "limit": bulk.limit, "dry_run": True}
+        try:
+            rows = self._omium.executions.replay_many(**wanted)
+            async with contextlib.aclosing(rows):
+                async for outcome in rows:
+                    bulk.planned.append(outcome.execution)
+        except (OmiumError, TypeError, ValueError) as error:
+            bulk.error = error
+        finally:
+            bulk.state = "planned"
+
+    async def _replay(self, bulk: Bulk) -> None:
+        ids = [execution.id for execution in bulk.planned]
+        try:
+            for start in range(0, len(ids), _CHUNK):
+                if bulk.stopping:
+                    break
+                outcomes = self._omium.executions.replay_many(ids[start : start + _CHUNK], concurrency=_AT_ONCE)
+                async with contextlib.aclosing(outcomes):
+                    async for outcome in outcomes:
+                        bulk.outcomes[outcome.execution.id] = outcome
+        except (OmiumError, TypeError, ValueError) as error:
+            bulk.error = error
+        finally:
+            bulk.state = "done"
+            self._written()
+
+    def _forget(self) -> None:
+        ended = [name for name, bulk in self._known.items() if bulk.task is None or bulk.task.done()]
+        for name in ended[: max(0, len(self._known) - _KEPT)]:
+            del self._known[name]

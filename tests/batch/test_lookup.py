@@ -1,0 +1,140 @@
+"""Looking for executions by their keys: found wherever they stand, and absent only where they would have been seen."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from omium_async import Execution, ExecutionDetail, NotFoundError
+from omium_async._batch.lookup import Lookup
+
+from ..waiting.fake import FakeCaller
+
+
+class Shelf(FakeCaller):
+    """A list of executions, with metadata shown here and there."""
+
+    def __init__(self, shown, *, lists=True, details=True, hidden=None) -> None:
+        super().__init__()
+        self.shown, self.lists, self.details, self.hidden = shown, lists, details, hidden
+        self.pages, self.read_ids = 0, []
+
+    async def rows(self, query):
+        assert query == {"workflow_id": "work"}
+        self.pages += 1
+        return [row if self.lists else self.hiding(row) for row in self.shown]
+
+    async def get(self, execution_id):
+        self.read_ids.append(execution_id)
+        row = next(row for row in self.shown if row.id == execution_id)
+        if execution_id.startswith("gone"):
+            raise NotFoundError("gone", status=404, outcome="not_applied")
+        return ExecutionDetail(row.id, metadata=row.metadata if self.details else self.hidden)
+
+    def hiding(self, row):
+        return Execution(row.id, metadata=self.hidden)
+
+    async def find(self, keys, *, known=(), to_the_end=True):
+        async def known_among(ids):
+            return set(ids) & set(known)
+
+        return await Lookup(lambda: self, "key", known_among).find("work", set(keys), to_the_end=to_the_end)
+
+
+def row(name, **metadata):
+    return Execution(name, metadata=metadata)
+
+
+def ids(sighting):
+    return {key: execution.id for key, execution in sighting.executions.items()}
+
+
+HIDING = pytest.mark.parametrize("hidden", [None, {}])
+
+
+async def test_by_the_key_in_the_list():
+    shelf = Shelf([row("b", key="B"), row("x", other=1), row("a", key="A")])
+    found = await shelf.find("AB")
+    assert (ids(found), found.doubtful) == ({"A": "a", "B": "b"}, ())
+    assert shelf.read_ids == []
+
+
+@pytest.mark.parametrize("place", [0, 1500, 2999])
+async def test_wherever_it_stands_in_the_list(place):
+    rows = [row(f"n{number}", key=f"K{number}") for number in range(2999)]
+    rows.insert(place, row("a", key="A"))
+    assert ids(await Shelf(rows).find("A")) == {"A": "a"}
+
+
+async def test_the_list_is_read_to_its_end_only_where_absence_counts():
+    shelf = Shelf([row(f"n{number}", key=f"K{number}") for number in range(3000)])
+    await shelf.find(["missing"], to_the_end=False)
+    assert shelf.pages <= 5
+    shelf.pages = 0
+    found = await shelf.find(["missing"])
+    assert (ids(found), found.doubtful) == ({}, ())
+    assert 3 <= shelf.pages <= 6  # a thousand rows each
+    shelf.pages = 0
+    await shelf.find(["K0"])
+    assert shelf.pages == 1
+
+
+@HIDING
+async def test_where_lists_carry_no_metadata_details_of_candidates_are_read(hidden):
+    rows = [row("x", other=1), row("mine", key="M"), row("a", key="A"), row("gone")]
+    shelf = Shelf(rows, lists=False, hidden=hidden)
+    found = await shelf.find("AB", known=["mine"])
+    assert (ids(found), list(found.doubtful)) == ({"A": "a"}, [])
+    assert sorted(shelf.read_ids) == ["a", "gone", "x"]
+
+
+async def test_details_are_not_read_where_rows_show_keys():
+    shelf = Shelf([row("mine", key="M"), row("x"), row("y", other=1)])
+    assert (await shelf.find("A", known=["mine"])).doubtful == ()
+    assert shelf.read_ids == []
+
+
+@HIDING
+async def test_where_nothing_shows_metadata_it_stays_in_doubt(hidden):
+    found = await Shelf([row("x"), row("y")], lists=False, details=False, hidden=hidden).find("A")
+    assert (ids(found), set(found.doubtful)) == ({}, {"x", "y"})
+
+
+@HIDING
+async def test_rows_that_hide_what_is_known_to_be_ours_are_not_believed(hidden):
+    """Though others show theirs."""
+    rows = [row("foreign", key="F"), row("mine"), row("a")]
+    shelf = Shelf(rows)
+    details = {"mine": {"key": "M"}, "a": {"key": "A"}}
+
+    async def get(execution_id):
+        return ExecutionDetail(execution_id, metadata=details[execution_id])
+
+    shelf.get = get
+    assert ids(await shelf.find("A")) == {}
+    assert ids(await shelf.find("A", known=["mine"])) == {"A": "a"}
+
+
+async def test_details_that_are_known_to_show_keys_tell_of_absence():
+    """An execution without metadata of its own is none of ours, once details are known to show what ours has."""
+    rows = [row("mine", key="M"), row("bare")]
+    shelf = Shelf(rows, lists=False)
+    found = await shelf.find("A", known=["mine"])
+    assert (ids(found), list(found.doubtful)) == ({}, [])
+    shelf = Shelf(rows, lists=False)
+    assert list((await shelf.find("A", known=[])).doubtful) == []  # the key of "mine" was seen in its details
+    assert list((await Shelf([row("bare")], lists=False).find("A")).doubtful) == ["bare"]
+
+
+async def test_of_a_long_list_that_hides_everything_those_beside_our_own_are_read():
+    rows = [row(f"old{number}", other=1) for number in range(3000)]
+    at = random.Random(3).randrange(100, 2900)
+    rows[at : at + 3] = [row("mine", key="M"), row("a", key="A"), row("ours", key="O")]
+    shelf = Shelf(rows, lists=False)
+    assert ids(await shelf.find("A", known=["mine", "ours"])) == {"A": "a"}
+    assert len(shelf.read_ids) <= 3
+    shelf.read_ids.clear()
+    found = await shelf.find("B", known=["mine", "ours"])
+    assert len(shelf.read_ids) <= 257
+    assert found.doubtful  # the others were not looked at, and so nothing is certain

@@ -1,0 +1,123 @@
+"""Users' classes of every kind that is read and written out of the box, and strategies of types made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
+
+import attrs
+import msgspec
+import pydantic
+
+T = TypeVar("T")
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    PAIR = ("a", 1)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Word(enum.StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+@attrs.define
+class Line:
+    text: str
+    _weight: float = 1.0
+    seen: int = attrs.field(default=0, init=False)
+
+
+@attrs.frozen(slots=True)
+class Frozen:
+    day: date
+    total: int = attrs.field(init=False, default=7)
+
+
+@dataclasses.dataclass
+class Order:
+    name: str
+    lines: list[Line]
+    level: Level = Level.LOW
+    note: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    inner: Any
+    when: datetime | None = None
+
+
+@attrs.define
+class Tree:
+    name: str
+    children: list[Tree] = attrs.field(factory=list)
+
+
+class Point(NamedTuple):
+    x: int
+    y: float = 0.0
+
+
+class Movie(TypedDict):
+    title: str
+    year: NotRequired[int]
+
+
+@attrs.define
+class Box(Generic[T]):
+    value: T
+
+
+class Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(populate_by_name=True)
+    lines: int
+    when: datetime | None = None
+    amount: Decimal = pydantic.Field(default=Decimal("1.50"), alias="theAmount")
+
+
+class Record(msgspec.Struct):
+    name: str
+    at: date
+    lines: list[Line] = []
+
+
+@attrs.define
+class Cat:
+    kind: Literal["cat"]
+    name: str
+
+
+@attrs.define
+class Dog:
+    kind: Literal["dog"]
+    name: str
+
+
+@attrs.define
+class Circle:
+    radius: int
+
+
+@dataclasses.dataclass
+class Square:
+    side: int
+    colour: Colour = Colour.RED
+
+
+Name = NewType("Name", str)
+Size = Annotated[int, "in centimetres"]
