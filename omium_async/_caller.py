@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -107,10 +108,10 @@ class Caller:
         own, key = _own_headers(headers or {}, is_read=is_read)
         if key is None and not is_read:
             key = _fresh_key()
-        target = relative_path(path)
+        target = relative_path(path, urlsplit(self._base_url).path)
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
-        body = None if json is None else encode(plain(json, "json", self.shared.settings.converter))
+        body = None if json is None else encode(plain(json, "json", self.converter))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 

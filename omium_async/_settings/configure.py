@@ -34,6 +34,7 @@ def configure(arguments: Mapping[str, Any]) -> tuple[Settings, Options]:
         proxy = declarations(Settings)["proxy"]
         found["proxy"] = _checked(value, _Place("proxy", variable, f"{variable} (environment)"), proxy)
     lookup.check_encrypted(found["base_url"], allow_insecure_http=found["allow_insecure_http"])
+    lookup.check_session(found["session"], found["auth"])
     secrets = () if found["proxy"] is None else found["proxy"].secrets
     settings = Settings(**found, redactor=Redactor(found["api_key"], *secrets), origins=lookup.origins())
     return settings, Options(**{name: lookup.value(name, each) for name, each in declarations(Options).items()})
@@ -102,6 +103,14 @@ class _Lookup:
         if host is not None:
             raise self._places["base_url"].refuse(
                 f"it would send the key over plain http to {host}", "give https://, or allow_insecure_http=True"
+            )
+
+    def check_session(self, session: Any, auth: str) -> None:
+        """Refuse a session whose own credentials would be sent in the same header as the key."""
+        if auth == "bearer" and getattr(session, "auth", None) is not None:
+            raise self._places["session"].refuse(
+                "it has an auth of its own, and the key goes into the same header",
+                "give a session without auth, or auth='x-api-key'",
             )
 
 

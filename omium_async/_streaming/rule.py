@@ -32,9 +32,10 @@ from .seen import Seen
 from .windows import SERVICE_MAXIMUM, Shown, Sizes, Trial, Window
 from .witness import Witness
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.streaming")
 
-#: Requests in a row that neither yield nor reach the end.
+#: Requests in a row that neither yield nor reach the end. Rows that entered before the reading point do not count: a
+#: server that shows the start of a growing list on every page would never end.
 MOST_FRUITLESS = 64
 #: What starting anew adds to that count for good: a list that is always ahead ends the reading.
 _RESTART = 4
@@ -67,6 +68,7 @@ class Reading:
         self._search: Search | None = None
         self._again: Window | None = None
         self._trial: Trial | None = None
+        self._vain: int | None = None  # where the last trial that found nothing was to go on
         self._elsewhere = False  # the same rows on another page
         self._passing = False  # over a hole: the next window is joined
         self._last = False  # the window asked for is the last, whatever it shows
@@ -74,6 +76,7 @@ class Reading:
         self._restart = False  # the window asked for is to be taken as the start of the list, as nothing known is left
         self._restarts = 0  # windows taken so
         self._fruitless = 0
+        self._advanced = False  # the answer at hand brought rows behind all those known
         self._empty = 0
         self._contradicted = 0  # windows that were empty although rows in them had been shown
 
@@ -149,7 +152,8 @@ class Reading:
         return anew and not any(map(self._seen.holds, shown.answer.items))
 
     def _count(self, rows: list[Execution]) -> list[Execution]:
-        self._fruitless = _RESTART * self._restarts if rows else self._fruitless + 1
+        advanced, self._advanced = self._advanced, False
+        self._fruitless = _RESTART * self._restarts if advanced else self._fruitless + 1
         if self._fruitless >= MOST_FRUITLESS and self._complete:
             self.ended = True
         elif self._fruitless >= MOST_FRUITLESS and not self.ended:
@@ -169,7 +173,7 @@ class Reading:
         new = self._add(shown)
         self._empty = 0
         if trial is not None:
-            self._conclude(trial, shown, confirmed=shown.full and bool(new))
+            self._conclude(trial, capped=shown.full and bool(new), whole=not shown.full)
         if self._repeats(shown, bool(new)):
             self._read_one_page()
         elif not shown.full:
@@ -196,6 +200,7 @@ class Reading:
             self._complete = False
             self._contradicted = 0
         if at_point:
+            self._advanced = bool(new)
             self._point, self._point_total = shown.end, shown.answer.total
             self._search = self._again = None
             self._elsewhere = self._passing = False
@@ -222,7 +227,8 @@ class Reading:
     def _take_foreign(self, shown: Shown) -> None:
         """Of a window without a known row: it is kept, and the reading point has moved."""
         if shown.trial is not None:
-            self._conclude(shown.trial, shown, confirmed=False)
+            # Full so far on, it shows that the short window was not the end. Else rows were removed meanwhile.
+            self._conclude(shown.trial, capped=shown.full)
         if self._search is None:
             self._overlap = min(2 * self._overlap, max(1, self._sizes.largest // 4))
         self._waiting.append((frozenset(row.id for row in shown.answer.items), shown))
@@ -237,7 +243,7 @@ class Reading:
         faster than it is read would never end. So they are looked for farther on first.
         """
         if shown.trial is not None:
-            self._conclude(shown.trial, shown, confirmed=False)
+            self._conclude(shown.trial)
         self._repeats(shown, False)
         self._searching().saw_foreign_start()
 
@@ -248,7 +254,8 @@ class Reading:
         self._elsewhere = False
         odd = self._again is not None or search is not None
         if trial is not None:
-            self._conclude(trial, shown, confirmed=False)
+            again_in_vain, self._vain = self._vain == trial.end, trial.end
+            self._conclude(trial, whole=window.joined or again_in_vain)
         if window.start == 0 or window.joined:
             self._take_empty_next(shown)
         elif not shown.denied:
@@ -325,20 +332,20 @@ class Reading:
 
     def _unproven(self, shown: Shown) -> bool:
         """Whether a window may be short because the server silently gives no more than that at once."""
-        silent = shown.answer.total is None and shown.answer.page_size is None
-        return silent and shown.window.size > self._sizes.delivered
+        return shown.answer.page_size is None and shown.window.size > self._sizes.delivered
 
     def _try_smaller(self, shown: Shown) -> None:
         self._trial = Trial(self._sizes.largest, shown.window.end)
         self._sizes.largest = len(shown.answer.items)
         self._point, self._search = shown.end, None
 
-    def _conclude(self, trial: Trial, shown: Shown, *, confirmed: bool) -> None:
-        if confirmed:
+    def _conclude(self, trial: Trial, *, capped: bool = False, whole: bool = False) -> None:
+        """End a trial: the short window was short by a cap, or showed the whole list; else there may be another one."""
+        if capped:
             self._sizes.cap(self._sizes.largest)
             return
         self._sizes.largest = trial.largest
-        if not shown.full:
+        if whole:
             self._sizes.delivered = max(self._sizes.delivered, trial.largest)  # no reason to try again
 
     def _pass_over(self, offset: int) -> None:

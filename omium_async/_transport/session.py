@@ -60,7 +60,7 @@ class Connections:
                 await self._keeper.aclose()
 
     def close_soon(self) -> None:
-        """The same, from another thread or loop: as soon as this loop runs."""
+        """Close what was opened here from another thread or loop: as soon as this loop runs."""
         with contextlib.suppress(RuntimeError):  # a closed loop closed its connections itself
             self.loop.call_soon_threadsafe(self._begin_close)
 
@@ -93,7 +93,25 @@ async def _keeper(
         if connections is not None and sessions is not None:
             sessions.forget(connections)
         del connections, sessions
+        _let_go_of_closing(session)
         await session.close()
+
+
+def _protocols_of(connector: Any) -> list[Any]:
+    idle = [protocol for kept in connector._conns.values() for protocol, _ in kept]  # noqa: SLF001
+    return [*idle, *connector._acquired]  # noqa: SLF001
+
+
+def _let_go_of_closing(session: aiohttp.ClientSession) -> None:
+    """Abort what is closing already.
+
+    A server that sends more than its answer makes aiohttp close a connection twice, after which asyncio's TLS has
+    nothing left that could be asked or closed: `ClientSession.close` would raise.
+    """
+    with contextlib.suppress(Exception):  # private names of aiohttp's
+        for protocol in _protocols_of(session.connector):
+            if protocol.transport is not None and protocol.transport.is_closing():
+                protocol.abort()
 
 
 def _close_orphans(session: aiohttp.ClientSession) -> None:
@@ -101,8 +119,7 @@ def _close_orphans(session: aiohttp.ClientSession) -> None:
     connector: Any = session.connector
     session.detach()
     with contextlib.suppress(Exception):  # private names of two libraries: whatever has changed there, no harm is done
-        protocols = [protocol for idle in connector._conns.values() for protocol, _ in idle]  # noqa: SLF001
-        for protocol in [*protocols, *connector._acquired]:  # noqa: SLF001
+        for protocol in _protocols_of(connector):
             if protocol.transport is not None:
                 _close_socket(protocol.transport)
         connector._conns.clear()  # noqa: SLF001
@@ -130,8 +147,17 @@ class Sessions:
         self.closed = False
 
     def known(self) -> Connections | None:
-        """The running loop's connections, if it has any already."""
-        loop = asyncio.get_running_loop()
+        """The running loop's connections, if it has any already.
+
+        :raises RuntimeError: no loop of asyncio's is running.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "no asyncio loop is running here: await the call in a coroutine that asyncio.run(...) runs; on trio or "
+                "without a loop use omium_sync.Omium, on trio by trio.to_thread.run_sync"
+            ) from None
         last = self._last
         if last is not None and last.loop is loop:
             return last

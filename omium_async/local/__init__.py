@@ -5,11 +5,14 @@ For development and tests. The same client code then works with the hosted servi
 
 from __future__ import annotations
 
-from .errors import LocalOmiumError
+from .._public import publish
+from .arrivals import SeenRequest
+from .errors import LocalOmiumError, PortInUseError
 from .faults import Fault
-from .log import SeenRequest
 from .modules import load_workflows
 from .run import WorkflowRun
 from .server import LocalOmium
 
-__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun", "load_workflows"]
+__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "PortInUseError", "SeenRequest", "WorkflowRun", "load_workflows"]
+
+publish(__name__, __all__)

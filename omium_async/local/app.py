@@ -1,74 +1,49 @@
-"""The HTTP face: routes, keys, bodies, and errors in the form of the service and of the gateway before it."""
+"""The HTTP face: who asks for what, and how it is answered, in the form of the service and of its gateway."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
 
 import attrs
 from aiohttp import web
 from multidict import CIMultiDict
 
-from . import inputs, lists, wire
+from . import wire
+from .arrivals import SeenRequest
 from .errors import Refusal
+from .handlers import Call, Reply, readable
 from .inputs import InvalidError
 from .jsontext import dumps
 from .openapi import DOCUMENT
+from .routes import BASE, find
 
 if TYPE_CHECKING:
-    from .database import Database
-    from .engine import Engine
-    from .faults import Faults
-    from .keys import Keyring
-    from .log import RequestLog
+    from collections.abc import Callable, Iterable
+
+    from .arrivals import RequestLog
+    from .faults import Fault, Faults
+    from .handlers import Handlers
+    from .keyring import Keyring
     from .sabotage import Saboteur
-    from .store import IdempotencyKey, Tenant
+    from .store import Tenant
 
-__all__ = ["App", "Options"]
+__all__ = ["App"]
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.local.http")
 
-_BASE: Final = "/api/v1"
-_MAX_BODY: Final = 16 * 2**20
 _RESERVED: Final = frozenset({"live", "compare"})  # routes of the service, never ids
 _REQUEST_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]", re.ASCII)
+_ORIGIN: Final = re.compile(r"https?://[^/?#]*", re.ASCII | re.IGNORECASE)  # before the path, in the form for proxies
 _JSON: Final = "application/json"
-
-
-@attrs.frozen
-class Reply:
-    """An answer, before a fault may spoil it."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = attrs.field(factory=dict[str, str])
-
-
-@attrs.define
-class Call:
-    """One request as the handlers see it; `route` is its path below the base, ids and all."""
-
-    request: web.BaseRequest
-    method: str
-    route: str
-    query: str
-    execution_id: str = ""
-
-
-@attrs.define
-class Options:
-    """What may be changed while the server runs."""
-
-    honor_idempotency: bool = True
-
-
-Handler = Callable[[Call, "Tenant"], Awaitable[Reply]]
+_PIECE: Final = 2**18  # bytes that are given to a connection at once
 
 
 class App:
@@ -76,53 +51,75 @@ class App:
 
     def __init__(
         self,
-        engine: Engine,
-        database: Database,
+        handlers: Handlers,
         keyring: Keyring,
         *,
-        options: Options,
         faults: Faults,
         log: RequestLog,
         saboteur: Saboteur,
         date: Callable[[], str | None],
     ) -> None:
-        self._engine = engine
-        self._database = database
+        self._handlers = handlers
         self._keyring = keyring
-        self._options = options
         self._faults = faults
         self._log = log
         self._saboteur = saboteur
         self._date = date
-        self._collection: dict[str, Handler] = {"GET": self._list, "POST": self._create}
-        self._member: dict[str, Handler] = {"GET": self._get}
-        self._actions: dict[str, dict[str, Handler]] = {
-            "replay": {"POST": self._replay},
-            "rollback": {"POST": self._rollback},
-        }
+        self._open = asyncio.Event()
+        self._open.set()
+        self._under_way: dict[asyncio.Task[object], web.BaseRequest] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler of aiohttp's server."""
-        path, _, query = _readable(request.raw_path).partition("?")
-        method = request.method
-        route = path.removeprefix(_BASE)
+        await self._open.wait()
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._under_way[task] = request
+        try:
+            return await self._answer(request)
+        finally:
+            del self._under_way[task]
+
+    async def shut(self) -> None:
+        """Cuts off the requests under way; those that arrive from now on wait for `reopen`."""
+        self._open.clear()
+        tasks = list(self._under_way)
+        for task, request in list(self._under_way.items()):
+            if request.transport is not None:
+                request.transport.close()
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def reopen(self) -> None:
+        """Requests are answered again."""
+        self._open.set()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = readable(_ORIGIN.sub("", request.raw_path, count=1)).partition("?")
+        tenant = self._tenant(request)
         request_id = _request_id(request.headers.get("X-Request-ID"))
-        seen = self._log.arrived(method, route, query, request_id, request.headers.get("Idempotency-Key"))
-        fault = self._faults.take(method, route) if self._faults else None
+        route = path.removeprefix(BASE)
+        seen = SeenRequest(request.method, route, query, request_id, request.headers.get("Idempotency-Key"))
+        self._log.arrived(seen, known=tenant is not None)
+        fault = self._faults.take(request.method, route) if self._faults and tenant is not None else None
         if fault is not None and fault.when == "before":
             spoiled = await self._saboteur.spoil(request, fault, None, self._headers(request_id))
             if spoiled is not None:
                 return spoiled
-        reply = await self._reply(request, method, path, query)
+        reply = await self._reply(request, path, query, tenant)
         seen.status = reply.status
         headers = self._headers(request_id)
         headers.update(reply.headers)
-        response = web.Response(status=reply.status, body=reply.body, headers=headers)
         if fault is not None and fault.when == "after":
-            spoiled = await self._saboteur.spoil(request, fault, response, self._headers(request_id))
-            if spoiled is not None:
-                return spoiled
-        return response
+            return await self._spoil(request, fault, reply, request_id, headers)
+        return await _sent(request, reply, headers)
+
+    async def _spoil(
+        self, request: web.BaseRequest, fault: Fault, reply: Reply, request_id: str, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
+        response = web.Response(status=reply.status, body=reply.body, headers=headers)
+        spoiled = await self._saboteur.spoil(request, fault, response, self._headers(request_id))
+        return await _sent(request, reply, headers) if spoiled is None else spoiled
 
     def _headers(self, request_id: str) -> CIMultiDict[str]:
         """What the head of every answer holds, also of one that a fault makes."""
@@ -132,51 +129,42 @@ class App:
             headers["Date"] = date
         return headers
 
-    async def _reply(self, request: web.BaseRequest, method: str, path: str, query: str) -> Reply:
+    async def _reply(self, request: web.BaseRequest, path: str, query: str, tenant: Tenant | None) -> Reply:
+        fields = {"omium_method": request.method, "omium_path": path}
         try:
-            return await self._dispatch(request, method, path, query)
+            return await self._dispatch(request, path, query, tenant)
         except InvalidError as error:
             return _trouble(422, error.problems)
         except Refusal as refusal:
             return _trouble(refusal.status, refusal.detail)
-        except web.RequestPayloadError as error:
-            return _trouble(400, f"The body could not be read: {error}")
+        except web.RequestPayloadError:
+            return _trouble(400, "The body could not be read")
         except sqlite3.Error as error:
-            _log.exception("the database refused %s %s", method, path)
+            _log.exception("the database refused %s %s", request.method, path, extra=fields)
             return _trouble(500, f"The database refused: {error}")
         except ConnectionError:
             raise  # the client went away in the middle of its body
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
-            _log.exception("%s %s", method, path)
+            _log.exception("%s %s", request.method, path, extra=fields)
             return _trouble(500, "Internal server error")
 
-    async def _dispatch(self, request: web.BaseRequest, method: str, path: str, query: str) -> Reply:
+    async def _dispatch(self, request: web.BaseRequest, path: str, query: str, tenant: Tenant | None) -> Reply:
         """Finds the handler. The gateway knows the paths, the service behind it the keys, the methods and the ids."""
-        if path in {"/openapi.json", f"{_BASE}/openapi.json"}:
+        method = request.method
+        if path in {"/openapi.json", f"{BASE}/openapi.json"}:
             return Reply(200, DOCUMENT) if method == "GET" else _not_allowed({"GET"})
-        route = path.removeprefix(_BASE)
-        segments = route.split("/")[1:] if path != route else []
-        call = Call(request, method, route, query)
-        match segments:
-            case ["executions"]:
-                handlers = self._collection
-            case ["executions", raw_id] if raw_id:
-                handlers = self._member
-                call.execution_id = unquote(raw_id)
-            case ["executions", raw_id, action] if raw_id and action in self._actions:
-                handlers = self._actions[action]
-                call.execution_id = unquote(raw_id)
-            case _:
-                return Reply(404, dumps({"message": "no Route matched with those values"}))
-        handler = handlers.get(method)
-        if handler is None:
-            return _not_allowed(handlers)
-        tenant = self._tenant(request)
+        below = path.removeprefix(BASE)
+        routes, raw_id = find(below) if below != path else ({}, "")
+        if not routes:
+            return Reply(404, dumps({"message": "no Route matched with those values"}))
+        if method not in routes:
+            return _not_allowed(routes)
         if tenant is None:
             return _trouble(401, "Invalid or missing API key")
-        if call.execution_id in _RESERVED:
+        execution_id = unquote(raw_id)
+        if execution_id in _RESERVED:
             return _trouble(404, "Not Found")
-        return await handler(call, tenant)
+        return await self._handlers.of(routes[method].operation)(Call(request, tenant, below, query, execution_id))
 
     def _tenant(self, request: web.BaseRequest) -> Tenant | None:
         key = request.headers.get("X-API-Key", "").strip()
@@ -186,80 +174,31 @@ class App:
                 return None
         return self._keyring.tenant_of(key.strip())
 
-    async def _list(self, call: Call, tenant: Tenant) -> Reply:
-        query = inputs.list_query(call.query)
 
-        def read(connection: sqlite3.Connection) -> bytes:
-            found = lists.page(
-                connection,
-                tenant,
-                query.page,
-                query.page_size,
-                workflow_id=query.workflow_id,
-                status=query.status,
-            )
-            return wire.page(found, tenant, query.page, query.page_size)
-
-        return Reply(200, await self._database.read(read))
-
-    async def _get(self, call: Call, tenant: Tenant) -> Reply:
-        def read(connection: sqlite3.Connection) -> bytes:
-            return wire.detail(*lists.detail(connection, tenant, call.execution_id), tenant)
-
-        return Reply(200, await self._database.read(read))
-
-    async def _create(self, call: Call, tenant: Tenant) -> Reply:
-        body = inputs.json_object(await _body(call.request))
-        answer = await self._engine.create(tenant, inputs.submission(body), self._key(call, body))
-        return Reply(answer.status, answer.body)
-
-    async def _replay(self, call: Call, tenant: Tenant) -> Reply:
-        body = inputs.json_object(await _body(call.request))
-        checkpoint_id = inputs.checkpoint_id(body)
-        answer = await self._engine.replay(tenant, call.execution_id, checkpoint_id, self._key(call, body))
-        return Reply(answer.status, answer.body)
-
-    async def _rollback(self, call: Call, tenant: Tenant) -> Reply:
-        body = inputs.json_object(await _body(call.request))
-        checkpoint_id = inputs.checkpoint_id(body)
-        answer = await self._engine.rollback(tenant, call.execution_id, checkpoint_id, self._key(call, body))
-        return Reply(answer.status, answer.body)
-
-    def _key(self, call: Call, body: dict[str, object]) -> IdempotencyKey | None:
-        if not self._options.honor_idempotency:
-            return None
-        header = call.request.headers.get("Idempotency-Key")
-        return None if header is None else inputs.idempotency_key(_readable(header), call.route, body)
+async def _sent(request: web.BaseRequest, reply: Reply, headers: CIMultiDict[str]) -> web.StreamResponse:
+    """The answer, to be sent by aiohttp; one that is made piece by piece is sent here."""
+    if reply.rest is None:
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+    response = web.StreamResponse(status=reply.status, headers=headers)
+    await response.prepare(request)
+    await _write(response, reply.body)
+    async with contextlib.aclosing(reply.rest) as pieces:
+        async for piece in pieces:
+            await _write(response, piece)
+    await response.write_eof()
+    return response
 
 
-class _TooLargeError(Refusal):
-    status = 413
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """The whole body, decompressed, as far as it is within the limit."""
-    if (request.content_length or 0) > _MAX_BODY:
-        raise _TooLargeError(f"The body is larger than {_MAX_BODY} bytes")
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    whole = bytearray()
-    while chunk := await request.content.readany():
-        whole += chunk
-        if len(whole) > _MAX_BODY:
-            raise _TooLargeError(f"The body is larger than {_MAX_BODY} bytes")
-        if request.content.at_eof():
-            break
-    return bytes(whole)
+async def _write(response: web.StreamResponse, body: bytes) -> None:
+    """Not faster than the client reads: of a large row, a part is in the connection's own buffer at a time."""
+    view = memoryview(body)
+    for start in range(0, len(view), _PIECE):
+        await response.write(view[start : start + _PIECE])
 
 
 def _request_id(given: str | None) -> str:
     """The client's own id of its request, without what does not belong into a header or a log; else a new one."""
     return (_REQUEST_ID.sub("", given)[:128] if given else "") or str(uuid.uuid4())
-
-
-def _readable(text: str) -> str:
-    """What aiohttp kept as lone surrogates, bytes that are not UTF-8, as the character for what cannot be read."""
-    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _trouble(status: int, detail: object) -> Reply:

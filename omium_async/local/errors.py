@@ -8,6 +8,7 @@ __all__ = [
     "KeyReusedError",
     "LocalOmiumError",
     "MissingError",
+    "PortInUseError",
     "Refusal",
     "StaleRunError",
 ]
@@ -15,6 +16,20 @@ __all__ = [
 
 class LocalOmiumError(RuntimeError):
     """A LocalOmium cannot start, or is used before it has started; the message says what to do about it."""
+
+
+class PortInUseError(LocalOmiumError):
+    """The port that a LocalOmium was to serve is taken by another program.
+
+    :ivar port: its number.
+    """
+
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__(message, port)
+        self.port = port
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error of the program

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import threading
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import attrs
 
 from .jsontext import encode_result
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Fault", "FaultAction", "Faults"]
 
@@ -21,7 +19,21 @@ _ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
 
 
 def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
-    return dict(given or {})
+    headers = dict(given or {})
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"headers must map text to text, not {name!r} to {value!r}")
+        if not (name + value).isprintable() or not name or not value.isascii():
+            raise ValueError(f"headers must be printable ASCII, not {name!r}: {value!r}")
+    return headers
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _upper(method: str) -> str:
@@ -51,18 +63,24 @@ def _usual_action(fault: Fault) -> FaultAction:
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What is to go wrong with the next requests that it matches.
+    """What is to go wrong with the next requests that it matches. Requests without an accepted API key meet none.
 
-    - `method`: `"GET"`, `"POST"` or `"*"`. `path`: below `/api/v1`, each segment a shell pattern
-      (`"/executions/*/replay"`) or a `{name}`, which is any; `"*"` alone is every path.
-    - `when`: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
-    - `action` (unless given: `"status"` with a status, headers or a body, else `"drop"`): `"drop"` closes the
-      connection without an answer; `"stall"` never answers, until the client goes away or the server stops;
-      `"status"` answers `status` with `headers` and `body` (bytes and text as they are, anything else as JSON; None:
-      an error in the service's form); `"truncate"` sends a head and the first half of the body, then closes;
-      `"garbage"` answers 200 with what is no JSON; `"delay"` only waits. Before the handling, `"truncate"` cuts an
-      answer that says 200. `headers` take the place of those that an answer has.
-    - `times`: how many requests it meets; None: all, until `clear_faults`. `delay`: seconds to wait first.
+    :ivar method: of the requests: `"GET"`, `"POST"` or `"*"`.
+    :ivar path: of the requests, below `/api/v1`: each segment a shell pattern (`"/executions/*/replay"`) or a `{name}`,
+        which is any; `"*"` alone is every path.
+    :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
+    :ivar times: how many requests it meets, 1 or more; None: all, until `clear_faults`.
+    :ivar status: of the answer of the action `"status"`, from 200 to 599.
+    :ivar headers: of the answer; they take the place of those that it has.
+    :ivar body: of the answer: bytes and text as they are, anything else as JSON; None: an error in the service's form.
+    :ivar action: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away
+        or the server stops; `"status"` answers `status` with `headers` and `body`; `"truncate"` sends a head and the
+        first half of the body, then closes (before the handling, it cuts an answer that says 200); `"garbage"` answers
+        200 with what is no JSON; `"delay"` only waits. Unless given: `"status"` with a status, headers or a body, else
+        `"drop"`.
+    :ivar delay: seconds to wait first, 0 or more.
+    :raises ValueError: one of them makes no sense.
+    :raises TypeError: one of them is of a wrong type.
     """
 
     method: str = attrs.field(default="*", converter=_upper)
@@ -80,12 +98,12 @@ class Fault:
             raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
         if self.action not in _ACTIONS:
             raise ValueError(f"action must be one of {', '.join(_ACTIONS)}, not {self.action!r}")
-        if not 200 <= self.status <= 599:
-            raise ValueError(f"status must be from 200 to 599, not {self.status!r}")
-        if not self.delay >= 0:
+        if not _is_whole(self.status) or not 200 <= self.status <= 599:
+            raise ValueError(f"status must be a whole number from 200 to 599, not {self.status!r}")
+        if not _is_number(self.delay) or not 0 <= self.delay < float("inf"):
             raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay!r}")
-        if self.times is not None and self.times < 1:
-            raise ValueError(f"times must be 1 or more, or None for always, not {self.times!r}")
+        if self.times is not None and (not _is_whole(self.times) or self.times < 1):
+            raise ValueError(f"times must be a whole number of 1 or more, or None for always, not {self.times!r}")
 
     def matches(self, method: str, path: str) -> bool:
         """Whether it is meant for this request."""

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import attrs
 
+from .columns import STATUSES
 from .jsontext import NotJSONError, TooDeepError, decode_untrusted, dumps, fingerprint
-from .store import STATUSES, IdempotencyKey, Submission
+from .store import IdempotencyKey, Submission
 
-__all__ = ["InvalidError", "ListQuery", "checkpoint_id", "idempotency_key", "json_object", "list_query", "submission"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "InvalidError",
+    "ListQuery",
+    "checkpoint_id",
+    "idempotency_key",
+    "json_object",
+    "list_query",
+    "submission",
+    "unknown_workflow",
+]
 
 _DEFAULT_PAGE_SIZE: Final = 20
 _MAX_PAGE_SIZE: Final = 1000
@@ -83,6 +96,13 @@ def submission(body: dict[str, Any]) -> Submission:
     if problems:
         raise InvalidError(*problems)
     return Submission(workflow_id, _stored(body.get("input_data")), _stored(body.get("metadata")), body.get("agent_id"))
+
+
+def unknown_workflow(workflow_id: str, known: Iterable[str]) -> InvalidError:
+    """What is answered where only registered workflows may be used."""
+    registered = ", ".join(map(repr, known)) or "none at all"
+    message = f"Value error, there is no workflow {workflow_id[:200]!r}; registered: {registered}"
+    return InvalidError(_problem("value_error", ["body", "workflow_id"], message, workflow_id))
 
 
 def checkpoint_id(body: dict[str, Any]) -> str:

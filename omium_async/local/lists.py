@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from .columns import JSON_COLUMNS, SHOWN
 from .errors import MissingError
-from .schema import POSITIONS_PER_TENANT
+from .tables import POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,19 +16,27 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Page", "detail", "page"]
+__all__ = ["Page", "Row", "detail", "next_rows", "page"]
 
-_ROW: Final = (
-    "id, workflow_id, status, created_at, updated_at, started_at, completed_at, agent_id, error, metadata,"
-    " input_data, output_data"
-)
+_NAMES: Final = tuple(column.name for column in SHOWN)
+_ROW: Final = ", ".join(_NAMES)
+_SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
+_AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read, and sent, together
+
+Row = tuple[Any, ...]  # the columns that answers show
 
 
 @attrs.frozen
 class Page:
-    """One page of a list: rows as `_ROW` names them, newest first, and how many there are in all."""
+    """One page of a list, newest first.
 
-    rows: list[tuple[Any, ...]]
+    :ivar rows: as many as fit into memory easily.
+    :ivar rest: positions of the rows behind them, to be read by `next_rows`.
+    :ivar total: how many there are in all.
+    """
+
+    rows: list[Row]
+    rest: list[int]
     total: int
 
 
@@ -46,34 +55,68 @@ def page(
         total: int = connection.execute("SELECT executions FROM tenants WHERE id = ?", (tenant.id,)).fetchone()[0]
         newest = tenant.id * POSITIONS_PER_TENANT + total - skip
         oldest = newest - min(size, total - skip) + 1
-        if skip >= total:
-            return Page([], total)
-        rows = connection.execute(
-            f"SELECT {_ROW} FROM executions WHERE position BETWEEN ? AND ? ORDER BY position DESC",  # noqa: S608
-            (oldest, newest),
-        )
-        return Page(rows.fetchall(), total)
+        return _page(connection, total, total - skip, "position BETWEEN ? AND ?", (oldest, newest))
     where, values = _filter(tenant, workflow_id, status)
     total = connection.execute(f"SELECT coalesce(sum(executions), 0) FROM tallies WHERE {where}", values).fetchone()[0]  # noqa: S608
-    if skip >= total:
-        return Page([], total)
-    return Page(_filtered_rows(connection, where, values, skip=skip, size=min(size, total - skip), total=total), total)
+    size = min(size, total - skip)
+    return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
 
 
-def detail(
-    connection: sqlite3.Connection, tenant: Tenant, execution_id: str
-) -> tuple[tuple[Any, ...], list[tuple[str, str, str]]]:
+def next_rows(connection: sqlite3.Connection, positions: list[int]) -> list[Row]:
+    """The next rows of a rest, as they are now, which are taken from it; those that were forgotten are not there."""
+    rows: list[Row] = []
+    size = 0
+    while positions and size <= _AT_ONCE:
+        found = connection.execute(
+            f"SELECT {_ROW} FROM executions WHERE position = ?",  # noqa: S608
+            (positions.pop(0),),
+        ).fetchone()
+        if found is not None:
+            rows.append(found)
+            size += _size(found)
+    return rows
+
+
+def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[tuple[str, str, str]]]:
     """The row of one execution, and its checkpoints in the order of their recording: (id, name, created_at) each."""
-    row = connection.execute(
+    found = connection.execute(
         f"SELECT position, {_ROW} FROM executions WHERE id = ? AND tenant = ?",  # noqa: S608
         (execution_id, tenant.id),
     ).fetchone()
-    if row is None:
+    if found is None:
         raise MissingError("Execution not found")
     checkpoints = connection.execute(
-        "SELECT id, name, created_at FROM checkpoints WHERE position = ? ORDER BY number", (row[0],)
+        "SELECT id, name, created_at FROM checkpoints WHERE position = ? ORDER BY number", (found[0],)
     ).fetchall()
-    return row[1:], checkpoints
+    return found[1:], checkpoints
+
+
+def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> Page:
+    """The executions for which the condition holds, the newest first; `left`: of the list, from this page on."""
+    if left <= 0:
+        return Page([], [], total)
+    rows: list[Row] = []
+    size = 0
+    cursor = connection.execute(
+        f"SELECT {_ROW} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
+        values,
+    )
+    for found in cursor:
+        rows.append(found)
+        size += _size(found)
+        if size > _AT_ONCE:
+            break
+    else:
+        return Page(rows, [], total)
+    positions = connection.execute(
+        f"SELECT position FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
+        values,
+    )
+    return Page(rows, [position for (position,) in positions][len(rows) :], total)
+
+
+def _size(row: Row) -> int:
+    return sum(len(row[index] or b"") for index in _SIZES)
 
 
 def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tuple[str, list[object]]:
@@ -86,17 +129,14 @@ def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tupl
     return where, values
 
 
-def _filtered_rows(
-    connection: sqlite3.Connection, where: str, values: Sequence[object], *, skip: int, size: int, total: int
-) -> list[tuple[Any, ...]]:
-    """Rows of a filtered list. What is skipped is skipped in an index alone, from the nearer end of the list."""
+def _filtered(
+    where: str, values: Sequence[object], *, skip: int, size: int, total: int
+) -> tuple[str, Sequence[object]]:
+    """The condition for rows of a filtered list. What is skipped is skipped in an index alone, from the nearer end of
+    the list."""
     from_the_end = skip > total // 2
     if from_the_end:
         skip = total - skip - size
     order = "ASC" if from_the_end else "DESC"
-    return connection.execute(
-        f"SELECT {_ROW} FROM executions WHERE position IN"  # noqa: S608
-        f" (SELECT position FROM executions WHERE {where} ORDER BY position {order} LIMIT ? OFFSET ?)"
-        " ORDER BY position DESC",
-        (*values, size, skip),
-    ).fetchall()
+    chosen = f"SELECT position FROM executions WHERE {where} ORDER BY position {order} LIMIT ? OFFSET ?"  # noqa: S608
+    return f"position IN ({chosen})", (*values, size, skip)

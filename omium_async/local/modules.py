@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from .errors import LocalOmiumError
-from .run import Workflow, is_async
+from .run import WorkflowFunction, is_async
 from .server import LocalOmium
 
 __all__ = ["load_workflows"]
@@ -22,7 +22,7 @@ __all__ = ["load_workflows"]
 _NAME = "workflows"
 
 
-def load_workflows(module_name: str) -> dict[str, Workflow]:
+def load_workflows(module_name: str) -> dict[str, WorkflowFunction]:
     """The workflows that a module defines, by their ids.
 
     :param module_name: a module to be imported, the current folder first, or the path of a file ``.py``.
@@ -50,13 +50,13 @@ def load_workflows(module_name: str) -> dict[str, Workflow]:
     return {**registered, **mapping}
 
 
-def _registered(module: ModuleType) -> dict[str, Workflow]:
+def _registered(module: ModuleType) -> dict[str, WorkflowFunction]:
     """The workflows of each LocalOmium of a module, which itself is not started."""
-    found: dict[str, Workflow] = {}
+    found: dict[str, WorkflowFunction] = {}
     for value in list(vars(module).values()):
         served = _behind(value)
         if served is not None:
-            found |= served._workflows  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            found |= served.workflows
     return found
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from .columns import SHOWN, STATUSES
 from .jsontext import dumps
-from .store import STATUSES
+from .routes import BASE, ROUTES
+
+if TYPE_CHECKING:
+    from .routes import Route
 
 __all__ = ["DOCUMENT"]
 
@@ -30,21 +34,7 @@ _MOMENT: Final[_Schema] = {"type": "string", "format": "date-time"}
 _WHOLE: Final[_Schema] = {"type": "integer", "minimum": 0}
 _ANY: Final[_Schema] = {"description": "Any JSON value, given back exactly."}
 
-_ROW_FIELDS: Final[dict[str, _Schema]] = {
-    "id": _TEXT,
-    "workflow_id": _TEXT,
-    "status": _STATUS,
-    "created_at": _MOMENT,
-    "updated_at": _MOMENT,
-    "started_at": _nullable("string", format="date-time"),
-    "completed_at": _nullable("string", format="date-time"),
-    "agent_id": _nullable("string"),
-    "error_message": _nullable("string"),
-    "metadata": {"type": "object"},
-    "input_data": _ANY,
-    "output_data": _ANY,
-    "tenant_id": _TEXT,
-}
+_ROW_FIELDS: Final[dict[str, _Schema]] = {str(column.shown): column.schema for column in SHOWN} | {"tenant_id": _TEXT}
 
 _SCHEMAS: Final[dict[str, _Schema]] = {
     "Execution": _object(list(_ROW_FIELDS), **_ROW_FIELDS),
@@ -115,93 +105,62 @@ def _answer(description: str, schema: str) -> _Schema:
     return {"description": description, "headers": _REQUEST_ID_HEADER, "content": content}
 
 
-_TROUBLES: Final[dict[str, _Schema]] = {
-    "400": _answer("The request could not be read", "Error"),
-    "401": _answer("Invalid or missing API key", "Error"),
-    "404": _answer("No such execution or checkpoint", "Error"),
-    "409": _answer("The execution is not in a state for this", "Error"),
-    "413": _answer("The body is larger than 16 MiB", "Error"),
-    "422": _answer("Invalid request", "InvalidRequest"),
+_TROUBLES: Final = {
+    400: ("The request could not be read", "Error"),
+    401: ("Invalid or missing API key", "Error"),
+    404: ("No such execution or checkpoint", "Error"),
+    409: ("The execution is not in a state for this", "Error"),
+    413: ("The body is larger than 16 MiB", "Error"),
+    415: ("The body is compressed in a way that is not known", "Error"),
+    422: ("Invalid request", "InvalidRequest"),
+}
+_QUERY: Final = {
+    "list_executions": [
+        _query("workflow_id", "Only those of this workflow", _TEXT),
+        _query("status", "Only those with this status", _STATUS),
+        _query("page", "Page number, from 1", {"type": "integer", "minimum": 1, "default": 1}),
+        _query(
+            "page_size",
+            "Items per page; more than 1000 is answered as 1000",
+            {"type": "integer", "minimum": 1, "default": 20},
+        ),
+    ]
 }
 
 
-def _operation(id: str, summary: str, answers: dict[str, _Schema], troubles: str, **more: object) -> _Schema:
-    responses = answers | {status: _TROUBLES[status] for status in troubles.split()}
-    return {"operationId": id, "summary": summary, "responses": responses, **more}
+def _described(route: Route) -> _Schema:
+    found: _Schema = {
+        "operationId": route.operation,
+        "summary": route.summary,
+        "responses": {str(route.status): _answer(route.described, route.answer)}
+        | {str(status): _answer(*_TROUBLES[status]) for status in route.troubles},
+    }
+    parameters = [*_QUERY.get(route.operation, [])]
+    if "{execution_id}" in route.path:
+        parameters.append(_ID_PARAMETER)
+    if parameters:
+        found["parameters"] = parameters
+    if route.body is not None:
+        found["description"] = _KEY_DESCRIPTION
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
+    return found
 
 
-def _body(schema: str) -> _Schema:
-    return {"required": True, "content": {"application/json": {"schema": _ref(schema)}}}
+def _paths() -> dict[str, _Schema]:
+    paths: dict[str, _Schema] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _described(route)
+    return paths
 
-
-_PATHS: Final[dict[str, _Schema]] = {
-    "/executions": {
-        "get": _operation(
-            "list_executions",
-            "List executions, newest first",
-            {"200": _answer("One page", "ExecutionPage")},
-            "401 422",
-            parameters=[
-                _query("workflow_id", "Only those of this workflow", _TEXT),
-                _query("status", "Only those with this status", _STATUS),
-                _query("page", "Page number, from 1", {"type": "integer", "minimum": 1, "default": 1}),
-                _query(
-                    "page_size",
-                    "Items per page; more than 1000 is answered as 1000",
-                    {"type": "integer", "minimum": 1, "default": 20},
-                ),
-            ],
-        ),
-        "post": _operation(
-            "create_execution",
-            "Create an execution",
-            {"201": _answer("Created", "CreatedExecution")},
-            "400 401 413 422",
-            description=_KEY_DESCRIPTION,
-            requestBody=_body("NewExecution"),
-        ),
-    },
-    "/executions/{execution_id}": {
-        "get": _operation(
-            "get_execution",
-            "Get the details of an execution",
-            {"200": _answer("The execution", "ExecutionDetail")},
-            "401 404",
-            parameters=[_ID_PARAMETER],
-        ),
-    },
-    "/executions/{execution_id}/replay": {
-        "post": _operation(
-            "replay_execution",
-            "Replay a failed or paused execution from a checkpoint",
-            {"200": _answer("Replayed", "Moved")},
-            "400 401 404 409 413 422",
-            description=_KEY_DESCRIPTION,
-            parameters=[_ID_PARAMETER],
-            requestBody=_body("CheckpointChoice"),
-        ),
-    },
-    "/executions/{execution_id}/rollback": {
-        "post": _operation(
-            "rollback_execution",
-            "Stop an execution and take it back to a checkpoint",
-            {"200": _answer("Rolled back", "Moved")},
-            "400 401 404 413 422",
-            description=_KEY_DESCRIPTION,
-            parameters=[_ID_PARAMETER],
-            requestBody=_body("CheckpointChoice"),
-        ),
-    },
-}
 
 #: The description as JSON text.
 DOCUMENT: Final = dumps(
     {
         "openapi": "3.1.0",
         "info": {"title": "Omium Executions API, served by omium_async.local", "version": "1"},
-        "servers": [{"url": "/api/v1"}],
+        "servers": [{"url": BASE}],
         "security": [{"ApiKey": []}, {"Bearer": []}],
-        "paths": _PATHS,
+        "paths": _paths(),
         "components": {
             "schemas": _SCHEMAS,
             "securitySchemes": {

@@ -33,6 +33,10 @@ class Saboteur:
         """Lets all stalled requests end."""
         self._stopping.set()
 
+    def start(self) -> None:
+        """Requests may be stalled again."""
+        self._stopping.clear()
+
     async def spoil(
         self, request: web.BaseRequest, fault: Fault, answer: web.Response | None, headers: CIMultiDict[str]
     ) -> web.StreamResponse | None:

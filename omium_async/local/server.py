@@ -1,99 +1,36 @@
-"""LocalOmium: the parts put together, started and stopped."""
+"""LocalOmium: what its users touch."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import logging
+import functools
 import os
-import socket
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
 
-from aiohttp import web
-
-from .app import App, Options
+from .._data.converter import OmiumConverter
+from .arrivals import SeenRequest
 from .blocked import started_here
-from .clock import Clock, Times
-from .database import Database, FileDatabase, MemoryDatabase
-from .engine import Engine
 from .errors import LocalOmiumError
-from .faults import Fault, Faults
-from .forks import not_for_children
-from .keys import APIKeys, Keyring, checked_keys, generated_keys, load_keys
-from .log import RequestLog, SeenRequest
-from .run import Workflow, is_workflow
-from .sabotage import Saboteur
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+from .faults import Fault
+from .handlers import Options
+from .keyring import APIKeys, checked_keys, generated_keys
+from .listener import HOST
+from .parts import Parts
+from .registry import Definition, Registered, definition_of
+from .run import WorkflowFunction
+from .shielded import to_the_end
+from .started import Started
+from .tables import explained
+from .times import Clock, Times
+from .typed import Types
 
 __all__ = ["LocalOmium"]
 
-W = TypeVar("W", bound=Workflow)
-
-_log = logging.getLogger("omium_async")
-
-_HOST: Final = "127.0.0.1"
-_CLOSE_WITHIN: Final = 0.5  # seconds for answers under way, when the server stops
-
-
-class _Started:
-    """What there is only between start and stop."""
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        keyring: Keyring,
-        engine: Engine,
-        saboteur: Saboteur,
-        http: web.Server,
-    ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.database = database
-        self.keyring = keyring
-        self.engine = engine
-        self.saboteur = saboteur
-        self.http = http
-        self.listener: asyncio.Server | None = None
-        self.port = 0
-
-    async def listen(self, port: int) -> None:
-        try:
-            listening = socket.create_server((_HOST, port), backlog=1024)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise LocalOmiumError(
-                    f"port {port} of {_HOST} is taken by another program; choose another, or 0 for any free one"
-                ) from None
-            raise LocalOmiumError(f"port {port} of {_HOST} cannot be served: {error.strerror or error}") from None
-        not_for_children(listening)
-        self.listener = await self.loop.create_server(self.http, sock=listening, backlog=1024)
-        self.port = listening.getsockname()[1]
-
-    async def _stop_listening(self, listener: asyncio.Server) -> None:
-        """Closes the listener after connections that were just accepted have got their transports: asyncio (seen up to
-        3.11) fails on one whose server is closed in between, and leaves its socket open."""
-        with contextlib.suppress(NotImplementedError, RuntimeError):  # loops of other kinds, without this defect
-            for sock in listener.sockets:
-                self.loop.remove_reader(sock.fileno())
-        for _ in range(3):
-            await asyncio.sleep(0)
-        listener.close()
-
-    async def close(self) -> None:
-        """Ends everything, in the order in which nothing is answered that was not done."""
-        if self.listener is not None:
-            await self._stop_listening(self.listener)
-        self.saboteur.stop()
-        self.http.pre_shutdown()
-        await self.http.shutdown(_CLOSE_WITHIN)
-        await self.engine.stop()
-        await self.database.close()
-        await asyncio.sleep(0)  # closed transports say good-bye in the next turn of the loop
+W = TypeVar("W", bound=WorkflowFunction)
 
 
 class LocalOmium:
@@ -111,20 +48,27 @@ class LocalOmium:
         ...
     ```
 
-    - `database`: None keeps everything in memory, until the server stops; a path keeps it in a SQLite file, durable
-      with each answer and each step, also through `kill -9`: executions that were running go on at the next start.
-      The answers that belong to an `Idempotency-Key` are kept as long as the file: none is ever removed.
-    - `port`: 0 takes any free one.
-    - `api_keys`: a mapping of key to tenant; or keys alone, each for the tenant that it had on this database before, a
-      new one for itself. None takes the keys of the last start on this database, or makes one, for the tenant
-      `default`. Keys that are given replace those.
-    - `clock`: returns the present time as an aware datetime, for every time that the server gives; it is tried out
-      here, and then read once for each write. If it goes back, `created_at` of a tenant's next execution is that of
-      the one before, never earlier, and no time of an execution is earlier than what happened to it before. `Date` of
-      an answer is its last reading.
+    Plain functions of steps run in up to 32 threads. It may be started again after a stop, on another loop, too. What
+    an earlier start left unfinished is taken up at most 1,000 executions at a time; one that takes longer than 10
+    seconds makes room for the next.
 
-    Plain functions of steps run in up to 32 threads. It may be started again after a stop. Raises TypeError or
-    ValueError for arguments that make no sense.
+    :param database: None keeps everything in memory, until the server stops; a path keeps it in a SQLite file, durable
+        with each answer and each step, also through `kill -9`: executions that were running go on at the next start.
+        The answers that belong to an `Idempotency-Key` are kept as long as the file, or until a `reset`.
+    :param port: on 127.0.0.1, up to 65535; 0 takes any free one.
+    :param api_keys: a mapping of key to tenant; or keys alone, each for the tenant that it had on this database before,
+        a new one for itself. None takes the keys of the last start on this database, or makes one, for the tenant
+        `default`. Keys that are given replace those.
+    :param clock: returns the present time as an aware datetime, for every time that the server gives; it is tried out
+        here, and then read once for each write. If it goes back, `created_at` of a tenant's next execution is that of
+        the one before, never earlier, and no time of an execution is earlier than what happened to it before. `Date` of
+        an answer is its last reading. None: the system's.
+    :param strict: True refuses (422) to create an execution whose workflow is not registered; else it is accepted, and
+        stays pending until the workflow is, with a warning.
+    :param converter: what `omium_async.make_converter` gives: its hooks read inputs and results of steps into users'
+        types, and give results a form in JSON. None: the one that the process shares.
+    :raises TypeError: an argument is of a wrong type.
+    :raises ValueError: an argument makes no sense.
     """
 
     def __init__(
@@ -134,30 +78,28 @@ class LocalOmium:
         port: int = 0,
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
+        strict: bool = False,
+        converter: OmiumConverter | None = None,
     ) -> None:
         if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
         if database == ":memory:":
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
-        # Two ways to one file (a link) must lead to the same lock.
-        self._path = None if database is None else Path(os.path.realpath(database))
+        # Not Path.absolute(): tests that look for blocking calls in async code take os.getcwd for one.
+        self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
         self._port = port
         self._given_keys: _HiddenKeys | None = None
         if api_keys is not None:
             self._given_keys = _HiddenKeys(checked_keys(api_keys))
         elif database is None:  # it could keep none from one start to the next
             self._given_keys = _HiddenKeys(generated_keys())
-        self._times = Times(clock)
-        self._workflows: dict[str, Workflow] = {}
-        self._options = Options()
-        self._faults = Faults()
-        self._log = RequestLog()
-        self._running: _Started | None = None
+        self._parts = Parts(Times(clock), Types(converter), options=Options(strict=bool(strict)))
+        self._running: Started | None = None
         self._starting = False
 
     def __repr__(self) -> str:
         where = "in memory" if self._path is None else f"on {str(self._path)!r}"
-        state = "not started" if self._running is None else f"at http://{_HOST}:{self._running.port}"
+        state = "not started" if self._running is None else f"at http://{HOST}:{self._running.port}"
         return f"<LocalOmium {where}, {state}>"
 
     async def __aenter__(self) -> Self:
@@ -172,7 +114,7 @@ class LocalOmium:
     @property
     def url(self) -> str:
         """Where it serves, to be given as `base_url`. Raises LocalOmiumError before the start."""
-        return f"http://{_HOST}:{self._started.port}"
+        return f"http://{HOST}:{self._started.port}"
 
     @property
     def api_key(self) -> str:
@@ -185,112 +127,139 @@ class LocalOmium:
     @property
     def honor_idempotency(self) -> bool:
         """Whether an `Idempotency-Key` does something. False: as on a server that does not know it."""
-        return self._options.honor_idempotency
+        return self._parts.options.honor_idempotency
 
     @honor_idempotency.setter
     def honor_idempotency(self, value: bool) -> None:
-        self._options.honor_idempotency = value
+        self._parts.options.honor_idempotency = value
 
     @property
     def requests(self) -> tuple[SeenRequest, ...]:
         """The last 1,000 requests that arrived, oldest first; each is noted at its arrival."""
-        return self._log.requests
+        return self._parts.log.requests
 
     @property
     def counts(self) -> dict[str, int]:
         """How many requests arrived of each kind, such as `"POST /executions/*/replay"`, since the construction."""
-        return self._log.counts
+        return self._parts.log.counts
 
-    def workflow(self, name: str) -> Callable[[W], W]:
-        """A decorator that registers an async function as the workflow with this id, before or after the start. A
-        partial, an object with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
+    @property
+    def workflows(self) -> dict[str, WorkflowFunction]:
+        """The functions that are registered as workflows, by their ids."""
+        return self._parts.workflows.functions()
+
+    @overload
+    def workflow(self, name: W, /) -> W: ...
+    @overload
+    def workflow(self, name: str | Definition | None = None) -> Callable[[W], W]: ...
+    def workflow(self, name: Any = None) -> Any:
+        """A decorator that registers an async function as a workflow, before or after the start. A partial, an object
+        with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
+
+        The function is given a `WorkflowRun` and, if it has a second argument, the input: in the type that the argument
+        is annotated with (an input that does not fit fails the execution), or its default where no input was given.
+        What it returns becomes the output by the converter.
 
         Executions that wait for it begin at once. A name that is registered again means the new function from the
         next run on (also of a replay); runs under way keep the old one. From another thread it works as well.
+
+        :param name: the workflow's id; or a `Workflow` of the client, whose id and input type are used; unless given,
+            it is the function's own name. Without parentheses, it is the function.
+        :raises TypeError: it is no async function, or its input is of a type that cannot be read from JSON.
         """
-        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        definition = definition_of(name)
+        if definition is not None:
+            name = definition.id
+        elif callable(name):
+            return self._register(None, None, cast("WorkflowFunction", name))
+        if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
+        return functools.partial(self._register, name, definition)
 
-        def register(function: W) -> W:
-            if not is_workflow(function):
-                raise TypeError(
-                    f"workflow {name!r} must be an async function; {function!r} is not (a wrapper of one shows that it "
-                    "is by functools.wraps)"
-                )
-            self._workflows[name] = function
-            running = self._running
-            if running is not None:
-                running.loop.call_soon_threadsafe(running.engine.adopt, name)
-            return function
-
-        return register
+    def _register(self, name: str | None, definition: Definition | None, function: W) -> W:
+        workflow_id: str = getattr(function, "__name__", "") if name is None else name
+        if not workflow_id:
+            raise TypeError(f"{function!r} has no name of its own; give the workflow's id")
+        self._parts.workflows.add(workflow_id, Registered(workflow_id, function, self._parts.types, definition))
+        return function
 
     def inject(self, fault: Fault) -> Fault:
         """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start."""
-        self._faults.add(fault)
+        self._parts.faults.add(fault)
         return fault
 
     def clear_faults(self) -> None:
         """Takes all faults back that have not met a request yet."""
-        self._faults.clear()
+        self._parts.faults.clear()
 
     @property
     def unmet_faults(self) -> tuple[Fault, ...]:
         """The faults that no request has met at all, in the order of `inject`: a test that has any missed its aim."""
-        return self._faults.unmet
+        return self._parts.faults.unmet
 
     async def start(self) -> None:
-        """Opens the database, serves, and goes on with what was running. Raises LocalOmiumError that says why not."""
+        """Opens the database, serves, and goes on with what was running.
+
+        :raises LocalOmiumError: it cannot, and says why; nothing is left open then.
+        :raises PortInUseError: another program has the port.
+        """
+        if self._running is not None and self._running.pid != os.getpid():
+            self._running, self._starting = None, False  # of the process that this one was forked from
+        if self._running is not None and self._running.loop.is_closed():
+            abandoned, self._running = self._running, None
+            await asyncio.to_thread(abandoned.abandon)
         if self._running is not None or self._starting:
             raise LocalOmiumError("this LocalOmium is started already")
         self._starting = True
         try:
-            database = MemoryDatabase() if self._path is None else await FileDatabase.open(self._path)
-            try:
-                running = await self._assemble(database)
-            except BaseException:
-                await database.close()
-                raise
-            try:
-                await running.listen(self._port)
-                await running.engine.start()
-            except BaseException:
-                await running.close()
-                raise
-            self._running = running
+            self._running = await self._start()
             started_here(self)
         finally:
             self._starting = False
 
     async def stop(self) -> None:
-        """Stops serving and running; does nothing when it is not started. What is in memory only is gone then."""
+        """Stops serving and running; does nothing when it is not started. What is in memory only is gone then.
+
+        A cancellation meanwhile is raised when it has stopped.
+        """
         running, self._running = self._running, None
-        if running is not None:
-            await running.close()
+        if running is None or running.pid != os.getpid():
+            return
+        if running.loop.is_closed():
+            running.abandon()
+        else:
+            await to_the_end(running.close())
+
+    async def reset(self) -> None:
+        """Makes it as good as new, between tests: requests under way are cut off, also stalled ones, what runs is
+        stopped, and all executions, faults, keys of idempotency, `requests` and `counts` are forgotten.
+
+        Registered workflows stay, and the API keys; ids go on growing. Requests that arrive meanwhile are answered
+        afterwards. A cancellation meanwhile is raised when it is done.
+
+        :raises LocalOmiumError: it is not started.
+        """
+        await to_the_end(self._started.reset())
 
     @property
-    def _started(self) -> _Started:
-        if self._running is None:
+    def _started(self) -> Started:
+        running = self._running
+        if running is None:
             raise LocalOmiumError("this LocalOmium is not started; use `async with` it, or `await local.start()`")
-        return self._running
+        if running.pid != os.getpid():
+            raise LocalOmiumError(
+                "this LocalOmium was started by the process that this one was forked from, and is served there: take "
+                "`url` and `api_key` before the fork, or make a new LocalOmium here"
+            )
+        return running
 
-    async def _assemble(self, database: Database) -> _Started:
-        given = None if self._given_keys is None else self._given_keys.keys
-        keyring = await database.write(lambda connection: load_keys(connection, given))
-        engine = Engine(database, self._workflows, self._times.now)
-        saboteur = Saboteur()
-        app = App(
-            engine,
-            database,
-            keyring,
-            options=self._options,
-            faults=self._faults,
-            log=self._log,
-            saboteur=saboteur,
-            date=self._times.date,
-        )
-        http = web.Server(app.handle, access_log=None, logger=_log)
-        return _Started(database=database, keyring=keyring, engine=engine, saboteur=saboteur, http=http)
+    async def _start(self) -> Started:
+        keys = None if self._given_keys is None else self._given_keys.keys
+        try:
+            return await Started.start(self._parts, self._path, self._port, keys)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            where = Path("the database in memory") if self._path is None else self._path
+            raise explained(where, error) from error
 
 
 class _HiddenKeys:

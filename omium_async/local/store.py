@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from .errors import BadCheckpointError, ConflictError, KeyReusedError, MissingError, StaleRunError
-from .schema import POSITIONS_PER_TENANT
+from .tables import POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Container, Iterable
 
 __all__ = [
-    "STATUSES", "Answer", "IdempotencyKey", "RunState", "Submission", "Tenant",
-    "begin", "create", "fill", "finish", "once", "record", "replay", "rollback", "unfinished",
+    "Answer", "IdempotencyKey", "RunState", "Submission", "Tenant",
+    "begin", "create", "fill", "finish", "forget", "latest_id", "once", "record", "replay", "rollback", "unfinished",
+    "wipe",
 ]  # fmt: skip
 
-#: Every status the service is known to use; of these a server of one's own gives the first five.
-STATUSES: Final = ("pending", "running", "completed", "failed", "paused", "cancelled", "rolled_back", "error")
+_ADD: Final = (
+    "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, started_at, agent_id,"
+    " metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+#: The run that may write: not one before it, nor one of an execution that was forgotten and whose position was given
+#: away again.
+_THIS_RUN: Final = "position = ? AND id = ? AND generation = ? AND status = 'running'"
 
 
 @attrs.frozen
@@ -110,7 +116,7 @@ def create(
     position = tenant.id * POSITIONS_PER_TENANT + number
     started_at = created_at if status == "running" else None
     connection.execute(
-        "INSERT INTO executions VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, ?, NULL, ?, ?, NULL)",
+        _ADD,
         (position, tenant.id, execution_id, new.workflow_id, status, created_at, created_at, started_at, new.agent_id,
          new.metadata, new.input_data),
     )  # fmt: skip
@@ -129,11 +135,9 @@ def fill(
     rows: list[tuple[Any, ...]] = []
     for number, (execution_id, one) in enumerate(new, 1):
         tallies[one.workflow_id] = tallies.get(one.workflow_id, 0) + 1
-        rows.append((base + number, tenant.id, execution_id, one.workflow_id, status, created_at, created_at,
+        rows.append((base + number, tenant.id, execution_id, one.workflow_id, status, created_at, created_at, None,
                      one.agent_id, one.metadata, one.input_data))  # fmt: skip
-    connection.executemany(
-        "INSERT INTO executions VALUES (?, ?, ?, ?, ?, 0, ?, ?, NULL, NULL, ?, NULL, ?, ?, NULL)", rows
-    )
+    connection.executemany(_ADD, rows)
     connection.execute(
         "UPDATE tenants SET executions = executions + ?, newest = ? WHERE id = ?", (len(rows), created_at, tenant.id)
     )
@@ -150,16 +154,16 @@ def replay(
     *,
     registered: Container[str],
     now: str,
-) -> str:
+) -> tuple[str, str]:
     """Makes a failed or paused execution running, or pending where its workflow is not registered, with the checkpoints
-    up to the given one and no later ones; its status."""
+    up to the given one and no later ones; its status, and the id of its workflow."""
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before not in {"failed", "paused"}:
         raise ConflictError(f"Execution is {before}; only a failed or paused execution can be replayed")
     _cut(connection, position, checkpoint_id)
     status = "running" if workflow_id in registered else "pending"
     _change(connection, position, status, now)
-    return status
+    return status, workflow_id
 
 
 def rollback(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, checkpoint_id: str, now: str) -> None:
@@ -202,9 +206,8 @@ def record(
 ) -> None:
     """Adds a checkpoint to a run; raises StaleRunError when the run may not write any more."""
     row = connection.execute(
-        "UPDATE executions SET updated_at = max(updated_at, ?)"
-        " WHERE position = ? AND generation = ? AND status = 'running' RETURNING updated_at",
-        (now, run.position, run.generation),
+        f"UPDATE executions SET updated_at = max(updated_at, ?) WHERE {_THIS_RUN} RETURNING updated_at",  # noqa: S608
+        (now, run.position, run.execution_id, run.generation),
     ).fetchone()
     if row is None:
         raise StaleRunError(run.execution_id)
@@ -215,19 +218,40 @@ def record(
     )
 
 
+def forget(connection: sqlite3.Connection, run: RunState, checkpoint_id: str) -> None:
+    """Takes a checkpoint back that the run was cut off from, so that run and record agree; not from another run."""
+    connection.execute(
+        "DELETE FROM checkpoints WHERE position = ? AND id = ?"  # noqa: S608
+        f" AND EXISTS (SELECT 1 FROM executions WHERE {_THIS_RUN})",
+        (run.position, checkpoint_id, run.position, run.execution_id, run.generation),
+    )
+
+
 def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | None, error: str | None, now: str) -> None:
     """Ends a run as completed, or as failed where there is an error; raises StaleRunError like `record`."""
     status = "completed" if error is None else "failed"
     row = connection.execute(
-        "UPDATE executions SET status = ?, updated_at = max(updated_at, ?), completed_at = max(updated_at, ?),"
-        " output_data = ?, error = ?"
-        " WHERE position = ? AND generation = ? AND status = 'running' RETURNING tenant, workflow_id",
-        (status, now, now, output, error, run.position, run.generation),
+        "UPDATE executions SET status = ?, updated_at = max(updated_at, ?), completed_at = max(updated_at, ?),"  # noqa: S608
+        f" output_data = ?, error = ? WHERE {_THIS_RUN} RETURNING tenant, workflow_id",
+        (status, now, now, output, error, run.position, run.execution_id, run.generation),
     ).fetchone()
     if row is None:
         raise StaleRunError(run.execution_id)
     _count(connection, row[0], row[1], "running", -1)
     _count(connection, row[0], row[1], status, 1)
+
+
+def wipe(connection: sqlite3.Connection) -> None:
+    """Forgets all executions, and the answers that belong to keys of idempotency; tenants and API keys stay."""
+    for table in ("executions", "checkpoints", "tallies", "answers"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    connection.execute("UPDATE tenants SET executions = 0, newest = ''")
+
+
+def latest_id(connection: sqlite3.Connection) -> str:
+    """The greatest id there is; empty where there is none."""
+    found: str | None = connection.execute("SELECT max(id) FROM executions").fetchone()[0]
+    return found or ""
 
 
 def _find(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[int, str, str]:

@@ -77,14 +77,18 @@ class Threads:
 
     async def close(self, *, wait_for_busy: bool) -> None:
         """Ends all threads; those that are busy end with their calls, and are waited for or not."""
-        with self._changed:
-            self._closing = True
-            self._calls.clear()
-            self._changed.notify_all()
+        self.abandon()
         while self._idle or (  # noqa: ASYNC110 - threads cannot set an event of the loop as their very last act
             wait_for_busy and (self._threads or self._given_up)
         ):
             await asyncio.sleep(0.001)
+
+    def abandon(self) -> None:
+        """Has all threads end as soon as they can. From any thread."""
+        with self._changed:
+            self._closing = True
+            self._calls.clear()
+            self._changed.notify_all()
 
     def _submit(self, call: _Call) -> None:
         with self._changed:

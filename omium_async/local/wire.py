@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from .columns import SHOWN
 from .jsontext import decode, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from .lists import Page
+    from .lists import Page, Row
     from .store import Tenant
 
-__all__ = ["created", "detail", "moved", "page", "trouble"]
+__all__ = ["created", "detail", "moved", "page", "row", "tail", "trouble"]
 
-_Raw = msgspec.Raw
-
-
-class _Row(msgspec.Struct, gc=False):
-    id: str
-    workflow_id: str
-    status: str
-    created_at: str
-    updated_at: str
-    started_at: str | None
-    completed_at: str | None
-    agent_id: str | None
-    error_message: str | None
-    metadata: msgspec.Raw
-    input_data: msgspec.Raw
-    output_data: msgspec.Raw | None
-    tenant_id: str
+_JSON: Final = tuple(index for index, column in enumerate(SHOWN) if column.is_json)
+_FIRST_JSON: Final = _JSON[0]  # the JSON columns are the last
+_ERROR: Final = [column.name for column in SHOWN].index("error")
+_METADATA: Final = [column.name for column in SHOWN].index("metadata")
 
 
 class _Page(msgspec.Struct, gc=False):
-    items: list[_Row]
+    items: list[Any]
     total: int
     page: int
     page_size: int
@@ -48,33 +36,46 @@ class _Checkpoint(msgspec.Struct, gc=False):
     created_at: str
 
 
-class _Detail(_Row, gc=False):
-    error: str | None
-    checkpoints: list[_Checkpoint]
-
-
 # The stored columns come as tuples of what the tables hold: there is nothing to check them against.
-_row: Callable[..., _Row] = _Row
-_detail: Callable[..., _Detail] = _Detail
+_row: Final[Callable[..., Any]] = msgspec.defstruct(
+    "Row", [*((str(column.shown), Any) for column in SHOWN), ("tenant_id", str)], gc=False
+)
+_detail: Final[Callable[..., Any]] = msgspec.defstruct(
+    "Detail",
+    [
+        *((str(column.shown), Any) for column in SHOWN),
+        ("tenant_id", str),
+        ("error", Any),
+        ("checkpoints", list[_Checkpoint]),
+    ],
+    gc=False,
+)
+_Raw = msgspec.Raw
 
 
 def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
-    """The answer of a list."""
-    name = tenant.name
-    items = [
-        _row(*row[:9], _Raw(row[9]), _Raw(row[10]), None if row[11] is None else _Raw(row[11]), name)
-        for row in found.rows
-    ]
-    return dumps(_Page(items, found.total, number, size))
+    """The answer of a list; of one with a rest, its beginning, to be followed by each `row` and the `tail`."""
+    whole = dumps(_Page([_shown(one, tenant) for one in found.rows], found.total, number, size))
+    return whole if not found.rest else whole[: -len(tail(found, number, size))]
 
 
-def detail(row: Sequence[Any], checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
+def row(one: Row, tenant: Tenant) -> bytes:
+    """One more row of a list, behind a comma."""
+    return dumps(_shown(one, tenant))
+
+
+def tail(found: Page, number: int, size: int) -> bytes:
+    """The end of a list."""
+    return dumps(_Page([], found.total, number, size)).removeprefix(b'{"items":[')
+
+
+def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
     """The answer of details. The checkpoints are there twice, as on the live service: the official CLI reads those in
     `metadata`. A user's own `checkpoints` in the metadata stays what lists and workflows see."""
     listed = [_Checkpoint(*checkpoint) for checkpoint in checkpoints]
-    metadata = {**decode(row[9]), "checkpoints": listed}
-    output = None if row[11] is None else _Raw(row[11])
-    return dumps(_detail(*row[:9], _Raw(dumps(metadata)), _Raw(row[10]), output, tenant.name, row[8], listed))
+    values = _values(one)
+    values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": listed}
+    return dumps(_detail(*values, tenant.name, one[_ERROR], listed))
 
 
 def created(execution_id: str, workflow_id: str, status: str, created_at: str) -> bytes:
@@ -90,3 +91,11 @@ def moved(execution_id: str, status: str, message: str) -> bytes:
 def trouble(detail: object, trace_id: str) -> bytes:
     """The answer of an error."""
     return dumps({"detail": detail, "trace_id": trace_id})
+
+
+def _shown(one: Row, tenant: Tenant) -> Any:
+    return _row(*_values(one), tenant.name)
+
+
+def _values(one: Row) -> list[Any]:
+    return [*one[:_FIRST_JSON], *(None if text is None else _Raw(text) for text in one[_FIRST_JSON:])]

@@ -108,7 +108,7 @@ async def test_stall_until_the_client_goes_away(local, connect, when):
 
 
 async def test_stall_until_the_server_stops(local, connect, monkeypatch):
-    monkeypatch.setattr("omium_async.local.server._CLOSE_WITHIN", 60)
+    monkeypatch.setattr("omium_async.local.started._CLOSE_WITHIN", 60)
     async with connect(local) as wire:
         local.inject(Fault(action="stall", times=None))
         waiting = [asyncio.create_task(wire.get("/executions")) for _ in range(5)]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async.local import LocalOmium, lists, schema, store
-from omium_async.local.keys import load_keys
+from omium_async.local import LocalOmium, lists, store, tables
+from omium_async.local.keyring import load_keys
 from omium_async.local.store import Submission
 
 NOW = "2026-01-01T00:00:00.000000Z"
@@ -156,12 +156,12 @@ async def test_a_clock_that_breaks_leaves_no_run_without_an_end(connect, caplog)
     async with connect(local) as wire:
         detail = await wire.until(await wire.create("w"), "completed")
         assert detail["completed_at"] == "2026-01-01T00:00:00.000000Z"
-    assert {(record.name, record.levelname) for record in caplog.records} == {("omium_async", "WARNING")}
+    assert {(record.name, record.levelname) for record in caplog.records} == {("omium_async.local.times", "WARNING")}
 
 
 @pytest.fixture
 def database():
-    connection = schema.open_memory()
+    connection = tables.open_memory().writer
     yield connection
     connection.close()
 
@@ -200,7 +200,7 @@ actions = st.lists(
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_store_against_a_model(actions):
     """Positions have no gaps, totals are counts, and every page of every filter is a slice of a plain list."""
-    connection = schema.open_memory()
+    connection = tables.open_memory().writer
     try:
         tenant, other = tenants(connection, "t", "u")
         model: list[list[str]] = []  # [id, workflow, status]

@@ -175,7 +175,7 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
 
 @pytest.mark.parametrize("by", ["rollback", "stop"])
 async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by):
-    monkeypatch.setattr("omium_async.local.engine._GRACE", 1.0)
+    monkeypatch.setattr("omium_async.local.runner._GRACE", 1.0)
     inside, ended = asyncio.Event(), []
 
     @local.workflow("w")
@@ -199,7 +199,7 @@ async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by
 
 
 async def test_a_run_that_refuses_to_end_cannot_write_into_the_one_after_it(local, connect, monkeypatch):
-    monkeypatch.setattr("omium_async.local.engine._GRACE", 0.02)
+    monkeypatch.setattr("omium_async.local.runner._GRACE", 0.02)
     gates = [asyncio.Event(), asyncio.Event()]
     ended = asyncio.Event()
     calls = []

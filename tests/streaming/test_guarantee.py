@@ -38,10 +38,13 @@ class ChangingList(RuleBasedStateMachine):
         cap=st.sampled_from([1000, 1000, 20, 37]),
         says_total=st.booleans(),
         total=st.sampled_from([None, None, None, 0, 7, 10**12]),
+        says_size=st.sampled_from([True, True, False]),
     )
-    def begin(self, size: int, page_size: int, depth: int, cap: int, says_total: bool, total: int | None) -> None:
+    def begin(
+        self, size: int, page_size: int, depth: int, cap: int, says_total: bool, total: int | None, says_size: bool
+    ) -> None:
         self.list = ModelList.of(size)
-        server = ModelServer(self.list, cap=cap, says_total=says_total, total=total)
+        server = ModelServer(self.list, cap=cap, says_total=says_total, total=total, says_size=says_size)
         self.reader = Reader(server, page_size, depth)
         self.smallest = min(max(20, page_size), cap)
         self.changes = 0

@@ -298,3 +298,50 @@ def test_anything_at_all_ends(seed: int) -> None:
     with contextlib.suppress(UnstableListError):
         reader.finish(most=5000)
     assert len(set(reader.got)) == len(reader.got)
+
+
+@pytest.mark.parametrize("cap", [20, 23, 37, 50, 64, 99])
+@pytest.mark.parametrize("says_total", [True, False])
+@pytest.mark.parametrize("removed", [1, 7, 30])
+def test_a_silent_cap_loses_nothing_while_rows_go_at_the_head(cap: int, says_total: bool, removed: int) -> None:
+    for when in range(8):
+        for page_size in (100, 1000):
+            rows = ModelList.of(332)
+            reader = Reader(ModelServer(rows, cap=cap, says_size=False, says_total=says_total), page_size, depth=0)
+            while reader.requests < when and not reader.reading.ended:
+                reader.step()
+            rows.remove(0, removed)
+            reader.finish(200)
+            reader.check()
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("depth", [0, 8])
+@pytest.mark.parametrize("says", [True, False])
+def test_a_growing_list_whose_pages_are_all_the_first_comes_to_an_end(every: int, depth: int, says: bool) -> None:
+    rows = ModelList.of(400)
+    reader = Reader(ModelServer(rows, ignores_page=True, says_size=says, says_total=says), 100, depth)
+    with contextlib.suppress(UnstableListError):
+        while not reader.reading.ended:
+            assert reader.requests < 200
+            reader.step()
+            if reader.requests % every == 0:
+                rows.insert(0, 1)
+    assert len(set(reader.got)) == len(reader.got)
+
+
+@pytest.mark.parametrize("says_size", [True, False])
+@pytest.mark.parametrize("says_total", [True, False])
+@pytest.mark.parametrize(
+    "limits", [{"cap": 3}, {"fixed": 3}, {"fixed": 7}, {"fixed": 20}, {"fixed": 50}, {"fixed": 128}]
+)
+@pytest.mark.parametrize("size", [0, 3, 20, 200])
+def test_every_size_that_a_server_may_give_is_read_whole(
+    limits: dict[str, int], size: int, says_size: bool, says_total: bool
+) -> None:
+    for page_size in (5, 100) if says_size or says_total else (100,):
+        rows = ModelList.of(size)
+        server = ModelServer(rows, says_size=says_size, says_total=says_total, **limits)
+        reader = Reader(server, page_size, depth=0)
+        reader.finish(400)
+        assert reader.got == rows.ids

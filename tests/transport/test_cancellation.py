@@ -95,6 +95,29 @@ async def test_a_write(raw, warm: bool) -> None:
     assert ("told not sent" in ends) is not warm
 
 
+async def test_a_read_while_its_refusal_is_read(raw) -> None:
+    half, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(request) -> None:
+        await request.send(b"HTTP/1.1 409 Conflict\r\nContent-Length: 100\r\n\r\nhalf")
+        half.set()
+        await ended.wait()
+
+    async with raw.pair(handler) as (omium, _, attempts):
+        task = asyncio.create_task(omium.executions.create("wf"))
+        await half.wait()
+        while (live := next(iter(omium._caller.shared.transport._sessions.known().alarms._set))).status is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        ended.set()
+        assert (live.status, task.cancelled()) == (409, True)
+        assert [(one.error, one.status, one.outcome_unknown) for one in attempts] == [("CancelledError", 409, False)]
+        assert leftovers(omium) == NOTHING
+
+
 async def test_a_large_write(raw) -> None:
     body = {"x": "y" * 5_000_000}
     ends = await sweep(raw, None, lambda omium: omium.executions.create("wf", body), warm=True)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import omium_async as om
 from omium_async._transport.allowance import Allowance, Seen, rate_headers
 from omium_async._transport.attempt import LiveAttempt
 from omium_async._transport.pacing import Pacer, TooLate
@@ -207,6 +208,64 @@ def test_a_reset_by_the_time_of_day() -> None:
     assert reset == pytest.approx(30, abs=2)
 
 
+def test_what_one_answer_asks_for_holds_others_for_a_minute_at_most() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(429, {}, 99999999999.0), 5)
+    assert rules.blocked_until == 60
+    assert rules.permits(60, 0)
+
+
+def test_after_a_window_one_probe_goes_and_not_two() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "5"}), 0)
+    assert rules.permits(5, 0)
+    rules.started(5)
+    assert not rules.permits(5, 1)
+    rules = Allowance(None, 60)
+    rules.learn(0, Seen(200, {"ratelimit-remaining": "3", "ratelimit-reset": "5"}), 0)
+    assert rules.permits(5, 0)  # the three that were left are past: one finds out
+    rules.started(5)
+    assert not rules.permits(5, 1)
+
+
+def test_a_429_that_asks_for_no_wait_means_one_fewer_at_once() -> None:
+    rules = Allowance(None, 60)
+    rules.started(0)
+    rules.learn(0, Seen(429, {}, 0.0), 9)
+    assert rules.permits(0, 8)
+    assert not rules.permits(0, 9)
+    rules.learn(0, Seen(429, {}, 0.0), 8)
+    assert rules.permits(0, 7)
+    assert not rules.permits(0, 8)
+    for _ in range(10):
+        rules.learn(0, Seen(200, {}), 7)
+    assert rules.permits(0, 8)
+    for _ in range(100):
+        rules.learn(0, Seen(200, {}), 7)
+    assert rules.permits(0, 15)
+
+
+@given(st.lists(st.integers(0, 200), max_size=50))
+def test_no_refusals_ever_stop_a_client_for_good(under_way) -> None:
+    rules = Allowance(None, 60)
+    for count in under_way:
+        rules.learn(0, Seen(429, {}, 0.0, again=bool(count % 2)), count)
+    assert rules.permits(rules.blocked_until, 0)
+
+
+def test_refused_again_and_again_without_a_wait_is_waited_for() -> None:
+    rules = Allowance(None, 60)
+    for _ in range(2):
+        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert rules.blocked_until == 0
+    rules.learn(0, Seen(200, {}), 0)
+    for _ in range(2):
+        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert rules.blocked_until == 0
+    rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    assert 0.5 <= rules.blocked_until <= 1
+
+
 # -- the gate ------------------------------------------------------------------------------------------------------
 
 
@@ -223,10 +282,10 @@ class Calls:
         self.pacer, self.slots = pacer, Slots(size)
         pacer.join(asyncio.get_running_loop(), self.slots)
 
-    async def begin(self, deadline: float | None = None) -> None:
-        await self.slots.take(None)
+    async def begin(self, deadline: float | None = None, attempts: int = 0) -> None:
+        await self.slots.take(None, first=attempts > 0)
         try:
-            await self.pacer.enter(deadline)
+            await self.pacer.enter(deadline, attempts)
         except BaseException:
             self.pacer.ended(self.slots)
             raise
@@ -263,6 +322,47 @@ async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> No
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == [1, 3, 4]
     assert calls.nothing_left()
+
+
+@pytest.mark.parametrize("probing", [True, False])
+async def test_a_call_that_was_refused_goes_first_but_not_as_a_probe(probing: bool) -> None:
+    pacer = Pacer(None if probing else 1, minute=0.02)
+    calls = Calls(pacer)
+    if probing:
+        blocked(pacer, 0.02)
+    else:
+        await calls.begin()
+    order: list[int] = []
+
+    async def one(attempts: int) -> None:
+        await calls.begin(attempts=attempts)
+        order.append(attempts)
+        calls.end(200)
+
+    tasks = [asyncio.create_task(one(attempts)) for attempts in (0, 2, 1)]
+    await asyncio.sleep(0)
+    if not probing:
+        calls.end(200)
+    await asyncio.gather(*tasks)
+    assert order == ([0, 1, 2] if probing else [1, 2, 0])
+    assert calls.nothing_left()
+
+
+async def test_a_call_that_had_a_slot_is_the_next_to_get_one() -> None:
+    slots = Slots(1)
+    await slots.take(None)
+    order: list[str] = []
+
+    async def one(name: str, *, first: bool) -> None:
+        await slots.take(None, first=first)
+        order.append(name)
+        slots.give()
+
+    tasks = [asyncio.create_task(one(name, first=name == "again")) for name in ("new", "newer", "again")]
+    await asyncio.sleep(0)
+    slots.give()
+    await asyncio.gather(*tasks)
+    assert order == ["again", "new", "newer"]
 
 
 async def test_cancelled_at_the_moment_of_its_turn_passes_the_turn_on() -> None:
@@ -438,3 +538,59 @@ async def test_cancelled_calls_do_not_hold_the_pace(raw) -> None:
         assert pacer._under_way() == 0
         assert not pacer._line
         assert not pacer._waiting
+
+
+async def test_one_in_a_hundred_refused_without_a_wait_slows_nobody(raw) -> None:
+    async def handler(request) -> None:
+        await asyncio.sleep(0.002)
+        refused = request.number % 100 == 0
+        await request.send(raw.answer(429, b"{}", "Retry-After: 0") if refused else raw.answer(body=raw.EXECUTION))
+
+    at_once: list[int] = []
+    async with raw.pair(handler, max_retries=3) as (omium, _, _attempts):
+        left = iter(range(2000))
+
+        async def work() -> None:
+            for _ in left:
+                await omium.executions.get("e")
+                at_once.append(omium._caller.shared.transport._pacer._under_way())
+
+        await asyncio.gather(*(work() for _ in range(64)))
+    assert sum(at_once) / len(at_once) > 40
+
+
+async def test_an_endless_retry_after_ends_its_call_and_says_what_others_wait(raw, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.2))
+
+    async def handler(request) -> None:
+        refused = request.number == 1
+        await request.send(
+            raw.answer(429, b"{}", "Retry-After: 99999999999") if refused else raw.answer(body=b'{"id": "e"}')
+        )
+
+    async with raw.pair(handler, max_retries=3, timeout=30) as (omium, _, attempts):
+        with pytest.raises(om.RateLimitError) as caught:
+            await omium.executions.create("wf")
+        assert caught.value.retry_after == 99999999999
+        started = time.monotonic()
+        await omium.executions.get("e")
+        assert 0.1 < time.monotonic() - started < 5
+    assert len(attempts) == 2
+    (warning,) = [record for record in caplog.records if record.name == "omium_async.transport.pace"]
+    assert warning.omium_retry_after == 99999999999
+
+
+async def test_a_long_retry_after_is_never_undercut_by_the_call_that_met_it(raw, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async._transport.call.Pacer", lambda limit: Pacer(limit, minute=0.05))
+    times: list[float] = []
+
+    async def handler(request) -> None:
+        times.append(time.monotonic())
+        refused = request.number == 1
+        await request.send(
+            raw.answer(429, b"{}", "retry-after-ms: 300") if refused else raw.answer(body=b'{"id": "e"}')
+        )
+
+    async with raw.pair(handler, max_retries=1, timeout=None) as (omium, _, _attempts):
+        await omium.executions.get("e")
+    assert times[1] - times[0] >= 0.3

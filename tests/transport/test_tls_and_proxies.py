@@ -65,10 +65,31 @@ async def test_bad_certificates(raw, bad: str, sessions: str) -> None:
 
 
 async def test_http_where_tls_is_expected(raw) -> None:
-    async with raw.Server() as server, raw.client(server.url.replace("http:", "https:")) as omium:
-        with pytest.raises(om.APIConnectionError) as caught:
+    async def not_tls(reader, writer) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(not_tls, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, raw.client(f"https://127.0.0.1:{port}") as omium:
+        with pytest.raises(om.APIConnectionError, match=r"does not speak TLS; is it http://") as caught:
             await omium.executions.create("wf")
     assert not caught.value.outcome_unknown
+    assert isinstance(caught.value.__cause__, ssl.SSLError)
+
+
+@pytest.mark.parametrize("stray", [b"x", b"x" * 70_000])
+@pytest.mark.parametrize("size", [1000, 100_000, 3_000_000])
+async def test_closing_does_not_fail_for_what_came_after_an_answer(raw, size: int, stray: bytes) -> None:
+    async def handler(request) -> None:
+        await request.send(raw.answer(200, b'{"id": "e"}'.ljust(size)) + stray)
+
+    async with raw.Server(handler, server_context()) as server:
+        omium = raw.client(server.url, ssl=client_context())
+        with contextlib.suppress(om.InvalidResponseError):  # what is stray and came at once spoils the answer
+            await omium.request("GET", "/x")
+        await omium.aclose()
 
 
 @pytest.mark.parametrize("verified", [False, None])

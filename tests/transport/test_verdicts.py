@@ -174,7 +174,8 @@ async def test_refused_connections_are_attempts_that_were_never_sent(raw, sessio
     assert [(a.number, a.sent, a.status, a.outcome_unknown) for a in error.attempts] == [
         (number, False, None, False) for number in (1, 2, 3)
     ]
-    assert isinstance(error.__cause__, OSError)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+    assert "Connect call failed" in error.__cause__.strerror
 
 
 async def test_a_name_that_is_none_was_never_sent(raw) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from omium_async.local import WorkflowRun
-    from omium_async.local.run import Workflow
+    from omium_async.local.run import WorkflowFunction
 
 __all__ = ["STEPS", "WORKFLOW_ID", "measuring", "workflows"]
 
@@ -34,7 +34,7 @@ OnStep = Callable[[str, str], None]
 _PARSER: Final = threading.Lock()
 
 
-def measuring(on_step: OnStep) -> Workflow:
+def measuring(on_step: OnStep) -> WorkflowFunction:
     """The workflow function; ``on_step`` is told of each step that really runs: (execution id, step)."""
 
     async def measure_file(run: WorkflowRun) -> dict[str, Any]:
@@ -117,4 +117,4 @@ def _values(value: Any) -> int:
 
 
 #: What `omiumctl serve --workflows` looks for.
-workflows: Final[dict[str, Workflow]] = {WORKFLOW_ID: measuring(lambda _execution_id, _step: None)}
+workflows: Final[dict[str, WorkflowFunction]] = {WORKFLOW_ID: measuring(lambda _execution_id, _step: None)}

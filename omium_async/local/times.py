@@ -15,7 +15,7 @@ __all__ = ["Clock", "Times"]
 #: Returns the present time, aware.
 Clock = Callable[[], dt.datetime]
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.local.times")
 
 _SLACK: Final = dt.timedelta(milliseconds=1)
 

@@ -1,0 +1,207 @@
+"""Whatever a workflow does is the end of that run alone; the run and its record agree; steps end with their run."""
+
+# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+import threading
+
+import anyio
+import pytest
+
+from omium_async.local import LocalOmium
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:  # noqa: PLE0307
+        sys.exit("not even this")
+
+
+def deep_group(levels: int) -> BaseException:
+    return functools.reduce(lambda inner, _: ExceptionGroup("g", [inner]), range(levels), ValueError("in the middle"))
+
+
+async def exits():
+    sys.exit("done")
+
+
+def interrupts():
+    raise KeyboardInterrupt
+
+
+async def in_gather(run):
+    await asyncio.gather(run.step("a", exits), run.step("b", lambda: 1))
+
+
+async def in_group(run):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run.step("a", exits))
+        group.create_task(run.step("b", lambda: sys.exit(3)))
+
+
+async def in_thread(run):
+    await asyncio.gather(run.step("a", interrupts))
+
+
+async def unprintable(run):
+    raise UnprintableError
+
+
+async def deep(run):
+    raise deep_group(400)
+
+
+async def cancels_itself(run):
+    asyncio.current_task().cancel()
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (in_gather, "SystemExit: done"),
+        (in_group, "SystemExit: "),
+        (in_thread, "KeyboardInterrupt"),
+        (unprintable, "UnprintableError"),
+        (deep, "ValueError: in the middle"),
+        (cancels_itself, "CancelledError"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_whatever_a_workflow_does_is_the_end_of_that_run_alone(local, connect, caplog, function, text):
+    caplog.set_level(logging.DEBUG)
+    local.workflow("w")(function)
+
+    @local.workflow("other")
+    async def other(run):
+        return await run.step("s", lambda: "well")
+
+    async with connect(local) as wire:
+        detail = await wire.until(await wire.create("w"), "failed", "completed")
+        assert detail["error"].startswith(text)
+        assert (await wire.until(await wire.create("other"), "completed"))["output_data"] == "well"
+
+
+def in_asyncio(seconds):
+    return asyncio.timeout(seconds)
+
+
+@pytest.mark.parametrize("limit", [in_asyncio, anyio.move_on_after], ids=["asyncio", "anyio"])
+async def test_a_step_that_a_time_out_cut_off_has_no_record(local, connect, limit):
+    """At any moment: in the function, while its result waits to be written, and as the answer comes back."""
+    fates = {}
+
+    @local.workflow("w")
+    async def w(run):
+        for n in range(60):
+            fates[f"s{n}"] = "cut off"
+            try:
+                async with in_asyncio(5):
+                    with anyio.CancelScope() if limit is in_asyncio else limit(n / 60 * 0.004):
+                        async with in_asyncio(n / 60 * 0.004 if limit is in_asyncio else 5):
+                            await run.step(f"s{n}", asyncio.sleep, 0.0005)
+                            fates[f"s{n}"] = "done"
+            except TimeoutError:
+                pass
+
+    async with connect(local) as wire:
+        detail = await wire.until(await wire.create("w"), "completed", "failed")
+        assert detail["error"] is None
+        assert [c["name"] for c in detail["checkpoints"]] == [name for name, fate in fates.items() if fate == "done"]
+        assert set(fates.values()) == {"done", "cut off"}
+
+
+async def test_a_step_that_is_cut_off_while_it_is_written_leaves_no_record(tmp_path, connect):
+    local = LocalOmium(tmp_path / "o.db")
+    held, let_go = threading.Event(), threading.Event()
+    begun = asyncio.Event()
+    fate = []
+
+    @local.workflow("w")
+    async def w(run):
+        begun.set()
+        try:
+            async with asyncio.timeout(0.05):
+                await run.step("s", lambda: 1)
+        except TimeoutError:
+            fate.append("cut off")
+
+    def hold(_):
+        held.set()
+        let_go.wait()
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        await begun.wait()
+        holding = asyncio.create_task(local._running.database.write(hold))
+        await asyncio.to_thread(held.wait)
+        await asyncio.sleep(0.1)  # the time-out strikes meanwhile
+        let_go.set()
+        await holding
+        detail = await wire.until(execution_id, "completed")
+        assert (fate, detail["checkpoints"]) == (["cut off"], [])
+
+
+@pytest.mark.parametrize("how", ["gather", "left behind", "rollback"])
+async def test_a_step_does_not_outlive_its_run(local, connect, how):
+    under_way, ended = [], []
+    gate = asyncio.Event()
+
+    async def slow():
+        under_way.append(1)
+        try:
+            await gate.wait()
+        finally:
+            ended.append(1)
+
+    async def fails():
+        while not under_way:
+            await asyncio.sleep(0)
+        raise ValueError("at once")
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        if how == "gather":
+            await asyncio.gather(run.step("slow", slow), run.step("fails", fails))
+        task = asyncio.create_task(run.step("slow", slow))
+        while not under_way:
+            await asyncio.sleep(0)
+        if how == "rollback":
+            await task
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        if how == "rollback":
+            while not under_way:
+                await asyncio.sleep(0)
+            (checkpoint,) = (await wire.detail(execution_id))["checkpoints"]
+            await wire.move(execution_id, "rollback", checkpoint["id"])
+        else:
+            await wire.until(execution_id, "failed" if how == "gather" else "completed")
+        assert (under_way, ended) == ([1], [1])
+        assert [c["name"] for c in (await wire.detail(execution_id))["checkpoints"]] == ["one"]
+
+
+async def test_a_step_begun_after_the_end_of_its_run_does_nothing(local, connect):
+    begin, begun = asyncio.Event(), []
+    tasks = []
+
+    @local.workflow("w")
+    async def w(run):
+        async def later():
+            await begin.wait()
+            await run.step("late", begun.append, 1)
+
+        tasks.append(asyncio.create_task(later()))
+
+    async with connect(local) as wire:
+        execution_id = await wire.create("w")
+        await wire.until(execution_id, "completed")
+        begin.set()
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        assert begun == (await wire.detail(execution_id))["checkpoints"] == []
