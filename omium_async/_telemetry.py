@@ -72,7 +72,7 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 
 def spanned(method: M) -> M:
-    """A method that makes several calls has a span around theirs, where its object's ``_telemetry`` says what watches."""
+    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches."""
     name = f"omium.executions.{method.__name__}"
 
     @functools.wraps(method)
