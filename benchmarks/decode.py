@@ -132,7 +132,8 @@ def measure(form: str, rows: int, rounds: int, seconds: float) -> dict[str, list
     converter = make_converter()
     reader = converter.get_structure_hook(ExecutionPage)
     reader.decode(body)
-    reader._fast = pages = FastReader(ExecutionPage)  # one that has learned nothing yet
+    pages = FastReader(ExecutionPage)  # one that has learned nothing yet
+    reader._looked_up = reader._looked_up._replace(fast=pages)
     pages.after = 1 if form == "learned" else sys.maxsize
     reader.decode(body)
     decoders: dict[str, Decoder] = {

@@ -20,6 +20,7 @@ from ._settings.declared import (
     OnAttempt,
 )
 from ._settings.secret import masked
+from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class AsyncOmium:
         ``Idempotency-Key``.
     :param max_connections: connections at once, on each event loop.
     :param rate_limit: requests a minute, never exceeded over any minute; ``None``: learn from the answers.
-    :param max_response_bytes: the largest body taken, decompressed.
+    :param max_response_bytes: the largest body taken, decompressed. Decoded, JSON of the worst form takes some 45 times
+        its size in memory, and 0.3 seconds a MiB in the loop's thread: give less where the service is not trusted.
     :param agent_id: sent with every ``create`` that gives none of its own.
     :param headers: added to every request.
     :param proxy: URL of an HTTP proxy; else that of the environment (``HTTPS_PROXY``, ``NO_PROXY``), except for
@@ -99,7 +101,7 @@ class AsyncOmium:
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
         converter: cattrs.Converter | None = None,
-        telemetry: Any = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)

@@ -92,7 +92,9 @@ def create_many(
     :raises OmiumError: what ended a shard, after the outcomes of those that were under way; likewise Dask's own
         ``KilledWorker`` when workers die under a shard again and again. Start again with the same journals then.
     :raises ImportError: Dask's ``distributed`` is not installed.
+    :raises TypeError: an option is none that may travel, such as ``api_key``: it would be in the graph of tasks.
     """
+    _refuse_unknown(options)
     many(requests, "requests", "ExecutionRequest items")
     at_least(1, concurrency, "concurrency")
     seconds(settle, "settle", zero=True)
@@ -108,6 +110,16 @@ def create_many(
     share = None if rate_limit is None else rate_limit / workers
     tasks = _tasks(cluster, iter(requests), folder.absolute(), shard_size, (concurrency, share, settle, dict(options)))
     return _outcomes(distributed, tasks, workers)
+
+
+def _refuse_unknown(options: WorkerOptions) -> None:
+    unknown = sorted({*options} - WorkerOptions.__annotations__.keys())
+    if unknown:
+        options.clear()  # type: ignore[attr-defined] # a value may be a key, and tracebacks may show it
+        raise TypeError(
+            f"create_many has no option {unknown[0]!r}; the workers' clients take "
+            f"{', '.join(WorkerOptions.__annotations__)}, and key, URL and proxy from their own environment"
+        )
 
 
 def _tasks(

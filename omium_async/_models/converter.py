@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .._data.arrays import Array, take_object
 from .._data.codec import decode_json
@@ -66,6 +66,14 @@ def _write_status(status: ExecutionStatus) -> str:
 # -- in --------------------------------------------------------------------------------------------------------------
 
 
+class _LookedUp(NamedTuple):
+    """What reads the fields of a model, after so many changes of its converter."""
+
+    changes: int
+    hooks: list[tuple[Field, Callable[[Any, Any], Any]]]
+    fast: FastReader | None
+
+
 class ModelReader:
     """The structure hook of a model."""
 
@@ -73,9 +81,7 @@ class ModelReader:
         self._cls = cls
         self._converter = converter
         self._names = frozenset(field.name for field in fields_of(cls))
-        self._changes = -1
-        self._hooks: list[tuple[Field, Callable[[Any, Any], Any]]] = []
-        self._fast: FastReader | None = None
+        self._looked_up = _LookedUp(-1, [], None)
 
     def __call__(self, value: Any, _: Any) -> Any:
         """The model of decoded JSON.
@@ -103,17 +109,15 @@ class ModelReader:
         :raises NotJSON: it is none.
         :raises Misfit: a value has the wrong type.
         """
-        if self._changes != self._converter.changes:
-            self._look()
-        return self.read(decode_json(body)) if self._fast is None else self._fast.decode(body, self.read)
+        fast = self._current().fast
+        return self.read(decode_json(body)) if fast is None else fast.decode(body, self.read)
 
     def read(self, data: Any) -> Any:
         """The model of decoded JSON.
 
         :raises Misfit: a value has the wrong type.
         """
-        if self._changes != self._converter.changes:
-            self._look()
+        hooks = self._current().hooks
         if not isinstance(data, Mapping):
             raise wrong("an object", data)
         answer: Mapping[Any, Any] = cast("Any", data)
@@ -124,7 +128,7 @@ class ModelReader:
             if key not in self._names:
                 extra[key] = value
         sent: dict[str, tuple[Any, Any]] = {}
-        values = {field.name: _read_field(field, hook, answer, extra, sent) for field, hook in self._hooks}
+        values = {field.name: _read_field(field, hook, answer, extra, sent) for field, hook in hooks}
         model = self._made(values, extra)
         for field in fields_of(self._cls):
             if field.nested is not None and not answer.get(field.name):
@@ -137,13 +141,15 @@ class ModelReader:
         except Exception as error:
             raise misfit_of(error) from error
 
-    def _look(self) -> None:
-        """Look up what reads the fields: hooks were registered since it was done last."""
-        changes = self._converter.changes
-        hook_of = self._converter.get_structure_hook
-        self._hooks = [(field, hook_of(field.type)) for field in fields_of(self._cls)]
-        self._fast = _fast_reader(self._cls) if self.is_own() else None
-        self._changes = changes
+    def _current(self) -> _LookedUp:
+        """What reads the fields, looked up again if hooks were registered since it was done last."""
+        found, changes = self._looked_up, self._converter.changes
+        if found.changes != changes:
+            hook_of = self._converter.get_structure_hook
+            hooks = [(field, hook_of(field.type)) for field in fields_of(self._cls)]
+            found = _LookedUp(changes, hooks, _fast_reader(self._cls) if self.is_own() else None)
+            self._looked_up = found  # at once, for threads
+        return found
 
     def is_own(self) -> bool:
         """Whether all that the model holds is read by this package's own hooks."""

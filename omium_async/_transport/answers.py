@@ -33,7 +33,9 @@ _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-kong-request-id", "cf-ray")
 class RawResponse:
     """What ``request`` gives: a successful answer as it came.
 
-    :ivar status: 200 to 299. :ivar headers: looked up in any case. :ivar body: bytes, decompressed.
+    :ivar status: 200 to 299.
+    :ivar headers: of the answer, looked up in any case.
+    :ivar body: bytes, decompressed.
     :ivar request_id: the id under which the service or its gateway knows the request.
     """
 

@@ -100,7 +100,7 @@ def _cannot_tell(_: int) -> bool:
 
 
 class Watch:
-    """The same for one request on a session of the user's own, as an aiohttp middleware: the innermost.
+    """Watches one request on a session of the user's own, as an aiohttp middleware: the innermost.
 
     It also stops aiohttp from silently sending an idempotent request (PUT and DELETE too) a second time when a reused
     connection breaks, without a change to the session that others would feel.

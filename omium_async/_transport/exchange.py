@@ -50,7 +50,8 @@ class Exchange:
     async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
         """Send once; what is seen on the way is noted in ``attempt``, whose alarm bounds it all.
 
-        :raises Refused: the status is no success. :raises TooLarge: the body is larger than allowed.
+        :raises Refused: the status is no success.
+        :raises TooLarge: the body is larger than allowed.
         """
         under_way.set(attempt)
         headers = self._headers_for(request, attempt)

@@ -60,7 +60,7 @@ class Connections:
                 await self._keeper.aclose()
 
     def close_soon(self) -> None:
-        """The same, from another thread or loop: as soon as this loop runs."""
+        """Close what was opened here from another thread or loop: as soon as this loop runs."""
         with contextlib.suppress(RuntimeError):  # a closed loop closed its connections itself
             self.loop.call_soon_threadsafe(self._begin_close)
 

@@ -138,3 +138,13 @@ def test_bad_arguments_are_refused_at_the_call(tmp_path):
             cluster.create_many(object(), [], **(good | bad))
     with pytest.raises(TypeError):
         cluster.create_many(object(), ExecutionRequest("work"), **good)
+
+
+def test_a_key_is_refused_and_not_shown(tmp_path):
+    key = "omium_live_0123456789"
+    with pytest.raises(TypeError, match="no option 'api_key'") as caught:
+        cluster.create_many(None, [], journals=tmp_path, api_key=key)
+    assert key not in str(caught.value)
+    step = caught.traceback[-1]
+    assert key not in repr(step.frame.f_locals)
+    assert key not in repr(caught.traceback[-2].frame.f_locals)
