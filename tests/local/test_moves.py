@@ -297,8 +297,8 @@ moves = st.lists(
 @given(moves=moves, durable=st.booleans())
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_moves_against_a_model(moves, durable, connect, tmp_path_factory):
-    """Any sequence of replays, rollbacks and resets: a step that is on record before a move, up to its checkpoint, is not run
-    by what follows from it; what is answered and shown is what a plain model says."""
+    """Any sequence of replays, rollbacks and resets: a step that is on record before a move, up to its checkpoint, is
+    not run by what follows from it; what is answered and shown is what a plain model says."""
     path = tmp_path_factory.mktemp("moves") / "o.db" if durable else None
     asyncio.run(_follow(moves, LocalOmium(path), connect))
 
