@@ -443,7 +443,7 @@ class Executions:
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 
     @property
-    def telemetry(self) -> Telemetry | None:
+    def _telemetry(self) -> Telemetry | None:
         """What watches the calls of the client, if anything does."""
         return self._caller.telemetry
 

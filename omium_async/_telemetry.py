@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._errors import Attempt
     from ._transport.request import Request
 
-__all__ = ["CallSpan", "Telemetry", "Watched", "spanned", "spanned_each"]
+__all__ = ["CallSpan", "Telemetry", "spanned", "spanned_each"]
 
 T = TypeVar("T")
 
@@ -68,24 +68,16 @@ class Telemetry(Protocol):
         ...
 
 
-class Watched(Protocol):
-    """What has methods that make several calls each."""
-
-    @property
-    def telemetry(self) -> Telemetry | None:
-        """What watches them."""
-
-
 M = TypeVar("M", bound=Callable[..., Any])
 
 
 def spanned(method: M) -> M:
-    """A method of something `Watched` that makes several calls has a span around theirs, named after it."""
+    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches."""
     name = f"omium.executions.{method.__name__}"
 
     @functools.wraps(method)
-    async def watched(self: Watched, *args: Any, **options: Any) -> Any:
-        telemetry = self.telemetry
+    async def watched(self: Any, *args: Any, **options: Any) -> Any:
+        telemetry: Telemetry | None = self._telemetry
         if telemetry is None:
             return await method(self, *args, **options)
         return await telemetry.around(name, method(self, *args, **options))
@@ -98,9 +90,9 @@ def spanned_each(method: M) -> M:
     name = f"omium.executions.{method.__name__.removeprefix('_')}"
 
     @functools.wraps(method)
-    def watched(self: Watched, *args: Any, **options: Any) -> Any:
+    def watched(self: Any, *args: Any, **options: Any) -> Any:
         items = method(self, *args, **options)
-        telemetry = self.telemetry
+        telemetry: Telemetry | None = self._telemetry
         return items if telemetry is None else telemetry.around_each(name, items)
 
     return cast("M", watched)
