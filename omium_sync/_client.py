@@ -71,7 +71,7 @@ class Executions:
     @like(AsyncExecutions.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
         def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            return self._core._batches(held, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            return self._core._list(held, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
         return Stream(self._line, Rows(read))
 

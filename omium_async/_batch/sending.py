@@ -122,7 +122,7 @@ class Sending:
         self._limit = limit
         self._gate = gate
         self._pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
-        self._outage = Outage(what, options.patience, self._pause, excuses_asked=True)
+        self._outage = Outage(what, options.patience, self._pause, excuses_asked=True, telemetry=caller.telemetry)
         self._answered_at = 0.0
         self._patience = options.patience
         self._held_since: float | None = None  # nothing but 429s came that ask to wait; without the time asked for
