@@ -42,6 +42,7 @@ from ._models.types import (
     RollbackResult,
 )
 from ._transport.answers import RawResponse
+from ._workflow import Run, Workflow
 
 __version__ = "0.1.0"
 
@@ -79,10 +80,12 @@ __all__ = [
     "ReplayOutcome",
     "ReplayResult",
     "RollbackResult",
+    "Run",
     "ServerError",
     "UnprocessableEntityError",
     "UnstableListError",
     "WaitTimeoutError",
+    "Workflow",
     "WriteOutcome",
     "make_converter",
 ]
