@@ -1,7 +1,5 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
-import logging
-
 from ._client import AsyncOmium
 from ._data.shared import make_converter
 from ._errors import (
@@ -28,7 +26,9 @@ from ._errors import (
     WaitTimeoutError,
     WriteOutcome,
 )
+from ._executions import Executions
 from ._journal.settings import Journal
+from ._logs import set_up
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
@@ -41,12 +41,13 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
+from ._public import publish
 from ._transport.answers import RawResponse
 from ._workflow import Run, Workflow
 
 __version__ = "0.1.0"
 
-logging.getLogger("omium_async").addHandler(logging.NullHandler())  # silent until somebody listens
+set_up()
 
 __all__ = [
     "SETTLED",
@@ -67,6 +68,7 @@ __all__ = [
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
+    "Executions",
     "InvalidResponseError",
     "Journal",
     "JournalError",
@@ -89,3 +91,5 @@ __all__ = [
     "WriteOutcome",
     "make_converter",
 ]
+
+publish(__name__, __all__)

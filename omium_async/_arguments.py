@@ -11,12 +11,15 @@ import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
 from ._data.sending import plain
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._streaming.filters import Filters
+
+if TYPE_CHECKING:
+    from ._data.converter import OmiumConverter
 
 __all__ = [
     "Status",
@@ -207,9 +210,15 @@ def execution_ids(value: Any) -> Any:
 
 
 def filters(
-    workflow_id: object = None, status: Any = None, since: Any = None, before: Any = None, metadata: Any = None
+    workflow_id: object = None,
+    status: Any = None,
+    since: Any = None,
+    before: Any = None,
+    metadata: Any = None,
+    *,
+    converter: OmiumConverter | None = None,
 ) -> Filters:
-    """What a list is filtered by."""
+    """What a list is filtered by; metadata in the form that the converter gives it when it is sent."""
     if workflow_id is not None:
         text(workflow_id, "workflow_id")
     _moment(since, "since")
@@ -218,7 +227,7 @@ def filters(
         raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
-    wanted = None if metadata is None else plain(metadata, "metadata")
+    wanted = None if metadata is None else plain(metadata, "metadata", converter)
     return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
 
 

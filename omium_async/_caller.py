@@ -110,7 +110,7 @@ class Caller:
         target = relative_path(path, urlsplit(self._base_url).path)
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
-        body = None if json is None else encode(plain(json, "json", self.shared.settings.converter))
+        body = None if json is None else encode(plain(json, "json", self.converter))
         return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
 
 

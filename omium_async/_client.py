@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
 
 from ._caller import Caller, Shared
 from ._executions import Executions
+from ._public import LazyModule
 from ._settings.configure import OptionChanges, changed, configure
 from ._settings.declared import (
     DEFAULT_BACKOFF,
@@ -19,6 +20,7 @@ from ._settings.declared import (
     OnAttempt,
 )
 from ._settings.secret import masked
+from ._transport.answers import RawResponse
 from ._workflow import Workflow
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
     import aiohttp
     import cattrs
-
-    from ._transport.answers import RawResponse
+else:  # too slow to import for annotations alone
+    ssl_module, aiohttp, cattrs = LazyModule("ssl"), LazyModule("aiohttp"), LazyModule("cattrs")
 
 __all__ = ["AsyncOmium"]
 

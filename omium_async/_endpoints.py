@@ -118,7 +118,7 @@ def create_body(
     """
     body: dict[str, Any] = {"workflow_id": text(workflow_id, "workflow_id")}
     if input_data is not None:
-        body["input_data"] = plain(input_data, "input_data", caller.shared.settings.converter)
+        body["input_data"] = plain(input_data, "input_data", caller.converter)
     if metadata is not None:
         body["metadata"] = _plain_metadata(caller, metadata)
     agent_id = caller.options.agent_id if agent_id is None else text(agent_id, "agent_id")
@@ -128,7 +128,7 @@ def create_body(
 
 
 def _plain_metadata(caller: Caller, metadata: Any) -> dict[str, Any]:
-    found = plain(metadata, "metadata", caller.shared.settings.converter)
+    found = plain(metadata, "metadata", caller.converter)
     if not isinstance(found, dict):
         raise TypeError(f"metadata must be an object (a mapping), not {type(metadata).__name__}")
     return cast("dict[str, Any]", found)

@@ -120,7 +120,7 @@ class Executions:
         :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata)
+        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
@@ -146,7 +146,7 @@ class Executions:
         :param prefetch: as in `list`.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata)
+        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch)
         return lists.pages(self._caller, filters, page_size=page_size, prefetch=prefetch)
 
@@ -348,7 +348,7 @@ class Executions:
         :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata)
+        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         ids = None if execution_ids is None else check.ids_alone(execution_ids, filters)
         check.at_least(1, concurrency, "concurrency")
         kept = journal_of(journal)
@@ -428,7 +428,7 @@ class Executions:
         **wanted: Any,
     ) -> AsyncGenerator[Batch]:
         """`list` in batches, for the facade."""
-        filters = check.filters(**wanted)
+        filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 

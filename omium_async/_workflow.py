@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast, overload
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, cast, overload
 
 from . import _arguments as check
+from ._arguments import Status, Statuses
+from ._caller import Caller
 from ._data.misfit import Misfit
 from ._data.reading import check_type, matches, read_typed
 from ._errors import ExecutionFailedError, OmiumError, OutputError, WriteOutcome
 from ._executions import Executions
+from ._journal.settings import Journal
+from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     Execution,
@@ -20,15 +26,6 @@ from ._models.types import (
     RollbackResult,
     UnfitRequest,
 )
-
-if TYPE_CHECKING:
-    import os
-    from datetime import datetime
-
-    from ._arguments import Status, Statuses
-    from ._caller import Caller
-    from ._journal.settings import Journal
-    from ._models.outcomes import CreateOutcome, ReplayOutcome
 
 __all__ = ["Run", "Workflow"]
 

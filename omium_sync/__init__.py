@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         make_converter,
     )
 
-    from ._client import Omium
+    from ._client import Executions, Omium
     from ._local import LocalOmium
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
+    "Executions",
     "InvalidResponseError",
     "Journal",
     "JournalError",
@@ -112,7 +113,7 @@ __all__ = [
 
 
 #: Where the names are that are not of `omium_async`. A server, with what it needs, is imported by those who want one.
-_HERE: Final = {"LocalOmium": "._local", "Omium": "._client"}
+_HERE: Final = {"Executions": "._client", "LocalOmium": "._local", "Omium": "._client"}
 
 
 def __getattr__(name: str) -> Any:
@@ -121,6 +122,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HERE.get(name, "omium_async"), __name__), name)
     globals()[name] = value
+    if name in _HERE:
+        from omium_async._public import publish  # noqa: PLC0415 - with everything else, at the first use
+
+        publish(__name__, [name])
     return value
 
 

@@ -43,6 +43,7 @@ class Executions:
 
     def __init__(self, line: Line, core: AsyncExecutions) -> None:
         self._line = line
+        self._make = line.make
         self._core = core
 
     create = called(AsyncExecutions.create)
@@ -64,7 +65,7 @@ class Executions:
         call = Call(AsyncExecutions.run, (self._core, *args), options)
         if on_created is not None:
             options["on_created"] = functools.partial(call.ask, on_created)
-        detail: ExecutionDetail = self._line.make(call)
+        detail: ExecutionDetail = self._make(call)
         return detail
 
     @like(AsyncExecutions.list, Iterator[Execution])
@@ -138,6 +139,7 @@ class Omium:
     def _assemble(self, core: AsyncOmium, line: Line) -> None:
         self._core = core
         self._line = line
+        self._make = line.make
         self.executions = Executions(line, core.executions)
 
     @documented(AsyncOmium.with_options)

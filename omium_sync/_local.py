@@ -5,29 +5,22 @@ Not by the loop of the clients: a workflow that blocks must not keep a client fr
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Any, Self, cast
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.run import WorkflowFunction
 
+from ._bridge.call import Call
 from ._bridge.loop import LoopThread
 from ._bridge.process import process
-from ._mirrors import documented
-
-if TYPE_CHECKING:
-    import os
-
-    from omium_async.local.keyring import APIKeys
-    from omium_async.local.times import Clock
+from ._mirrors import called, documented, forwarded, like
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
-
-W = TypeVar("W", bound=WorkflowFunction)
 
 
 class LocalOmium:
@@ -47,18 +40,11 @@ class LocalOmium:
 
     Plain functions {(AsyncLocalOmium.__doc__ or "").partition("Plain functions ")[2]}"""
 
-    def __init__(
-        self,
-        database: str | os.PathLike[str] | None = None,
-        *,
-        port: int = 0,
-        api_keys: APIKeys | None = None,
-        clock: Clock | None = None,
-        strict: bool = False,
-    ) -> None:
-        self._core = AsyncLocalOmium(database, port=port, api_keys=api_keys, clock=clock, strict=strict)
+    @like(AsyncLocalOmium.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._core = AsyncLocalOmium(*args, **options)
         self._thread: LoopThread | None = None
-        self._served: AbstractContextManager[None] | None = None
+        self._served: AbstractContextManager[object] | None = None
         self._process: int | None = None  # in which it was started
         self._lock = threading.RLock()
 
@@ -113,45 +99,30 @@ class LocalOmium:
     def workflows(self) -> dict[str, WorkflowFunction]:
         return self._core.workflows
 
-    @documented(AsyncLocalOmium.workflow)
-    def workflow(self, name: str) -> Callable[[W], W]:
-        return self._core.workflow(name)
-
-    @documented(AsyncLocalOmium.inject)
-    def inject(self, fault: Fault) -> Fault:
-        return self._core.inject(fault)
-
-    @documented(AsyncLocalOmium.clear_faults)
-    def clear_faults(self) -> None:
-        self._core.clear_faults()
-
     @property
     @documented(AsyncLocalOmium.unmet_faults)
     def unmet_faults(self) -> tuple[Fault, ...]:
         return self._core.unmet_faults
+
+    workflow = forwarded(AsyncLocalOmium.workflow)
+    inject = forwarded(AsyncLocalOmium.inject)
+    clear_faults = forwarded(AsyncLocalOmium.clear_faults)
+    reset = called(AsyncLocalOmium.reset)
 
     @documented(AsyncLocalOmium.start)
     def start(self) -> None:
         with self._lock:
             if self._is_served:
                 raise LocalOmiumError("this LocalOmium is started already")
-            self._check_own()
             # The signals that a program is stopped with must reach the processes that workflows start.
             thread = process.run(LoopThread("omium_sync.LocalOmium", keep_signals=True))
             try:
-                served = thread.portal().wrap_async_context_manager(_served(self._core))
+                served = thread.portal().wrap_async_context_manager(self._core)
                 served.__enter__()
             except BaseException:
                 process.end(thread)
                 raise
             self._thread, self._served, self._process = thread, served, process.number
-
-    @documented(AsyncLocalOmium.reset)
-    def reset(self) -> None:
-        self._check_started()
-        if self._thread is not None:
-            self._thread.check_other_thread()
-            self._thread.portal().call(self._core.reset)
 
     @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:
@@ -167,30 +138,18 @@ class LocalOmium:
             finally:
                 process.end(thread)
 
+    def _make(self, call: Call) -> Any:
+        """What a call gives, on the loop of the server."""
+        if not self._is_served:
+            _ = self.url  # says why
+        thread = cast("LoopThread", self._thread)
+        thread.check_other_thread()
+        return thread.portal().call(functools.partial(call.function, *call.args, **call.kwargs))
+
     @property
     def _is_served(self) -> bool:
         return self._thread is not None and self._thread.alive
 
     def _check_started(self) -> None:
-        self._check_own()
-        if not self._is_served:
+        if not self._is_served and self._process in {None, process.number}:  # else the core knows of the fork, too
             raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None
-
-    def _check_own(self) -> None:
-        if self._thread is not None and self._process != process.number:
-            raise LocalOmiumError(
-                "this LocalOmium was started before a fork, and is served by the parent process alone: read its `url` "
-                "and `api_key` before the fork, or make a new LocalOmium here"
-            ) from None
-
-
-@asynccontextmanager
-async def _served(core: AsyncLocalOmium) -> AsyncGenerator[None]:
-    from anyio import CancelScope  # noqa: PLC0415 - only who starts one needs it
-
-    await core.start()
-    try:
-        yield
-    finally:
-        with CancelScope(shield=True):  # the interpreter may be ending
-            await core.stop()

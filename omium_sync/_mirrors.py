@@ -11,7 +11,7 @@ from ._bridge.call import Call
 from ._bridge.reading import Gathered, OneByOne
 from ._iterators import Stream
 
-__all__ = ["called", "documented", "gathered", "like", "mirrored", "one_by_one"]
+__all__ = ["called", "documented", "forwarded", "gathered", "like", "mirrored", "one_by_one"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -37,6 +37,7 @@ def mirrored(original: Callable[..., Any], returns: object = inspect.Signature.e
 
     def mirror(function: F) -> F:
         functools.update_wrapper(function, original, ("__name__", "__doc__", "__annotations__"), ())
+        function.__module__, function.__qualname__ = "omium_sync", original.__qualname__.removeprefix("Async")
         if returns is not inspect.Signature.empty:
             function.__annotations__ = function.__annotations__ | {"return": returns}
             signature = inspect.signature(original).replace(return_annotation=returns)
@@ -54,12 +55,22 @@ def like(
     return mirror
 
 
+def forwarded(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """A method that is the core's, for one that needs no loop."""
+
+    @like(method)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> T:
+        return method(self._core, *args, **kwargs)
+
+    return forward
+
+
 def called(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     """A method that calls the core's on the loop, and waits for it."""
 
     @like(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> T:
-        result: T = self._line.make(Call(method, (self._core, *args), kwargs))
+        result: T = self._make(Call(method, (self._core, *args), kwargs))
         return result
 
     return call

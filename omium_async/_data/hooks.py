@@ -7,6 +7,7 @@ value of the right JSON type only: ``"5"`` is no whole number, a whole number ma
 from __future__ import annotations
 
 import dataclasses
+import enum
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
@@ -177,8 +178,11 @@ def _has_fields(cls: Any) -> bool:
 
 def _fields_hook(cls: Any, converter: OmiumConverter) -> Hook:
     """An attrs class or a dataclass, with the fields that its ``__init__`` does not take, as they were sent."""
+    base: Any = get_origin(cls) or cls
+    if attrs.has(base):
+        attrs.resolve_types(base)  # before cattrs does, of which some releases cannot for generic classes
     read: Hook = converter.gen_structure_attrs_fromdict(cls)
-    late = _late_fields(get_origin(cls) or cls, converter)
+    late = _late_fields(base, converter)
 
     def hook(value: Any, cls: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -307,7 +311,7 @@ def is_structured(hook: Hook) -> bool:
     return hook is not _read_bytes
 
 
-# cattrs has hooks of its own for these, by class, which come before all others.
+# cattrs has hooks of its own for these, in one release or another, by class, which come before all others.
 _BY_CLASS: Final[dict[type, Hook]] = {
     str: read_text,
     int: read_whole_number,
@@ -315,6 +319,7 @@ _BY_CLASS: Final[dict[type, Hook]] = {
     bool: _read_boolean,
     Path: _written("a path", lambda text, cls: cls(text)),
     bytes: _read_bytes,
+    enum.Enum: read_member,
 }
 
 

@@ -6,23 +6,27 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from .._public import LazyModule
+
 if TYPE_CHECKING:
-    from .converter import OmiumConverter
+    from . import converter as converters
+else:
+    converters = LazyModule("omium_async._data.converter")  # which imports cattrs
 
 __all__ = ["OWN_HOOKS", "add_rules", "is_ours", "make_converter", "shared"]
 
 #: The name of a class attribute: hooks of the class are not those of the classes below it.
 OWN_HOOKS: Final = "_hooks_are_its_own"
 
-_RULES: Final[list[Callable[[OmiumConverter], None]]] = []
+_RULES: Final[list[Callable[[converters.OmiumConverter], None]]] = []
 
 
-def add_rules(register: Callable[[OmiumConverter], None]) -> None:
+def add_rules(register: Callable[[converters.OmiumConverter], None]) -> None:
     """Have every converter made from now on given the hooks that ``register`` registers, above those for data."""
     _RULES.append(register)
 
 
-def make_converter() -> OmiumConverter:
+def make_converter() -> converters.OmiumConverter:
     """A new converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
 
     Hooks registered with it, at any time before they are needed, come before those rules. Given to a client or a
@@ -35,23 +39,19 @@ def make_converter() -> OmiumConverter:
 
     :return: the converter.
     """
-    from .converter import OmiumConverter, register_data  # noqa: PLC0415 - imports cattrs
-
-    made = OmiumConverter()
-    register_data(made)
+    made = converters.OmiumConverter()
+    converters.register_data(made)
     for register in _RULES:
         register(made)
     return made
 
 
 @cache
-def shared() -> OmiumConverter:
+def shared() -> converters.OmiumConverter:
     """The process's converter, of all who bring none of their own."""
     return make_converter()
 
 
 def is_ours(converter: Any) -> bool:
     """Whether it is what `make_converter` gives, or a copy of that."""
-    from .converter import OmiumConverter  # noqa: PLC0415 - imports cattrs
-
-    return isinstance(converter, OmiumConverter)
+    return isinstance(converter, converters.OmiumConverter)

@@ -174,31 +174,20 @@ def _reads(reader: _Read, value: Any) -> bool:
 
 
 def _one_class_of(classes: list[Any], union: Any, converter: OmiumConverter) -> _Read:
-    """What has exactly the fields of one class is of that class; else cattrs tells by what only one class requires."""
+    """Of classes with fields, the one that alone requires a field which is there; cattrs finds out which."""
     try:
         tell: Callable[[Any], Any] = create_default_dis_func(converter, *classes)
     except TypeError as error:
         raise _ambiguous(union, str(error)) from None
-    whole: dict[frozenset[str], Any] = {}
-    for cls in classes:
-        names = _names_of(get_origin(cls) or cls)
-        whole[names] = None if names in whole else cls
 
     def read(value: Mapping[str, Any]) -> Any:
-        found = whole.get(frozenset(value))
-        if found is None:
-            try:
-                found = tell(value)
-            except (ValueError, KeyError):
-                raise Misfit(f"expected an object of one of {', '.join(_shown(c) for c in classes)}") from None
+        try:
+            found = tell(value)
+        except (ValueError, KeyError):
+            raise Misfit(f"expected an object of one of {', '.join(map(_shown, classes))}") from None
         return converter.get_structure_hook(found)(value, found)
 
     return read
-
-
-def _names_of(cls: Any) -> frozenset[str]:
-    fields: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
-    return frozenset(field.name for field in fields)
 
 
 def _shown(cls: Any) -> str:

@@ -32,7 +32,7 @@ from .seen import Seen
 from .windows import SERVICE_MAXIMUM, Shown, Sizes, Trial, Window
 from .witness import Witness
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.streaming")
 
 #: Requests in a row that neither yield nor reach the end. Rows that entered before the reading point do not count: a
 #: server that shows the start of a growing list on every page would never end.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .._models.types import Execution, ExecutionPage
 
-_log = logging.getLogger("omium_async")
+_log = logging.getLogger("omium_async.streaming")
 
 _SURE = 3
 _COMPARED = 100

@@ -5,6 +5,7 @@ For development and tests. The same client code then works with the hosted servi
 
 from __future__ import annotations
 
+from .._public import publish
 from .arrivals import SeenRequest
 from .errors import LocalOmiumError, PortInUseError
 from .faults import Fault
@@ -13,3 +14,5 @@ from .run import WorkflowRun
 from .server import LocalOmium
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "PortInUseError", "SeenRequest", "WorkflowRun", "load_workflows"]
+
+publish(__name__, __all__)

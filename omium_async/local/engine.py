@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .database import Database
     from .registry import Registry
     from .store import Answer, IdempotencyKey, RunState, Submission, Tenant
+    from .typed import Types
 
 __all__ = ["Engine"]
 
@@ -37,9 +38,10 @@ _STEP_THREADS: Final = 32
 class Engine:
     """Runs the executions of one started server. `workflows` may grow while it does."""
 
-    def __init__(self, database: Database, workflows: Registry, ids: Ids, now: Callable[[], str]) -> None:
+    def __init__(self, database: Database, workflows: Registry, types: Types, ids: Ids, now: Callable[[], str]) -> None:
         self._database = database
         self._workflows = workflows
+        self._types = types
         self._ids = ids
         self._now = now
         self._persistence = Persistence(database, now)
@@ -184,7 +186,7 @@ class Engine:
     async def _perform(self, state: RunState, runner: Runner) -> None:
         """Calls the workflow function, and records how it ended."""
         workflow = self._workflows[state.workflow_id]
-        outcome = await runner.perform(state, lambda: workflow.call(WorkflowRun(state, runner)))
+        outcome = await runner.perform(state, lambda: workflow.call(WorkflowRun(state, runner, self._types)))
         if outcome.error is not None:
             self._tell_failure(state, outcome.error, outcome.raised)
         now = self._now()

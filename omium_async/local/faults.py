@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import threading
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import attrs
 
 from .jsontext import encode_result
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Fault", "FaultAction", "Faults"]
 

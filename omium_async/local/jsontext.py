@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
+from .._data.sending import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .._data.converter import OmiumConverter
 
 __all__ = [
     "MAX_DEPTH",
@@ -70,48 +74,23 @@ def decode_untrusted(text: bytes) -> Any:
     return value
 
 
-def encode_result(value: object, what: str) -> bytes:
-    """The JSON text of a value that user code gave (`what` begins the error: "step 'x' returned"); raises TypeError
-    that names the place where JSON ends.
+def encode_result(value: object, what: str, converter: OmiumConverter | None = None) -> bytes:
+    """The JSON text of a value that user code gave.
 
-    msgspec alone would write NaN as null, a set as a list and the key 1 as "1": another value than was returned.
+    :param what: begins the error: "step 'x' returned".
+    :param converter: whose hooks give users' classes a form; None: the process's shared one.
+    :raises TypeError: JSON cannot hold it; the message names the place.
     """
     try:
-        return _encoder.encode(_plain(value, "result", 0))
-    except (TypeError, ValueError) as error:  # ValueError: a lone surrogate, an integer beyond Python's own limit
-        raise TypeError(f"{what} what JSON cannot hold: {error}") from None
+        found = plain(value, "result", converter)
+        text = _encoder.encode(found)
+        if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(found, MAX_DEPTH):
+            raise TooDeepError
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{what} what JSON cannot hold: {error}") from error
     except RecursionError:  # less room than MAX_DEPTH needs: called from deep within something
         raise TypeError(f"{what} what JSON cannot hold: too many levels of nesting") from None
-
-
-def _plain(value: object, place: str, depth: int) -> object:
-    if value is None or value is True or value is False:
-        return value
-    if depth > MAX_DEPTH:
-        raise TypeError(f"more than {MAX_DEPTH} levels of nesting, or a value that contains itself")
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise TypeError(f"{float(value)!r} at {place}")
-        return float(value)
-    if isinstance(value, dict):
-        return _plain_dict(value, place, depth)  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(value, list | tuple):
-        items: list[object] | tuple[object, ...] = value  # pyright: ignore[reportUnknownVariableType]
-        return [_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(items)]
-    raise TypeError(f"{type(value).__qualname__} at {place}")
-
-
-def _plain_dict(value: dict[object, object], place: str, depth: int) -> dict[str, object]:
-    out: dict[str, object] = {}
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise TypeError(f"the key {key!r:.80} at {place}, which is no text")
-        out[str.__str__(key)] = _plain(item, f"{place}.{key}", depth + 1)
-    return out
+    return text
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:

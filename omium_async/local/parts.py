@@ -10,6 +10,7 @@ from .handlers import Options
 from .ids import Ids
 from .registry import Registry
 from .times import Times
+from .typed import Types
 
 __all__ = ["Parts"]
 
@@ -19,6 +20,7 @@ class Parts:
     """Of one LocalOmium, shared with each server that it starts."""
 
     times: Times
+    types: Types
     workflows: Registry = attrs.field(factory=Registry)
     options: Options = attrs.field(factory=Options)
     faults: Faults = attrs.field(factory=Faults)

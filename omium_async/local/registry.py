@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from .jsontext import encode_result
+import attrs
+
+from .annotations import ABSENT, input_argument
 from .run import is_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .annotations import InputArgument
     from .run import WorkflowFunction, WorkflowRun
+    from .typed import Types
 
-__all__ = ["Registered", "Registry"]
+__all__ = ["Definition", "Registered", "Registry", "definition_of"]
 
 _log = logging.getLogger("omium_async.local")
+
+
+class Definition(Protocol):
+    """What caller and server share of a workflow: a `Workflow` of the client, bound or not, is one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def input_type(self) -> Any: ...
+    @property
+    def output_type(self) -> Any: ...
 
 
 class Registered:
     """A workflow function, and how it is called.
 
     :ivar function: as it was registered.
+    :raises TypeError: it is no async function, or its input is of a type that cannot be read.
     """
 
-    def __init__(self, workflow_id: str, function: WorkflowFunction) -> None:
+    def __init__(
+        self, workflow_id: str, function: WorkflowFunction, types: Types, definition: Definition | None = None
+    ) -> None:
         if not is_workflow(function):
             raise TypeError(
                 f"workflow {workflow_id!r} must be an async function; {function!r} is not (a wrapper of one shows that "
@@ -32,10 +50,30 @@ class Registered:
             )
         self.function = function
         self._id = workflow_id
+        self._types = types
+        try:
+            found = input_argument(function)
+        except TypeError as error:
+            raise TypeError(f"workflow {workflow_id!r}: {error}") from error
+        if found is not None and found.type is ABSENT and definition is not None:
+            given = definition.input_type
+            found = attrs.evolve(found, type=ABSENT if given is None or given is Any else given)
+        self._input = found
+        if found is not None and found.type is not ABSENT:
+            types.check(found.type, f"the input of workflow {workflow_id!r}")
 
     async def call(self, run: WorkflowRun) -> bytes:
-        """The JSON text of what the function returns."""
-        return encode_result(await self.function(run), f"workflow {self._id!r} returned")
+        """The JSON text of what the function returns.
+
+        :raises TypeError: the input does not fit, or JSON cannot hold the result; the message names the place.
+        """
+        arguments = () if self._input is None else (self._read(self._input, run.input_data),)
+        return self._types.written(await self.function(run, *arguments), f"workflow {self._id!r} returned")
+
+    def _read(self, argument: InputArgument, given: Any) -> Any:
+        if argument.default is not ABSENT and (given is None or given == {}):
+            return argument.default
+        return self._types.read(given, argument.type, "input_data")
 
 
 class Registry:
@@ -79,3 +117,9 @@ class Registry:
             known,
             extra={"omium_execution_id": execution_id, "omium_workflow_id": workflow_id},
         )
+
+
+def definition_of(thing: object) -> Definition | None:
+    """The thing, if it has what a definition has; functions have no id."""
+    defined = all(hasattr(thing, name) for name in ("id", "input_type", "output_type"))
+    return cast("Definition", thing) if defined and not isinstance(thing, str) else None

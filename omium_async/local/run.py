@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from .annotations import ABSENT
 from .failures import StepExit
-from .jsontext import decode, encode_result
+from .jsontext import decode
 
 if TYPE_CHECKING:
     from .runner import Runner
     from .store import RunState
+    from .typed import Types
 
 __all__ = ["WorkflowFunction", "WorkflowRun", "is_async", "is_workflow"]
+
+R = TypeVar("R")
 
 _BETWEEN_TURNS: Final = 50  # recorded steps given back before the server gets a turn
 
@@ -32,7 +36,7 @@ class WorkflowRun:
     :ivar agent_id: of the create call, or None.
     """
 
-    def __init__(self, state: RunState, runner: Runner) -> None:
+    def __init__(self, state: RunState, runner: Runner, types: Types) -> None:
         self.execution_id = state.execution_id
         self.workflow_id = state.workflow_id
         self.input_data: Any = decode(state.input_data)
@@ -40,36 +44,52 @@ class WorkflowRun:
         self.agent_id = state.agent_id
         self._recorded = state.recorded
         self._runner = runner
+        self._types = types
         self._names: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<WorkflowRun {self.execution_id} of {self.workflow_id!r}>"
 
-    async def step(self, name: str, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    async def step(
+        self, name: str, func: Callable[..., Any], /, *args: Any, result_type: type[R], **kwargs: Any
+    ) -> R: ...
+    @overload
+    async def step(self, name: str, func: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    async def step(self, name: str, func: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+    async def step(
+        self, name: str, func: Callable[..., Any], /, *args: Any, result_type: Any = ABSENT, **kwargs: Any
+    ) -> Any:
         """Runs `func(*args, **kwargs)` once for this execution, and records its result as the checkpoint `name`.
 
-        An async function runs on the event loop, any other in a thread. The result comes back as JSON gives it (a
-        tuple as a list), the same whether the step ran now or was recorded by an earlier run. It is on disk before
-        this returns. A step that raised, or was cut off (by a time-out, say), has no record: it runs again when the
-        execution does.
+        An async function runs on the event loop, any other in a thread. The result comes back in its type, or as JSON
+        gives it where it has none (a tuple as a list): the same whether the step ran now or was recorded by an earlier
+        run. It is on disk before this returns. A step that raised, or was cut off (by a time-out, say), has no record:
+        it runs again when the execution does.
 
         :param name: of the checkpoint; each step of a run has one of its own.
         :param func: what is to be done once.
         :param args: what it is called with.
+        :param result_type: the type of its result; unless given, what the function is annotated to return, if that can
+            be read from JSON.
         :param kwargs: what it is called with, by name.
         :raises ValueError: this run has used the name before.
-        :raises TypeError: JSON cannot hold the result; nothing is recorded then.
+        :raises TypeError: JSON cannot hold the result, it is not of its type, or `result_type` cannot be read from
+            JSON; nothing is recorded then.
         """
         with self._runner.inside():
             self._take(name)
+            type_of_result = self._types.step_type(name, func, result_type)
             if name in self._recorded:
                 if len(self._names) % _BETWEEN_TURNS == 0:
                     await asyncio.sleep(0)  # a long list of recorded steps must not keep the server from answering
-                return decode(self._recorded[name])
-            result = encode_result(await self._call(func, args, kwargs), f"step {name!r} returned")
+                return self._types.read(decode(self._recorded[name]), type_of_result, f"result of step {name!r}")
+            result = self._types.recorded(name, await self._call(func, args, kwargs), type_of_result)
             await asyncio.sleep(0)
+            typed = self._types.read(decode(result), type_of_result, f"result of step {name!r}")
             await self._runner.record(name, result)
-            return decode(result)
+            return typed
 
     def _take(self, name: str) -> None:
         if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]

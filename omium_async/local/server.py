@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
 
+from .._data.converter import OmiumConverter
+from .arrivals import SeenRequest
 from .blocked import started_here
 from .errors import LocalOmiumError
+from .faults import Fault
 from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
 from .listener import HOST
 from .parts import Parts
-from .registry import Registered
+from .registry import Definition, Registered, definition_of
 from .run import WorkflowFunction
 from .shielded import to_the_end
 from .started import Started
 from .tables import explained
 from .times import Clock, Times
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from .arrivals import SeenRequest
-    from .faults import Fault
+from .typed import Types
 
 __all__ = ["LocalOmium"]
 
@@ -65,6 +65,8 @@ class LocalOmium:
         an answer is its last reading. None: the system's.
     :param strict: True refuses (422) to create an execution whose workflow is not registered; else it is accepted, and
         stays pending until the workflow is, with a warning.
+    :param converter: what `omium_async.make_converter` gives: its hooks read inputs and results of steps into users'
+        types, and give results a form in JSON. None: the one that the process shares.
     :raises TypeError: an argument is of a wrong type.
     :raises ValueError: an argument makes no sense.
     """
@@ -77,6 +79,7 @@ class LocalOmium:
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
         strict: bool = False,
+        converter: OmiumConverter | None = None,
     ) -> None:
         if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
@@ -90,7 +93,7 @@ class LocalOmium:
             self._given_keys = _HiddenKeys(checked_keys(api_keys))
         elif database is None:  # it could keep none from one start to the next
             self._given_keys = _HiddenKeys(generated_keys())
-        self._parts = Parts(Times(clock), options=Options(strict=bool(strict)))
+        self._parts = Parts(Times(clock), Types(converter), options=Options(strict=bool(strict)))
         self._running: Started | None = None
         self._starting = False
 
@@ -145,21 +148,40 @@ class LocalOmium:
         """The functions that are registered as workflows, by their ids."""
         return self._parts.workflows.functions()
 
-    def workflow(self, name: str) -> Callable[[W], W]:
-        """A decorator that registers an async function as the workflow with this id, before or after the start. A
-        partial, an object with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
+    @overload
+    def workflow(self, name: W, /) -> W: ...
+    @overload
+    def workflow(self, name: str | Definition | None = None) -> Callable[[W], W]: ...
+    def workflow(self, name: Any = None) -> Any:
+        """A decorator that registers an async function as a workflow, before or after the start. A partial, an object
+        with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
+
+        The function is given a `WorkflowRun` and, if it has a second argument, the input: in the type that the argument
+        is annotated with (an input that does not fit fails the execution), or its default where no input was given.
+        What it returns becomes the output by the converter.
 
         Executions that wait for it begin at once. A name that is registered again means the new function from the
         next run on (also of a replay); runs under way keep the old one. From another thread it works as well.
+
+        :param name: the workflow's id; or a `Workflow` of the client, whose id and input type are used; unless given,
+            it is the function's own name. Without parentheses, it is the function.
+        :raises TypeError: it is no async function, or its input is of a type that cannot be read from JSON.
         """
-        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        definition = definition_of(name)
+        if definition is not None:
+            name = definition.id
+        elif callable(name):
+            return self._register(None, None, cast("WorkflowFunction", name))
+        if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
+        return functools.partial(self._register, name, definition)
 
-        def register(function: W) -> W:
-            self._parts.workflows.add(name, Registered(name, function))
-            return function
-
-        return register
+    def _register(self, name: str | None, definition: Definition | None, function: W) -> W:
+        workflow_id: str = getattr(function, "__name__", "") if name is None else name
+        if not workflow_id:
+            raise TypeError(f"{function!r} has no name of its own; give the workflow's id")
+        self._parts.workflows.add(workflow_id, Registered(workflow_id, function, self._parts.types, definition))
+        return function
 
     def inject(self, fault: Fault) -> Fault:
         """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start."""

@@ -40,7 +40,7 @@ class Started:
         self.keyring = keyring
         self.listener = listener
         self.port = listener.port
-        self.engine = Engine(database, parts.workflows, parts.ids, parts.times.now)
+        self.engine = Engine(database, parts.workflows, parts.types, parts.ids, parts.times.now)
         self.saboteur = Saboteur()
         self.app = App(
             Handlers(self.engine, database, parts.workflows, parts.options),

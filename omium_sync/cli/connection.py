@@ -162,6 +162,8 @@ class _Lines(logging.Handler):
     Retries are of interest only to who asks for them.
     """
 
+    shows_records = True
+
     def emit(self, record: logging.LogRecord) -> None:
         complain(f"{record.levelname.lower()}: {self.format(record)}")
 

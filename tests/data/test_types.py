@@ -123,6 +123,18 @@ def test_both_ways(value: Any, kind: Any) -> None:
     assert type(found) is type(value)
 
 
+@attrs.define
+class Plate:
+    radius: int
+    side: int = attrs.field(init=False, default=0)
+
+
+@pytest.mark.parametrize("value", [Plate(1), Square(1)])
+def test_what_has_exactly_the_fields_of_one_class_is_of_that_class(value: Any) -> None:
+    sent = decode_json(CONVERTER.dumps(value))
+    assert read_typed(CONVERTER, sent, Plate | Square, "x") == value
+
+
 def test_sets_and_deques_are_read_from_arrays() -> None:
     for kind, found in ((set[int], {1, 2}), (frozenset[int], frozenset({1, 2})), (typing.Deque[int], [1, 2])):  # noqa: UP006
         got = read_typed(CONVERTER, [1, 2], kind, "x")

@@ -185,12 +185,23 @@ with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
     pid = os.fork()
     if not pid:
         say(client.executions.count())
+        for use in (lambda: local.url, local.reset):
+            try:
+                use()
+            except LocalOmiumError as error:
+                say(error)
         local.stop()
+        with local, Omium(local.api_key, base_url=local.url) as own:
+            say(own.executions.count())
         client.close()
         os._exit(0)
     os.waitpid(pid, 0)
     say(client.executions.count())
 """
     )
+    advice = (
+        "this LocalOmium was started by the process that this one was forked from, and is served there: take `url` and "
+        "`api_key` before the fork, or make a new LocalOmium here"
+    )
     for ended in lifecycle.run(program):
-        ended.check("1", "1")
+        ended.check("1", advice, advice, "0", "1")

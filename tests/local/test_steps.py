@@ -70,15 +70,15 @@ async def test_a_result_comes_back_as_json_gives_it(local, connect):
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ({1, 2}, "set at result"),
-        ({"a": [0, b"x"]}, "bytes at result.a[1]"),
-        ({"a": float("nan")}, "nan at result.a"),
-        ([float("-inf")], "-inf at result[0]"),
-        ({1: 2}, "the key 1 at result"),
-        ({"x": object()}, "object at result.x"),
-        ("\ud800", "surrogates not allowed"),
-        (10**5000, "4300 digits"),
-        (functools.reduce(lambda inner, _: [inner], range(500), None), "more than 400 levels"),
+        ({1, 2}, "result: set has no form"),
+        ({"a": [0, b"x"]}, "result.a[1]: bytes has no form"),
+        ({"a": float("nan")}, "result.a: nan has no form"),
+        ([float("-inf")], "result[0]: -inf has no form"),
+        ({1: 2}, "result: the key 1 is no text"),
+        ({"x": object()}, "result.x: object has no form"),
+        ("\ud800", "lone surrogate"),
+        (10**5000, "4,300"),
+        (functools.reduce(lambda inner, _: [inner], range(500), None), "nested deeper than 400 levels"),
     ],
     ids=lambda value: str(value)[:20] if isinstance(value, str) and value.isascii() else type(value).__name__,
 )
@@ -110,7 +110,7 @@ async def test_a_value_that_contains_itself_is_refused(local, connect):
         return value
 
     async with connect(local) as wire:
-        assert "contains itself" in (await wire.until(await wire.create("w"), "failed"))["error"]
+        assert "holding itself" in (await wire.until(await wire.create("w"), "failed"))["error"]
 
 
 async def test_a_name_is_used_once_in_a_run(local, connect):

@@ -103,6 +103,9 @@ async def test_a_replaced_hook_is_used_in_every_call(tmp_path: Any) -> None:
         assert is_marked(await executions.page())
         assert [is_marked(row) async for row in executions.list()] == [True, True]
         assert [is_marked(page.items[0]) async for page in executions.pages(page_size=1)] == [True, True]
+        of = {"of": [Money(5)]}
+        assert [row.id async for row in executions.list(metadata=of)] == [created.id]
+        assert [len(page) async for page in executions.pages(metadata=of)] == [1]
         assert is_marked(await executions.wait(failed.id, until=until, **options))
         assert [is_marked(detail) async for detail in executions.watch(failed.id, until=until, **options)] == [True]
         assert [is_marked(row) async for row in executions.wait_many([failed.id], until=until, **options)] == [True]
@@ -157,6 +160,30 @@ def test_any_hook_may_be_replaced_at_any_time(cls: Any, answer: Any, replaced: A
     used.clear()
     assert converter.copy().loads(body, cls) == cls.from_dict(answer)
     assert bool(used) is holds.get(replaced, True)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda converter, hook: converter.register_structure_hook(ExecutionStatus, hook),
+        lambda converter, hook: converter.register_structure_hook_func(_is_moment, lambda value, _: NOON),
+        lambda converter, hook: converter.register_structure_hook_factory(_is_moment, lambda _: lambda value, _: NOON),
+        lambda converter, hook: converter.register_structure_hook_factory(_is_moment)(lambda _: lambda value, _: NOON),
+    ],
+)
+def test_a_hook_that_somebody_holds_looks_up_those_registered_later(register: Any) -> None:
+    converter = make_converter()
+    answer = {**DETAIL, "created_at": "2020-01-01T00:00:00Z"}
+    held = converter.get_structure_hook(ExecutionDetail)
+    before = held(answer, ExecutionDetail)
+    register(converter, lambda value, _: ExecutionStatus("later"))
+    for found in (held(answer, ExecutionDetail), held.loads(json.dumps(answer).encode())):
+        assert found != before
+        assert found.status == "later" or found.created_at == NOON
+
+
+def _is_moment(kind: Any) -> bool:
+    return bool(kind == Timestamp)
 
 
 def test_hooks_registered_while_answers_are_read_are_found() -> None:

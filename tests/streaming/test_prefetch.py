@@ -427,7 +427,7 @@ async def test_warnings_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk(500, cap=10)
     async for _ in _drain(stream_batches(desk, page_size=100, prefetch=8), desk):
         pass
-    assert [record.levelno for record in caplog.records if record.name == "omium_async"] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if record.name == "omium_async.streaming"] == [logging.WARNING]
 
 
 def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:

@@ -101,10 +101,10 @@ def test_options_are_typed_as_in_the_core():
 
 
 def test_same_models_and_errors():
-    own = {"Omium", "LocalOmium", "__version__"}
+    own = {"Executions", "Omium", "LocalOmium", "__version__"}
     for name in set(omium_sync.__all__) - own:
         assert getattr(omium_sync, name) is getattr(omium_async, name)
-    assert set(omium_async.__all__) - {"AsyncOmium"} == set(omium_sync.__all__) - own
+    assert set(omium_async.__all__) - {"AsyncOmium", "Executions"} == set(omium_sync.__all__) - own
     for name in ("Fault", "LocalOmiumError", "SeenRequest", "WorkflowRun"):
         assert getattr(omium_sync._local, name) is getattr(omium_async.local, name)
 
