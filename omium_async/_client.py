@@ -21,7 +21,7 @@ from ._settings.declared import (
 )
 from ._settings.secret import masked
 from ._transport.answers import RawResponse
-from ._workflow import Workflow
+from ._workflow import Definition, Workflow
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -126,7 +126,7 @@ class AsyncOmium:
         return copy
 
     @overload
-    def workflow(self, workflow_id: Workflow[In, Out]) -> Workflow[In, Out]: ...
+    def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
 
     @overload
     def workflow(self, workflow_id: str, input_type: None = None, output_type: None = None) -> Workflow[Any, Any]: ...
@@ -153,12 +153,12 @@ class AsyncOmium:
         :param output_type: the type of its output, into which results are read; ``None``: the output as it is.
         :raises TypeError: a type cannot be structured, also inside optionals and containers.
         """
-        if isinstance(workflow_id, Workflow):
+        if isinstance(workflow_id, Definition):
             if input_type is not None or output_type is not None:
                 raise TypeError(f"workflow_id: {workflow_id!r} has its types already; give it alone")
-            definition: Workflow[Any, Any] = workflow_id  # pyright: ignore[reportUnknownVariableType]
+            definition: Definition[Any, Any] = workflow_id  # pyright: ignore[reportUnknownVariableType]
         else:
-            definition = Workflow(workflow_id, input_type, output_type)
+            definition = Definition(workflow_id, input_type, output_type)
         return definition._bound_to(self._caller)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     async def request(

@@ -27,7 +27,7 @@ from ._models.types import (
     UnfitRequest,
 )
 
-__all__ = ["Run", "Workflow"]
+__all__ = ["Definition", "Run", "Workflow"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -37,7 +37,33 @@ O = TypeVar("O")  # noqa: E741 - likewise
 _NO_INPUT: Final[Any] = None
 
 
-class Workflow(Generic[In, Out]):
+class Definition(Generic[In, Out]):
+    """What a `Workflow` of either package is, with or without a client."""
+
+    def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None:
+        self.workflow_id = check.text(workflow_id, "workflow_id")
+        self.input_type = input_type
+        self.output_type = output_type
+        self._caller: Caller | None = None
+
+    def _bound_to(self, caller: Caller) -> Workflow[In, Out]:
+        """The same for the client's calls.
+
+        :raises TypeError: a type cannot be structured by the client's converter.
+        """
+        bound: Workflow[In, Out] = Workflow(self.workflow_id, self.input_type, self.output_type)
+        bound._caller = caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        for name, found in (("input_type", self.input_type), ("output_type", self.output_type)):
+            if found is not None:
+                check_type(caller.converter, found, name)
+        return bound
+
+    def __repr__(self) -> str:
+        kind = "definition" if self._caller is None else "workflow"
+        return f"<{kind} {self.workflow_id!r}: {_shown(self.input_type)} -> {_shown(self.output_type)}>"
+
+
+class Workflow(Definition[In, Out]):
     """A workflow, with the types of its input and its output.
 
     ``client.workflow(...)`` gives one that is bound to the client. One made by itself is a definition, to be shared by
@@ -71,26 +97,7 @@ class Workflow(Generic[In, Out]):
     def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None: ...
 
     def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None:
-        self.workflow_id = check.text(workflow_id, "workflow_id")
-        self.input_type = input_type
-        self.output_type = output_type
-        self._caller: Caller | None = None
-
-    def _bound_to(self, caller: Caller) -> Workflow[In, Out]:
-        """The same for the client's calls.
-
-        :raises TypeError: a type cannot be structured by the client's converter.
-        """
-        bound: Workflow[In, Out] = Workflow(self.workflow_id, self.input_type, self.output_type)
-        bound._caller = caller
-        for name, found in (("input_type", self.input_type), ("output_type", self.output_type)):
-            if found is not None:
-                check_type(caller.converter, found, name)
-        return bound
-
-    def __repr__(self) -> str:
-        kind = "definition" if self._caller is None else "workflow"
-        return f"<{kind} {self.workflow_id!r}: {_shown(self.input_type)} -> {_shown(self.output_type)}>"
+        super().__init__(workflow_id, input_type, output_type)
 
     # -- one execution ---------------------------------------------------------------------------------------------
 
