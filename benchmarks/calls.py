@@ -1,7 +1,8 @@
 """Single calls, as ratios against their peers on the same server in the same run.
 
 `get` (a GET of 585 bytes) and `create` (a POST) at several concurrencies, by this SDK with everything switched on
-(verdicts, deadlines, pacing, budget, ids, keys, strict typed models) and by bare aiohttp (`session.get`, read, decode
+(verdicts, deadlines, pacing, budget, ids, keys, strict typed models), by it with telemetry whose provider records
+nothing, and by bare aiohttp (`session.get`, read, decode
 to dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind,
 also on its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns
 within each round; medians over the rounds are reported, of calls a second and of calls a CPU second of the client, and
@@ -115,12 +116,19 @@ def pin(which: int) -> None:
 # -- clients
 
 
-async def of_omium(stack: AsyncExitStack, url: str) -> dict[str, Call]:
-    omium = await stack.enter_async_context(AsyncOmium(KEY, base_url=url, max_connections=1000))
+async def of_omium(stack: AsyncExitStack, url: str, **more: Any) -> dict[str, Call]:
+    omium = await stack.enter_async_context(AsyncOmium(KEY, base_url=url, max_connections=1000, **more))
     return {
         "get": lambda: omium.executions.get("exec_0123456789abcdef"),
         "create": lambda: omium.executions.create("workflow_0123456789", INPUT),
     }
+
+
+async def of_telemetry(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    """Telemetry is on, and OpenTelemetry has no provider that records anything."""
+    from omium_async.otel import Telemetry
+
+    return await of_omium(stack, url, telemetry=Telemetry())
 
 
 async def of_aiohttp(stack: AsyncExitStack, url: str) -> dict[str, Call]:
@@ -181,6 +189,7 @@ def of_openai(backend: str) -> Callable[[AsyncExitStack, str], Awaitable[dict[st
 
 CLIENTS: dict[str, Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]] = {
     "omium-async": of_omium,
+    "with telemetry": of_telemetry,
     "aiohttp": of_aiohttp,
     "httpx": of_httpx,
     "official omium": of_official,

@@ -55,6 +55,7 @@ class Caller:
     def __init__(self, shared: Shared, options: Options) -> None:
         self.shared = shared
         self.options = options
+        self.telemetry = shared.settings.telemetry
         self._base_url = shared.settings.base_url
         self._transport = shared.transport
 

@@ -20,6 +20,7 @@ from ._settings.declared import (
     OnAttempt,
 )
 from ._settings.secret import masked
+from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 from ._workflow import Definition, Workflow
 
@@ -104,7 +105,7 @@ class AsyncOmium:
         backoff: tuple[float, float] = DEFAULT_BACKOFF,
         poll_interval: tuple[float, float] = DEFAULT_POLL_INTERVAL,
         converter: cattrs.Converter | None = None,
-        telemetry: Any = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)

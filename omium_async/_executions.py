@@ -27,6 +27,7 @@ from ._models.types import (
     RollbackResult,
 )
 from ._streaming import Batch
+from ._telemetry import Telemetry, spanned, spanned_each
 from ._waiting.many import wait_for_each
 from ._waiting.one import run_and_wait, wait_for, watch_changes
 from ._waiting.polling import Polling
@@ -92,6 +93,7 @@ class Executions:
         """
         return await endpoints.count(self._caller, check.filters(workflow_id, status))
 
+    @spanned_each
     def list(
         self,
         *,
@@ -124,6 +126,7 @@ class Executions:
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
+    @spanned_each
     def pages(
         self,
         *,
@@ -189,6 +192,7 @@ class Executions:
         found, caller = await self._checkpoint_and_rest(execution_id, checkpoint_id, checkpoint_name)
         return await endpoints.rollback(caller, execution_id, found, idempotency_key)
 
+    @spanned
     async def wait(
         self,
         execution_id: str,
@@ -215,6 +219,7 @@ class Executions:
         check.execution_segment(execution_id)
         return await wait_for(self._caller, execution_id, polling.begin())
 
+    @spanned_each
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
@@ -231,6 +236,7 @@ class Executions:
         check.execution_segment(execution_id)
         return watch_changes(self._caller, execution_id, polling)
 
+    @spanned
     async def run(
         self,
         workflow_id: str,
@@ -268,6 +274,7 @@ class Executions:
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
+    @spanned_each
     def create_many(
         self,
         requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
@@ -308,6 +315,7 @@ class Executions:
             seconds = self._caller.options.attempt_timeout or DEFAULT_SETTLE
         return create_journalled(self._caller, requests, concurrency, kept, seconds)
 
+    @spanned_each
     def replay_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
@@ -389,6 +397,7 @@ class Executions:
         details: Literal[True],
     ) -> AsyncGenerator[ExecutionDetail]: ...
 
+    @spanned_each
     def wait_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str],
@@ -418,7 +427,8 @@ class Executions:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _batches(
+    @spanned_each
+    def _list(
         self,
         held: Callable[[], int],
         *,
@@ -431,6 +441,11 @@ class Executions:
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+
+    @property
+    def _telemetry(self) -> Telemetry | None:
+        """What watches the calls of the client, if anything does."""
+        return self._caller.telemetry
 
     def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> Polling:
         return Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)

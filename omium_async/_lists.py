@@ -77,7 +77,7 @@ def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None) -> Fe
             return await outage.sat_out(caller, lambda caller: endpoints.page(caller, page, page_size, filters))
         first = await endpoints.page(caller, page, page_size, filters)
         options = caller.options
-        outage = Outage("list of executions", options.patience, options.poll_interval[0])
+        outage = Outage("list of executions", options.patience, options.poll_interval[0], telemetry=caller.telemetry)
         return first
 
     return fetch

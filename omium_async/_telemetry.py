@@ -5,14 +5,17 @@ None of these methods may raise or block: they run within the call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from ._errors import Attempt
     from ._transport.request import Request
 
-__all__ = ["CallSpan", "Telemetry"]
+__all__ = ["CallSpan", "Telemetry", "spanned", "spanned_each"]
+
+T = TypeVar("T")
 
 
 class CallSpan(Protocol):
@@ -52,3 +55,44 @@ class Telemetry(Protocol):
             write) and ``execution_id``. Its ``body`` and ``headers`` hold data of the user's, never to be recorded.
         :return: what watches it; ``None``: nothing does.
         """
+
+    def outage_began(self) -> None:
+        """A wait, a list or a batch finds that nothing answers."""
+
+    async def around(self, name: str, work: Awaitable[T]) -> T:
+        """Await what makes several calls, within a span around theirs."""
+        ...
+
+    def around_each(self, name: str, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """The items of what makes several calls, within a span around theirs, which is no other code's."""
+        ...
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def spanned(method: M) -> M:
+    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches."""
+    name = f"omium.executions.{method.__name__}"
+
+    @functools.wraps(method)
+    async def watched(self: Any, *args: Any, **options: Any) -> Any:
+        telemetry: Telemetry | None = self._telemetry
+        if telemetry is None:
+            return await method(self, *args, **options)
+        return await telemetry.around(name, method(self, *args, **options))
+
+    return cast("M", watched)
+
+
+def spanned_each(method: M) -> M:
+    """`spanned` for what gives items; arguments are refused at the call, as ever."""
+    name = f"omium.executions.{method.__name__.removeprefix('_')}"
+
+    @functools.wraps(method)
+    def watched(self: Any, *args: Any, **options: Any) -> Any:
+        items = method(self, *args, **options)
+        telemetry: Telemetry | None = self._telemetry
+        return items if telemetry is None else telemetry.around_each(name, items)
+
+    return cast("M", watched)

@@ -59,7 +59,7 @@ class Executions:
 
     @like(AsyncExecutions.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
-        return Stream(self._line, Rows(self._core._batches, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return Stream(self._line, Rows(self._core._list, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     @like(AsyncExecutions.create_many, Iterator[CreateOutcome])
     def create_many(self, requests: Any, *, concurrency: int = 32, **options: Any) -> Iterator[CreateOutcome]:

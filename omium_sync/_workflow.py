@@ -139,7 +139,7 @@ class Workflow(Definition[In, Out]):
     @like(_Core.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
         executions = self._core._executions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return Stream(self._line, Rows(executions._batches, workflow_id=self.workflow_id, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return Stream(self._line, Rows(executions._list, workflow_id=self.workflow_id, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     @mirrored(_Core.create_many, Iterator[CreateOutcome])
     def create_many(

@@ -122,20 +122,20 @@ class Sending:
         self._limit = limit
         self._gate = gate
         self._pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
-        self._outage = Outage(what, options.patience, self._pause, excuses_asked=True)
+        self._outage = Outage(what, options.patience, self._pause, excuses_asked=True, telemetry=caller.telemetry)
         self._answered_at = 0.0
         self._patience = options.patience
         self._held_since: float | None = None  # nothing but 429s came that ask to wait; without the time asked for
         self._held_until = 0.0
         self._has_scout = False  # whether somebody looks, or goes alone
         self._stopping = asyncio.Event()
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._line: deque[asyncio.Future[bool]] = deque()
         self._pool: Pool[Any, Any] | None = None
 
     def serve(self, pool: Pool[Any, Any]) -> None:
         """The calls are those of this pool, which ends with the last failure when patience is over."""
         self._pool = pool
-        pool.on_stop = self._wake_all
+        pool.on_stop = self._stop
 
     def reader(self) -> Caller:
         """What reads are made with: without retries of its own while nothing answers."""
@@ -190,8 +190,7 @@ class Sending:
                     return await self._request(request, alone=alone)
             finally:
                 if alone:
-                    self._has_scout = False
-                    self._wake_one()
+                    self._hand_over()
 
     async def _request(self, request: Callable[[], Awaitable[T]], *, alone: bool) -> T | _Failed:
         started = time.monotonic()
@@ -233,20 +232,18 @@ class Sending:
             self._check_going_on()
             if not self._outage.lasts:
                 return False
-            if self._has_scout:
-                await self._wait_in_line()
+            if self._has_scout and not await self._wait_in_line():
                 continue
             self._has_scout = True
             try:
                 await self._look_until_answered()
             except BaseException:
-                self._has_scout = False
-                self._wake_one()
+                self._hand_over()
                 raise
             return True
 
     async def _look_until_answered(self) -> None:
-        while True:
+        while self._outage.lasts:  # else it ended just when this one's turn came
             await self._sleep(self._outage.pause())
             started = time.monotonic()
             try:
@@ -270,27 +267,37 @@ class Sending:
         if self._limit.closed:
             raise Stopped
 
-    async def _wait_in_line(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _wait_in_line(self) -> bool:
+        """Wait for the end of the outage, or of the batch, or to be the next who looks: whether it is that."""
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._line.append(waiter)
         try:
-            await waiter
+            return await waiter
         except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self._wake_one()  # it was this one's turn
+            if waiter.done() and not waiter.cancelled() and waiter.result():
+                self._hand_over()
             raise
 
-    def _wake_one(self) -> None:
+    def _hand_over(self) -> None:
+        """Whoever looked, or went alone, is done; the next in line looks, for one item alone must not hold up all."""
+        self._has_scout = self._wake_one(looks=True)
+
+    def _wake_one(self, *, looks: bool) -> bool:
+        """Whether there was one."""
         while self._line:
             waiter = self._line.popleft()
             if not waiter.done():
-                waiter.set_result(None)
-                return
+                waiter.set_result(looks)
+                return True
+        return False
 
     def _wake_all(self) -> None:
+        while self._wake_one(looks=False):
+            pass
+
+    def _stop(self) -> None:
         self._stopping.set()
-        while self._line:
-            self._wake_one()
+        self._wake_all()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the end of the batch."""
@@ -306,8 +313,7 @@ class Sending:
         self._held_since = None
         if alone or not self._outage.lasts:
             self._outage.answered()
-            while self._line:
-                self._wake_one()
+            self._wake_all()
 
     def _take_silence(self, error: OmiumError, started: float) -> bool:
         """Whether there is an outage, or was until the batch was ended for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cattrs
 
@@ -80,7 +80,7 @@ class OmiumConverter(cattrs.Converter):
 
     # What was looked up is looked up again after any of these; cattrs itself forgets its own look-ups.
 
-    def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
+    def register_structure_hook(self, cl: Any, func: Callable[[Any, Any], Any] | None = None) -> Any:
         """As cattrs does, but that a hook of a model is not that of the models below it.
 
         A union's hook is found before our own for unions, and goes along with a copy.
@@ -88,22 +88,22 @@ class OmiumConverter(cattrs.Converter):
         if func is not None and (is_union(cl) or _is_model(cl)):
             return self.register_structure_hook_func(_equal_to(cl), func)
         try:
-            return super().register_structure_hook(cl, func)  # pyright: ignore[reportArgumentType] - its overloads hide it
+            return super().register_structure_hook(cl, cast("Any", func))  # ``None``: as a decorator
         finally:
             self.changes += 1
 
-    def register_unstructure_hook(self, cls: Any = None, func: Any = None) -> Any:
+    def register_unstructure_hook(self, cls: Any = None, func: Callable[[Any], Any] | None = None) -> Any:
         """As cattrs does, but that a hook of a model is not that of the models below it."""
         if func is not None and _is_model(cls):
             return self.register_unstructure_hook_func(_equal_to(cls), func)
-        return super().register_unstructure_hook(cls, func)  # pyright: ignore[reportArgumentType] - as above
+        return super().register_unstructure_hook(cls, cast("Any", func))  # ``None``: as a decorator
 
-    def register_structure_hook_func(self, check_func: Any, func: Any) -> None:
+    def register_structure_hook_func(self, check_func: Callable[[Any], bool], func: Callable[[Any, Any], Any]) -> None:
         """As cattrs does."""
         super().register_structure_hook_func(check_func, func)
         self.changes += 1
 
-    def register_structure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
+    def register_structure_hook_factory(self, predicate: Callable[[Any], bool], factory: Any = None) -> Any:
         """As cattrs does."""
         if factory is None:
             return partial(self.register_structure_hook_factory, predicate)

@@ -12,6 +12,7 @@ from typing import Final
 __all__ = ["Gate", "Limit"]
 
 _FIRST: Final = 16  # calls at once to begin with; one more for each that is answered, until a sign of trouble
+_FEWEST: Final = 2  # refusals leave two: one item that is refused again and again must not hold up all others
 _SLOWER: Final = 3.0  # times the usual latency at which the service counts as slowed down
 _LEAST_SHARE: Final = 8  # slowness alone leaves an eighth of what was given
 _SMALLEST_WINDOW: Final = 32  # answers over which a latency is averaged
@@ -50,7 +51,7 @@ class Limit:
             return  # it was under way already when the last cut was made, which answers for it
         self._rising = False
         self._cut_at = time.monotonic()
-        self.now = max(1, self.now // 2)
+        self.now = max(min(_FEWEST, self.most), self.now // 2)
 
     def _weigh(self, latency: float) -> None:
         """Shrink by as much as the latency exceeds what is bearable, else grow a little."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -90,7 +90,8 @@ def _setting(check: Callable[[Any], Any], advice: str, *, show: bool = True, **m
     return attrs.field(repr=show, metadata={Declaration: Declaration(check, advice, **more)})
 
 
-def declarations(cls: type[Any]) -> dict[str, Declaration]:
+@cache
+def declarations(cls: type[Any]) -> Mapping[str, Declaration]:
     """The settings that a class declares, by name."""
     return {field.name: field.metadata[Declaration] for field in attrs.fields(cls) if Declaration in field.metadata}
 

@@ -107,7 +107,9 @@ class _Crowd:
         self._details = details
         self._few = _FEW_DETAILS if details else _FEW
         self._pace = Pace(polling)
-        self._outage = Outage("wait for executions", caller.options.patience, polling.interval[0])
+        self._outage = Outage(
+            "wait for executions", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
+        )
         self._pending_for_long = PendingForLong()
         self._alone: set[str] = set()  # those that the list does not show, or not cheaply
         self._pages = 0  # that the last look at the list took

@@ -25,7 +25,9 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
     :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
     :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
     """
-    outage = Outage(f"wait for execution {execution_id}", caller.options.patience, polling.interval[0])
+    outage = Outage(
+        f"wait for execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
+    )
     pending, pace = PendingForLong(), Pace(polling)
     seen: ExecutionDetail | None = None
     failure: OmiumError | None = None
@@ -67,7 +69,9 @@ def last_seen(status: str | None, failure: OmiumError | None) -> str:
 
 async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
     """The execution now and after each change, until its status is one that was asked for."""
-    outage = Outage(f"watch of execution {execution_id}", caller.options.patience, polling.interval[0])
+    outage = Outage(
+        f"watch of execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
+    )
     pace = Pace(polling)
     before: ExecutionDetail | None = None
     while True:

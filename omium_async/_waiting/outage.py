@@ -13,6 +13,7 @@ import attrs
 
 from .._caller import Caller
 from .._errors import OmiumError
+from .._telemetry import Telemetry
 from .._transport.retry import could_mend
 
 __all__ = ["Outage"]
@@ -36,6 +37,7 @@ class Outage:
         is the last.
     :param first_pause: seconds between the first two looks, at most half a second; later pauses grow.
     :param excuses_asked: whether the time for which the service asked to be left alone does not count.
+    :param telemetry: is told when it begins.
     :ivar last: what the latest look that failed ended with.
     """
 
@@ -46,12 +48,14 @@ class Outage:
         first_pause: float = _FIRST_PAUSE,
         *,
         excuses_asked: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._what = what
         self._patience = patience
         self._first_pause = min(first_pause, _FIRST_PAUSE)
         self._pause = self._first_pause
         self._excuses_asked = excuses_asked
+        self._telemetry = telemetry
         self._excused_until = 0.0
         self._asked = 0.0  # seconds that the service asked to be left alone
         self._since: float | None = None
@@ -91,6 +95,8 @@ class Outage:
             return  # others were answered meanwhile
         if self._since is None:
             self._since, self._pause, self._warned = started, self._first_pause, 0.0
+            if self._telemetry is not None:
+                self._telemetry.outage_began()
         self.last = error
         now = time.monotonic()
         retry_after = error.attempts[-1].retry_after if error.attempts else None

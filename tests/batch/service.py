@@ -82,6 +82,7 @@ class MemoryCaller:
 
     def __init__(self) -> None:
         self.options = OPTIONS
+        self.telemetry = None
         self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1", converter=None))
         self.converter = shared()
 

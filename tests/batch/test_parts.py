@@ -46,7 +46,7 @@ class TestLimit:
         assert limit.now == 16
         for _ in range(20):
             limit.refused(time.monotonic())
-        assert limit.now == 1
+        assert limit.now == 2
 
     def test_it_grows_back_after_a_429(self):
         limit = Limit(64)

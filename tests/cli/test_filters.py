@@ -34,6 +34,20 @@ def ids_of(ended):
     return [row["id"] for row in ended.rows]
 
 
+def test_several_statuses(connected, mixed):
+    found = connected.here("list", "--status", "failed", "--status", "pending", "-o", "jsonl")
+    assert ids_of(found) == [mixed[3], mixed[2], mixed[0]]
+    assert connected.here("count", "--status", "failed", "--status", "pending").out == "3\n"
+    assert connected.here("count", "--status", "failed").out == "2\n"
+
+
+def test_times_and_metadata(connected, mixed):
+    assert ids_of(connected.here("list", "--since", "1h", "-o", "jsonl")) == mixed[::-1]
+    assert ids_of(connected.here("list", "--before", "1h", "-o", "jsonl")) == []
+    assert ids_of(connected.here("list", "--metadata", "team=search", "-o", "jsonl")) == [mixed[3]]
+    assert connected.here("count", "--metadata", "team=search", "--since", "1d").out == "1\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
