@@ -29,7 +29,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, Unpack
 
 from ._arguments import at_least, many, seconds
+from ._batch.verdict import Verdict
 from ._client import AsyncOmium
+from ._errors import OmiumError
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome
 from ._models.types import ExecutionRequest
@@ -48,6 +50,11 @@ class Cluster(Protocol):
         """Run a task on some worker."""
         ...
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its methods must be awaited."""
+        ...
+
     def nthreads(self) -> Any:
         """The workers there are, by their addresses."""
         ...
@@ -64,6 +71,8 @@ class WorkerOptions(TypedDict, total=False):
     max_connections: int
     agent_id: str | None
     allow_insecure_http: bool
+    patience: float | None
+    backoff: tuple[float, float]
 
 
 def create_many(
@@ -89,12 +98,19 @@ def create_many(
         worker learns from the answers. A worker that dies may add its share once more in that minute.
     :param settle: as in ``executions.create_many``.
     :param options: of the workers' clients.
-    :raises OmiumError: what ended a shard, after the outcomes of those that were under way; likewise Dask's own
-        ``KilledWorker`` when workers die under a shard again and again. Start again with the same journals then.
+    :raises TypeError: the Dask client is asynchronous.
+    :raises OmiumError: what ended a shard, after the outcomes known by then; its ``outcome`` is that of all items told.
+        Likewise Dask's own ``KilledWorker`` when workers die under a shard again and again. Start again with the same
+        journals then.
     :raises ImportError: Dask's ``distributed`` is not installed.
     :raises TypeError: an option is none that may travel, such as ``api_key``: it would be in the graph of tasks.
     """
     _refuse_unknown(options)
+    if getattr(cluster, "asynchronous", False):
+        raise TypeError(
+            "cluster: this Dask client is asynchronous, and outcomes come from a plain iterator; give a "
+            "distributed.Client made without asynchronous=True"
+        )
     many(requests, "requests", "ExecutionRequest items")
     at_least(1, concurrency, "concurrency")
     seconds(settle, "settle", zero=True)
@@ -132,12 +148,13 @@ def _tasks(
         if not shard:
             return
         journal = str(folder / f"shard-{number:06}.journal")
-        yield cluster.submit(create_shard, shard, journal, *arguments, key=f"omium-{batch}-{number}", pure=False)
+        yield cluster.submit(_shard, shard, journal, *arguments, key=f"omium-{batch}-{number}", pure=False)
 
 
 def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[CreateOutcome]:
     running = distributed.as_completed(list(itertools.islice(tasks, workers)))
     failure: BaseException | None = None
+    verdict = Verdict()
     under_way: set[Any] = set(running.futures)
     try:
         for task in running:
@@ -146,16 +163,22 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
             if failed is not None:
                 failure = failure or failed
                 continue
+            outcomes, failed = task.result()
+            failure = failure or failed
             if failure is None:
                 for following in itertools.islice(tasks, 1):
                     under_way.add(following)
                     running.add(following)
-            yield from task.result()
+            for outcome in outcomes:
+                verdict.count(outcome.state)
+                yield outcome
             task.release()
     finally:
         for task in under_way:
             task.cancel()  # those that have not begun; the others end by themselves, and their journals know
     if failure is not None:
+        if isinstance(failure, OmiumError):
+            verdict.pass_on(failure)
         raise failure
 
 
@@ -171,17 +194,46 @@ def create_shard(
 
     For engines other than Dask, too: it needs nothing but the arguments and the file.
 
+    :param requests: of the shard; the same at every start with this journal.
     :param journal: path of the shard's journal. It is waited for while another process holds it, for a minute.
+    :param concurrency: calls at once.
     :param rate_limit: requests a minute of this process: one client serves all shards that it runs.
+    :param settle: as in ``executions.create_many``.
+    :param options: of this process's client.
+    :raises TypeError: an option is none of `WorkerOptions`.
+    :raises OmiumError: what ended the shard; start it again with the same journal.
     """
+    wanted: WorkerOptions = {} if options is None else {**options}
+    _refuse_unknown(wanted)
+    outcomes, failure = _shard(requests, journal, concurrency, rate_limit, settle, wanted)
+    if failure is not None:
+        raise failure
+    return outcomes
+
+
+def _shard(
+    requests: Sequence[ExecutionRequest],
+    journal: str,
+    concurrency: int,
+    rate_limit: float | None,
+    settle: float | None,
+    options: WorkerOptions | None,
+) -> tuple[list[CreateOutcome], OmiumError | None]:
+    """The outcomes known in the end, and what ended it before its time."""
     client = _client(rate_limit, options or {})
+    outcomes: list[CreateOutcome] = []
 
-    async def run() -> list[CreateOutcome]:
+    async def run() -> None:
         kept = Journal(journal, wait=_WAIT_FOR_JOURNAL)
-        outcomes = client.executions.create_many(requests, concurrency=concurrency, journal=kept, settle=settle)
-        return [outcome async for outcome in outcomes]
+        found = client.executions.create_many(requests, concurrency=concurrency, journal=kept, settle=settle)
+        async for outcome in found:
+            outcomes.append(outcome)  # noqa: PERF401 - kept also when an error ends it
 
-    return asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except OmiumError as error:
+        return outcomes, error
+    return outcomes, None
 
 
 _lock = threading.Lock()

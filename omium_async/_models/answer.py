@@ -139,7 +139,7 @@ def entry_type(kind: Any) -> Any:
 
 
 def _register(converter: OmiumConverter) -> None:
-    from .converter import register_models  # noqa: PLC0415 - imports cattrs
+    from .rules import register_models  # noqa: PLC0415 - imports cattrs
 
     register_models(converter)
 

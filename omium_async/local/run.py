@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .annotations import ABSENT
-from .failures import StepExit
+from .containment import StepExit
 from .jsontext import decode
 
 if TYPE_CHECKING:

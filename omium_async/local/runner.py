@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from . import store
+from .containment import StepExit, comes_from_outside, describe, inside_a_run
 from .errors import LocalOmiumError, StaleRunError
-from .failures import StepExit, comes_from_outside, describe
 from .ids import Ids
 from .shielded import to_the_end
 
@@ -129,6 +129,7 @@ class Runner:
             await self._persistence.insist(lambda c: store.forget(c, state, checkpoint_id), unless=lambda: self._over)
 
     async def _outcome(self, work: Callable[[], Awaitable[bytes]]) -> Outcome:
+        inside_a_run.set(True)  # in the context of this task alone
         try:
             return Outcome(output=await work())
         except asyncio.CancelledError as raised:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .app import App
+from .containment import Containment
 from .database import Database
 from .engine import Engine
 from .handlers import Handlers
@@ -41,6 +42,7 @@ class Started:
         self.listener = listener
         self.port = listener.port
         self.engine = Engine(database, parts.workflows, parts.types, parts.ids, parts.times.now)
+        self._containment = Containment.of(self.loop)
         self.saboteur = Saboteur()
         self.app = App(
             Handlers(self.engine, database, parts.workflows, parts.options),
@@ -82,6 +84,7 @@ class Started:
             # As web.Server makes them, but for the class; None: no log of each request.
             lambda: Connection(self.http, loop=loop, access_log=None, auto_decompress=False)  # type: ignore[arg-type]
         )
+        self._containment.begin()
         self._parts.workflows.tell(self._registered)
         self.engine.start()
 
@@ -133,6 +136,7 @@ class Started:
         """In the order in which nothing is answered that was not done."""
         self._parts.workflows.tell(None)
         async with contextlib.AsyncExitStack() as each:  # what fails keeps none of the others from its end
+            each.callback(self._containment.end, self.loop)
             each.push_async_callback(asyncio.sleep, 0)  # closed transports say good-bye in the next turn
             each.push_async_callback(self.database.close)
             each.push_async_callback(self.engine.stop)

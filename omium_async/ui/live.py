@@ -64,6 +64,7 @@ class Watch(Generic[T]):
         self._answers = 0
         self._answered = asyncio.Event()
         self._wake = asyncio.Event()
+        self._now = False
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -101,7 +102,13 @@ class Watch(Generic[T]):
 
     def soon(self) -> None:
         """Something may have changed: ask at once."""
-        self.interval = self._pace.quick
+        self._now = True
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Something else has changed: ask as soon as its pace allows, at once where that costs nothing."""
+        quick = max(self._pace.quick, self.cost * self._pace.each_request) if self.cost else 0.01
+        self.interval = min(self.interval, quick)
         self._wake.set()
 
     async def settle(self, seconds: float) -> None:
@@ -116,9 +123,12 @@ class Watch(Generic[T]):
 
     async def _run(self) -> None:
         while True:
-            if self.value is None or self.due_in == 0 or self._wake.is_set():
-                self._wake.clear()
+            if self.value is None or self.due_in == 0 or self._now:
+                self._now = False
                 await self._once()
+            self._wake.clear()
+            if self._now:
+                continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(self.due_in, 0.01)):
                     await self._wake.wait()
@@ -134,7 +144,7 @@ class Watch(Generic[T]):
                 _log.exception("the console could not read what a page shows")
                 self._failed(error)
             else:
-                self._took(value, max(cost.requests, 1))
+                self._took(value, cost.requests)
         self._answers += 1
         self._answered.set()
         self._answered = asyncio.Event()

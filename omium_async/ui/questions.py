@@ -92,8 +92,8 @@ class Questions:
     def __init__(self, omium: AsyncOmium, meter: Meter) -> None:
         self.acting = omium.with_options(on_attempt=meter.saw)
         self._looking = omium.with_options(
-            timeout=_LOOK_TIMEOUT, attempt_timeout=_LOOK_TIMEOUT, max_retries=0, patience=0, on_attempt=meter.saw
-        )
+            timeout=_LOOK_TIMEOUT, attempt_timeout=_LOOK_TIMEOUT, max_retries=1, patience=0, on_attempt=meter.saw
+        )  # one retry: a connection that the service had closed meanwhile is no outage
         self._meter = meter
         self._totals: dict[tuple[str, str | None], tuple[int, float]] = {}
         self._whole: dict[str, tuple[tuple[Execution, ...], float]] = {}
@@ -151,7 +151,7 @@ class Questions:
                 found += [
                     execution
                     async for execution in self._looking.executions.list(
-                        workflow_id=workflow_id or None, status=status, limit=GROUPED, prefetch=0
+                        workflow_id=workflow_id or None, status=status, limit=GROUPED, page_size=GROUPED, prefetch=0
                     )
                 ]
         return _newest_first(found)[:GROUPED]

@@ -61,8 +61,8 @@ class Site:
 
         def changed() -> None:
             overview = self.live.known(("overview", view.workflow_id))
-            if overview is not None and overview.awake and overview.due_in < _OVERVIEW.slow - _OVERVIEW.quick:
-                overview.soon()
+            if overview is not None and overview.awake:
+                overview.hurry()
 
         watch.on_change = changed
         return watch

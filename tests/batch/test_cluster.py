@@ -140,6 +140,50 @@ def test_bad_arguments_are_refused_at_the_call(tmp_path):
         cluster.create_many(object(), ExecutionRequest("work"), **good)
 
 
+def test_an_asynchronous_client_of_dask_is_refused(tmp_path):
+    class Asynchronous:
+        asynchronous = True
+
+    with pytest.raises(TypeError, match="without asynchronous=True"):
+        cluster.create_many(Asynchronous(), numbered(3), journals=tmp_path)
+
+
+def test_what_was_known_when_a_shard_ended_is_told_before_its_error(server, tmp_path, monkeypatch):
+    """And the error says what became of all shards."""
+    monkeypatch.setenv("OMIUM_API_KEY", server.api_key)
+    monkeypatch.setenv("OMIUM_API_URL", server.url)
+
+    class Task:
+        def __init__(self, result):
+            self.result = lambda: result
+            self.exception = self.release = self.cancel = lambda: None
+
+    class Dask:
+        def nthreads(self):
+            return {"a": 1}
+
+        def submit(self, function, *args, key, **_):
+            if key.endswith("-1"):  # the second shard
+                server.inject(Fault(method="POST", status=401))
+            return Task(pickle.loads(pickle.dumps(function(*args))))
+
+    class Running(list):
+        @property
+        def futures(self):
+            return list(self)
+
+        add = list.append
+
+    monkeypatch.setattr(distributed, "as_completed", Running)
+    outcomes = cluster.create_many(Dask(), numbered(40), journals=tmp_path, shard_size=20, patience=0.2, backoff=(0, 0))
+    found = [next(outcomes) for _ in range(20)]
+    with pytest.raises(AuthenticationError) as caught:
+        found.extend(outcomes)
+    assert set(states(found)) == {("created", False)}
+    assert caught.value.outcome == "applied"
+    server.clear_faults()
+
+
 def test_a_key_is_refused_and_not_shown(tmp_path):
     key = "omium_live_0123456789"
     with pytest.raises(TypeError, match="no option 'api_key'") as caught:

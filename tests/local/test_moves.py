@@ -289,14 +289,16 @@ async def test_many_moves_of_one_execution_at_once(local, connect):
         assert trips.ran[0] == 1
 
 
-moves = st.lists(st.tuples(st.sampled_from(["replay", "rollback", "fail", "mend"]), st.integers(0, 5)), max_size=8)
+moves = st.lists(
+    st.tuples(st.sampled_from(["replay", "rollback", "fail", "mend", "reset"]), st.integers(0, 5)), max_size=8
+)
 
 
 @given(moves=moves, durable=st.booleans())
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_moves_against_a_model(moves, durable, connect, tmp_path_factory):
-    """Any sequence of replays and rollbacks: a step that is on record before a move, up to its checkpoint, is not run
-    by what follows from it; what is answered and shown is what a plain model says."""
+    """Any sequence of replays, rollbacks and resets: a step that is on record before a move, up to its checkpoint, is
+    not run by what follows from it; what is answered and shown is what a plain model says."""
     path = tmp_path_factory.mktemp("moves") / "o.db" if durable else None
     asyncio.run(_follow(moves, LocalOmium(path), connect))
 
@@ -310,6 +312,15 @@ async def _follow(moves, local, connect):
         for verb, number in moves:
             if verb in {"fail", "mend"}:
                 trips.fail_at = number if verb == "fail" else None
+                continue
+            if verb == "reset":
+                await local.reset()
+                assert (await wire.get("/executions")).json["total"] == 0
+                trips.fail_at = None
+                execution_id, before = await wire.create("trips"), execution_id
+                assert execution_id > before
+                detail = await wire.until(execution_id, "completed", "failed")
+                status, recorded = "completed", 4
                 continue
             before = collections.Counter(trips.ran)
             known = detail["checkpoints"]

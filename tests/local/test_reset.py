@@ -9,10 +9,12 @@ import datetime as dt
 import threading
 
 import aiohttp
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import omium_sync
 from omium_async.local import Fault, LocalOmium, LocalOmiumError
 
 
@@ -211,3 +213,22 @@ async def test_a_strict_server_refuses_what_nobody_registered(connect):
         assert "'known'" in problem["msg"]
         assert (await wire.get("/executions")).json["total"] == 0
         await wire.until(await wire.create("known"), "completed")
+
+
+def test_the_facade_s_server_is_reset_and_typed_too():
+    @attrs.frozen
+    class Order:
+        count: int
+
+    with omium_sync.LocalOmium(strict=True) as local, omium_sync.Omium(local.api_key, base_url=local.url) as omium:
+
+        @local.workflow
+        async def order(run, data: Order):
+            return await run.step("double", lambda: 2 * data.count)
+
+        assert omium.executions.run("order", {"count": 4}, poll_interval=0.01).output_data == 8
+        with pytest.raises(omium_sync.UnprocessableEntityError):
+            omium.executions.create("another")
+        local.reset()
+        assert (local.requests, omium.executions.count()) == ((), 0)
+        assert set(local.workflows) == {"order"}

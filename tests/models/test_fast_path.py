@@ -23,8 +23,8 @@ from omium_async import (
 from omium_async._data.codec import decode_json
 from omium_async._data.misfit import Misfit
 from omium_async._models.answer import Timestamp
-from omium_async._models.converter import ModelReader
 from omium_async._models.fast import FastReader, known_names, struct_of
+from omium_async._models.rules import ModelReader
 
 from .strategies import CHECKPOINTS, DETAILS, FIELDS, JSON, PAGES, REPLAYS, ROWS, bodies, page_of, spoilt
 

@@ -24,7 +24,7 @@ from omium_async import (
 )
 from omium_async._data.codec import NotJSON, decode_json, encode
 from omium_async._data.shared import shared
-from omium_async._models.converter import Misfit
+from omium_async._models.rules import Misfit
 
 from .strategies import CHECKPOINTS, DETAILS, JSON, PAGES, REPLAYS, ROWS, SCALARS, TEXT
 

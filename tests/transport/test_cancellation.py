@@ -113,7 +113,7 @@ async def test_a_read_while_its_refusal_is_read(raw) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         ended.set()
-        assert (live.status, task.cancelled()) == (409, True)
+        assert (live.status, task.cancelled(), live.request_id) == (409, True, attempts[0].request_id)
         assert [(one.error, one.status, one.outcome_unknown) for one in attempts] == [("CancelledError", 409, False)]
         assert leftovers(omium) == NOTHING
 

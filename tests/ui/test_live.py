@@ -1,0 +1,200 @@
+"""What an open page costs: one poll for all tabs, less while nothing changes, nothing while nobody looks.
+
+The bounds of a minute are tested in a sixtieth of the time: every pace of the console is that much quicker here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import attrs
+import pytest
+
+from omium_async.ui import live, questions, site
+
+from .conftest import row
+
+pytestmark = pytest.mark.timeout(60)
+
+QUICKER = 20  # times; a minute is three seconds
+
+
+@pytest.fixture(autouse=True)
+def quicker(monkeypatch):
+    for name in ("_ROWS", "_EXECUTION", "_OVERVIEW"):
+        pace = getattr(site, name)
+        scaled = live.Pace(*(seconds / QUICKER for seconds in attrs.astuple(pace)))
+        monkeypatch.setattr(site, name, scaled)
+    for name in ("LOOK", "_AFTER_FAILURE", "_AFTER_REFUSAL"):
+        monkeypatch.setattr(live, name, getattr(live, name) / QUICKER)
+    for name in ("_FRESH", "_ALL_ANEW"):
+        monkeypatch.setattr(questions, name, getattr(questions, name) / QUICKER)
+
+
+class Tab:
+    """A tab as the page's script makes it: it looks for news as soon as the console says that there may be some."""
+
+    def __init__(self, page, path="/"):
+        self.page = page
+        self.path = path
+        self.parts = {}
+        self.texts = {}
+
+    async def open(self):
+        self._take(await (await self.page.get(self.path)).text())
+
+    async def look(self):
+        have = ",".join(f"{name}:{digest}" for name, digest in self.parts.items())
+        answer = await self.page.get(self.path, params={"have": have}, headers={"HX-Request": "true"})
+        assert answer.status in (200, 204)
+        self._take(await answer.text())
+        return float(answer.headers["X-Next-Look"])
+
+    async def look_for(self, seconds):
+        async def looking():
+            while True:  # noqa: ASYNC110 - as the page's script does
+                await asyncio.sleep(await self.look() / QUICKER)
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await looking()
+
+    async def look_until(self, wanted, part):
+        async with asyncio.timeout(20):
+            while not re.search(wanted, self.texts.get(part, ""), re.DOTALL):  # noqa: ASYNC110 - as the page's script does
+                await asyncio.sleep(await self.look() / QUICKER)
+
+    def _take(self, text):
+        for name, digest, html in re.findall(
+            r'data-part="(\w+)" data-digest="(\w+)"[^>]*>(.*?)(?=<div id="part-|</main>|$)', text, re.DOTALL
+        ):
+            self.parts[name] = digest
+            self.texts[name] = html
+
+
+MINUTE = 60 / QUICKER
+
+
+@pytest.mark.parametrize("path", ["/", "/?status=failed", "/?page=2", "/executions/exec_200"])
+async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, service, path):
+    service.rows = [row(n, "failed" if n % 3 == 0 else "completed", error="boom") for n in range(200, 0, -1)]
+    tab = Tab(page, path)
+    await tab.open()
+    await tab.look_for(MINUTE / 3)
+    before = len(service.requests)
+    await tab.look_for(MINUTE)
+    assert 4 <= len(service.requests) - before <= 13  # a scaled minute may begin just before one and end just after
+
+
+@pytest.mark.parametrize("path", ["/", "/?status=failed&status=error", "/?since=2020-01-01"])
+async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, path):
+    service.rows = [row(n, "failed", error="boom") for n in range(700, 0, -1)]
+
+    async def change():
+        for number in range(701, 5000):
+            service.rows.insert(0, row(number, ["failed", "running", "completed", "error"][number % 4]))
+            await asyncio.sleep(0.02)
+
+    changing = asyncio.create_task(change())
+    tab = Tab(page, path)
+    await tab.open()
+    await tab.look_for(MINUTE / 3)
+    before = len(service.requests)
+    await tab.look_for(2 * MINUTE)
+    changing.cancel()
+    assert len(service.requests) - before <= 2 * 60
+
+
+async def test_tabs_share_what_is_asked(page, service):
+    service.rows = [row(n) for n in range(20, 0, -1)]
+    tabs = [Tab(page) for _ in range(8)]
+    await asyncio.gather(*(tab.open() for tab in tabs))
+    assert len(service.requests) == 1
+    await asyncio.gather(*(tab.look_for(MINUTE) for tab in tabs))
+    assert len(service.requests) <= 14
+
+
+async def test_a_page_that_nobody_looks_at_costs_nothing(page, service):
+    service.rows = [row(1)]
+    tab = Tab(page)
+    await tab.open()
+    await tab.look_for(0.5)
+    await asyncio.sleep(5 / QUICKER + 0.1)
+    before = len(service.requests)
+    await asyncio.sleep(1)
+    assert len(service.requests) == before
+    service.rows.insert(0, row(2))
+    await tab.look_until("row-exec_2", "rows")
+
+
+async def test_a_question_under_way_is_given_up_when_nobody_looks(page, service):
+    service.trouble = "stall"
+    watch = page.server.app[site.SITE].execution("exec_1")
+    assert watch.awake
+    async with asyncio.timeout(10):
+        while watch.awake:  # noqa: ASYNC110 - a timer ends it
+            await asyncio.sleep(0.01)
+
+
+async def test_changes_show_and_the_rest_is_not_sent_again(page, service):
+    service.rows = [row(n, "running" if n == 1 else "completed") for n in range(80, 0, -1)]
+    tab = Tab(page)
+    await tab.open()
+    await tab.look_until(r"count-running.*?1</span>", "counts")
+    service.rows[3]["status"] = "failed"
+    before = dict(tab.parts)
+    await tab.look_until("is-failed", "rows")
+    assert tab.parts["outage"] == before["outage"]
+    service.rows[-1]["status"] = "paused"  # which no page shows
+    await tab.look_until(r"count-paused.*?1</span>", "counts")
+
+
+async def test_an_outage_shows_and_its_end_too(page, service):
+    service.rows = [row(1)]
+    tab = Tab(page)
+    await tab.open()
+    service.trouble = "drop"
+    await tab.look_until("What stands here was true", "outage")
+    assert "row-exec_1" in tab.texts["rows"]
+    service.trouble = None
+    await tab.look_until(r'^<div role="status" aria-live="polite">\s*</div>', "outage")
+
+
+async def test_a_pause_that_the_service_asks_for_is_kept(page, service):
+    service.rows = [row(1)]
+    service.trouble = 429  # with 40 seconds, which are not scaled
+    tab = Tab(page)
+    await tab.open()
+    before = len(service.requests)
+    await tab.look_for(1)
+    assert len(service.requests) - before <= 1
+
+
+async def test_folded_data_stays_as_it_is_while_other_things_change(page, service):
+    service.rows = [row(1, "running", output_data=None)]
+    service.checkpoints("exec_1", "read")
+    tab = Tab(page, "/executions/exec_1")
+    await tab.open()
+    before = dict(tab.parts)
+    service.checkpoints("exec_1", "read", "count")
+    await tab.look_until("count", "timeline")
+    assert tab.parts["input"] == before["input"]
+    service.rows[0]["output_data"] = {"deep": [[[1] * 300]]}
+    await tab.look_until("deep", "output")
+    known = tab.parts["output"]
+    service.rows[0]["output_data"]["deep"][0][0][299] = 2  # nowhere near what is shown
+    await tab.look_until("", "output")
+    async with asyncio.timeout(10):
+        while tab.parts["output"] == known:  # noqa: ASYNC110 - as the page's script does
+            await asyncio.sleep(await tab.look() / QUICKER)
+
+
+async def test_what_is_looked_at_is_not_kept_for_ever(page, service):
+    service.rows = [row(n) for n in range(100, 0, -1)]
+    for number in range(1, 81):
+        await page.get(f"/executions/exec_{number}")
+    kept = page.server.app[site.SITE].live._watches
+    await asyncio.sleep(6 / QUICKER)
+    await page.get("/executions/exec_81")
+    assert len(kept) <= 33
