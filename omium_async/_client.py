@@ -173,6 +173,7 @@ class AsyncOmium:
     ) -> RawResponse:
         """Call any other endpoint, with the same safety. Everything but GET, HEAD and OPTIONS counts as a write.
 
+        :param method: such as ``"GET"``.
         :param path: relative to the base URL, such as ``/workflows``.
         :param params: the query; ``None`` values are left out.
         :param json: the body, as ``input_data`` of ``create``.

@@ -38,7 +38,11 @@ _SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
 
 class Executions:
-    __doc__ = AsyncExecutions.__doc__
+    __doc__ = f"""{(AsyncExecutions.__doc__ or "").partition(":param caller:")[0].strip()}
+
+    :param line: what brings the calls to the loop; each client brings its own.
+    :param core: the executions of the async client behind this one.
+    """
 
     def __init__(self, line: Line, core: AsyncExecutions) -> None:
         self._line = line

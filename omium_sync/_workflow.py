@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, overload
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, overload
 
 from omium_async import (
     SETTLED,
@@ -11,6 +12,7 @@ from omium_async import (
     Execution,
     ExecutionDetail,
     ExecutionRequest,
+    Journal,
     ReplayOutcome,
 )
 from omium_async import Run as AsyncRun
@@ -18,17 +20,11 @@ from omium_async import Workflow as AsyncWorkflow
 from omium_async._arguments import Statuses
 from omium_async._workflow import Definition
 
+from ._bridge.call import Call
+from ._bridge.line import Line
 from ._bridge.reading import Gathered, Rows
 from ._iterators import Stream
 from ._mirrors import called, fed, gathered, like, mirrored, one_by_one, told
-
-if TYPE_CHECKING:
-    import os
-
-    from omium_async import Journal
-
-    from ._bridge.call import Call
-    from ._bridge.line import Line
 
 __all__ = ["Run", "Workflow", "bind"]
 

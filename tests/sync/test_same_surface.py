@@ -71,7 +71,8 @@ def test_docstring(core, facade, name, facade_name):
 
 
 def test_docstrings_of_the_classes():
-    assert omium_sync._client.Executions.__doc__ == AsyncExecutions.__doc__
+    ours, theirs = omium_sync._client.Executions.__doc__, AsyncExecutions.__doc__
+    assert ours.partition(":param")[0].split() == theirs.partition(":param")[0].split()
     for core, facade, mark in (
         (omium_async.AsyncOmium, omium_sync.Omium, ":param api_key:"),
         (omium_async.local.LocalOmium, omium_sync.LocalOmium, ":param database:"),
