@@ -36,17 +36,17 @@ W = TypeVar("W", bound=WorkflowFunction)
 class LocalOmium:
     """An Omium of one's own, for development and tests on one machine.
 
-    ```python
-    local = LocalOmium()
+    .. code-block:: python
 
-    @local.workflow("word-count")
-    async def word_count(run: WorkflowRun) -> dict[str, int]:
-        text = await run.step("read", read_file, run.input_data["path"])
-        return {"words": len(text.split())}
+        local = LocalOmium()
 
-    async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
-        ...
-    ```
+        @local.workflow("word-count")
+        async def word_count(run: WorkflowRun) -> dict[str, int]:
+            text = await run.step("read", read_file, run.input_data["path"])
+            return {"words": len(text.split())}
+
+        async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
+            ...
 
     Plain functions of steps run in up to 32 threads. It may be started again after a stop, on another loop, too. What
     an earlier start left unfinished is taken up at most 1,000 executions at a time; one that takes longer than 10
@@ -113,13 +113,19 @@ class LocalOmium:
 
     @property
     def url(self) -> str:
-        """Where it serves, to be given as `base_url`. Raises LocalOmiumError before the start."""
+        """Where it serves, to be given as ``base_url``.
+
+        :raises LocalOmiumError: it is not started.
+        """
         return f"http://{HOST}:{self._started.port}"
 
     @property
     def api_key(self) -> str:
-        """The first of the keys that it accepts. Raises LocalOmiumError before the start on a database file, if none
-        was given: it may be one that is kept there."""
+        """The first of the keys that it accepts.
+
+        :raises LocalOmiumError: it is not started, has a database file, and was given no key: it may be one that is
+            kept there.
+        """
         if self._given_keys is not None:
             return next(iter(self._given_keys.keys))
         return self._started.keyring.first
@@ -184,7 +190,11 @@ class LocalOmium:
         return function
 
     def inject(self, fault: Fault) -> Fault:
-        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start."""
+        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start.
+
+        :param fault: what is to go wrong, and with which requests.
+        :return: the same fault.
+        """
         self._parts.faults.add(fault)
         return fault
 
