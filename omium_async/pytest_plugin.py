@@ -157,12 +157,12 @@ def _workflows(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
     return given
 
 
-def _faults(given: Iterable[Fault]) -> list[Fault]:
+def _faults(given: Fault | Iterable[Fault]) -> list[Fault]:
     from omium_async.local import Fault  # noqa: PLC0415
 
-    faults = [given] if isinstance(given, Fault) else list(given)
+    faults: list[Fault] = [given] if isinstance(given, Fault) else list(given)
     for fault in faults:
-        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - a test may give anything
             raise pytest.UsageError(f"faults must hold omium_async.local.Fault objects, not {type(fault).__name__}")
     return faults
 

@@ -222,7 +222,7 @@ async def test_a_step_gives_the_same_at_each_run(local, connect):
             await run.step("unresolvable", unresolvable),
             await run.step("uuid", lambda: uuid.UUID(int=5), result_type=uuid.UUID),
             await run.step("optional", lambda: None, result_type=Line | None),
-            await run.step("made up", lambda: {}, result_type=MadeUp),
+            await run.step("made up", dict, result_type=MadeUp),
         ])  # fmt: skip
         raise ValueError("to be replayed")
 

@@ -31,9 +31,7 @@ class Run:
 
     def counts(self) -> dict[str, int]:
         words = self.out.strip().splitlines()[-1].replace(",", "").split()
-        return {
-            kind.rstrip("s"): int(number) for number, kind in itertools.pairwise(words) if number.isdigit()
-        }
+        return {kind.rstrip("s"): int(number) for number, kind in itertools.pairwise(words) if number.isdigit()}
 
 
 @pytest.fixture
@@ -126,6 +124,7 @@ def test_with_anyio(project):
         """,
         "-p",
         "no:asyncio",
+        ini="",
     )
     assert ended.code == 0, ended.out
 
