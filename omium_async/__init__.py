@@ -43,6 +43,7 @@ from ._models.types import (
 )
 from ._public import publish
 from ._transport.answers import RawResponse
+from ._workflow import Run, Workflow
 
 __version__ = "0.1.0"
 
@@ -81,10 +82,12 @@ __all__ = [
     "ReplayOutcome",
     "ReplayResult",
     "RollbackResult",
+    "Run",
     "ServerError",
     "UnprocessableEntityError",
     "UnstableListError",
     "WaitTimeoutError",
+    "Workflow",
     "WriteOutcome",
     "make_converter",
 ]

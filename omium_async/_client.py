@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
 
 from ._caller import Caller, Shared
 from ._executions import Executions
@@ -22,6 +22,7 @@ from ._settings.declared import (
 from ._settings.secret import masked
 from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
+from ._workflow import Definition, Workflow
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -32,6 +33,9 @@ else:  # too slow to import for annotations alone
     ssl_module, aiohttp, cattrs = LazyModule("ssl"), LazyModule("aiohttp"), LazyModule("cattrs")
 
 __all__ = ["AsyncOmium"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class AsyncOmium:
@@ -122,6 +126,42 @@ class AsyncOmium:
         copy.executions = Executions(copy._caller)
         return copy
 
+    @overload
+    def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: None = None, output_type: None = None) -> Workflow[Any, Any]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: type[In], output_type: None = None) -> Workflow[In, Any]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
+
+    @overload
+    def workflow(  # for types that are no classes: the annotation of a variable says what they are
+        self, workflow_id: str, input_type: Any = None, output_type: Any = None
+    ) -> Workflow[In, Out]: ...  # pyright: ignore[reportInvalidTypeVarUse]
+
+    def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:
+        """A workflow of the service, with the types of its input and its output; nothing is asked of the service.
+
+        :param workflow_id: its id; or a definition (a `Workflow`), then without types.
+        :param input_type: the type of its input, which `Workflow.start` checks; ``None``: anything that can be sent.
+        :param output_type: the type of its output, into which results are read; ``None``: the output as it is.
+        :raises TypeError: a type cannot be structured, also inside optionals and containers.
+        """
+        if isinstance(workflow_id, Definition):
+            if input_type is not None or output_type is not None:
+                raise TypeError(f"workflow_id: {workflow_id!r} has its types already; give it alone")
+            definition: Definition[Any, Any] = workflow_id  # pyright: ignore[reportUnknownVariableType]
+        else:
+            definition = Definition(workflow_id, input_type, output_type)
+        return definition._bound_to(self._caller)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
     async def request(
         self,
         method: str,
@@ -133,6 +173,7 @@ class AsyncOmium:
     ) -> RawResponse:
         """Call any other endpoint, with the same safety. Everything but GET, HEAD and OPTIONS counts as a write.
 
+        :param method: such as ``"GET"``.
         :param path: relative to the base URL, such as ``/workflows``.
         :param params: the query; ``None`` values are left out.
         :param json: the body, as ``input_data`` of ``create``.

@@ -40,8 +40,10 @@ class Executions:
 
     Every call raises `APIStatusError` (of the subclass of the status) when the service refuses, `APIConnectionError`
     when no usable answer came, `APITimeoutError` when it did not come in time, `InvalidResponseError` when it cannot
-    be understood; on a write each says by ``outcome_unknown`` whether it may have been applied all the same. What
-    cannot be sent is a ``TypeError`` or ``ValueError`` before anything is sent.
+    be understood; each says by ``outcome`` what became of a write, and only ``"not_applied"`` invites sending again.
+    What cannot be sent is a ``TypeError`` or ``ValueError`` before anything is sent.
+
+    :param caller: what makes the calls; each client brings its own.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -58,11 +60,14 @@ class Executions:
     ) -> Execution:
         """Start a new execution of a workflow.
 
+        :param workflow_id: the workflow to run.
         :param input_data: what JSON can hold, and attrs classes, dataclasses, datetimes, UUIDs and enums in it.
         :param metadata: an object of the same.
         :param agent_id: else the client's.
         :param idempotency_key: sent as ``Idempotency-Key``, the same on every attempt; made up when not given.
-        :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
+        :return: the execution as the service answered it; `wait` gives it when it has ended.
+        :raises TypeError: a value has no form in JSON.
+        :raises ValueError: a value would be changed by JSON.
         """
         caller = self._caller
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
@@ -71,6 +76,7 @@ class Executions:
     async def get(self, execution_id: str) -> ExecutionDetail:
         """One execution with its checkpoints.
 
+        :param execution_id: its id.
         :raises NotFoundError: there is none of that id.
         """
         return await endpoints.get(self._caller, execution_id)
@@ -80,7 +86,10 @@ class Executions:
     ) -> ExecutionPage:
         """One page of the list, as the service gives it.
 
-        :param page: from 1. :param page_size: from 1; the service may give less.
+        :param page: from 1.
+        :param page_size: executions a page, from 1; the service may give less.
+        :param workflow_id: only those of this workflow.
+        :param status: only those at this status.
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
@@ -89,6 +98,8 @@ class Executions:
     async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """How many executions there are, by the service's own total.
 
+        :param workflow_id: only those of this workflow.
+        :param status: only those at this status.
         :raises InvalidResponseError: the service did not say.
         """
         return await endpoints.count(self._caller, check.filters(workflow_id, status))
@@ -163,6 +174,10 @@ class Executions:
     ) -> ReplayResult:
         """Replay a failed or paused execution from a checkpoint: by id, by name, or from the latest.
 
+        :param execution_id: of the execution to replay; `ReplayResult.execution_id` is the one to follow then.
+        :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
+        :param checkpoint_name: the last checkpoint of this name; neither: the latest checkpoint.
+        :param idempotency_key: as in `create`.
         :raises ValueError: it has no such checkpoint, or none at all; the message lists what there is, and nothing
             was written.
         :raises ConflictError: the execution is neither failed nor paused.
@@ -182,6 +197,10 @@ class Executions:
     ) -> RollbackResult:
         """Roll an execution back to a checkpoint, given by id or by name; later states are discarded.
 
+        :param execution_id: of the execution to roll back.
+        :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
+        :param checkpoint_name: the last checkpoint of this name.
+        :param idempotency_key: as in `create`.
         :raises ValueError: neither is given, or it has no such checkpoint; the message lists what there is, and
             nothing was written.
         """
@@ -291,6 +310,7 @@ class Executions:
         read at a time whether the service is back, for ``patience`` seconds of the client; only what was under way is
         ``unknown`` then, and what was not sent is in no outcome.
 
+        :param requests: what to create: any iterable, also an async one, of any length.
         :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
         :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
             requests and journal it sends nothing twice. Each item's key then travels in the ``metadata`` of its

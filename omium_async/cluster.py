@@ -1,13 +1,13 @@
 """Batches on a Dask cluster (extra ``dask``): beyond one machine, with the same outcomes and the same promise.
 
-```python
-from dask.distributed import Client
-from omium_async import cluster
+.. code-block:: python
 
-with Client("scheduler:8786") as dask:
-    for outcome in cluster.create_many(dask, requests, journals="/shared/batch-7", rate_limit=200):
-        ...
-```
+    from dask.distributed import Client
+    from omium_async import cluster
+
+    with Client("scheduler:8786") as dask:
+        for outcome in cluster.create_many(dask, requests, journals="/shared/batch-7", rate_limit=200):
+            ...
 
 The requests are cut into shards; each is a task that runs ``create_many`` on a worker with a journal of its own. A
 worker that dies takes nothing with it: its shard runs again elsewhere and goes on from the journal, so that nothing is
@@ -47,7 +47,12 @@ class Cluster(Protocol):
     """What is used of a ``distributed.Client`` (one that is not asynchronous)."""
 
     def submit(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run a task on some worker."""
+        """Run a task on some worker.
+
+        :param function: what the task calls.
+        :param args: what it is called with.
+        :param kwargs: what it is called with, by name, and Dask's own options.
+        """
         ...
 
     @property
@@ -91,6 +96,7 @@ def create_many(
     As many shards are under way as there are workers at the start, and the requests are taken as lazily.
 
     :param cluster: a ``distributed.Client`` that is not asynchronous.
+    :param requests: what to create: any iterable, taken a shard at a time.
     :param journals: a folder that all workers reach under this path; one file a shard. It must exist.
     :param shard_size: requests a shard, from 1; the same at every start with these journals.
     :param concurrency: calls at once on each worker.

@@ -1,11 +1,11 @@
 """OpenTelemetry for a client: spans and metrics of its calls, and the trace carried on to the service.
 
-```python
-from omium_async import AsyncOmium
-from omium_async.otel import Telemetry
+.. code-block:: python
 
-omium = AsyncOmium(telemetry=Telemetry())
-```
+    from omium_async import AsyncOmium
+    from omium_async.otel import Telemetry
+
+    omium = AsyncOmium(telemetry=Telemetry())
 
 It needs the extra ``otel`` (``pip install 'omium-async[otel]'``), which is OpenTelemetry's API alone; where the spans
 and metrics go is the application's business, as ever.
@@ -165,7 +165,11 @@ class Telemetry:
         )
 
     def call_started(self, request: Request) -> _CallSpan | None:
-        """A call begins; what watches it: nothing, while nobody records anything and no trace is to be carried on."""
+        """A call begins. The client calls this, and the methods below.
+
+        :param request: what is to be sent.
+        :return: what watches it; ``None`` while nobody records anything and no trace is to be carried on.
+        """
         instruments, operation = self._instruments, request.operation
         try:  # not by `_harmless`: this is a good part of what telemetry costs where nobody records it
             attributes = instruments.attributes_of(request)
@@ -184,7 +188,12 @@ class Telemetry:
         self._instruments.outages.add(1)
 
     async def around(self, name: str, work: Awaitable[T]) -> T:
-        """Await something that makes several calls, within a span of its own."""
+        """Await something that makes several calls, within a span of its own.
+
+        :param name: of the span.
+        :param work: what is awaited.
+        :return: what it gives.
+        """
         span = _Around(self._instruments, name)
         token = span.enter()
         try:
@@ -201,6 +210,9 @@ class Telemetry:
         """The items of something that makes several calls, within a span of its own.
 
         That span is current only while the next item is fetched: between two items, the user's own is.
+
+        :param name: of the span.
+        :param items: what gives the items.
         """
         span = _Around(self._instruments, name)
         failure: BaseException | None = None

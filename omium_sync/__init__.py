@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 
     from ._client import Executions, Omium
     from ._local import LocalOmium
+    from ._workflow import Run, Workflow
 
 __all__ = [
     "SETTLED",
@@ -102,10 +103,12 @@ __all__ = [
     "ReplayOutcome",
     "ReplayResult",
     "RollbackResult",
+    "Run",
     "ServerError",
     "UnprocessableEntityError",
     "UnstableListError",
     "WaitTimeoutError",
+    "Workflow",
     "WriteOutcome",
     "__version__",
     "make_converter",
@@ -113,7 +116,13 @@ __all__ = [
 
 
 #: Where the names are that are not of `omium_async`. A server, with what it needs, is imported by those who want one.
-_HERE: Final = {"Executions": "._client", "LocalOmium": "._local", "Omium": "._client"}
+_HERE: Final = {
+    "Executions": "._client",
+    "LocalOmium": "._local",
+    "Omium": "._client",
+    "Run": "._workflow",
+    "Workflow": "._workflow",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self, Unpack, overload
+from typing import Any, Final, Literal, NoReturn, Self, TypeVar, Unpack, overload
 
 from omium_async import (
     SETTLED,
@@ -15,31 +14,35 @@ from omium_async import (
     Execution,
     ExecutionDetail,
     ExecutionPage,
-    ExecutionRequest,
     ReplayOutcome,
 )
-from omium_async import _arguments as check
 from omium_async._arguments import Statuses
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._settings.configure import OptionChanges
 from omium_async._settings.secret import masked
-from omium_async._streaming import Batch
+from omium_async._workflow import Definition
 
-from ._bridge.call import Call
-from ._bridge.feed import feed_of
 from ._bridge.line import Line
 from ._bridge.reading import Gathered, Rows
 from ._iterators import Stream
-from ._mirrors import called, documented, gathered, like, mirrored, one_by_one
+from ._mirrors import called, documented, fed, gathered, like, mirrored, one_by_one, told
+from ._workflow import Workflow, bind
 
 __all__ = ["Executions", "Omium"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 _SETTINGS: Final = inspect.signature(AsyncOmium).parameters
 _SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
 
 class Executions:
-    __doc__ = AsyncExecutions.__doc__
+    __doc__ = f"""{(AsyncExecutions.__doc__ or "").partition(":param caller:")[0].strip()}
+
+    :param line: what brings the calls to the loop; each client brings its own.
+    :param core: the executions of the async client behind this one.
+    """
 
     def __init__(self, line: Line, core: AsyncExecutions) -> None:
         self._line = line
@@ -53,42 +56,18 @@ class Executions:
     replay = called(AsyncExecutions.replay)
     rollback = called(AsyncExecutions.rollback)
     wait = called(AsyncExecutions.wait)
+    run = told(AsyncExecutions.run)
     pages = one_by_one(AsyncExecutions.pages, ExecutionPage)
     watch = one_by_one(AsyncExecutions.watch, ExecutionDetail)
     replay_many = gathered(AsyncExecutions.replay_many, ReplayOutcome)
 
-    @like(AsyncExecutions.run)
-    def run(
-        self, *args: Any, on_created: Callable[[Execution], object] | None = None, **options: Any
-    ) -> ExecutionDetail:
-        check.plain_function(on_created, "on_created")
-        call = Call(AsyncExecutions.run, (self._core, *args), options)
-        if on_created is not None:
-            options["on_created"] = functools.partial(call.ask, on_created)
-        detail: ExecutionDetail = self._make(call)
-        return detail
-
     @like(AsyncExecutions.list, Iterator[Execution])
     def list(self, **arguments: Any) -> Iterator[Execution]:
-        def read(held: Callable[[], int]) -> AsyncGenerator[Batch]:
-            return self._core._list(held, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-
-        return Stream(self._line, Rows(read))
+        return Stream(self._line, Rows(self._core._list, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     @like(AsyncExecutions.create_many, Iterator[CreateOutcome])
-    def create_many(
-        self,
-        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
-        *,
-        concurrency: int = 32,
-        **options: Any,
-    ) -> Iterator[CreateOutcome]:
-        feed = feed_of(requests)
-        taken = requests if feed is None else feed
-        outcomes = self._core.create_many(taken, concurrency=concurrency, **options)
-        if feed is not None:
-            feed.ahead = 4 * concurrency + 64  # the contract's bound
-        return Stream(self._line, Gathered(outcomes, feed))
+    def create_many(self, requests: Any, *, concurrency: int = 32, **options: Any) -> Iterator[CreateOutcome]:
+        return fed(self, AsyncExecutions.create_many, requests, concurrency=concurrency, **options)
 
     @overload
     def wait_many(
@@ -151,6 +130,28 @@ class Omium:
         return copy
 
     request = called(AsyncOmium.request)
+
+    @overload
+    def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: None = None, output_type: None = None) -> Workflow[Any, Any]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: type[In], output_type: None = None) -> Workflow[In, Any]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
+
+    @overload  # with a variable that is annotated
+    def workflow(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> Workflow[In, Out]: ...  # pyright: ignore[reportInvalidTypeVarUse]
+
+    @mirrored(AsyncOmium.workflow)
+    def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:
+        return bind(self._core.workflow(workflow_id, input_type, output_type), self._line)
 
     @documented(AsyncOmium.aclose)
     def close(self) -> None:

@@ -26,17 +26,17 @@ __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun
 class LocalOmium:
     __doc__ = f"""An Omium of one's own for code that is not async, for development and tests on one machine.
 
-    ```python
-    local = LocalOmium()
+    .. code-block:: python
 
-    @local.workflow("word-count")
-    async def word_count(run: WorkflowRun) -> dict[str, int]:
-        text = await run.step("read", read_file, run.input_data["path"])
-        return {{"words": len(text.split())}}
+        local = LocalOmium()
 
-    with local, Omium(local.api_key, base_url=local.url) as omium:
-        ...
-    ```
+        @local.workflow("word-count")
+        async def word_count(run: WorkflowRun) -> dict[str, int]:
+            text = await run.step("read", read_file, run.input_data["path"])
+            return {{"words": len(text.split())}}
+
+        with local, Omium(local.api_key, base_url=local.url) as omium:
+            ...
 
     Plain functions {(AsyncLocalOmium.__doc__ or "").partition("Plain functions ")[2]}"""
 

@@ -7,11 +7,15 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from omium_async import Execution
+from omium_async import _arguments as check
+
 from ._bridge.call import Call
+from ._bridge.feed import feed_of
 from ._bridge.reading import Gathered, OneByOne
 from ._iterators import Stream
 
-__all__ = ["called", "documented", "forwarded", "gathered", "like", "mirrored", "one_by_one"]
+__all__ = ["called", "documented", "fed", "forwarded", "gathered", "like", "mirrored", "one_by_one", "told"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -76,6 +80,21 @@ def called(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Cal
     return call
 
 
+def told(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    """The same of a method with ``on_created``, which is called in the thread that waits."""
+
+    @like(method)
+    def call(self: Any, *args: Any, on_created: Callable[[Execution], object] | None = None, **options: Any) -> T:
+        check.plain_function(on_created, "on_created")
+        call = Call(method, (self._core, *args), options)
+        if on_created is not None:
+            options["on_created"] = functools.partial(call.ask, on_created)
+        result: T = self._make(call)
+        return result
+
+    return call
+
+
 def one_by_one(
     method: Callable[Concatenate[Any, P], AsyncGenerator[T]], item: type[T]
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
@@ -98,3 +117,14 @@ def gathered(
         return Stream(self._line, Gathered(method(self._core, *args, **kwargs)))
 
     return read
+
+
+def fed(
+    self: Any, method: Callable[..., AsyncGenerator[T]], items: Any, *, concurrency: int, **options: Any
+) -> Iterator[T]:
+    """What a method of the core makes of items that are taken in the thread that reads what it gives."""
+    feed = feed_of(items)
+    made = method(self._core, items if feed is None else feed, concurrency=concurrency, **options)
+    if feed is not None:
+        feed.ahead = 4 * concurrency + 64  # the contract's bound
+    return Stream(self._line, Gathered(made, feed))

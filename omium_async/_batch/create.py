@@ -10,7 +10,7 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import OmiumError
 from .._models.outcomes import CreateOutcome
-from .._models.types import ExecutionRequest
+from .._models.types import ExecutionRequest, UnfitRequest
 from .._pool.limit import Limit
 from .._pool.pool import Pool
 from .keys import header_key
@@ -55,6 +55,8 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
     """
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
+    if isinstance(request, UnfitRequest) and request.error is not None:
+        raise request.error
     return endpoints.create_body(caller, request.workflow_id, request.input_data, request.metadata, request.agent_id)
 
 

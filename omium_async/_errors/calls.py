@@ -61,6 +61,7 @@ class _RequestError(OmiumError):
 class APIConnectionError(_RequestError):
     """No usable answer came: refused, reset, closed, cut.
 
+    :param common: what every `OmiumError` takes.
     :ivar method: the HTTP method of the request.
     :ivar url: of the request.
     """
@@ -81,6 +82,7 @@ class StatusFields(RequestFields, total=False):
 class APIStatusError(_RequestError):
     """The service, its gateway or its edge answered with a status that is no success.
 
+    :param request: ``method``, ``url``, and what every `OmiumError` takes.
     :ivar status: the HTTP status.
     :ivar message: the answer's own words, made readable.
     :ivar body: bytes as received, at most 64 KiB of them (decompressed).
@@ -137,6 +139,7 @@ class UnprocessableEntityError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests.
 
+    :param status: the HTTP status, and whatever else an `APIStatusError` takes, by name.
     :ivar retry_after: seconds to wait, counted from the answer's arrival; ``None`` when the answer did not say.
     """
 
@@ -161,6 +164,7 @@ class ServerError(APIStatusError):
 class InvalidResponseError(_RequestError):
     """An answer came and cannot be understood.
 
+    :param request: ``method``, ``url``, and what every `OmiumError` takes.
     :ivar status: the HTTP status, ``None`` where there was none.
     :ivar body: bytes as received.
     :ivar path: the place of the offending value, such as ``items[3].id``; ``""`` where there is no JSON.

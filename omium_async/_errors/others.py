@@ -24,6 +24,7 @@ __all__ = [
 class ConfigurationError(OmiumError, ValueError):
     """A setting is missing or cannot be used; the message names it and where it came from, never the key.
 
+    :param common: what every `OmiumError` takes.
     :ivar setting: the name of the setting, as the constructor of the client has it; ``None`` where it is about none.
     :ivar source: where its value came from: ``"argument"``, the name of the environment variable, or the path of the
         config file; ``None`` where there is no value.
@@ -52,6 +53,7 @@ class UnstableListError(OmiumError):
 class WaitTimeoutError(OmiumError, TimeoutError):
     """Executions were not at a wanted status in time; the message says the last status and the last failure seen.
 
+    :param common: what every `OmiumError` takes.
     :ivar pending: the ids of those executions; empty when ``run`` ran out of time in its create.
     """
 
@@ -72,6 +74,7 @@ class WaitTimeoutError(OmiumError, TimeoutError):
 class MissingExecutionsError(OmiumError):
     """``wait_many`` was given ids that the service does not know.
 
+    :param common: what every `OmiumError` takes.
     :ivar missing: those ids.
     """
 
@@ -104,6 +107,7 @@ _OF_AN_EXECUTION: Final[Mapping[str, Any]] = {
 class ExecutionFailedError(OmiumError):
     """An execution did not end well. ``outcome`` is always ``"applied"``, and ``execution_id`` says which it is.
 
+    :param common: what every `OmiumError` takes.
     :ivar execution: the execution, with its error and its checkpoints; never ``None``.
     """
 
@@ -126,6 +130,7 @@ class ExecutionFailedError(OmiumError):
 class OutputError(OmiumError):
     """What an execution holds is not of the type asked for. ``outcome`` is always ``"applied"``.
 
+    :param common: what every `OmiumError` takes.
     :ivar execution: the execution as it was answered; never ``None``.
     :ivar path: the place of the offending value, such as ``output_data.lines``.
     """

@@ -23,6 +23,7 @@ __all__ = [
     "ExecutionStatus",
     "ReplayResult",
     "RollbackResult",
+    "UnfitRequest",
 ]
 
 
@@ -299,3 +300,20 @@ class ExecutionRequest:
     metadata: Mapping[str, Any] | None = _value()
     agent_id: str | None = None
     key: str | None = None
+
+
+@attrs.frozen(slots=True)
+class UnfitRequest(ExecutionRequest):
+    """One that was found wrong before the batch saw it: it is not sent, and its outcome says why.
+
+    :ivar error: what is wrong with it.
+    """
+
+    error: Exception | None = attrs.field(default=None, kw_only=True, eq=False)
+
+    @classmethod
+    def of(cls, request: ExecutionRequest, error: Exception) -> UnfitRequest:
+        """``request``, with what is wrong with it."""
+        return cls(
+            request.workflow_id, request.input_data, request.metadata, request.agent_id, request.key, error=error
+        )

@@ -21,6 +21,7 @@ class LocalOmiumError(RuntimeError):
 class PortInUseError(LocalOmiumError):
     """The port that a LocalOmium was to serve is taken by another program.
 
+    :param message: what happened, and what to do about it.
     :ivar port: its number.
     """
 

@@ -106,7 +106,11 @@ class Fault:
             raise ValueError(f"times must be a whole number of 1 or more, or None for always, not {self.times!r}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether it is meant for this request."""
+        """Whether it is meant for this request.
+
+        :param method: of the request.
+        :param path: of the request, below `/api/v1`.
+        """
         if self.method not in {"*", method}:
             return False
         if self.path == "*":

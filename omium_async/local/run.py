@@ -29,6 +29,9 @@ class WorkflowRun:
     The function may be run several times for one execution, after a crash or a replay: what must not be repeated
     belongs into a `step`, and everything outside of steps should come out the same each time.
 
+    :param state: what is known of the execution; the server brings it, as the others.
+    :param runner: what records the steps.
+    :param types: what reads and writes values by their types.
     :ivar execution_id: of the execution that is run.
     :ivar workflow_id: under which the function was registered.
     :ivar input_data: of the create call, as JSON gives it; an empty dict where none was given.

@@ -20,7 +20,7 @@ from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
 from .listener import HOST
 from .parts import Parts
-from .registry import Definition, Registered, definition_of
+from .registry import Registered, SharedWorkflow, definition_of
 from .run import WorkflowFunction
 from .shielded import to_the_end
 from .started import Started
@@ -36,17 +36,17 @@ W = TypeVar("W", bound=WorkflowFunction)
 class LocalOmium:
     """An Omium of one's own, for development and tests on one machine.
 
-    ```python
-    local = LocalOmium()
+    .. code-block:: python
 
-    @local.workflow("word-count")
-    async def word_count(run: WorkflowRun) -> dict[str, int]:
-        text = await run.step("read", read_file, run.input_data["path"])
-        return {"words": len(text.split())}
+        local = LocalOmium()
 
-    async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
-        ...
-    ```
+        @local.workflow("word-count")
+        async def word_count(run: WorkflowRun) -> dict[str, int]:
+            text = await run.step("read", read_file, run.input_data["path"])
+            return {"words": len(text.split())}
+
+        async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
+            ...
 
     Plain functions of steps run in up to 32 threads. It may be started again after a stop, on another loop, too. What
     an earlier start left unfinished is taken up at most 1,000 executions at a time; one that takes longer than 10
@@ -113,13 +113,19 @@ class LocalOmium:
 
     @property
     def url(self) -> str:
-        """Where it serves, to be given as `base_url`. Raises LocalOmiumError before the start."""
+        """Where it serves, to be given as ``base_url``.
+
+        :raises LocalOmiumError: it is not started.
+        """
         return f"http://{HOST}:{self._started.port}"
 
     @property
     def api_key(self) -> str:
-        """The first of the keys that it accepts. Raises LocalOmiumError before the start on a database file, if none
-        was given: it may be one that is kept there."""
+        """The first of the keys that it accepts.
+
+        :raises LocalOmiumError: it is not started, has a database file, and was given no key: it may be one that is
+            kept there.
+        """
         if self._given_keys is not None:
             return next(iter(self._given_keys.keys))
         return self._started.keyring.first
@@ -151,7 +157,7 @@ class LocalOmium:
     @overload
     def workflow(self, name: W, /) -> W: ...
     @overload
-    def workflow(self, name: str | Definition | None = None) -> Callable[[W], W]: ...
+    def workflow(self, name: str | SharedWorkflow | None = None) -> Callable[[W], W]: ...
     def workflow(self, name: Any = None) -> Any:
         """A decorator that registers an async function as a workflow, before or after the start. A partial, an object
         with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
@@ -169,14 +175,14 @@ class LocalOmium:
         """
         definition = definition_of(name)
         if definition is not None:
-            name = definition.id
+            name = definition.workflow_id
         elif callable(name):
             return self._register(None, None, cast("WorkflowFunction", name))
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
         return functools.partial(self._register, name, definition)
 
-    def _register(self, name: str | None, definition: Definition | None, function: W) -> W:
+    def _register(self, name: str | None, definition: SharedWorkflow | None, function: W) -> W:
         workflow_id: str = getattr(function, "__name__", "") if name is None else name
         if not workflow_id:
             raise TypeError(f"{function!r} has no name of its own; give the workflow's id")
@@ -184,7 +190,11 @@ class LocalOmium:
         return function
 
     def inject(self, fault: Fault) -> Fault:
-        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start."""
+        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start.
+
+        :param fault: what is to go wrong, and with which requests.
+        :return: the same fault.
+        """
         self._parts.faults.add(fault)
         return fault
 

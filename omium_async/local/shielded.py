@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from anyio import CancelScope
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -22,8 +22,7 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """
     task = asyncio.get_running_loop().create_task(work)
     interrupted: asyncio.CancelledError | None = None
-    # The scope: one of anyio's that is cancelled would else cancel anew at each turn of the loop.
-    with CancelScope(shield=True):
+    with _shield():
         while not task.done():
             try:
                 await asyncio.wait({task})
@@ -37,3 +36,13 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     finally:
         del interrupted  # it leads to this frame, which leads to it
+
+
+def _shield() -> contextlib.AbstractContextManager[Any]:
+    """Keeps a cancelled scope of anyio from cancelling anew at each turn of the loop. Where anyio was never imported
+    there is none; its first scope would import a tenth of a second's worth, on the loop."""
+    anyio = sys.modules.get("anyio")
+    scope: contextlib.AbstractContextManager[Any] = (
+        contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+    )
+    return scope

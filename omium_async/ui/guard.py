@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+_log = logging.getLogger("omium_async.ui")
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
@@ -85,6 +88,9 @@ class Guard:
             except web.HTTPException as error:
                 error.headers.update(_HEADERS)
                 raise
+            except Exception:  # noqa: BLE001 - a defect is told in the log, and its answer is guarded too
+                _log.exception("a page of the console could not be made")
+                answer = web.Response(status=500, text="The console has failed; its log says why.\n")
         answer.headers.update(_HEADERS)
         answer.headers.setdefault("Cache-Control", "no-store")
         return answer

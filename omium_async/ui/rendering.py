@@ -2,6 +2,7 @@
 
 A page that is live is made of parts. Each carries a digest of its own markup; a look says which digests the browser
 has, and gets the parts that differ, which htmx puts in place (``hx-swap-oob``), or 204.
+It is htmx 2.0.11, as npm has it, with its licence beside it.
 """
 
 from __future__ import annotations

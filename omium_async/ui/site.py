@@ -23,10 +23,10 @@ MAX_FORM: Final = 64 * 2**20  # bytes, as browsers escape it
 _FIRST: Final = 3.0  # seconds that a page waits for its first answer before it is shown without
 
 # With these a list page costs 60 requests a minute at most, and 12 while nothing changes: 60/8.8 for its rows, and five
-# in 57 seconds for its overview, of which the rows answer one. Rows are news within 8.8 seconds and a look.
+# in 55 seconds for its overview, of which the rows answer one. Rows are news within 8.8 seconds and a look.
 _ROWS: Final = Pace(quick=2.2, slow=8.8, each_request=2.2)
 _EXECUTION: Final = Pace(quick=2.2, slow=8.8, each_request=2.2)
-_OVERVIEW: Final = Pace(quick=30.0, slow=57.0, each_request=2.0)
+_OVERVIEW: Final = Pace(quick=30.0, slow=55.0, each_request=2.0)
 
 _REMEMBERED: Final = 10_000
 
@@ -39,7 +39,7 @@ class Site:
         self.live = Live(self.meter)
         self.questions = Questions(omium, self.meter)
         self.once = Once()
-        self.bulks = Bulks(self.questions.acting, self.live.soon)
+        self.bulks = Bulks(self.questions.acting, self.remember_replay, self.live.soon)
         self.renderer = Renderer(repr(omium).strip("<>"))
         self._origins: dict[str, str] = {}
         self._replays: dict[str, str] = {}

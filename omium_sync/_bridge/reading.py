@@ -108,14 +108,14 @@ class Rows(Reading[Batch, Execution]):
     Only a reader who has gone some way is sure to go on; until then nothing is read that was not asked for. And never
     more than the list's ``prefetch`` allows for, of which the windows in flight are a part.
 
-    :param read: opens the list, given what tells how many batches wait for the reader.
+    :param read: opens the list, given what tells how many batches wait for the reader, and the ``arguments``.
     """
 
     _MOST: Final = 4  # batches over there that nobody asked for
     _SURE: Final = 4  # batches
 
-    def __init__(self, read: Callable[[Callable[[], int]], AsyncGenerator[Batch]]) -> None:
-        super().__init__(read(self._held))
+    def __init__(self, read: Callable[..., AsyncGenerator[Batch]], **arguments: Any) -> None:
+        super().__init__(read(self._held, **arguments))
         self._bound = 0
 
     def _give(self, item: Batch) -> None:

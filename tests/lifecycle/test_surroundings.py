@@ -58,7 +58,7 @@ def test_uvloop_when_asked_for(lifecycle, asked):
 def test_uvloop_asked_for_and_not_installed(lifecycle):
     program = """
     import logging
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("omium_sync").addHandler(logging.StreamHandler(sys.stdout))
     sys.modules["uvloop"] = None
     say(Omium().executions.get("a").id)
     """

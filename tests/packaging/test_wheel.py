@@ -47,6 +47,8 @@ def test_holds_both_typed_packages_and_nothing_else(wheel):
     assert {"omium_async/py.typed", "omium_sync/py.typed"} <= set(names)
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"omium_async", "omium_sync"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    console = {"templates/layout.html", "static/console.css", "static/htmx.min.js", "static/htmx.LICENSE.txt"}
+    assert {f"omium_async/ui/{name}" for name in console} <= set(names)
 
 
 def test_needs_what_the_contract_names(wheel):

@@ -19,6 +19,8 @@ from omium_async._executions import Executions as AsyncExecutions
 PAIRS = [
     (omium_async.AsyncOmium, omium_sync.Omium, {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}),
     (AsyncExecutions, omium_sync._client.Executions, {}),
+    (omium_async.Workflow, omium_sync.Workflow, {}),
+    (omium_async.Run, omium_sync.Run, {}),
     (omium_async.local.LocalOmium, omium_sync.LocalOmium, {"__aenter__": "__enter__", "__aexit__": "__exit__"}),
 ]
 SPECIAL = {"__init__", "__aenter__", "__aexit__", "__repr__", "__reduce_ex__"}
@@ -41,7 +43,7 @@ def test_signature(core, facade, name, facade_name):
     assert ours is not None, f"{facade.__name__} has no {facade_name}"
     assert isinstance(ours, property) == isinstance(theirs, property)
     ours, theirs = function_of(ours), function_of(theirs)
-    if name == "__init__" and core is AsyncExecutions:
+    if name == "__init__" and core in {AsyncExecutions, omium_async.Run}:
         return  # made by the client alone
     signature, original = inspect.signature(ours), inspect.signature(theirs)
     for parameter, other in zip(signature.parameters.values(), original.parameters.values(), strict=True):
@@ -69,7 +71,8 @@ def test_docstring(core, facade, name, facade_name):
 
 
 def test_docstrings_of_the_classes():
-    assert omium_sync._client.Executions.__doc__ == AsyncExecutions.__doc__
+    ours, theirs = omium_sync._client.Executions.__doc__, AsyncExecutions.__doc__
+    assert ours.partition(":param")[0].split() == theirs.partition(":param")[0].split()
     for core, facade, mark in (
         (omium_async.AsyncOmium, omium_sync.Omium, ":param api_key:"),
         (omium_async.local.LocalOmium, omium_sync.LocalOmium, ":param database:"),
@@ -82,7 +85,7 @@ def test_docstrings_of_the_classes():
 @pytest.mark.parametrize("facade", [facade for _, facade, _ in PAIRS])
 def test_nothing_that_the_core_has_not(facade):
     core, _, names = next(pair for pair in PAIRS if pair[1] is facade)
-    known = {names.get(name, name) for name in dir(core)}
+    known = {names.get(name, name) for name in {*dir(core), *inspect.get_annotations(core)}}
     assert {name for name in dir(facade) if not name.startswith("_")} <= known
 
 
@@ -101,10 +104,10 @@ def test_options_are_typed_as_in_the_core():
 
 
 def test_same_models_and_errors():
-    own = {"Executions", "Omium", "LocalOmium", "__version__"}
+    own = {"Executions", "Omium", "LocalOmium", "Run", "Workflow", "__version__"}
     for name in set(omium_sync.__all__) - own:
         assert getattr(omium_sync, name) is getattr(omium_async, name)
-    assert set(omium_async.__all__) - {"AsyncOmium", "Executions"} == set(omium_sync.__all__) - own
+    assert set(omium_async.__all__) - {"AsyncOmium", "Executions", "Run", "Workflow"} == set(omium_sync.__all__) - own
     for name in ("Fault", "LocalOmiumError", "SeenRequest", "WorkflowRun"):
         assert getattr(omium_sync._local, name) is getattr(omium_async.local, name)
 

@@ -200,8 +200,10 @@ async def test_changes_come_by_themselves_and_nothing_is_asked_in_a_hidden_tab(b
     service.rows[5]["status"] = "running"
     page = await browser.open()
     changed = page.locator("tr", has_text="exec_75").locator(".is-failed")
+    await page.focus("[id='row-exec_75']")
     service.rows[5]["status"] = "failed"
     await changed.wait_for(timeout=10_000)
+    assert await page.evaluate("document.activeElement.id") == "row-exec_75"  # as whoever uses the keyboard left it
     await page.evaluate(
         "Object.defineProperty(document, 'visibilityState', {value: 'hidden', configurable: true});"
         " document.dispatchEvent(new Event('visibilitychange'))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omium_async.ui import console
+from omium_async.ui.site import SITE
 
 from .conftest import KEY, row, served
 
@@ -131,6 +132,17 @@ async def test_other_methods_are_refused(page, method):
 async def test_what_is_no_origin_is_refused_at_once(omium, origin):
     with pytest.raises(ValueError, match="origin"):
         console(omium, origins=[origin])
+
+
+async def test_a_defect_is_told_without_its_particulars(page, monkeypatch, caplog):
+    from omium_async.ui import client_page
+
+    monkeypatch.setattr(client_page, "statistics", None)
+    monkeypatch.setattr(page.server.app[SITE].meter, "elapsed", lambda: [1.0])
+    answer = await page.get("/client")
+    assert (answer.status, await answer.text()) == (500, "The console has failed; its log says why.\n")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "could not be made" in caplog.text
 
 
 async def test_wrong_arguments_are_refused_at_once(omium):

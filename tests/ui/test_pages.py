@@ -264,6 +264,14 @@ async def test_it_works_under_a_prefix(omium, service):
         assert (await page.get("/tools/omium/none/such")).status == 404
 
 
+async def test_htmx_is_the_version_that_the_package_says(page):
+    from omium_async.ui import rendering
+
+    version = re.search(r"htmx (\d+\.\d+\.\d+)", rendering.__doc__)[1]
+    assert f'version:"{version}"' in await (await page.get("/static/htmx.min.js")).text()
+    assert "BSD" in await (await page.get("/static/htmx.LICENSE.txt")).text()
+
+
 async def test_files_are_kept_by_browsers_for_as_long_as_they_are_the_same(page):
     text = await text_of(page, "/client")
     script = re.search(r'src="\./(static/console\.js\?v=\w+)"', text)

@@ -101,7 +101,7 @@ async def test_two_thousand_cost_a_fraction_of_a_get_per_run_and_second(clock):
     assert {detail.id for detail in details} == set(ends)
     assert all(detail.status == "completed" for detail in details)
     assert fleet.requests <= 0.1 * sum(ends.values())
-    assert max(fleet.gets.values()) <= 30  # the last few, one by one
+    assert max(fleet.gets.values()) <= 60  # the last few, one by one
     assert fleet.now < 75
 
 

@@ -1,0 +1,82 @@
+"""Never run, only type-checked: typed workflows are inferred without a cast, and wrong calls are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, assert_type
+
+import attrs
+
+from omium_async import (
+    AsyncOmium,
+    CreateOutcome,
+    Execution,
+    ExecutionDetail,
+    ExecutionRequest,
+    ReplayResult,
+    Run,
+    Workflow,
+)
+
+
+@attrs.frozen
+class ReportInput:
+    day: int
+
+
+@attrs.frozen
+class Report:
+    lines: int
+
+
+@attrs.frozen
+class Refusal:
+    reason: str
+
+
+definition = Workflow("report", ReportInput, Report)
+assert_type(definition, Workflow[ReportInput, Report])
+
+
+async def typed(omium: AsyncOmium) -> None:
+    report = omium.workflow("report", ReportInput, Report)
+    assert_type(report, Workflow[ReportInput, Report])
+    assert_type(omium.workflow(definition), Workflow[ReportInput, Report])
+    assert_type(omium.workflow("report"), Workflow[Any, Any])
+    assert_type(omium.workflow("report", ReportInput), Workflow[ReportInput, Any])
+    assert_type(omium.workflow("report", output_type=Report), Workflow[Any, Report])
+    assert_type(omium.workflow("report", dict[str, int], list[Report]), Workflow[dict[str, int], list[Report]])
+    either: Workflow[ReportInput, Report | Refusal] = omium.workflow("report", ReportInput, Report | Refusal)
+    assert_type(await either.execute(ReportInput(3)), Report | Refusal)
+    alone: Workflow[ReportInput, Report | Refusal] = Workflow("report", ReportInput, Report | Refusal)
+    assert_type(omium.workflow(alone), Workflow[ReportInput, Report | Refusal])
+
+    run = await report.start(ReportInput(3), metadata={"a": 1})
+    assert_type(run, Run[Report])
+    assert_type(await run.result(timeout=3), Report)
+    assert_type(await report.execute(ReportInput(3), on_created=print), Report)
+    assert_type(report.handle("exec_1"), Run[Report])
+    assert_type(await run.get(), ExecutionDetail)
+    assert_type(await run.wait(until="failed"), ExecutionDetail)
+    assert_type(run.watch(), AsyncGenerator[ExecutionDetail])
+    assert_type(await run.replay(), ReplayResult)
+    async for row in report.list(status=["failed", "paused"], limit=3):
+        assert_type(row, Execution)
+        assert_type(report.input(row), ReportInput)
+        assert_type(report.output(row), Report)
+    assert_type(report.create_many([ReportInput(3), ExecutionRequest("report")]), AsyncGenerator[CreateOutcome])
+    assert_type(report.wait_many(["exec_1"]), AsyncGenerator[Execution])
+    assert_type(report.wait_many(["exec_1"], details=True), AsyncGenerator[ExecutionDetail])
+    assert_type(await report.count(status="failed"), int)
+    assert_type(await omium.workflow("report").execute({"day": 3}), Any)
+
+
+async def wrong(omium: AsyncOmium) -> None:
+    report = omium.workflow("report", ReportInput, Report)
+    await report.start({"day": 3})  # type: ignore[arg-type]
+    await report.execute(Report(3))  # type: ignore[arg-type]
+    report.create_many([Report(3)])  # type: ignore[list-item]
+    report.list(status="complete")  # type: ignore[arg-type]
+    lines: str = await report.execute(ReportInput(3))  # type: ignore[assignment]
+    print(lines)
+    omium.workflow(3)  # type: ignore[call-overload]

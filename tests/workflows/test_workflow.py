@@ -1,0 +1,238 @@
+"""Typed workflows: checked before anything is sent, read into their types, and kept when they do not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from datetime import date
+from typing import Any
+
+import attrs
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from omium_async import (
+    AsyncOmium,
+    ExecutionFailedError,
+    ExecutionRequest,
+    NotFoundError,
+    OutputError,
+    Workflow,
+    make_converter,
+)
+from omium_async.local import Fault, LocalOmium
+
+
+@attrs.frozen
+class Line:
+    text: str
+    day: date
+
+
+@attrs.frozen
+class ReportInput:
+    day: int
+    names: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Report:
+    lines: list[Line]
+    note: str | None = None
+
+
+class Opaque:
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+
+@pytest.fixture
+async def local():
+    async with LocalOmium() as server:
+
+        @server.workflow("report")
+        async def report(run):
+            day = run.input_data["day"]
+            if day == 0:
+                raise ValueError("no such day")
+            if day < 0:
+                return {"lines": [{"text": "x", "day": "no day"}]}
+            return {"lines": [{"text": name, "day": f"2026-01-{day:02}"} for name in run.input_data["names"]]}
+
+        @server.workflow("steps")
+        async def steps(run):
+            await run.step("first", lambda: 1)
+            if run.input_data and not await run.step(
+                "second", lambda: server.counts.get("POST /executions/*/replay", 0)
+            ):
+                raise ValueError("not yet")
+            return "done"
+
+        yield server
+
+
+@pytest.fixture
+async def omium(local):
+    async with AsyncOmium(local.api_key, base_url=local.url, poll_interval=(0.005, 0.05)) as client:
+        yield client
+
+
+@pytest.fixture
+def report(omium):
+    return omium.workflow("report", ReportInput, Report)
+
+
+async def test_in_and_out(report):
+    assert await report.execute(ReportInput(3, ("a",))) == Report([Line("a", date(2026, 1, 3))])
+    run = await report.start(ReportInput(4), metadata={"of": "a test"})
+    assert await run.result() == Report([])
+    detail = await run.get()
+    assert (detail.id, detail.metadata["of"]) == (run.id, "a test")
+    assert report.input(detail) == ReportInput(4)
+    assert report.output(detail) == Report([])
+    assert await report.handle(run.id).result() == Report([])
+    assert [one.status async for one in run.watch()][-1] == "completed"
+    assert (await run.wait()).id == run.id
+
+
+async def test_an_input_of_another_type_is_refused_before_anything_is_sent(report, local):
+    for wrong in (None, {"day": 3}, Report([]), 3):
+        with pytest.raises(TypeError, match="input_data"):
+            await report.start(wrong)
+        with pytest.raises(TypeError, match="input_data"):
+            await report.execute(wrong)
+    assert local.counts == {}
+
+
+@pytest.mark.parametrize("kind", [Opaque, Opaque | None, list[Opaque], dict[str, tuple[Opaque, ...]]])
+async def test_a_type_that_cannot_be_structured_is_refused_when_it_is_named(omium, kind):
+    with pytest.raises(TypeError, match="output_type"):
+        omium.workflow("report", ReportInput, kind)
+    with pytest.raises(TypeError, match="input_type"):
+        omium.workflow("report", kind)
+    with pytest.raises(TypeError, match="input_type"):
+        omium.workflow(Workflow("report", kind))
+
+
+async def test_an_output_of_another_version_is_told_with_its_place_and_kept(report):
+    with pytest.raises(OutputError, match=r"output_data\.lines\[0\]\.day") as raised:
+        await report.execute(ReportInput(-1))
+    error = raised.value
+    assert (error.path, error.outcome) == ("output_data.lines[0].day", "applied")
+    assert error.execution.output_data == {"lines": [{"text": "x", "day": "no day"}]}
+    assert error.execution_id == error.execution.id
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.execution) == (str(error), error.execution)
+    with pytest.raises(OutputError):
+        report.output(error.execution)
+
+
+async def test_only_what_completed_has_a_result(report, omium):
+    with pytest.raises(ExecutionFailedError, match="no such day") as raised:
+        await report.execute(ReportInput(0))
+    assert raised.value.outcome == "applied"
+    handle = report.handle(raised.value.execution.id)
+    with pytest.raises(ExecutionFailedError):
+        await handle.result()
+    run = await omium.workflow("steps").start(None)
+    await run.wait()
+    await run.rollback(checkpoint_name="first")
+    with pytest.raises(ExecutionFailedError, match="paused"):
+        await run.result()
+
+
+async def test_what_fails_after_the_start_says_that_it_was_applied(report, local):
+    run = await report.start(ReportInput(3))
+    local.inject(Fault(method="GET", action="status", status=404, times=2))
+    with pytest.raises(NotFoundError) as raised:
+        await run.result()
+    assert (raised.value.outcome, raised.value.execution_id) == ("applied", run.id)
+    with pytest.raises(NotFoundError) as raised:
+        await report.handle(run.id).result()
+    assert raised.value.outcome == "not_applied"
+
+
+async def test_a_replay_is_followed(omium):
+    run = await omium.workflow("steps", output_type=str).start({"wait": True})
+    with pytest.raises(ExecutionFailedError):
+        await run.result()
+    result = await run.replay(checkpoint_name="first")
+    assert run.id == result.execution_id
+    before = run.id
+    with pytest.raises(ValueError, match="nowhere"):
+        await run.replay(checkpoint_name="nowhere")
+    assert run.id == before
+
+
+async def test_many(report, omium):
+    given_inputs = [ReportInput(1), ExecutionRequest("report", ReportInput(2)), "wrong", ExecutionRequest("other")]
+    outcomes = [one async for one in report.create_many(given_inputs)]
+    states = {repr(one.request.input_data): one.state for one in outcomes}
+    assert sorted(states.values()) == ["created", "created", "rejected", "rejected"]
+    assert {type(one.error) for one in outcomes if one.state == "rejected"} == {TypeError, ValueError}
+
+    async def later():
+        for day in (4, 5):
+            await asyncio.sleep(0)
+            yield ReportInput(day)
+
+    created = [one.execution.id async for one in report.create_many(later())]
+    await omium.executions.create("steps")
+    settled = [one async for one in report.wait_many(created)]
+    assert {report.input(row).day for row in settled} == {4, 5}
+    assert {report.input(row).day async for row in report.list()} == {1, 2, 4, 5}
+    assert await report.count() == 4
+    assert [one async for one in report.replay_many()] == []
+    assert {one.state async for one in report.replay_many(created, dry_run=True)} == {"planned"}
+    with pytest.raises(TypeError, match="inputs"):
+        report.create_many(ReportInput(1))
+
+
+async def test_a_definition_has_no_client(local):
+    definition = Workflow("report", ReportInput, Report)
+    with pytest.raises(RuntimeError, match=r"omium\.workflow"):
+        await definition.start(ReportInput(3))
+    with pytest.raises(RuntimeError, match=r"omium\.workflow"):
+        definition.list()
+    with pytest.raises(ValueError, match="workflow_id"):
+        Workflow("")
+    async with AsyncOmium(local.api_key, base_url=local.url) as omium:
+        assert repr(omium.workflow(definition)) == "<workflow 'report': ReportInput -> Report>"
+        with pytest.raises(TypeError, match="types already"):
+            omium.workflow(definition, ReportInput)  # type: ignore[call-overload]
+        run = await omium.workflow(definition).start(ReportInput(3))
+        with pytest.raises(TypeError, match="handle"):
+            pickle.dumps(run)
+
+
+async def test_the_hooks_of_the_clients_converter_are_used(local):
+    converter = make_converter()
+    converter.register_unstructure_hook(Opaque, lambda value: {"day": value.args[0], "names": []})
+    converter.register_structure_hook(Opaque, lambda value, _: Opaque(value))
+    async with AsyncOmium(local.api_key, base_url=local.url, converter=converter, poll_interval=(0.005, 0.05)) as omium:
+        found = await omium.workflow("report", Opaque, Opaque).execute(Opaque(3))
+        assert found.args == ({"lines": []},)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+@settings(max_examples=30, deadline=None)
+def test_untyped_data_comes_back_as_it_went_in(value):
+    async def run():
+        async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+
+            @local.workflow("echo")
+            async def echo(run):
+                return {"echo": run.input_data}
+
+            found = await omium.workflow("echo").execute({"given": value}, poll_interval=0.002)
+            assert found == {"echo": {"given": value}}
+
+    asyncio.run(run())
