@@ -177,11 +177,16 @@ class Sending:
     async def _once(self, request: Callable[[], Awaitable[T]], marking: Marking | None) -> T | _Failed:
         """Make the call once, when it is its turn."""
         while True:
-            alone = await self._turn()
+            self._check_going_on()
+            alone = self._outage.lasts and await self._turn()
             try:
                 if marking is not None:
                     await marking.write()
-                async with self._gate or contextlib.nullcontext():
+                if self._gate is None:
+                    if self._may_go(alone=alone):
+                        return await self._request(request, alone=alone)
+                    continue
+                async with self._gate:
                     if not self._may_go(alone=alone):
                         continue
                     if marking is not None and not marking.fresh:

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .run import WorkflowFunction, WorkflowRun
     from .typed import Types
 
-__all__ = ["Definition", "Registered", "Registry", "definition_of"]
+__all__ = ["Registered", "Registry", "SharedWorkflow", "definition_of"]
 
 _log = logging.getLogger("omium_async.local")
 
 
-class Definition(Protocol):
+class SharedWorkflow(Protocol):
     """What caller and server share of a workflow: a `Workflow` of the client, bound or not, is one."""
 
     @property
-    def id(self) -> str: ...
+    def workflow_id(self) -> str: ...
     @property
     def input_type(self) -> Any: ...
     @property
@@ -41,7 +41,7 @@ class Registered:
     """
 
     def __init__(
-        self, workflow_id: str, function: WorkflowFunction, types: Types, definition: Definition | None = None
+        self, workflow_id: str, function: WorkflowFunction, types: Types, definition: SharedWorkflow | None = None
     ) -> None:
         if not is_workflow(function):
             raise TypeError(
@@ -119,7 +119,7 @@ class Registry:
         )
 
 
-def definition_of(thing: object) -> Definition | None:
-    """The thing, if it has what a definition has; functions have no id."""
-    defined = all(hasattr(thing, name) for name in ("id", "input_type", "output_type"))
-    return cast("Definition", thing) if defined and not isinstance(thing, str) else None
+def definition_of(thing: object) -> SharedWorkflow | None:
+    """The thing, if it has what a definition has; functions have no `input_type`."""
+    defined = all(hasattr(thing, name) for name in ("workflow_id", "input_type", "output_type"))
+    return cast("SharedWorkflow", thing) if defined and not isinstance(thing, str) else None

@@ -20,7 +20,7 @@ from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys
 from .listener import HOST
 from .parts import Parts
-from .registry import Definition, Registered, definition_of
+from .registry import Registered, SharedWorkflow, definition_of
 from .run import WorkflowFunction
 from .shielded import to_the_end
 from .started import Started
@@ -157,7 +157,7 @@ class LocalOmium:
     @overload
     def workflow(self, name: W, /) -> W: ...
     @overload
-    def workflow(self, name: str | Definition | None = None) -> Callable[[W], W]: ...
+    def workflow(self, name: str | SharedWorkflow | None = None) -> Callable[[W], W]: ...
     def workflow(self, name: Any = None) -> Any:
         """A decorator that registers an async function as a workflow, before or after the start. A partial, an object
         with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
@@ -175,14 +175,14 @@ class LocalOmium:
         """
         definition = definition_of(name)
         if definition is not None:
-            name = definition.id
+            name = definition.workflow_id
         elif callable(name):
             return self._register(None, None, cast("WorkflowFunction", name))
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
         return functools.partial(self._register, name, definition)
 
-    def _register(self, name: str | None, definition: Definition | None, function: W) -> W:
+    def _register(self, name: str | None, definition: SharedWorkflow | None, function: W) -> W:
         workflow_id: str = getattr(function, "__name__", "") if name is None else name
         if not workflow_id:
             raise TypeError(f"{function!r} has no name of its own; give the workflow's id")

@@ -64,11 +64,16 @@ class Bulk:
 class Bulks:
     """The bulk replays of one console, the last so many.
 
-    :param omium: replays. :param written: told when something was.
+    :param omium: replays.
+    :param replayed: told of each replay: the execution, and the one to follow.
+    :param written: told when a bulk replay has ended.
     """
 
-    def __init__(self, omium: AsyncOmium, written: Callable[[], object]) -> None:
+    def __init__(
+        self, omium: AsyncOmium, replayed: Callable[[str, str], object], written: Callable[[], object]
+    ) -> None:
         self._omium = omium
+        self._replayed = replayed
         self._written = written
         self._known: dict[str, Bulk] = {}
 
@@ -125,6 +130,8 @@ class Bulks:
                 async with contextlib.aclosing(outcomes):
                     async for outcome in outcomes:
                         bulk.outcomes[outcome.execution.id] = outcome
+                        if outcome.result is not None:
+                            self._replayed(outcome.execution.id, outcome.result.execution_id)
         except (OmiumError, TypeError, ValueError) as error:
             bulk.error = error
         finally:

@@ -39,7 +39,7 @@ class Site:
         self.live = Live(self.meter)
         self.questions = Questions(omium, self.meter)
         self.once = Once()
-        self.bulks = Bulks(self.questions.acting, self.live.soon)
+        self.bulks = Bulks(self.questions.acting, self.remember_replay, self.live.soon)
         self.renderer = Renderer(repr(omium).strip("<>"))
         self._origins: dict[str, str] = {}
         self._replays: dict[str, str] = {}

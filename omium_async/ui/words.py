@@ -31,7 +31,7 @@ def span(seconds: float | None) -> str:
     """A length of time, as exact as it matters."""
     if seconds is None:
         return "unknown"
-    if seconds < 0.00995:
+    if 0.00005 <= seconds < 0.00995:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"

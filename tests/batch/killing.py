@@ -24,10 +24,20 @@ from omium_async import AsyncOmium, ExecutionRequest
 from omium_async.local import Fault, LocalOmium
 
 KEY = "omium_killing_test_key"
+OUTAGES = 0.05  # of the faults
+AWAY = (
+    Fault(action="drop", times=None),
+    Fault(action="stall", times=None),
+    Fault(action="stall", when="after", times=None),
+    Fault(action="status", status=503, times=None),
+    Fault(action="status", status=429, times=None),
+)
 
 
 def serve(folder: Path, port: int, seed: int) -> None:
-    """A server that honours no idempotency keys and drops connections at random, mostly after the commit."""
+    """A server that honours no idempotency keys, drops connections at random, mostly after the commit, and is away now
+    and then.
+    """
     chance = random.Random(seed)
 
     async def main() -> None:
@@ -36,6 +46,13 @@ def serve(folder: Path, port: int, seed: int) -> None:
         async with local:
             while True:
                 await asyncio.sleep(chance.uniform(0.01, 0.05))
+                local.clear_faults()  # while a batch sends nothing they would wait for it, an outage without end
+                await asyncio.sleep(chance.uniform(0.02, 0.1))
+                if chance.random() < OUTAGES:
+                    local.inject(chance.choice(AWAY))
+                    await asyncio.sleep(chance.uniform(0.1, 0.3))
+                    local.clear_faults()
+                    continue
                 when = chance.choice(("after", "after", "before"))
                 local.inject(Fault(method="POST", path="/executions", when=when, action="drop"))
 
@@ -46,7 +63,8 @@ def run_batch(folder: Path, port: int, items: int, report: int) -> None:
     """One start of the batch; each outcome goes to ``report`` as soon as it is yielded."""
 
     async def main() -> None:
-        async with AsyncOmium(KEY, base_url=f"http://127.0.0.1:{port}") as omium:
+        quick = {"attempt_timeout": 1.0, "backoff": (0.02, 0.1)}
+        async with AsyncOmium(KEY, base_url=f"http://127.0.0.1:{port}", **quick) as omium:
             requests = (ExecutionRequest("work", {"number": number}) for number in range(items))
             async for outcome in omium.executions.create_many(
                 requests, concurrency=16, journal=folder / "batch.journal", settle=1.5

@@ -100,7 +100,8 @@ async def test_compressed_bodies(connect, coding, body, status):
         assert (await wire.get("/executions")).json["total"] == (status == 201)
 
 
-async def test_out_of_descriptors_is_said_once(connect, caplog):
+async def test_out_of_descriptors_is_said_once(connect, caplog, monkeypatch):
+    monkeypatch.setattr("omium_async.local.listener._PAUSE", 0.02)
     local = LocalOmium()
     async with connect(local) as wire:
         assert (await wire.get("/executions")).status == 200

@@ -62,6 +62,17 @@ async def test_what_was_found_is_replayed_once_and_gets_its_verdict(page, failur
     assert text.count(">replayed</span>") == 10
 
 
+async def test_new_executions_are_linked_with_their_origins(page, failures):
+    failures.rows = [row(1, "failed"), row(2)]
+    failures.checkpoints("exec_1", "read")
+    failures.replay_answer = {"replay_execution_id": "exec_2"}
+    path = await planned(page)
+    await shown(page, path, "Replay 1 execution?")
+    await post(page, path, {})
+    assert 'href="../executions/exec_2"' in await shown(page, path, "Done: 1 of 1 replayed")
+    assert "Replay of" in await asked(page, "/executions/exec_2")
+
+
 async def test_each_verdict_is_the_truth(page, failures):
     path = await planned(page)
     await shown(page, path, "Replay 10 executions?")

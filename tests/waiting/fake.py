@@ -25,6 +25,7 @@ class FakeCaller:
 
     def __init__(self, **options) -> None:
         self.options = FakeOptions(**options)
+        self.telemetry = None
 
     async def get(self, execution_id: str) -> ExecutionDetail:
         raise NotImplementedError
