@@ -47,7 +47,7 @@ def _fields_of(docstring: str | None) -> Iterator[tuple[str, list[str]]]:
         yield name, lines
 
 
-def move_fields(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def move_fields(_: Sphinx, what: str, name: str, obj: Any, __: Any, lines: list[str]) -> None:
     """Give the text of ``:ivar name:`` to the entry of that name."""
     if what in {"class", "exception"} and isinstance(obj, type):
         _take_fields_out(obj, lines)
@@ -107,6 +107,15 @@ class SameNames(SphinxDirective):
         return [listed]
 
 
+class Anchor(SphinxDirective):
+    """``.. anchor:: omium_async.ui``: a place to link to, under exactly this id."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.paragraph("", "", nodes.inline("", "", ids=[self.arguments[0]]), classes=["anchor"])]
+
+
 class SettingsTable(SphinxDirective):
     """Every setting of a client, as it is declared."""
 
@@ -116,7 +125,9 @@ class SettingsTable(SphinxDirective):
         rows = [("argument", "variable", "in the file", "default", "what to give")]
         for cls in (Settings, Options):
             for name, declared in declarations(cls).items():
-                default = "none: one is needed" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
+                default = (
+                    "none: one is needed" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
+                )
                 variable = f"``{declared.variable}``" if declared.variable else ""
                 in_file = f"``{declared.in_file}``" if declared.in_file else ""
                 rows.append((f"``{name}``", variable, in_file, default, declared.advice.removeprefix("give ")))
@@ -186,6 +197,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", move_fields)
     for name, directive in {
+        "anchor": Anchor,
         "same-names": SameNames,
         "settings-table": SettingsTable,
         "command-help": CommandHelp,
