@@ -24,7 +24,7 @@ GROUPED: Final = 500  # failures that are looked at for what they have in common
 _SEARCH: Final = 20  # requests after which a search by the client stops, to go on when it is told to
 _FRESH: Final = 15.0  # seconds for which what one question found answers another
 _ALL_ANEW: Final = 300.0
-_LOOK_TIMEOUT: Final = 8.0  # with the longest pause between looks still an outage that shows within 20 seconds
+_LOOK_TIMEOUT: Final = 7.0  # with the longest pause between looks still an outage that shows within 20 seconds
 
 #: Statuses in which work is or waits to be mended. An execution that changes leaves or enters one of them, or is new:
 #: as long as these and the total stay, the others do too.

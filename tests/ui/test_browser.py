@@ -311,8 +311,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
 async def test_every_page_is_accessible_and_fits(omium, service, scheme, width):
     statuses = ["failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back", "new-one"]
     service.rows = [row(n, statuses[n % 9], error="boom" * n if n % 9 < 2 else None) for n in range(90, 0, -1)]
