@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from omium_async import Execution
 from omium_async._data.codec import decode_json, encode
-from omium_async._data.sending import plain
+from omium_async._data.plain import plain
 
 from .strategies import JSON, TEXT
 
