@@ -58,7 +58,7 @@ def test_the_demo_command_works_from_a_fresh_clone(tmp_path):
 @pytest.mark.parametrize(("what", "program"), [("tests", "pytest"), ("documentation", "sphinx")])
 def test_continuous_integration_runs_the_marked_commands(what, program):
     assert program in marked(what)
-    assert f"readme_command {what}" in (ROOT / ".ci" / "run").read_text()
+    assert f"<!-- the {what} -->" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_documentation_command_builds_as_nox_does():
