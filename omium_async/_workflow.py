@@ -385,9 +385,14 @@ class Workflow(Definition[In, Out]):
 
 
 class Run(Generic[Out]):
-    """The handle of one execution of a workflow.
+    """The handle of one execution of a workflow, as `Workflow.start` and `Workflow.handle` give it.
 
     :ivar id: the id of the execution; after a `replay` that of the one to follow.
+    :param executions: the calls of the client; the workflow brings this, and the others.
+    :param workflow_id: the id of the workflow.
+    :param execution_id: the id of the execution.
+    :param result_of: reads the output of an execution that has settled.
+    :param started: whether the workflow has just started it.
     """
 
     id: str
