@@ -256,7 +256,7 @@ async def test_one_execution_that_cannot_be_read_holds_up_no_other(omium, local)
 
     async def collect():
         async for execution in hasty.executions.wait_many(ids, details=True, timeout=5):
-            seen.append(execution.id)  # noqa: PERF401 - kept also when an error ends it
+            seen.append(execution.id)
             if len(seen) == 3:
                 local.clear_faults()
 
