@@ -59,8 +59,8 @@ def replay_many(
     check.checkpoint_choice(None, checkpoint_name)
     check.reading(limit=limit)
     most = limit if kept is None else None  # what the journal holds counts, too
-    rows = lists.rows(caller, filters, prefetch=0, limit=most) if ids is None else lists.named(ids, most)
     replaying = Replaying.of(caller, concurrency, checkpoint_name, by_id=ids is not None)
+    rows = replaying.rows(filters, most) if ids is None else lists.named(ids, most)
     if kept is None:
         return plan_each(replaying, rows) if dry_run else replay_each(replaying, rows)
     from .replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - imports sqlite3

@@ -82,10 +82,8 @@ class Call:
         """
         for note in getattr(self.error, "__notes__", ()):
             interrupt.add_note(note)
-        execution_id = getattr(self.error, "execution_id", None)
-        result: Any = self.result
-        if isinstance(result, (Execution, ReplayResult, RollbackResult, Run)):
-            execution_id = result.id
+        tells_of_one = isinstance(self.result, (Execution, ReplayResult, RollbackResult, Run))
+        execution_id = self.result.id if tells_of_one else getattr(self.error, "execution_id", None)
         if execution_id is not None:
             interrupt.add_note(f"the call had ended before this came, about execution {execution_id}")
 

@@ -267,6 +267,47 @@ async def test_replays_sit_it_out_too(server, client, tmp_path, kind, journalled
     assert told["unknown"] <= 4 + 2
 
 
+@pytest.mark.parametrize("how", [{}, {"dry_run": True}, {"journal": ...}], ids=["plain", "dry run", "journal"])
+async def test_replays_of_what_a_filter_finds_sit_it_out_from_the_start(server, client, tmp_path, monkeypatch, how):
+    now = most = 0
+    page = endpoints.page
+
+    async def counting(*arguments):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return await page(*arguments)
+        finally:
+            now -= 1
+
+    @server.workflow("fails")
+    async def fails(run: Any) -> None:
+        await run.step("first", lambda: 1)
+        raise ValueError
+
+    outcomes = await collect(client.executions.create_many(ExecutionRequest("fails") for _ in range(150)))
+    async for _ in client.executions.wait_many([outcome.execution.id for outcome in outcomes], poll_interval=0.05):
+        pass
+    monkeypatch.setattr(endpoints, "page", counting)
+    how = {"journal": tmp_path / "replays.journal"} if "journal" in how else how
+    hasty = client.with_options(max_retries=0)
+    fault = Fault(action="status", status=503, times=None)
+    server.inject(fault)
+    with pytest.raises(APIStatusError) as raised:
+        await collect(hasty.with_options(patience=0.2).executions.replay_many(**how))
+    assert raised.value.outcome == "not_applied"
+    asyncio.get_running_loop().call_later(0.5, server.clear_faults)
+    found = 0
+    async for outcome in hasty.executions.replay_many(concurrency=4, **how):
+        found += 1
+        assert outcome.state in ("planned", "replayed", "unknown")
+        if found == 20:
+            server.inject(fault)
+            asyncio.get_running_loop().call_later(0.5, server.clear_faults)
+    assert (found, most) == (150, 1)
+
+
 async def test_the_service_is_asked_with_one_read_at_a_time(server, client, monkeypatch):
     now = most = looks = 0
     page = endpoints.page
