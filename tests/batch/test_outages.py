@@ -55,7 +55,7 @@ async def server(tmp_path):
 
 @pytest.fixture
 async def client(server):
-    quick = {"attempt_timeout": 0.3, "backoff": (0.02, 0.1), "patience": 60.0}
+    quick = {"attempt_timeout": 1.0, "backoff": (0.02, 0.1), "patience": 60.0}
     async with AsyncOmium(server.api_key, base_url=server.url, **quick) as omium:
         yield omium
 
