@@ -227,7 +227,7 @@ class Executions:
         is a WARNING.
 
         :param execution_id: its id.
-        :param timeout: seconds; ``None``: no bound.
+        :param timeout: seconds; ``None``: no bound; 0: one look, without waiting.
         :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
             as the client's ``poll_interval`` says.
         :param until: a status, or several; one that is not known is refused, unless it is an `ExecutionStatus`.
@@ -279,7 +279,7 @@ class Executions:
         :param metadata: as in `create`.
         :param agent_id: as in `create`.
         :param idempotency_key: as in `create`.
-        :param timeout: seconds for both; ``None``: no bound but the create's own.
+        :param timeout: seconds for both; ``None``: no bound but the create's own; 0: likewise, and then one look.
         :param poll_interval: as in `wait`.
         :param until: as in `wait`.
         :param on_created: a plain function that receives the new execution before the wait begins; what it raises ends
@@ -433,7 +433,7 @@ class Executions:
         does not show, or shows too far behind, is read by itself. Outages are sat out as in `wait`.
 
         :param execution_ids: each counts once; those of an async iterable are collected first.
-        :param timeout: seconds for all; ``None``: no bound.
+        :param timeout: seconds for all; ``None``: no bound; 0: one look, without waiting.
         :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
             as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
         :param until: as in `wait`.
