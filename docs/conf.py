@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 project = "omium-async"
 author = "The omium-async authors"
 copyright = "2026, the omium-async authors"
 release = version = version_of("omium-async")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx"]
-exclude_patterns = ["inventories/README.md", "pictures"]
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "reference"]
+exclude_patterns = ["inventories/README.md"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
@@ -19,6 +22,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+maximum_signature_line_length = 88
 autoclass_content = "class"
 default_role = "py:obj"  # a name in single backticks leads to what it names, if that is in the reference
 

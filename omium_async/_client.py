@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
 
 from ._caller import Caller, Shared
+from ._data.masked import masked
 from ._executions import Executions
 from ._public import LazyModule
 from ._settings.configure import OptionChanges, changed, configure
@@ -19,7 +20,6 @@ from ._settings.declared import (
     Auth,
     OnAttempt,
 )
-from ._settings.secret import masked
 from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 from ._workflow import Definition, Workflow

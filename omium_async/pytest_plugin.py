@@ -2,14 +2,14 @@
 
 pytest finds this by itself wherever ``omium-async`` is installed. Nothing of it costs anything until a fixture is used.
 
-```python
-def test_a_report_is_made(local_omium, omium):
-    @local_omium.workflow("report")
-    async def report(run):
-        return {"day": run.input_data["day"]}
+.. code-block:: python
 
-    assert omium.executions.run("report", {"day": 3}).output_data == {"day": 3}
-```
+    def test_a_report_is_made(local_omium, omium):
+        @local_omium.workflow("report")
+        async def report(run):
+            return {"day": run.input_data["day"]}
+
+        assert omium.executions.run("report", {"day": 3}).output_data == {"day": 3}
 
 The fixtures:
 

@@ -17,9 +17,9 @@ from omium_async import (
     ReplayOutcome,
 )
 from omium_async._arguments import Statuses
+from omium_async._data.masked import masked
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._settings.configure import OptionChanges
-from omium_async._settings.secret import masked
 from omium_async._workflow import Definition
 
 from ._bridge.line import Line

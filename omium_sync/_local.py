@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
+from omium_async.local.keyring import masked_keys
 from omium_async.local.run import WorkflowFunction
 
 from ._bridge.call import Call
@@ -42,6 +43,8 @@ class LocalOmium:
 
     @like(AsyncLocalOmium.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
+        # Masked before anything can fail: a traceback may show local variables.
+        options = {name: masked_keys(value) if name == "api_keys" else value for name, value in options.items()}
         self._core = AsyncLocalOmium(*args, **options)
         self._thread: LoopThread | None = None
         self._served: AbstractContextManager[object] | None = None
@@ -49,7 +52,8 @@ class LocalOmium:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return repr(self._core)
+        core = getattr(self, "_core", None)  # none where an argument was refused, which a traceback may show
+        return "<LocalOmium not made>" if core is None else repr(core)
 
     def __enter__(self) -> Self:
         self.start()

@@ -184,7 +184,10 @@ def bind(core: AsyncWorkflow[In, Out], line: Line) -> Workflow[In, Out]:
 
 
 class Run(Generic[Out]):
-    __doc__ = AsyncRun.__doc__
+    __doc__ = f"""{(AsyncRun.__doc__ or "").partition(":param executions:")[0].strip()}
+    :param line: what brings the calls to the loop; the workflow brings it.
+    :param core: the handle of the async client behind this one.
+    """
 
     def __init__(self, line: Line, core: AsyncRun[Out]) -> None:
         self._line = line

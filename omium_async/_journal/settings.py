@@ -52,6 +52,9 @@ def journal_of(value: Any) -> Journal | None:
 class Journal:
     """The journal of one batch, where more than its path is to be said.
 
+    Copy it only while no batch uses it, or together with the file of the same name and ``-wal``: what was recorded last
+    is in that one, and a copy without it would send it again.
+
     :param path: of the SQLite file; it is created when it is not there. One batch a file, one process at a time.
     :param key_field: under which name each item's key travels in the ``metadata`` of its execution, by which it is
         found again at the service.

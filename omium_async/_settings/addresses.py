@@ -10,9 +10,10 @@ from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 import attrs
 
+from .._data.masked import Secret
 from .._data.text import encodes
 from .checks import CONTROL, Unfit, shown
-from .secret import Secret, basic_auth
+from .secret import basic_auth
 
 __all__ = [
     "PRODUCTION_URL",

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
+from .._data.masked import Secret, kind_of
 from .._data.shared import is_ours
 from .._data.text import encodes
-from .secret import Secret, kind_of
 
 __all__ = [
     "CONTROL",

@@ -7,12 +7,13 @@ from typing import Any, Final, TypedDict
 
 import attrs
 
+from .._data.masked import Secret
 from .._errors import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
 from .checks import Unfit
 from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, declarations
-from .secret import Redactor, Secret
+from .secret import Redactor
 from .sources import ConfigFile, environment
 
 __all__ = ["OnAttempt", "OptionChanges", "Options", "Settings", "changed", "checked_header", "configure"]

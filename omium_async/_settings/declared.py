@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from .._data.masked import Secret
 from .._errors import Attempt
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
-from .secret import Redactor, Secret
+from .secret import Redactor
 
 if TYPE_CHECKING:
     import ssl as ssl_module

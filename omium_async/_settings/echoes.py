@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from html.entities import codepoint2name
 from typing import Final
 
-__all__ = ["MASK", "SHORTEST", "Echo"]
+from .._data.masked import MASK
 
-MASK: Final = "***"
+__all__ = ["SHORTEST", "Echo"]
+
 SHORTEST: Final = 8  # striking anything shorter would garble messages that mean something else
 
 _ANCHOR: Final = 4  # characters by which an echo is found; the whole is followed one by one

@@ -12,9 +12,9 @@ from typing import Any, Final, cast
 import attrs
 import msgspec
 
+from .._data.masked import Secret, masked
 from .._data.text import one_line
 from .._errors import ConfigurationError
-from .secret import Secret, masked
 
 __all__ = ["ConfigFile", "environment"]
 

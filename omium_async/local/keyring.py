@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from .._data.masked import Secret, kind_of, masked
 from .store import Tenant
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APIKeys", "Keyring", "checked_keys", "generated_keys", "load_keys"]
+__all__ = ["APIKeys", "Keyring", "checked_keys", "generated_keys", "load_keys", "masked_keys"]
 
 #: What `api_keys` takes: a mapping of key to tenant, or keys of which each is a tenant of its own.
 APIKeys = Mapping[str, str] | Iterable[str]
@@ -33,7 +34,7 @@ class Keyring:
 
     @property
     def first(self) -> str:
-        return next(iter(self._tenants))
+        return str.__str__(next(iter(self._tenants)))
 
     def tenant_of(self, key: str) -> Tenant | None:
         return self._tenants.get(key)
@@ -43,11 +44,27 @@ class Keyring:
         return list(dict.fromkeys(self._tenants.values()))
 
 
+def masked_keys(given: Any) -> Any:
+    """What was given as keys, masked from here on, so that no traceback that shows local variables shows them."""
+    if isinstance(given, Mapping):
+        entries: Mapping[Any, Any] = given  # pyright: ignore[reportUnknownVariableType]
+        return {masked(key): tenant for key, tenant in entries.items()}
+    if given is None or isinstance(given, str) or not isinstance(given, Iterable):
+        return masked(given)
+    keys: Iterable[Any] = given  # pyright: ignore[reportUnknownVariableType]
+    return tuple(map(masked, keys))
+
+
 def checked_keys(given: APIKeys) -> dict[str, str | None]:
     """The name of the tenant of each key, None where it was not said; raises TypeError or ValueError, neither of which
-    shows a key."""
+    shows a key.
+
+    :param given: masked.
+    """
     if isinstance(given, str):
         given = [given]
+    if not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"api_keys must be a mapping of key to tenant, or keys, not a {kind_of(given)}")
     pairs: dict[str, str | None] = {}
     if isinstance(given, Mapping):
         pairs.update(given)  # pyright: ignore[reportUnknownArgumentType] - narrowing forgets what it maps
@@ -66,7 +83,7 @@ def checked_keys(given: APIKeys) -> dict[str, str | None]:
 
 def generated_keys() -> dict[str, str | None]:
     """A new key, where none is given."""
-    return {f"omium_local_{secrets.token_hex(16)}": _DEFAULT_TENANT}
+    return {Secret(f"omium_local_{secrets.token_hex(16)}"): _DEFAULT_TENANT}
 
 
 def load_keys(connection: sqlite3.Connection, given: dict[str, str | None] | None) -> Keyring:
@@ -76,7 +93,7 @@ def load_keys(connection: sqlite3.Connection, given: dict[str, str | None] | Non
     more are kept for this alone, with ranks below 0.
     """
     kept: dict[str, tuple[int, str]] = {
-        key: (rank, name)
+        Secret(key): (rank, name)
         for key, rank, name in connection.execute(
             "SELECT k.key, k.rank, t.name FROM api_keys k JOIN tenants t ON t.id = k.tenant ORDER BY k.rank"
         )
@@ -104,6 +121,6 @@ def _own_tenant(key: str) -> str:
 
 def _check_key(key: object, number: int) -> None:
     if not isinstance(key, str):
-        raise TypeError(f"key {number} in api_keys is a {type(key).__name__}, not a text")
+        raise TypeError(f"key {number} in api_keys is a {kind_of(key)}, not a text")
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise ValueError(f"key {number} in api_keys cannot travel in a header: it must be printable ASCII, not empty")

@@ -13,11 +13,11 @@ from typing import Any, Self, TypeVar, cast, overload
 
 from .._data.converter import OmiumConverter
 from .arrivals import SeenRequest
-from .blocked import started_here
+from .blocked import started_here, stopped
 from .errors import LocalOmiumError
 from .faults import Fault
 from .handlers import Options
-from .keyring import APIKeys, checked_keys, generated_keys
+from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
 from .listener import HOST
 from .parts import Parts
 from .registry import Registered, SharedWorkflow, definition_of
@@ -81,6 +81,7 @@ class LocalOmium:
         strict: bool = False,
         converter: OmiumConverter | None = None,
     ) -> None:
+        api_keys = masked_keys(api_keys)  # before anything can fail: a traceback may show local variables
         if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
         if database == ":memory:":
@@ -88,16 +89,18 @@ class LocalOmium:
         # Not Path.absolute(): tests that look for blocking calls in async code take os.getcwd for one.
         self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
         self._port = port
-        self._given_keys: _HiddenKeys | None = None
+        self._given_keys: dict[str, str | None] | None = None
         if api_keys is not None:
-            self._given_keys = _HiddenKeys(checked_keys(api_keys))
+            self._given_keys = checked_keys(api_keys)
         elif database is None:  # it could keep none from one start to the next
-            self._given_keys = _HiddenKeys(generated_keys())
+            self._given_keys = generated_keys()
         self._parts = Parts(Times(clock), Types(converter), options=Options(strict=bool(strict)))
         self._running: Started | None = None
         self._starting = False
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_running"):  # a traceback that shows local variables may come from within the constructor
+            return "<LocalOmium not made yet>"
         where = "in memory" if self._path is None else f"on {str(self._path)!r}"
         state = "not started" if self._running is None else f"at http://{HOST}:{self._running.port}"
         return f"<LocalOmium {where}, {state}>"
@@ -127,7 +130,7 @@ class LocalOmium:
             kept there.
         """
         if self._given_keys is not None:
-            return next(iter(self._given_keys.keys))
+            return str.__str__(next(iter(self._given_keys)))
         return self._started.keyring.first
 
     @property
@@ -224,7 +227,7 @@ class LocalOmium:
         self._starting = True
         try:
             self._running = await self._start()
-            started_here(self)
+            started_here(self._running)
         finally:
             self._starting = False
 
@@ -236,6 +239,7 @@ class LocalOmium:
         running, self._running = self._running, None
         if running is None or running.pid != os.getpid():
             return
+        stopped(running)
         if running.loop.is_closed():
             running.abandon()
         else:
@@ -265,16 +269,8 @@ class LocalOmium:
         return running
 
     async def _start(self) -> Started:
-        keys = None if self._given_keys is None else self._given_keys.keys
         try:
-            return await Started.start(self._parts, self._path, self._port, keys)
+            return await Started.start(self._parts, self._path, self._port, self._given_keys)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             where = Path("the database in memory") if self._path is None else self._path
             raise explained(where, error) from error
-
-
-class _HiddenKeys:
-    """Keys that no repr shows."""
-
-    def __init__(self, keys: dict[str, str | None]) -> None:
-        self.keys = keys

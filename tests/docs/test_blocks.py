@@ -70,6 +70,8 @@ pytestmark = pytest.mark.timeout(300)
 #: What a fence may be called: code that is run, what a terminal shows (which is recorded), data, and MyST's directives.
 KINDS = {"python", "sh", "console", "text", "json", "toml", "ini", "yaml"}
 
+_PYTEST = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+
 
 def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMIUM_", "PYTHON", "PYTEST"))}
@@ -99,7 +101,8 @@ def test_python(block: Block, tmp_path: Path) -> None:
     else:
         write((block,), tmp_path)
         is_test = Path(block.file).name.startswith("test_")
-        command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", block.file] if is_test else [block.file]
+        # Without pytest-asyncio, which warns where nobody has configured it: no page needs it.
+        command += ["-m", "pytest", "-q", *_PYTEST, block.file] if is_test else [block.file]
     done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

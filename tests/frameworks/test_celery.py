@@ -25,7 +25,8 @@ def tasks(example, environment, tmp_path, monkeypatch):
     (tmp_path / "worker_settings.py").write_text(
         "from celery_tasks import app\n"
         f"app.conf.broker_transport_options = dict(data_folder_in={str(tmp_path / 'in')!r}, "
-        f"data_folder_out={str(tmp_path / 'in')!r}, processed_folder={str(tmp_path / 'done')!r})\n"
+        f"data_folder_out={str(tmp_path / 'in')!r}, processed_folder={str(tmp_path / 'done')!r}, "
+        f"control_folder={str(tmp_path / 'control')!r})\n"
     )
     module = example("celery_tasks")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -12,10 +12,15 @@ import stat
 import subprocess
 import sys
 import threading
+import traceback
 
 import pytest
 
+import omium_async.local
+import omium_sync
 from omium_async.local import LocalOmium, LocalOmiumError
+
+KEY = "omium_secret_0123456789"
 
 
 async def refused(path) -> str:
@@ -89,13 +94,69 @@ def test_keys_that_make_no_sense(wrong):
 
 
 def test_no_key_is_shown():
-    secret = "omium_secret_0123456789"
-    local = LocalOmium(api_keys=secret)
-    assert local.api_key == secret
-    assert secret not in repr(local) + repr(vars(local)) + repr(local._given_keys)
+    local = LocalOmium(api_keys=KEY)
+    assert local.api_key == KEY
+    assert KEY not in repr(local) + repr(vars(local)) + repr(local._given_keys)
     with pytest.raises(ValueError) as caught:
-        LocalOmium(api_keys=[secret + "\n"])
-    assert secret not in str(caught.value)
+        LocalOmium(api_keys=[KEY + "\n"])
+    assert KEY not in str(caught.value)
+
+
+def shown_with_locals(error: BaseException, package: str) -> str:
+    """The traceback of an error as tools that show local variables show it, from the package's first frame on."""
+    step = error.__traceback__
+    while step is not None and package not in step.tb_frame.f_code.co_filename:
+        step = step.tb_next
+    assert step is not None
+    found = traceback.TracebackException(type(error), error, step, capture_locals=True)
+    return "".join(found.format())
+
+
+@pytest.mark.parametrize(
+    "package", [omium_async.local, omium_sync], ids=lambda package: package.__name__.partition(".")[0]
+)
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        (KEY, {"port": -1}),
+        ([KEY], {"database": ":memory:"}),
+        ({KEY: "t"}, {"clock": lambda: None}),
+        (KEY + "\n", {}),
+        ([KEY, 5], {}),
+        ([[KEY]], {}),
+        ({KEY: ""}, {}),
+        (KEY.encode(), {}),
+    ],
+    ids=["text", "list", "mapping", "no header", "one that is wrong", "nested", "no tenant", "bytes"],
+)
+def test_no_traceback_shows_a_key(package, keys, wrong):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        package.LocalOmium(api_keys=keys, **wrong)
+    assert KEY not in shown_with_locals(caught.value, package.__name__.partition(".")[0])
+
+
+@pytest.mark.parametrize("keys", [KEY, None], ids=["given", "kept"])
+async def test_no_traceback_of_a_start_shows_a_key(tmp_path, monkeypatch, keys):
+    path = tmp_path / "o.db"
+    async with LocalOmium(path, api_keys=KEY):
+        pass
+
+    def failing(key: str) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("omium_async.local.keyring.Tenant", failing)
+    with pytest.raises(Exception) as caught:
+        await LocalOmium(path, api_keys=keys).start()
+    assert "load_keys" in (shown := shown_with_locals(caught.value, "omium_async"))
+    assert KEY not in shown
+
+
+@pytest.mark.parametrize("keys", [KEY, [KEY], {KEY: "t"}, None], ids=["text", "list", "mapping", "made"])
+async def test_a_key_that_is_asked_for_is_plain_text(keys):
+    async with LocalOmium(api_keys=keys) as local:
+        assert f"{local.api_key}" == local.api_key
+        assert type(local.api_key) is str
+        assert f"{local._running.keyring.first}" == local.api_key
 
 
 async def test_no_key_is_shown_while_it_runs(local):

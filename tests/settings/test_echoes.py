@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import omium_async as om
-from omium_async._settings.secret import Redactor, Secret
+from omium_async._data.masked import Secret
+from omium_async._settings.secret import Redactor
 
 KEYS = st.text(
     st.characters(exclude_categories=("C", "Z")) | st.sampled_from("<&>\"'\\/%+=-_"), min_size=8, max_size=40

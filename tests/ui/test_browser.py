@@ -1,6 +1,6 @@
 """The console in a real Chromium: each flow, and all that the browser asks for.
 
-Skipped where there is no Chromium; `OMIUM_TEST_CHROMIUM` names one that is not on the path.
+Skipped where there is no Chromium; `OMIUM_TEST_CHROMIUM` names one that is not on the path, or is `none`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from .conftest import KEY, row
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed: no browser is driven")
 
-CHROMIUM = os.environ.get("OMIUM_TEST_CHROMIUM") or next(
+_FOUND = os.environ.get("OMIUM_TEST_CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+CHROMIUM = None if _FOUND == "none" else _FOUND
 AXE = Path(__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 NASTY = '"><script>document.title="owned"</script><img src=x onerror="document.title=\'owned\'"><b>'
 

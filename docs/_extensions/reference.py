@@ -1,0 +1,246 @@
+"""What the reference is made of besides docstrings: taken from the code at each build, so that it cannot be stale."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+_FIELD = re.compile(r":(?P<kind>ivar) (?P<name>\w+):\s*(?P<text>.*)")
+
+
+# -- fields: each is described where it stands, with an id of its own, and not in a list above ------------------------
+
+
+def described_fields(cls: Any) -> dict[str, list[str]]:
+    """What the docstrings of a class and of those that it comes from say of its fields."""
+    found: dict[str, list[str]] = {}
+    for base in cls.__mro__:
+        if not base.__module__.startswith("omium_"):
+            continue
+        for name, lines in _fields_of(inspect.getdoc(base) if base is cls else base.__doc__ or ""):
+            found.setdefault(name, lines)
+    return found
+
+
+def _fields_of(docstring: str | None) -> Iterator[tuple[str, list[str]]]:
+    name, lines = "", [""]
+    for line in inspect.cleandoc(docstring or "").splitlines():
+        field = _FIELD.match(line)
+        if field is None and name and line.startswith(" "):
+            lines.append(line.strip())
+            continue
+        if name:
+            yield name, lines
+        name, lines = (field["name"], [field["text"]]) if field is not None else ("", [""])
+    if name:
+        yield name, lines
+
+
+def move_fields(_: Sphinx, what: str, name: str, obj: Any, __: Any, lines: list[str]) -> None:
+    """Give the text of ``:ivar name:`` to the entry of that name."""
+    if what in {"class", "exception"} and isinstance(obj, type):
+        _take_fields_out(obj, lines)
+    elif what in {"attribute", "property"}:
+        owner, _, field = name.rpartition(".")
+        text = described_fields(_find(owner)).get(field) if owner else None
+        if text is not None and what == "attribute":
+            lines[:] = [*text, ""]
+
+
+def _take_fields_out(cls: type, lines: list[str]) -> None:
+    fields = dict(_fields_of("\n".join(lines)))
+    kept: list[str] = []
+    inside = False
+    for line in lines:
+        inside = _FIELD.match(line) is not None or (inside and line.startswith(" "))
+        if not inside:
+            kept.append(line)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    shown = {*(name for name in dir(cls)), *inspect.get_annotations(cls)}
+    for name, text in fields.items():
+        if name not in shown:  # set in the constructor: autodoc does not find it by itself
+            kept += ["", f".. py:attribute:: {name}", "", *[f"   {line}" for line in text]]
+    lines[:] = [*kept, ""]
+
+
+def plain_signature(_: Sphinx, __: str, ___: str, obj: Any, *_____: Any) -> tuple[str, str] | None:
+    """The constructor of an attrs class by the names of its fields: their types and defaults stand with the fields."""
+    if not (inspect.isclass(obj) and attrs.has(obj) and obj.__module__.startswith("omium_")):
+        return None
+    shown: list[str] = []
+    for field in attrs.fields(obj):
+        if field.kw_only and "*" not in shown:
+            shown.append("*")
+        shown.append(field.name if field.default is attrs.NOTHING else f"{field.name}=...")
+    return f"({', '.join(shown)})", ""
+
+
+def public_bases(_: Sphinx, __: str, ___: Any, ____: Any, bases: list[Any]) -> None:
+    """Of what is private, the public classes behind it."""
+    bases[:] = list(dict.fromkeys(_public(base) for base in bases))
+
+
+def _public(base: Any) -> Any:
+    if not isinstance(base, type) or not base.__module__.startswith("omium_"):
+        return base
+    return next(each for each in base.__mro__ if "._" not in each.__module__)
+
+
+def plain_types(_: Sphinx, doctree: nodes.document) -> None:
+    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader."""
+    for signature in doctree.findall(addnodes.desc_annotation):
+        texts = [child.astext() for child in signature.children]
+        if "Annotated" in texts:
+            start = texts.index("Annotated")
+            end = texts.index("]", start)
+            for child in [*signature.children[start : start + 2], *signature.children[start + 3 : end + 1]]:
+                signature.remove(child)
+
+
+def _find(dotted: str) -> Any:
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return object
+
+
+# -- directives --------------------------------------------------------------------------------------------------------
+
+
+class SameNames(SphinxDirective):
+    """``.. same-names:: package other``: the names of a package that are those of the other, each with its own id."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        package, other = map(importlib.import_module, self.arguments)
+        listed = nodes.bullet_list(classes=["names"])
+        for name in sorted(package.__all__, key=str.casefold):
+            if getattr(other, name, self) is not getattr(package, name):
+                continue
+            dotted = f"{package.__name__}.{name}"
+            text = nodes.paragraph()
+            text += nodes.inline("", "", ids=[dotted])
+            # Not in `__all__` of the other: the version, which is plain text.
+            link = name in other.__all__
+            text += self.parse_inline(f":py:obj:`{other.__name__}.{name}`" if link else f"``{name}``")[0]
+            listed += nodes.list_item("", text)
+        return [listed]
+
+
+class Anchor(SphinxDirective):
+    """``.. anchor:: omium_async.ui``: a place to link to, under exactly this id."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.paragraph("", "", nodes.inline("", "", ids=[self.arguments[0]]), classes=["anchor"])]
+
+
+class SettingsTable(SphinxDirective):
+    """Every setting of a client, as it is declared."""
+
+    def run(self) -> list[nodes.Node]:
+        from omium_async._settings.declared import REQUIRED, Options, Settings, declarations  # noqa: PLC0415
+
+        rows = [("argument", "variable", "in the file", "default", "what to give")]
+        for cls in (Settings, Options):
+            for name, declared in declarations(cls).items():
+                default = (
+                    "none: one is needed" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
+                )
+                variable = f"``{declared.variable}``" if declared.variable else ""
+                in_file = f"``{declared.in_file}``" if declared.in_file else ""
+                rows.append((f"``{name}``", variable, in_file, default, declared.advice.removeprefix("give ")))
+        return _table(self, rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return repr(value) if not isinstance(value, str) else value
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class CommandHelp(SphinxDirective):
+    """``.. command-help:: [command]``: what the real command says of itself."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        from omium_sync.cli import main  # noqa: PLC0415
+
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = main([*self.arguments, "--help"])
+        if code != 0:
+            raise self.error(f"omiumctl {' '.join(self.arguments)} --help: exit status {code}")
+        return [nodes.literal_block(said.getvalue(), said.getvalue().rstrip(), language="text")]
+
+
+class Commands(SphinxDirective):
+    """The help of every command, each under a heading of its own."""
+
+    def run(self) -> list[nodes.Node]:
+        from omium_sync.cli.group import omiumctl  # noqa: PLC0415
+
+        lines: list[str] = []
+        for name in sorted(omiumctl.commands):
+            title = f"``omiumctl {name}``"
+            lines += [title, "-" * len(title), "", f".. command-help:: {name}", ""]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+class Fields(SphinxDirective):
+    """``.. wire-fields:: omium_async.Execution``: which keys of an answer become which attribute."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        rows = [("attribute", "key of the answer", "and, from the live service")]
+        for field in attrs.fields(_find(self.arguments[0])):
+            more = field.metadata
+            nested = f"``{more['nested']}.{field.name}``" if more.get("nested") else ""
+            fallback = f"``{more['fallback']}``" if more.get("fallback") else nested
+            key = "all others" if field.name == "extra" else f"``{field.name}``"
+            rows.append((f"``{field.name}``", key, fallback))
+        return _table(self, rows)
+
+
+def _table(directive: SphinxDirective, rows: list[tuple[str, ...]]) -> list[nodes.Node]:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        for number, cell in enumerate(row):
+            lines.append(f"   {'*' if number == 0 else ' '} - {cell}".rstrip())
+    return directive.parse_text_to_nodes(StringList([*lines, ""], source="reference"))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", move_fields)
+    app.connect("autodoc-process-signature", plain_signature)
+    app.connect("autodoc-process-bases", public_bases)
+    app.connect("doctree-read", plain_types)
+    for name, directive in {
+        "anchor": Anchor,
+        "same-names": SameNames,
+        "settings-table": SettingsTable,
+        "command-help": CommandHelp,
+        "every-command": Commands,
+        "wire-fields": Fields,
+    }.items():
+        app.add_directive(name, directive)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
