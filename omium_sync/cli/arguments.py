@@ -58,7 +58,7 @@ def parse_json(text: str) -> Any:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"there is no {text} in JSON")
 
 
 def _finite(text: str) -> float:

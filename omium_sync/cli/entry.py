@@ -73,7 +73,8 @@ def _explain(error: BaseException) -> int:
     match error:
         case click.UsageError():
             place = error.ctx.command_path if error.ctx is not None else "omiumctl"
-            complain(f"{error.format_message()} (see {place} --help)", name=place)
+            said = " ".join(map(str.strip, error.format_message().splitlines()))
+            complain(f"{said} (see {place} --help)", name=place)
             return USAGE
         case click.ClickException():
             complain(error.format_message())
