@@ -375,7 +375,7 @@ class Workflow(Definition[In, Out]):
         except Misfit as misfit:
             raise OutputError(
                 f"execution {execution.id}: {misfit.path}: {misfit.message}", execution=execution, path=misfit.path
-            ) from misfit
+            ) from None  # the errors of cattrs underneath do not survive every pickle
 
     def _result_of(self, detail: ExecutionDetail) -> Out:
         if detail.status is not ExecutionStatus.COMPLETED:
