@@ -18,6 +18,7 @@ from .tables import Rows
 
 __all__ = ["to_row", "verdict", "write_execution"]
 
+_LABEL: Final = 12  # columns for the names of facts
 _LINES: Final = 60  # of one JSON value; programs get all of it
 
 
@@ -61,8 +62,13 @@ def _show(execution: Execution) -> None:
         ("error", execution.error),
     ]
     for name, value in facts:
-        if value not in (None, ""):
-            screen.print(Text.assemble((f"{name:<12}", "bold"), value if isinstance(value, Text) else _short(value)))
+        if value in (None, ""):
+            continue
+        text = value if isinstance(value, Text) else Text(_short(value))
+        if _LABEL + text.cell_len <= screen.width:
+            screen.print(Text.assemble((name.ljust(_LABEL), "bold"), text))
+        else:
+            screen.print(Text.assemble((name, "bold"), "\n  ", text))
     for name, value in (
         ("input", execution.input_data),
         ("output", execution.output_data),
@@ -87,11 +93,11 @@ def _own_metadata(execution: Execution) -> Any:
 
 
 def _show_json(name: str, value: Any) -> None:
-    label = click.style(f"{name:<12}", bold=True)
+    label = click.style(name.ljust(_LABEL), bold=True)
     lines = preview(value)
     for line in itertools.islice(lines, _LINES):
         click.echo(label + line)
-        label = " " * 12
+        label = " " * _LABEL
     if next(lines, None) is not None:
         click.echo(f"{label}... there is more: see --output json")
 
