@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = [
     "BadCheckpointError",
-    "ConflictError",
     "DatabaseInUseError",
     "KeyReusedError",
     "LocalOmiumError",
@@ -12,6 +11,7 @@ __all__ = [
     "PortInUseError",
     "Refusal",
     "StaleRunError",
+    "WrongStateError",
 ]
 
 
@@ -60,7 +60,7 @@ class BadCheckpointError(Refusal):
     status = 404
 
 
-class ConflictError(Refusal):
+class WrongStateError(Refusal):
     """The execution is not in a state in which this can be done."""
 
     status = 409
