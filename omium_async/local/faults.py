@@ -119,42 +119,48 @@ class Fault:
         return len(patterns) == len(segments) and all(map(fnmatch.fnmatchcase, segments, patterns))
 
 
+@attrs.define(eq=False)
+class _Coming:
+    """A fault that was injected, how many more requests it is for (``None``: any number), and whether one met it."""
+
+    fault: Fault
+    left: int | None
+    met: bool = False
+
+
 class Faults:
     """The faults that are still to come, oldest first; may be filled from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: list[tuple[Fault, int | None]] = []
-        self._unmet: list[Fault] = []
+        self._coming: list[_Coming] = []
 
     def __bool__(self) -> bool:
-        return bool(self._left)
+        return bool(self._coming)
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._left.append((fault, fault.times))
-            self._unmet.append(fault)
+            self._coming.append(_Coming(fault, fault.times))
 
     def clear(self) -> None:
         with self._lock:
-            self._left.clear()
-            self._unmet.clear()
+            self._coming.clear()
 
     @property
     def unmet(self) -> tuple[Fault, ...]:
         """Those that no request has met at all."""
         with self._lock:
-            return tuple(self._unmet)
+            return tuple(coming.fault for coming in self._coming if not coming.met)
 
     def take(self, method: str, path: str) -> Fault | None:
         """The first fault that is meant for a request, one time less of which is left then."""
         with self._lock:
-            for index, (fault, times) in enumerate(self._left):
-                if fault.matches(method, path):
-                    self._unmet = [other for other in self._unmet if other is not fault]
-                    if times == 1:
-                        del self._left[index]
-                    elif times is not None:
-                        self._left[index] = (fault, times - 1)
-                    return fault
+            for index, coming in enumerate(self._coming):
+                if coming.fault.matches(method, path):
+                    coming.met = True
+                    if coming.left is not None:
+                        coming.left -= 1
+                        if not coming.left:
+                            del self._coming[index]
+                    return coming.fault
         return None
