@@ -14,7 +14,6 @@ from .jsontext import encode_result
 __all__ = ["Fault", "FaultAction", "Faults"]
 
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
-_UNAVAILABLE: Final = 503
 _ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
 
 
@@ -57,8 +56,7 @@ def _pattern(path: str) -> str:
 
 
 def _usual_action(fault: Fault) -> FaultAction:
-    answers = fault.status != _UNAVAILABLE or fault.headers or fault.body is not None
-    return "status" if answers else "drop"
+    return "drop" if fault.status is None and not fault.headers and fault.body is None else "status"
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +68,7 @@ class Fault:
         which is any; `"*"` alone is every path.
     :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
     :ivar times: how many requests it meets, 1 or more; None: all, until `clear_faults`.
-    :ivar status: of the answer of the action `"status"`, from 200 to 599.
+    :ivar status: of the answer of the action `"status"`, from 200 to 599; None: 503.
     :ivar headers: of the answer; they take the place of those that it has.
     :ivar body: of the answer: bytes and text as they are, anything else as JSON; None: an error in the service's form.
     :ivar action: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away
@@ -87,7 +85,7 @@ class Fault:
     path: str = attrs.field(default="*", converter=_pattern)
     when: Literal["before", "after"] = "before"
     times: int | None = attrs.field(default=1)
-    status: int = _UNAVAILABLE
+    status: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
     body: bytes | None = attrs.field(default=None, converter=_body)
     action: FaultAction = attrs.field(default=attrs.Factory(_usual_action, takes_self=True))
@@ -98,7 +96,7 @@ class Fault:
             raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
         if self.action not in _ACTIONS:
             raise ValueError(f"action must be one of {', '.join(_ACTIONS)}, not {self.action!r}")
-        if not _is_whole(self.status) or not 200 <= self.status <= 599:
+        if self.status is not None and (not _is_whole(self.status) or not 200 <= self.status <= 599):
             raise ValueError(f"status must be a whole number from 200 to 599, not {self.status!r}")
         if not _is_number(self.delay) or not 0 <= self.delay < float("inf"):
             raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay!r}")
