@@ -13,7 +13,7 @@ release = version = version_of("omium-async")
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "reference"]
-exclude_patterns = ["inventories/README.md", "pictures/README.md"]
+exclude_patterns = ["inventories/README.md"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 

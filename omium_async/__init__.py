@@ -11,13 +11,11 @@ from ._errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
-    ExecutionFailedError,
     InvalidResponseError,
     JournalError,
     MissingExecutionsError,
     NotFoundError,
     OmiumError,
-    OutputError,
     PermissionDeniedError,
     RateLimitError,
     ServerError,
@@ -35,15 +33,18 @@ from ._models.types import (
     Checkpoint,
     Execution,
     ExecutionDetail,
+    ExecutionFailedError,
     ExecutionPage,
     ExecutionRequest,
     ExecutionStatus,
+    OutputError,
     ReplayResult,
     RollbackResult,
 )
 from ._public import publish
+from ._run import Run
 from ._transport.answers import RawResponse
-from ._workflow import Run, Workflow
+from ._workflow import Workflow
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
-from ._data.sending import plain
+from ._data.plain import plain
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._streaming.filters import Filters
 

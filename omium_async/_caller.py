@@ -13,7 +13,7 @@ import attrs
 
 from ._arguments import idempotency_key, query, relative_path
 from ._data.codec import encode
-from ._data.sending import plain
+from ._data.plain import plain
 from ._data.shared import shared
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 from ._arguments import execution_segment, text
 from ._caller import Caller
 from ._data.misfit import Misfit
-from ._data.sending import plain
+from ._data.plain import plain
 from ._models.types import Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult
 from ._streaming.filters import Filters
 from ._transport.request import Operation

@@ -385,8 +385,8 @@ class Executions:
         check.checkpoint_choice(None, checkpoint_name)
         check.reading(limit=limit)
         most = limit if kept is None else None  # what the journal holds counts, too
-        rows = lists.rows(self._caller, filters, prefetch=0, limit=most) if ids is None else lists.named(ids, most)
         replaying = Replaying.of(self._caller, concurrency, checkpoint_name, by_id=ids is not None)
+        rows = replaying.rows(filters, most) if ids is None else lists.named(ids, most)
         if kept is None:
             return plan_each(replaying, rows) if dry_run else replay_each(replaying, rows)
         from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3

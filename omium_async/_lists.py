@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 
 from . import _arguments as check
 from . import _endpoints as endpoints
@@ -11,6 +11,8 @@ from ._models.types import Execution, ExecutionPage
 from ._streaming import Batch, Fetch, stream_batches, stream_pages, stream_rows
 from ._streaming.filters import Filters
 from ._waiting.outage import Outage
+
+Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 
 __all__ = ["batches", "named", "pages", "rows"]
 
@@ -37,10 +39,22 @@ async def _each(execution_ids: Iterable[str] | AsyncIterable[str]) -> AsyncGener
 
 
 def rows(
-    caller: Caller, filters: Filters, *, page_size: int = 100, prefetch: int | None = None, limit: int | None = None
+    caller: Caller,
+    filters: Filters,
+    *,
+    page_size: int = 100,
+    prefetch: int | None = None,
+    limit: int | None = None,
+    outage: Outage | None = None,
+    page: Page | None = None,
 ) -> AsyncGenerator[Execution]:
-    """The executions that pass, one by one, none twice and none left out."""
-    return stream_rows(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
+    """The executions that pass, one by one, none twice and none left out.
+
+    :param outage: as in `batches`.
+    :param page: asks for a page, as the endpoint does.
+    """
+    fetch = _fetch(caller, filters, outage, page)
+    return stream_rows(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
 
 
 def pages(
@@ -68,14 +82,16 @@ def batches(
     return stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, held=held, filters=filters)
 
 
-def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None) -> Fetch:
+def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None, ask: Page | None = None) -> Fetch:
     """Asks for windows. The first one fails as any single call does; for those after it an outage is sat out."""
+
+    ask = ask or endpoints.page
 
     async def fetch(page: int, page_size: int) -> ExecutionPage:
         nonlocal outage
         if outage is not None:
-            return await outage.sat_out(caller, lambda caller: endpoints.page(caller, page, page_size, filters))
-        first = await endpoints.page(caller, page, page_size, filters)
+            return await outage.sat_out(caller, lambda caller: ask(caller, page, page_size, filters))
+        first = await ask(caller, page, page_size, filters)
         options = caller.options
         outage = Outage("list of executions", options.patience, options.poll_interval[0], telemetry=caller.telemetry)
         return first

@@ -168,9 +168,12 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
             failed = task.exception()
             if failed is not None:
                 failure = failure or failed
+                verdict.count_part(failed)
                 continue
             outcomes, failed = task.result()
-            failure = failure or failed
+            if failed is not None:
+                failure = failure or failed
+                verdict.count_part(failed)
             if failure is None:
                 for following in itertools.islice(tasks, 1):
                     under_way.add(following)

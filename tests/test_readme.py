@@ -24,6 +24,21 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_DATA_HOME": str(home)}
 
 
+def marked(what: str) -> str:
+    """The shell block that follows a mark of the README."""
+    found: str = re.findall(rf"<!-- the {what} -->\n```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[0]
+    return found
+
+
+def test_there_are_three_commands():
+    assert [what for what in ("demo", "pytest", "sphinx") for code in SHELL if what in code] == [
+        "demo",
+        "pytest",
+        "sphinx",
+    ]
+    assert len(SHELL) == 3
+
+
 def test_the_demo_command_works_from_a_fresh_clone(tmp_path):
     (demo,) = [code for code in SHELL if "demo" in code]
     for name in ("pyproject.toml", "README.md", "LICENSE", "omium_async", "omium_sync"):
@@ -40,8 +55,16 @@ def test_the_demo_command_works_from_a_fresh_clone(tmp_path):
     assert "replay" in done.stdout.lower()
 
 
-def test_the_test_command_is_the_one_that_continuous_integration_runs():
-    (tests,) = [code for code in SHELL if "pytest" in code]
-    run = (ROOT / ".ci" / "run").read_text()
-    assert "<!-- the tests -->" in run
-    assert README.index("<!-- the tests -->") < README.index(tests)
+@pytest.mark.parametrize(("what", "program"), [("tests", "pytest"), ("documentation", "sphinx")])
+def test_continuous_integration_runs_the_marked_commands(what, program):
+    assert program in marked(what)
+    assert f"<!-- the {what} -->" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_documentation_command_builds_as_nox_does():
+    nox = (ROOT / "noxfile.py").read_text()
+    for option in ("--fail-on-warning", "--keep-going"):
+        assert option in nox
+        assert option in marked("documentation")
+    assert marked("documentation").rstrip().endswith(" docs site")
+    assert ".[docs]" in marked("documentation")

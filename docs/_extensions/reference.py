@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -73,6 +74,40 @@ def _take_fields_out(cls: type, lines: list[str]) -> None:
         if name not in shown:  # set in the constructor: autodoc does not find it by itself
             kept += ["", f".. py:attribute:: {name}", "", *[f"   {line}" for line in text]]
     lines[:] = [*kept, ""]
+
+
+def plain_signature(_: Sphinx, __: str, ___: str, obj: Any, *_____: Any) -> tuple[str, str] | None:
+    """The constructor of an attrs class by the names of its fields: their types and defaults stand with the fields."""
+    if not (inspect.isclass(obj) and attrs.has(obj) and obj.__module__.startswith("omium_")):
+        return None
+    shown: list[str] = []
+    for field in attrs.fields(obj):
+        if field.kw_only and "*" not in shown:
+            shown.append("*")
+        shown.append(field.name if field.default is attrs.NOTHING else f"{field.name}=...")
+    return f"({', '.join(shown)})", ""
+
+
+def public_bases(_: Sphinx, __: str, ___: Any, ____: Any, bases: list[Any]) -> None:
+    """Of what is private, the public classes behind it."""
+    bases[:] = list(dict.fromkeys(_public(base) for base in bases))
+
+
+def _public(base: Any) -> Any:
+    if not isinstance(base, type) or not base.__module__.startswith("omium_"):
+        return base
+    return next(each for each in base.__mro__ if "._" not in each.__module__)
+
+
+def plain_types(_: Sphinx, doctree: nodes.document) -> None:
+    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader."""
+    for signature in doctree.findall(addnodes.desc_annotation):
+        texts = [child.astext() for child in signature.children]
+        if "Annotated" in texts:
+            start = texts.index("Annotated")
+            end = texts.index("]", start)
+            for child in [*signature.children[start : start + 2], *signature.children[start + 3 : end + 1]]:
+                signature.remove(child)
 
 
 def _find(dotted: str) -> Any:
@@ -196,6 +231,9 @@ def _table(directive: SphinxDirective, rows: list[tuple[str, ...]]) -> list[node
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", move_fields)
+    app.connect("autodoc-process-signature", plain_signature)
+    app.connect("autodoc-process-bases", public_bases)
+    app.connect("doctree-read", plain_types)
     for name, directive in {
         "anchor": Anchor,
         "same-names": SameNames,

@@ -62,7 +62,7 @@ async def create_journalled(
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
         creation = _Creation(caller, file, journal.key_field, Limit(concurrency), settle)
-        async with aclosing(judged(creation.start(requests).results())) as outcomes:
+        async with aclosing(judged(creation.start(requests).results(), file.states)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
     finally:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Final
 
 import attrs
 
 from .. import _endpoints as endpoints
+from .. import _lists as lists
 from .._caller import Caller
 from .._errors import NotFoundError, OmiumError
 from .._models.outcomes import ReplayOutcome
-from .._models.types import Execution, ExecutionDetail, ReplayResult
+from .._models.types import Execution, ExecutionDetail, ExecutionPage, ReplayResult
 from .._pool.limit import Limit
 from .._pool.pool import Pool
+from .._streaming.filters import Filters
+from .._waiting.outage import Outage
 from .sending import Marking, Sending, key_is_refused
 from .verdict import judged
 
 __all__ = ["Replaying", "plan_each", "replay_each"]
+
+BATCH: Final = "replay_many"  # what waits, in warnings
 
 
 @attrs.frozen
@@ -37,12 +43,23 @@ class Replaying:
     def of(cls, caller: Caller, concurrency: int, checkpoint_name: str | None, *, by_id: bool) -> Replaying:
         """So many at once, with this client."""
         limit = Limit(concurrency)
-        return cls(Sending(caller, limit, "replay_many"), limit, checkpoint_name, by_id)
+        return cls(Sending(caller, limit, BATCH), limit, checkpoint_name, by_id)
 
     @property
     def caller(self) -> Caller:
         """What it is replayed with."""
         return self.sending.caller
+
+    def rows(self, filters: Filters, limit: int | None) -> AsyncGenerator[Execution]:
+        """The executions that pass; asking for them is a call of the batch like the others."""
+        sending = self.sending
+
+        async def page(_: Caller, page: int, page_size: int, filters: Filters) -> ExecutionPage:
+            return await sending.call(lambda: endpoints.page(sending.reader(), page, page_size, filters))
+
+        caller = sending.caller
+        outage = Outage(BATCH, caller.options.patience, caller.options.poll_interval[0], telemetry=caller.telemetry)
+        return lists.rows(caller, filters, prefetch=0, limit=limit, outage=outage, page=page)
 
     async def look(self, execution_id: str) -> ExecutionDetail:
         """The execution as it is now."""

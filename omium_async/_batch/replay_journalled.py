@@ -75,7 +75,7 @@ async def replay_journalled(
     """Replay each of these; outcomes come as they end, each recorded before; first those of earlier runs."""
     file = await _open(replaying, scope, journal)
     try:
-        async with aclosing(judged(_go_on(replaying, file, rows, limit))) as outcomes:
+        async with aclosing(judged(_go_on(replaying, file, rows, limit), file.states)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
     finally:

@@ -45,7 +45,8 @@ _log = logging.getLogger("omium_async.batch")
 
 T = TypeVar("T")
 
-_MOST_REFUSALS: Final = 8  # of an item while others are answered, before it is given up
+_MOST_REFUSALS: Final = 8  # of an item, others being answered in between, before it is given up
+_NO_ANSWER: Final = frozenset({408, 425, 499})
 _SHORTEST_PAUSE: Final = 0.01  # seconds before the next try or look, where the client has no backoff
 _FIRST_PAUSE: Final = 0.5  # where it has more
 _LONGEST_PAUSE: Final = 15.0  # before the next try of an item that was refused while others are answered
@@ -74,9 +75,11 @@ def was_refused_for_good(error: Exception) -> bool:
 
 
 def is_silence(error: Exception) -> bool:
-    """Whether the service did not answer the question: no connection, no answer in time, 425, 429 or a 5xx."""
+    """Whether the service did not answer the question: no connection, no answer in time (as its gateway may say by a
+    408 or 499, too), 425, 429 or a 5xx.
+    """
     if isinstance(error, APIStatusError):
-        return isinstance(error, (ServerError, RateLimitError)) or error.status == HTTPStatus.TOO_EARLY
+        return isinstance(error, (ServerError, RateLimitError)) or error.status in _NO_ANSWER
     return isinstance(error, APIConnectionError)
 
 
@@ -154,7 +157,7 @@ class Sending:
         :raises Stopped: the batch is ending, and the item was not sent or was refused for now.
         """
         attempts: tuple[Attempt, ...] = ()
-        refusals, pause = 0, self._pause
+        refusals, refused_at, pause = 0, 0.0, self._pause
         while True:
             found = await self._once(request, marking)
             if not isinstance(found, _Failed):
@@ -165,7 +168,8 @@ class Sending:
                 raise error
             if found.in_outage:
                 continue
-            refusals += bool(attempts)
+            refusals += bool(attempts) and self._answered_at >= refused_at
+            refused_at = time.monotonic()
             if refusals >= _MOST_REFUSALS:
                 raise error
             # Others wait as well: the jitter keeps them from coming back at once.

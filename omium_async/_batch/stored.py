@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from .._data.moments import write_timestamp
-from .._errors import APIStatusError, OmiumError, error_from_json, error_to_json
+from .._errors import APIStatusError, OmiumError
+from .._models.errors_json import error_from_json, error_to_json
 from .._models.types import Execution, ReplayResult
 
 if TYPE_CHECKING:

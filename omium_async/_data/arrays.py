@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+import cattrs
 import cattrs.cols
 
 from .misfit import Misfit, misfit_of, wrong
-
-if TYPE_CHECKING:
-    from .converter import OmiumConverter
 
 __all__ = [
     "Array",
@@ -69,7 +67,7 @@ class Array:
         return self._make(self._read(value, cls))
 
 
-def array_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def array_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """The hook of a list, a tuple, a set or the like."""
     base, kinds = _class_of(cls), get_args(cls)
     if issubclass(base, tuple) and cls is not tuple and not (len(kinds) == 2 and kinds[1] is ...):
@@ -85,7 +83,7 @@ def _maker(base: Any) -> Callable[[Any], Any]:
     return set if issubclass(base, AbstractSet) else list
 
 
-def _fixed(kinds: tuple[Any, ...], converter: OmiumConverter) -> Hook:
+def _fixed(kinds: tuple[Any, ...], converter: cattrs.Converter) -> Hook:
     """A tuple with a type for each place."""
     kinds = () if kinds == ((),) else kinds
     hooks = [(kind, hook_of(kind, converter)) for kind in kinds]
@@ -107,7 +105,7 @@ def _fixed(kinds: tuple[Any, ...], converter: OmiumConverter) -> Hook:
     return hook
 
 
-def hook_of(kind: Any, converter: OmiumConverter) -> Hook:
+def hook_of(kind: Any, converter: cattrs.Converter) -> Hook:
     """The hook of an entry or a field."""
     try:
         hook: Hook = converter.get_structure_hook(kind)
@@ -116,7 +114,7 @@ def hook_of(kind: Any, converter: OmiumConverter) -> Hook:
     return hook
 
 
-def named_tuple_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def named_tuple_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """The hook of a named tuple, which goes out as an array."""
     hints = get_type_hints(cls, include_extras=True)
     read = _fixed(tuple(hints.get(name, Any) for name in cls._fields), converter)
@@ -130,7 +128,7 @@ def take_object(value: Any, _: Any = dict) -> Any:
     return value if isinstance(value, dict) else dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def mapping_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def mapping_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """The hook of a dict or another mapping."""
     base, kinds = _class_of(cls), get_args(cls)
     if base in (dict, Mapping) and (not kinds or kinds == (str, Any)):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from .codec import encode
 from .misfit import Misfit, json_type
-from .sending import plain
+from .plain import plain
 
 if TYPE_CHECKING:
-    from .converter import OmiumConverter
+    import cattrs
 
 __all__ = ["choices_of", "is_enum", "is_literal", "literal_hook", "read_member"]
 
@@ -53,7 +53,7 @@ def read_member(value: Any, cls: Any) -> Any:
     raise _other(choices, value)
 
 
-def literal_hook(cls: Any, _: OmiumConverter) -> Callable[[Any, Any], Any]:
+def literal_hook(cls: Any, _: cattrs.Converter) -> Callable[[Any, Any], Any]:
     """The hook of a literal."""
     choices = choices_of(cls)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import cattrs
 
@@ -13,13 +13,15 @@ from .codec import decode_json, encode
 from .forms import SHAPES, Shape
 from .hooks import is_structured, register_readers
 from .misfit import Misfit, misfit_of
-from .sending import Form, plain
-from .shared import OWN_HOOKS
+from .plain import Form, plain
 from .unions import is_union
 
 __all__ = ["OmiumConverter", "register_data"]
 
 T = TypeVar("T")
+
+#: The name of a class attribute: hooks of the class are not those of the classes below it.
+_OWN_HOOKS: Final = "_hooks_are_its_own"
 
 
 class OmiumConverter(cattrs.Converter):
@@ -114,7 +116,7 @@ class OmiumConverter(cattrs.Converter):
 
 
 def _is_model(cls: Any) -> bool:
-    return isinstance(cls, type) and getattr(cls, OWN_HOOKS, False)
+    return isinstance(cls, type) and getattr(cls, _OWN_HOOKS, False)
 
 
 def _equal_to(cls: Any) -> Callable[[Any], bool]:

@@ -14,7 +14,6 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
 from typing import (
-    TYPE_CHECKING,
     Any,
     Final,
     NotRequired,
@@ -26,6 +25,7 @@ from typing import (
 )
 
 import attrs
+import cattrs
 import msgspec
 from cattrs.errors import StructureHandlerNotFoundError
 
@@ -45,13 +45,10 @@ from .misfit import Misfit, misfit_of, wrong
 from .moments import read_moment
 from .unions import is_union, union_hook
 
-if TYPE_CHECKING:
-    from .converter import OmiumConverter
-
 __all__ = ["is_structured", "read_text", "read_whole_number", "register_readers"]
 
 Hook = Callable[[Any, Any], Any]
-Factory = Callable[[Any, "OmiumConverter"], Hook]
+Factory = Callable[[Any, cattrs.Converter], Hook]
 
 
 # -- text, numbers, null ---------------------------------------------------------------------------------------------
@@ -176,7 +173,7 @@ def _has_fields(cls: Any) -> bool:
     return isinstance(base, type) and (attrs.has(base) or dataclasses.is_dataclass(base))
 
 
-def _fields_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """An attrs class or a dataclass, with the fields that its ``__init__`` does not take, as they were sent."""
     base: Any = get_origin(cls) or cls
     if attrs.has(base):
@@ -201,14 +198,14 @@ def _fields_hook(cls: Any, converter: OmiumConverter) -> Hook:
     return hook
 
 
-def _late_fields(cls: Any, converter: OmiumConverter) -> list[tuple[str, Any, Hook]]:
+def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Any, Hook]]:
     fields: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
     names = [field.name for field in fields if not field.init]
     hints: dict[str, Any] = get_type_hints(cls, include_extras=True) if names else {}
     return [(name, kind, hook_of(kind, converter)) for name in names for kind in [hints.get(name, Any)]]
 
 
-def _typed_dict_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def _typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """A TypedDict; not cattrs' own hook, which takes ``NotRequired`` in annotations that are text for required."""
     base: Any = get_origin(cls) or cls
     given = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
@@ -254,11 +251,11 @@ def _filled_in(kind: Any, given: dict[Any, Any]) -> Any:
     return kind[tuple(given.get(each, each) for each in parameters)] if parameters and given else kind
 
 
-def _pydantic_hook(cls: Any, _: OmiumConverter) -> Hook:
+def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:
     return lambda value, _: cls.model_validate(value)
 
 
-def _struct_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def _struct_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     return lambda value, _: msgspec.convert(value, cls, dec_hook=lambda kind, inner: converter.structure(inner, kind))
 
 
@@ -270,7 +267,7 @@ def _below(*bases: type) -> Callable[[Any], bool]:
 
 
 def _always(hook: Hook) -> Factory:
-    def make(_: Any, __: OmiumConverter) -> Hook:
+    def make(_: Any, __: cattrs.Converter) -> Hook:
         return hook
 
     return make
@@ -323,7 +320,7 @@ _BY_CLASS: Final[dict[type, Hook]] = {
 }
 
 
-def register_readers(converter: OmiumConverter) -> None:
+def register_readers(converter: cattrs.Converter) -> None:
     """Register them, the most special last, for the last that applies is used."""
     for applies, factory in reversed(_READERS):
         converter.register_structure_hook_factory(applies, factory)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
 
 from .foreign import full_name
 from .misfit import Misfit, misfit_of
-from .sending import plain
+from .plain import plain
 
 if TYPE_CHECKING:
     from .converter import OmiumConverter

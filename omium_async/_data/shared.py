@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 else:
     converters = LazyModule("omium_async._data.converter")  # which imports cattrs
 
-__all__ = ["OWN_HOOKS", "add_rules", "is_ours", "make_converter", "shared"]
-
-#: The name of a class attribute: hooks of the class are not those of the classes below it.
-OWN_HOOKS: Final = "_hooks_are_its_own"
+__all__ = ["add_rules", "is_ours", "make_converter", "shared"]
 
 _RULES: Final[list[Callable[[converters.OmiumConverter], None]]] = []
 

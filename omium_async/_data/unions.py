@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 from uuid import UUID
 
 import attrs
+import cattrs
 import msgspec
 from cattrs.disambiguators import create_default_dis_func
 from cattrs.errors import StructureHandlerNotFoundError
@@ -20,9 +21,6 @@ from .arrays import is_array, is_mapping
 from .choices import choices_of, is_enum, is_literal
 from .foreign import is_pydantic_model
 from .misfit import Misfit, json_type, misfit_of
-
-if TYPE_CHECKING:
-    from .converter import OmiumConverter
 
 __all__ = ["is_union", "union_hook"]
 
@@ -35,7 +33,7 @@ def is_union(cls: Any) -> bool:
     return get_origin(cls) in (Union, types.UnionType)
 
 
-def union_hook(cls: Any, converter: OmiumConverter) -> Hook:
+def union_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """The hook of a union.
 
     :raises StructureHandlerNotFoundError: its members cannot be told apart.
@@ -62,7 +60,7 @@ def union_hook(cls: Any, converter: OmiumConverter) -> Hook:
     return hook
 
 
-def _optional_hook(member: Any, converter: OmiumConverter) -> Hook:
+def _optional_hook(member: Any, converter: cattrs.Converter) -> Hook:
     read = converter.get_structure_hook(member)
     return lambda value, _: None if value is None else read(value, member)
 
@@ -118,7 +116,7 @@ def _ambiguous(union: Any, why: str) -> StructureHandlerNotFoundError:
 # -- several of one JSON type -----------------------------------------------------------------------------------------
 
 
-def _one_of(name: str, members: list[Any], union: Any, converter: OmiumConverter) -> _Read:
+def _one_of(name: str, members: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
     if name == "a whole number" and len(members) > 1:  # a float may be one too, but where there is an int it is not
         members = [member for member in members if _bare(member) not in (float, Decimal)] or members
     if len(members) == 1:
@@ -130,12 +128,12 @@ def _one_of(name: str, members: list[Any], union: Any, converter: OmiumConverter
     raise _ambiguous(union, f"{len(members)} of them are {name} in JSON")
 
 
-def _reader(member: Any, converter: OmiumConverter) -> _Read:
+def _reader(member: Any, converter: cattrs.Converter) -> _Read:
     hook = converter.get_structure_hook(member)
     return lambda value: hook(value, member)
 
 
-def _one_text_of(members: list[Any], union: Any, converter: OmiumConverter) -> _Read:
+def _one_text_of(members: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
     """Of types that read no text of each other's, the one that reads the text."""
     readers = [_reader(member, converter) for member in members]
     for member in members:
@@ -173,7 +171,7 @@ def _reads(reader: _Read, value: Any) -> bool:
     return True
 
 
-def _one_class_of(classes: list[Any], union: Any, converter: OmiumConverter) -> _Read:
+def _one_class_of(classes: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
     """Of classes with fields, the one that alone requires a field which is there; cattrs finds out which."""
     try:
         tell: Callable[[Any], Any] = create_default_dis_func(converter, *classes)

@@ -19,14 +19,11 @@ from .calls import (
 )
 from .others import (
     ConfigurationError,
-    ExecutionFailedError,
     JournalError,
     MissingExecutionsError,
-    OutputError,
     UnstableListError,
     WaitTimeoutError,
 )
-from .stored import error_from_json, error_to_json
 
 __all__ = [
     "APIConnectionError",
@@ -37,14 +34,12 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
-    "ExecutionFailedError",
     "Headers",
     "InvalidResponseError",
     "JournalError",
     "MissingExecutionsError",
     "NotFoundError",
     "OmiumError",
-    "OutputError",
     "PermissionDeniedError",
     "RateLimitError",
     "ServerError",
@@ -52,7 +47,5 @@ __all__ = [
     "UnstableListError",
     "WaitTimeoutError",
     "WriteOutcome",
-    "error_from_json",
-    "error_to_json",
     "status_error_class",
 ]

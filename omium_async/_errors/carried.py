@@ -10,10 +10,9 @@ from typing import Any, Final, cast
 import attrs
 
 from .._data.text import encodes
-from .._models.types import Execution, ExecutionDetail
 from .attempts import Attempt, Headers, WriteOutcome
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["add_form", "from_json", "to_json"]
 
 
 def to_json(name: str, value: Any) -> Any:
@@ -24,6 +23,11 @@ def to_json(name: str, value: Any) -> Any:
 def from_json(name: str, data: Any) -> Any:
     """The value of which `to_json` made this."""
     return None if data is None else _FORMS.get(name, _PLAIN)[1](data)
+
+
+def add_form(name: str, to: Callable[[Any], Any], back: Callable[[Any], Any]) -> None:
+    """Have errors carry, under this name, what is not known here."""
+    _FORMS[name] = to, back
 
 
 # -- what JSON has no form for, or not for all of it: an object with one member says what it is ------------------------
@@ -81,24 +85,14 @@ def _attempts_from(data: list[dict[str, Any]]) -> tuple[Attempt, ...]:
     )
 
 
-def _execution_to(execution: Execution) -> Any:
-    kind = "detail" if isinstance(execution, ExecutionDetail) else "row"
-    return {kind: execution.to_dict()}
-
-
-def _execution_from(data: dict[str, Any]) -> Execution:
-    return ExecutionDetail.from_dict(data["detail"]) if "detail" in data else Execution.from_dict(data["row"])
-
-
 _Form = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _PLAIN: Final[_Form] = (_plain_to, _plain_from)
-_FORMS: Final[Mapping[str, _Form]] = {
+_FORMS: Final[dict[str, _Form]] = {
     "outcome": (str, WriteOutcome),
     "attempts": (_attempts_to, _attempts_from),
     "body": (_base64, base64.b64decode),
     "headers": (_headers_to, _headers_from),
-    "execution": (_execution_to, _execution_from),
     "pending": (_texts_to, _texts_from),
     "missing": (_texts_to, _texts_from),
     "notes": (_texts_to, _texts_from),

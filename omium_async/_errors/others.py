@@ -1,21 +1,19 @@
-"""What can go wrong besides a single call: settings, lists, waits, journals, and executions that end badly."""
+"""What can go wrong besides a single call: settings, lists, waits and journals.
+
+Errors about an execution stand with the models, which they carry (`_models/types.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Unpack
+from typing import Any, ClassVar, Unpack
 
-from .._models.types import Execution, ExecutionDetail
-from .attempts import WriteOutcome
 from .base import CommonFields, Details, OmiumError
-from .carried import from_json
 
 __all__ = [
     "ConfigurationError",
-    "ExecutionFailedError",
     "JournalError",
     "MissingExecutionsError",
-    "OutputError",
     "UnstableListError",
     "WaitTimeoutError",
 ]
@@ -94,73 +92,3 @@ class MissingExecutionsError(OmiumError):
 
 class JournalError(OmiumError):
     """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
-
-
-#: Nothing stands for an absent id: the execution's own would be taken for it.
-_OF_AN_EXECUTION: Final[Mapping[str, Any]] = {
-    "outcome": WriteOutcome.APPLIED,
-    "execution_id": ...,
-    "execution": None,
-}
-
-
-class ExecutionFailedError(OmiumError):
-    """An execution did not end well. ``outcome`` is always ``"applied"``, and ``execution_id`` says which it is.
-
-    :param common: what every `OmiumError` takes.
-    :ivar execution: the execution, with its error and its checkpoints; never ``None``.
-    """
-
-    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION}
-
-    execution: ExecutionDetail
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        execution: ExecutionDetail | None = None,
-        **common: Unpack[CommonFields],
-    ) -> None:
-        self.execution = _execution_of(self, execution, details)
-        super().__init__(message, details, **_applied(self.execution, common))
-
-
-class OutputError(OmiumError):
-    """What an execution holds is not of the type asked for. ``outcome`` is always ``"applied"``.
-
-    :param common: what every `OmiumError` takes.
-    :ivar execution: the execution as it was answered; never ``None``.
-    :ivar path: the place of the offending value, such as ``output_data.lines``.
-    """
-
-    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION, "path": ""}
-
-    execution: Execution
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        execution: Execution | None = None,
-        path: str = "",
-        **common: Unpack[CommonFields],
-    ) -> None:
-        self.path = path
-        self.execution = _execution_of(self, execution, details)
-        super().__init__(message, details, **_applied(self.execution, common))
-
-
-def _execution_of(error: OmiumError, execution: Execution | None, details: Details) -> Any:
-    if execution is None and isinstance(details, Mapping):
-        execution = from_json("execution", details.get("execution"))
-    if not isinstance(execution, Execution):
-        raise TypeError(f"{type(error).__name__} is made with the execution that it is about: execution=...")
-    return execution
-
-
-def _applied(execution: Execution, common: CommonFields) -> CommonFields:
-    """What is known of a write whose execution is at hand, whatever else was said."""
-    return {**common, "outcome": WriteOutcome.APPLIED, "execution_id": execution.id}

@@ -23,6 +23,7 @@ __all__ = ["Entry", "JournalFile", "Mark"]
 T = TypeVar("T")
 
 _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT value FROM json_each(?))"
+_STATES: Final = "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id"
 
 
 class JournalFile:
@@ -90,6 +91,14 @@ class JournalFile:
 
         def look(connection: sqlite3.Connection) -> set[str]:
             return {row[0] for row in connection.execute(_KNOWN, (text_of(execution_ids),))}
+
+        return await self.do(look)
+
+    async def states(self) -> set[str | None]:
+        """The states of all items; ``None``: about to be sent."""
+
+        def look(connection: sqlite3.Connection) -> set[str | None]:
+            return {row[0] for row in connection.execute(_STATES)}
 
         return await self.do(look)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -22,10 +21,7 @@ from typing import (
 
 import attrs
 
-from .._data.shared import add_rules, shared
-
-if TYPE_CHECKING:
-    from .._data.converter import OmiumConverter
+from .._data.shared import shared
 
 __all__ = ["Answer", "Field", "Timestamp", "entry_type", "fields_of", "known_extras", "remember_sent", "sent_of"]
 
@@ -136,12 +132,3 @@ def known_extras(cls: Any) -> tuple[str, ...]:
 def entry_type(kind: Any) -> Any:
     """The class of model of which a field holds any number; ``None`` if it holds something else."""
     return get_args(kind)[0] if get_origin(kind) is tuple else None
-
-
-def _register(converter: OmiumConverter) -> None:
-    from .rules import register_models  # noqa: PLC0415 - imports cattrs
-
-    register_models(converter)
-
-
-add_rules(_register)

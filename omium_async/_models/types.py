@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timezone
-from typing import Any
+from typing import Any, ClassVar, Final, Unpack
 
 import attrs
 
 from .._data.moments import read_timestamp
+from .._errors import OmiumError, WriteOutcome
+from .._errors.base import CommonFields, Details
+from .._errors.carried import add_form, from_json
 from .answer import Answer, Timestamp
 from .shown import few, short
 
@@ -18,9 +21,11 @@ __all__ = [
     "Checkpoint",
     "Execution",
     "ExecutionDetail",
+    "ExecutionFailedError",
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
+    "OutputError",
     "ReplayResult",
     "RollbackResult",
     "UnfitRequest",
@@ -212,10 +217,95 @@ class ExecutionDetail(Execution):
         :raises ExecutionFailedError: it ended as failed, error or cancelled.
         """
         if self.status in _FAILURES:
-            from .._errors import ExecutionFailedError  # noqa: PLC0415 - errors stand above the models: they carry some
-
             because = f": {self.error}" if self.error else ""
             raise ExecutionFailedError(f"execution {self.id} ended as {self.status}{because}", execution=self)
+
+
+# -- errors about an execution ---------------------------------------------------------------------------------------
+
+#: Nothing stands for an absent id: the execution's own would be taken for it.
+_OF_AN_EXECUTION: Final[Mapping[str, Any]] = {
+    "outcome": WriteOutcome.APPLIED,
+    "execution_id": ...,
+    "execution": None,
+}
+
+
+class ExecutionFailedError(OmiumError):
+    """An execution did not end well. ``outcome`` is always ``"applied"``, and ``execution_id`` says which it is.
+
+    :param common: what every `OmiumError` takes.
+    :ivar execution: the execution, with its error and its checkpoints; never ``None``.
+    """
+
+    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION}
+
+    execution: ExecutionDetail
+
+    def __init__(
+        self,
+        message: str = "",
+        details: Details = None,
+        *,
+        execution: ExecutionDetail | None = None,
+        **common: Unpack[CommonFields],
+    ) -> None:
+        self.execution = _execution_of(self, execution, details)
+        super().__init__(message, details, **_applied(self.execution, common))
+
+
+class OutputError(OmiumError):
+    """What an execution holds is not of the type asked for. ``outcome`` is always ``"applied"``.
+
+    :param common: what every `OmiumError` takes.
+    :ivar execution: the execution as it was answered; never ``None``.
+    :ivar path: the place of the offending value, such as ``output_data.lines``.
+    """
+
+    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION, "path": ""}
+
+    execution: Execution
+
+    def __init__(
+        self,
+        message: str = "",
+        details: Details = None,
+        *,
+        execution: Execution | None = None,
+        path: str = "",
+        **common: Unpack[CommonFields],
+    ) -> None:
+        self.path = path
+        self.execution = _execution_of(self, execution, details)
+        super().__init__(message, details, **_applied(self.execution, common))
+
+
+def _execution_of(error: OmiumError, execution: Execution | None, details: Details) -> Any:
+    if execution is None and isinstance(details, Mapping):
+        execution = from_json("execution", details.get("execution"))
+    if not isinstance(execution, Execution):
+        raise TypeError(f"{type(error).__name__} is made with the execution that it is about: execution=...")
+    return execution
+
+
+def _applied(execution: Execution, common: CommonFields) -> CommonFields:
+    """What is known of a write whose execution is at hand, whatever else was said."""
+    return {**common, "outcome": WriteOutcome.APPLIED, "execution_id": execution.id}
+
+
+def _execution_to(execution: Execution) -> Any:
+    kind = "detail" if isinstance(execution, ExecutionDetail) else "row"
+    return {kind: execution.to_dict()}
+
+
+def _execution_from(data: dict[str, Any]) -> Execution:
+    return ExecutionDetail.from_dict(data["detail"]) if "detail" in data else Execution.from_dict(data["row"])
+
+
+add_form("execution", _execution_to, _execution_from)
+
+
+# -- what the other calls answer, and what is asked ------------------------------------------------------------------
 
 
 @attrs.frozen(slots=True)

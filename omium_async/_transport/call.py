@@ -276,6 +276,8 @@ class Transport:
         if delay:
             await progress.connections.pause(delay)
         self._check_open(progress)
+        if progress.deadline is not None and monotonic() >= progress.deadline:  # a busy machine woke it too late
+            progress.raise_error(failure.error, self._redactor)
 
     def _beyond_the_gate(self, asked: float | None, retries: int, options: Options) -> float:
         """Seconds which a call that met a 429 waits by itself, and not only at the gate, where it then is first."""

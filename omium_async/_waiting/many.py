@@ -47,10 +47,11 @@ class _Look:
 
 @attrs.frozen
 class _Read:
-    """What a single read brought: the execution, or that there is none."""
+    """What a single read brought: the execution, or that there is none, or nothing as yet."""
 
     id: str
     execution: Execution | None
+    failed: bool = False
 
 
 async def wait_for_each(
@@ -82,7 +83,7 @@ async def wait_for_each(
                         yield found
         finally:
             await pool.close()
-        if crowd.pending:
+        if crowd.pending and not crowd.outage.lasts:  # which has pauses of its own
             await crowd.pause(moved=moved)
     if crowd.missing:
         raise MissingExecutionsError(
@@ -97,6 +98,7 @@ class _Crowd:
 
     :ivar pending: those not at a wanted status yet, and the status that was last seen of each.
     :ivar missing: those that the service does not know.
+    :ivar outage: of the service, for all of them.
     """
 
     def __init__(self, caller: Caller, polling: Polling, *, details: bool) -> None:
@@ -107,7 +109,7 @@ class _Crowd:
         self._details = details
         self._few = _FEW_DETAILS if details else _FEW
         self._pace = Pace(polling)
-        self._outage = Outage(
+        self.outage = Outage(
             "wait for executions", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
         )
         self._pending_for_long = PendingForLong()
@@ -152,7 +154,7 @@ class _Crowd:
         count = len(self.pending)
         last = (f"{id!r} ({status or 'never seen'})" for id, status in self.pending.items())
         missing = f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
-        failure = self._outage.last or self._failure
+        failure = self.outage.last or self._failure
         raise WaitTimeoutError(
             f"{count} {'execution' if count == 1 else 'executions'} did not come to {self._polling.in_words()} within "
             f"{self._polling.timeout:g} s; last seen: {_some(last, count)}{missing if self.missing else ''}"
@@ -180,7 +182,7 @@ class _Crowd:
         unseen = set(listed)
         ready: list[Execution] = []
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        batches = lists.batches(self._caller, Filters(), page_size=size, prefetch=0, outage=self._outage)
+        batches = lists.batches(self._caller, Filters(), page_size=size, prefetch=0, outage=self.outage)
         self._pages = 0
         try:
             async with aclosing(batches):
@@ -207,17 +209,18 @@ class _Crowd:
     async def read(self, _: int, execution_id: str) -> _Read:
         """One execution by itself."""
         try:
-            return _Read(
-                execution_id,
-                await self._outage.sat_out(self._caller, lambda caller: endpoints.get(caller, execution_id)),
-            )
+            found = await self.outage.tried(self._caller, lambda caller: endpoints.get(caller, execution_id))
         except NotFoundError:
+            self.outage.answered()
             return _Read(execution_id, None)
+        return _Read(execution_id, found, failed=found is None)  # one that always fails must not hold up all others
 
     def take(self, read: _Read) -> Execution | None:
         """The execution, if this is the end of waiting for it."""
         found = read.execution
-        if found is None:
+        if read.failed:
+            self._requests += 1
+        elif found is None:
             del self.pending[read.id]
             self.missing.append(read.id)
         elif self._is_ready(found):

@@ -112,14 +112,26 @@ async def run_and_wait(
         ) from error
     try:
         if on_created is not None:
-            told = on_created(created)
-            if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
-                await told
+            await _tell(on_created, created)
         return await wait_for(caller, created.id, polling)
     except OmiumError as error:
         error.execution_id = created.id
         error.outcome = WriteOutcome.APPLIED
         raise
     except BaseException as error:
-        error.add_note(f"execution {created.id} was created before this, and goes on")
+        error.add_note(_goes_on(created))
         raise
+
+
+async def _tell(on_created: Callable[[Execution], object], created: Execution) -> None:
+    try:
+        told = on_created(created)
+        if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
+            await told
+    except OmiumError as error:  # which is about something else, as its message shows
+        error.add_note(_goes_on(created))
+        raise
+
+
+def _goes_on(created: Execution) -> str:
+    return f"execution {created.id} was created before this, and goes on"

@@ -146,30 +146,37 @@ class Outage:
         return pause if left is None else min(pause, left)
 
     async def sat_out(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T:
-        """What ``look`` gives, as soon as it is answered; several may look at once, but not while the outage lasts.
+        """What ``look`` gives, as soon as it is answered.
 
         :raises OmiumError: what no later look could mend; or the last failure, when patience is over.
         """
+        while (found := await self.tried(caller, look)) is None:
+            pass
+        return found
+
+    async def tried(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T | None:
+        """What ``look`` gives; ``None``: it failed with what a later one could mend.
+
+        Several may look at once, but not while the outage lasts: then it is one after the other, each after a pause.
+
+        :raises OmiumError: as `sat_out`.
+        """
+        if self.lasts:
+            async with self._turn:
+                if self.lasts:
+                    await asyncio.sleep(self.pause())
+                    return await self._try(caller, look)
+        return await self._try(caller, look)
+
+    async def _try(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T | None:
         started = time.monotonic()
         try:
             found = await look(self.looker(caller))
         except OmiumError as error:
             self._mind(error, started)
-        else:
-            self.answered()
-            return found
-        async with self._turn:
-            while True:
-                if self.lasts:
-                    await asyncio.sleep(self.pause())
-                started = time.monotonic()
-                try:
-                    found = await look(self.looker(caller))
-                except OmiumError as error:
-                    self._mind(error, started)
-                else:
-                    self.answered()
-                    return found
+            return None
+        self.answered()
+        return found
 
     def _mind(self, error: OmiumError, started: float) -> None:
         if not could_mend(error):

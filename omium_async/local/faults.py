@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import attrs
 
+from .._data.shared import shared
 from .jsontext import encode_result
 
 __all__ = ["Fault", "FaultAction", "Faults"]
@@ -44,7 +45,7 @@ def _body(given: object) -> bytes | None:
         return given
     if isinstance(given, bytearray):
         return bytes(given)
-    return given.encode() if isinstance(given, str) else encode_result(given, "the body of a Fault is")
+    return given.encode() if isinstance(given, str) else encode_result(given, "the body of a Fault is", shared())
 
 
 def _pattern(path: str) -> str:

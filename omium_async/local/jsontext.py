@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
-from .._data.sending import plain
+from .._data.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,11 +74,11 @@ def decode_untrusted(text: bytes) -> Any:
     return value
 
 
-def encode_result(value: object, what: str, converter: OmiumConverter | None = None) -> bytes:
+def encode_result(value: object, what: str, converter: OmiumConverter) -> bytes:
     """The JSON text of a value that user code gave.
 
     :param what: begins the error: "step 'x' returned".
-    :param converter: whose hooks give users' classes a form; None: the process's shared one.
+    :param converter: whose hooks give users' classes a form.
     :raises TypeError: JSON cannot hold it; the message names the place.
     """
     try:

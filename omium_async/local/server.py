@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, cast, overload
 
 from .._data.converter import OmiumConverter
 from .arrivals import SeenRequest
-from .blocked import started_here
+from .blocked import started_here, stopped
 from .errors import LocalOmiumError
 from .faults import Fault
 from .handlers import Options
@@ -226,7 +226,7 @@ class LocalOmium:
         self._starting = True
         try:
             self._running = await self._start()
-            started_here(self)
+            started_here(self._running)
         finally:
             self._starting = False
 
@@ -238,6 +238,7 @@ class LocalOmium:
         running, self._running = self._running, None
         if running is None or running.pid != os.getpid():
             return
+        stopped(running)
         if running.loop.is_closed():
             running.abandon()
         else:

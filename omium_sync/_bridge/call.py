@@ -9,6 +9,8 @@ from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from omium_async import Execution, ReplayResult, RollbackResult, Run
+
 if TYPE_CHECKING:
     from anyio import CancelScope
 
@@ -72,6 +74,18 @@ class Call:
             asked, self._asked = self._asked, None
             if asked is not None and not to_the_end:
                 asked()
+
+    def note_what_is_lost(self, interrupt: BaseException) -> None:
+        """Have what interrupts the thread say what it would have been told: above all, the id of what was created.
+
+        It may have come to its end just then, and its result or error is told to nobody.
+        """
+        for note in getattr(self.error, "__notes__", ()):
+            interrupt.add_note(note)
+        tells_of_one = isinstance(self.result, (Execution, ReplayResult, RollbackResult, Run))
+        execution_id = self.result.id if tells_of_one else getattr(self.error, "execution_id", None)
+        if execution_id is not None:
+            interrupt.add_note(f"the call had ended before this came, about execution {execution_id}")
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 

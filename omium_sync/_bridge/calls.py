@@ -82,8 +82,7 @@ class Calls:
             call.wait()
         except BaseException as interrupt:
             self.end(call)
-            for note in getattr(call.error, "__notes__", ()):  # such as the id of what was created
-                interrupt.add_note(note)
+            call.note_what_is_lost(interrupt)
             raise
         error = call.error
         if error is None:
@@ -91,7 +90,10 @@ class Calls:
         call.error = None
         try:
             if self.closed and isinstance(error, asyncio.CancelledError):
-                raise RuntimeError("this client was closed while the call was under way") from None
+                closed = RuntimeError("this client was closed while the call was under way")
+                for note in getattr(error, "__notes__", ()):  # such as the id of what was created
+                    closed.add_note(note)
+                raise closed from None
             raise error
         finally:
             del error  # its traceback holds this frame

@@ -15,20 +15,25 @@ import threading
 from _thread import get_ident
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-    from .calls import Calls
-
-__all__ = ["LoopThread"]
+__all__ = ["LoopThread", "User"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _logger = logging.getLogger("omium_sync")
 _PATIENCE: Final = 5.0  # seconds for a loop to end; a hook of the user's may block it for ever
+
+
+class User(Protocol):
+    """A client whose calls run on a loop."""
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: its calls run in the parent alone."""
 
 
 class LoopThread:
@@ -43,7 +48,7 @@ class LoopThread:
     def __init__(self, name: str, *, keep_signals: bool = False) -> None:
         self.alive = True
         self.exiting = False
-        self.users: set[Calls] = set()
+        self.users: set[User] = set()
         self._keep_signals = keep_signals
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: BlockingPortal | None = None

@@ -12,12 +12,9 @@ import atexit
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from .loop import LoopThread
-
-if TYPE_CHECKING:
-    from .calls import Calls
+from .loop import LoopThread, User
 
 __all__ = ["Process", "process"]
 
@@ -48,10 +45,10 @@ class Process:
             self._shared = self.run(LoopThread("omium_sync"))
         return self._shared
 
-    def leave(self, thread: LoopThread, calls: Calls) -> None:
+    def leave(self, thread: LoopThread, user: User) -> None:
         """A client has left; the last one ends the loop."""
         with self.lock:
-            thread.users.discard(calls)
+            thread.users.discard(user)
             last = not thread.users
             if last:
                 thread.alive = False
@@ -87,8 +84,8 @@ class Process:
         self._shared = None
         for thread in self._running:
             thread.alive = False
-            for calls in thread.users:
-                calls.leave_to_parent()
+            for user in thread.users:
+                user.leave_to_parent()
             self._inherited.append(thread)
         self._running = set()
 

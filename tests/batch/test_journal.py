@@ -107,6 +107,27 @@ async def test_a_refused_key_ends_it_and_its_items_are_sent_again(omium, local, 
     assert await applied(omium) == {0: 1}
 
 
+async def test_what_an_earlier_run_sent_counts_in_the_error_that_ends_a_later_one(omium, local, path):
+    """Though the later one did not come to it."""
+
+    async def end() -> str:
+        local.inject(Fault(method="GET", action="status", status=401))
+        _, error = await ended(omium.executions.create_many(numbered(9), concurrency=1, journal=path))
+        return error.outcome
+
+    assert await end() == "not_applied"
+    await collect(omium.executions.create_many(numbered(1), journal=path))
+    assert await end() == "applied"
+    local.inject(Fault(**CREATE, when="after", action="stall"))
+    sent = local.counts["POST /executions"]
+    reading = asyncio.create_task(collect(omium.executions.create_many(numbered(9), concurrency=1, journal=path)))
+    while local.counts["POST /executions"] == sent:  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    reading.cancel()  # as a death leaves it: about to be sent, without an outcome
+    await asyncio.wait([reading])
+    assert await end() == "unknown"
+
+
 async def test_dropped_answers_are_looked_up_before_the_end(omium, local, path):
     for when in ("after", "before", "after", "before"):
         local.inject(Fault(**CREATE, when=when, action="drop"))

@@ -16,7 +16,7 @@ from omium_async import (
 )
 from omium_async.local import Fault
 
-from .conftest import collect, states
+from .conftest import collect, ended, states
 
 REPLAY = {"method": "POST", "path": "/executions/*/replay"}
 
@@ -152,6 +152,9 @@ class TestJournal:
             await asyncio.wait([reading])
             local.clear_faults()
         await settle(omium, 20)
+        local.inject(Fault(method="GET", path="/executions/*", action="status", status=401))
+        _, error = await ended(omium.executions.replay_many(journal=journal))
+        assert error.outcome == "unknown"  # of those in flight, of which the look told nothing
         outcomes = await collect(omium.executions.replay_many(journal=journal))
         assert [outcome.resumed for outcome in outcomes] == [True] * 4 + [False] * 16
         assert sorted(outcome.state for outcome in outcomes[:4]) == ["replayed"] * 2 + ["unknown"] * 2

@@ -17,8 +17,8 @@ import pytest
 
 from omium_async import make_converter
 from omium_async._data.codec import decode_json, encode
+from omium_async._data.plain import plain
 from omium_async._data.reading import check_type, read_typed
-from omium_async._data.sending import plain
 
 from .typed import Line, Model, Record
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 
 from omium_async import make_converter
 from omium_async._data.codec import decode_json, encode
+from omium_async._data.plain import plain
 from omium_async._data.reading import check_type, matches, read_typed
-from omium_async._data.sending import plain
 
 from .strategies import typed_values
 

@@ -18,8 +18,8 @@ import pytest
 from omium_async import Execution, make_converter
 from omium_async._data.codec import decode_json, encode
 from omium_async._data.misfit import Misfit
+from omium_async._data.plain import plain
 from omium_async._data.reading import check_type, matches, read_typed
-from omium_async._data.sending import plain
 
 from .typed import (
     Box,

@@ -6,7 +6,6 @@ of what can be called is described in its docstring.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import subprocess
@@ -19,17 +18,9 @@ from urllib.parse import unquote, urlsplit
 import attrs
 import pytest
 
+from .api import MODULES, exported, is_made_by_users, members, of_ours
+
 ROOT = Path(__file__).parents[2]
-MODULES = [
-    "omium_async",
-    "omium_async.local",
-    "omium_async.cluster",
-    "omium_async.otel",
-    "omium_async.ui",
-    "omium_async.pytest_plugin",
-    "omium_sync",
-    "omium_sync.cli",
-]
 #: Whatever is asked of the network fails: the build may ask for nothing.
 BUILD = """
 import socket, sys
@@ -88,29 +79,6 @@ def pages(site: Path) -> dict[Path, Page]:
     return found
 
 
-def exported() -> list[tuple[str, str, Any]]:
-    """Each public name: its dotted name, its module, what it stands for."""
-    found = []
-    for module in MODULES:
-        names = importlib.import_module(module)
-        found += [(f"{module}.{name}", module, getattr(names, name)) for name in names.__all__]
-    return found
-
-
-def of_ours(thing: Any) -> bool:
-    return str(getattr(thing, "__module__", "")).startswith("omium_")
-
-
-def members(cls: type) -> dict[str, Any]:
-    """What a class of ours has that is public, where the package says what it is."""
-    found = {}
-    for name, value in inspect.getmembers_static(cls):
-        owner = next((base for base in cls.__mro__ if name in vars(base)), object)
-        if not name.startswith("_") and of_ours(owner):
-            found[name] = value
-    return found
-
-
 def test_every_public_name_has_an_element_of_that_id(pages):
     ids = set().union(*(page.ids for page in pages.values()))
     wanted = [*MODULES]
@@ -131,8 +99,7 @@ def callables() -> list[tuple[str, Any, str]]:
     found: list[tuple[str, Any, str]] = []
     for dotted, _, thing in exported():
         if inspect.isclass(thing):
-            made_by = next((base for base in thing.__mro__ if "__init__" in vars(base)), object)
-            if of_ours(made_by) and not getattr(thing, "_is_protocol", False):
+            if is_made_by_users(thing):
                 words = [base.__doc__ or "" for base in thing.__mro__ if of_ours(base)]
                 found.append((dotted, thing, "\n".join(words)))
             for name, member in members(thing).items():

@@ -22,10 +22,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omium_async import Execution
+from omium_async._data import plain as sending
 from omium_async._data.codec import decode_json, encode
-from omium_async._data.sending import plain
+from omium_async._data.shared import shared
 
 from .strategies import JSON, TEXT
+
+
+def plain(value: Any, name: str) -> Any:
+    return sending.plain(value, name, shared())
 
 
 class Colour(enum.Enum):

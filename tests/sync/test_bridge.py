@@ -103,3 +103,45 @@ def test_an_on_created_that_cannot_be_called_is_refused_before_anything_is_sent(
         with pytest.raises(TypeError, match="on_created"):
             client.executions.run("nobody", on_created=bad)
     assert local.counts.get("POST /executions", 0) == before
+
+
+@pytest.mark.parametrize("kind", ["create", "run", "start", "replay", "a failed run"])
+def test_an_interrupt_in_place_of_the_end_of_a_call_says_what_it_was_about(client, local, monkeypatch, kind):
+    failed = client.executions.run("fails once")
+    flow = client.workflow("double")
+    calls = {
+        "create": lambda: client.executions.create("double", 2),
+        "run": lambda: client.executions.run("double", 2),
+        "start": lambda: flow.start(2),
+        "replay": lambda: client.executions.replay(failed.id),
+        "a failed run": lambda: client.executions.run("nobody", timeout=0.5),
+    }
+    wait = Call.wait
+
+    def interrupted(call, *, to_the_end=False):
+        wait(call)
+        if not to_the_end:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Call, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        calls[kind]()
+    monkeypatch.undo()
+    (note,) = raised.value.__notes__
+    newest = client.executions.page(1, 1).items[0].id
+    assert (failed.id if kind == "replay" else newest) in note
+
+
+def test_a_client_closed_between_the_looks_of_a_run_says_what_was_created(local):
+    attempts = []
+
+    def close_after_a_look(attempt):
+        attempts.append(attempt)
+        if len(attempts) == 2:
+            threading.Timer(0.1, client.close).start()
+
+    client = Omium(local.api_key, base_url=local.url, on_attempt=close_after_a_look)
+    created = []
+    with pytest.raises(RuntimeError, match="closed") as raised:
+        client.executions.run("nobody", poll_interval=60, on_created=created.append)
+    assert created[0].id in raised.value.__notes__[0]

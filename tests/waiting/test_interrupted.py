@@ -41,7 +41,8 @@ async def test_an_error_of_ours_raised_by_the_function_says_that_the_write_was_a
     with pytest.raises(NotFoundError) as raised:
         await omium.executions.run("nobody", on_created=fail)
     assert raised.value.outcome == "applied"
-    assert raised.value.execution_id is not None
+    assert raised.value.execution_id in raised.value.__notes__[0]
+    assert len(raised.value.__notes__) == 1
 
 
 async def test_a_cancellation_after_the_create_carries_the_id(omium):

@@ -240,3 +240,30 @@ def test_outages_at_any_moment_change_nothing_of_a_wait(fails):
         assert seen[-1].status == "completed"
 
     asyncio.run(run())
+
+
+async def test_one_execution_that_cannot_be_read_holds_up_no_other(omium, local):
+    go = asyncio.Event()
+
+    @local.workflow("waits")
+    async def waits(_run):
+        await go.wait()
+
+    ids = [(await omium.executions.create("waits")).id for _ in range(4)]
+    local.inject(Fault(**AWAY, path=f"/executions/{ids[0]}", times=None))
+    hasty = omium.with_options(max_retries=0, poll_interval=(0.01, 0.05))
+    seen = []
+
+    async def collect():
+        async for execution in hasty.executions.wait_many(ids, details=True, timeout=5):
+            seen.append(execution.id)
+            if len(seen) == 3:
+                local.clear_faults()
+
+    collecting = asyncio.create_task(collect())
+    while local.counts.get("GET /executions/*", 0) < 8:  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    go.set()
+    await collecting
+    assert set(seen[:3]) == set(ids[1:])
+    assert seen[3] == ids[0]

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from . import calls, others
-from .base import OmiumError
+from .._errors import OmiumError, calls, others
+from . import types
 
 __all__ = ["error_from_json", "error_to_json"]
 
 _CLASSES: Final[Mapping[str, type[OmiumError]]] = {
     "OmiumError": OmiumError,
-    **{name: vars(module)[name] for module in (calls, others) for name in module.__all__ if name.endswith("Error")},
+    **{
+        name: vars(module)[name]
+        for module in (calls, others, types)
+        for name in module.__all__
+        if name.endswith("Error")
+    },
 }
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from .foreign import full_name
-from .forms import BUILT_IN, Unsendable, refuse
+from .forms import BUILT_IN, SHAPES, Shape, Unsendable, refuse
 
 if TYPE_CHECKING:
-    from .converter import OmiumConverter
+    import cattrs
 
 __all__ = ["Form", "plain"]
 
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def plain(value: Any, name: str, converter: OmiumConverter | None = None) -> Any:
+def plain(value: Any, name: str, converter: cattrs.Converter | None = None) -> Any:
     """``value`` as plain JSON data, changed in form only.
 
     Tuples become arrays, other mappings objects, attrs classes and dataclasses objects of all their fields (also
@@ -38,7 +38,7 @@ def plain(value: Any, name: str, converter: OmiumConverter | None = None) -> Any
 
     :param value: the data.
     :param name: what messages call it, such as ``input_data``.
-    :param converter: whose hooks turn other classes into such data; ``None``: the process's shared one.
+    :param converter: whose hooks turn other classes into such data; ``None``: the forms of this package alone.
     :raises TypeError: for what JSON has no form for: sets, bytes, keys that are not text, and so on. The message names
         the place, such as ``input_data.a[3]``, and the hook that would help.
     :raises ValueError: for NaN, infinities, lone surrogates, integers of more than 4,300 digits, two keys of the same
@@ -71,7 +71,7 @@ class Form:
 
     __slots__ = ("_converter", "shape")
 
-    def __init__(self, shape: Callable[[Any, Callable[[Any], Any]], Any], converter: OmiumConverter) -> None:
+    def __init__(self, shape: Shape, converter: cattrs.Converter | None = None) -> None:
         self.shape = shape
         self._converter = converter
 
@@ -81,17 +81,17 @@ class Form:
         return _told("the value", lambda value: walk.by_shape(self, value), value)
 
 
+def _form_of(kind: Any) -> Form:
+    return Form(next(shape for applies, shape in SHAPES if applies(kind)))
+
+
 class _Walk:
     """Goes through data, with the hooks of one converter."""
 
     __slots__ = ("_hook_of",)
 
-    def __init__(self, converter: OmiumConverter | None) -> None:
-        if converter is None:
-            from .shared import shared  # noqa: PLC0415 - imports cattrs, which plain data does not need
-
-            converter = shared()
-        self._hook_of = converter.get_unstructure_hook
+    def __init__(self, converter: cattrs.Converter | None) -> None:
+        self._hook_of = _form_of if converter is None else converter.get_unstructure_hook
 
     def __call__(self, value: Any) -> Any:
         kind = cast("Any", type(value))

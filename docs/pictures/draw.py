@@ -1,0 +1,276 @@
+"""Draws the drawings of the explanations and the README, light and dark, as SVG that asks for nothing from elsewhere.
+
+    python docs/pictures/draw.py
+
+Beside them stands a hash of this file, of which they are made; `tests/docs/test_pictures.py` says when they are stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+HASH = FOLDER / "drawings.sha256"
+PALETTES = {
+    "light": {
+        "ink": "#1f2430",
+        "faint": "#697080",
+        "line": "#8a92a3",
+        "box": "#f4f6f9",
+        "good": "#1f7a4d",
+        "bad": "#b3372c",
+        "accent": "#2456c4",
+        "tint": "#e6edfb",
+    },
+    "dark": {
+        "ink": "#e6e9ef",
+        "faint": "#9aa3b5",
+        "line": "#6f7889",
+        "box": "#1d222b",
+        "good": "#58c78e",
+        "bad": "#f0776a",
+        "accent": "#7da6ff",
+        "tint": "#1b2740",
+    },
+}
+
+
+class Drawing:
+    """Boxes, lines and words, in the order in which they are put down."""
+
+    def __init__(self, title: str, width: int, height: int, palette: dict[str, str]) -> None:
+        self._title, self._width, self._height, self._palette = title, width, height, palette
+        self._parts: list[str] = []
+
+    def words(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        colour: str = "ink",
+        size: int = 14,
+        align: str = "middle",
+        bold: bool = False,
+    ) -> None:
+        weight = ' font-weight="600"' if bold else ""
+        for number, line in enumerate(text.split("\n")):
+            self._parts.append(
+                f'<text x="{x:g}" y="{y + number * (size + 5):g}" fill="{self._palette[colour]}" font-size="{size}"'
+                f' text-anchor="{align}"{weight}>{escape(line)}</text>'
+            )
+
+    def box(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        text: str = "",
+        *,
+        colour: str = "line",
+        fill: str = "box",
+        size: int = 14,
+        bold: bool = False,
+    ) -> None:
+        self._parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{self._palette[fill]}"'
+            f' stroke="{self._palette[colour]}" stroke-width="1.5"/>'
+        )
+        if text:
+            lines = text.count("\n") + 1
+            middle = y + height / 2 + size * 0.36 - (lines - 1) * (size + 5) / 2
+            self.words(x + width / 2, middle, text, size=size, bold=bold)
+
+    def line(
+        self,
+        x: float,
+        y: float,
+        to_x: float,
+        to_y: float,
+        *,
+        colour: str = "line",
+        arrow: bool = True,
+        dashed: bool = False,
+    ) -> None:
+        dashes = ' stroke-dasharray="5 5"' if dashed else ""
+        head = f' marker-end="url(#{colour})"' if arrow else ""
+        self._parts.append(
+            f'<line x1="{x:g}" y1="{y:g}" x2="{to_x:g}" y2="{to_y:g}" stroke="{self._palette[colour]}"'
+            f' stroke-width="1.8"{dashes}{head}/>'
+        )
+
+    def svg(self) -> str:
+        heads = "".join(
+            f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+            f'<path d="M0 0L10 5L0 10z" fill="{self._palette[name]}"/></marker>'
+            for name in ("line", "good", "bad", "accent")
+        )
+        body = "\n".join(self._parts)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {self._height}" width="{self._width}"'
+            f' height="{self._height}" role="img" font-family="system-ui, sans-serif">\n'
+            f"<title>{escape(self._title)}</title>\n<defs>{heads}</defs>\n{body}\n</svg>\n"
+        )
+
+
+def overview(palette: dict[str, str]) -> Drawing:
+    """What there is, and what stands behind what."""
+    drawing = Drawing("One client, in front of the hosted service or of an Omium of your own", 720, 270, palette)
+    drawing.box(10, 20, 180, 60, "your async code\nomium_async", bold=True)
+    drawing.box(10, 105, 180, 60, "your sync code\nomium_sync", bold=True)
+    drawing.box(10, 190, 180, 60, "omiumctl, console\npytest fixtures", bold=True)
+    drawing.box(265, 20, 210, 230, colour="accent", fill="tint")
+    drawing.words(370, 48, "the client", bold=True, size=15)
+    promises = (
+        "a true verdict on every write",
+        "exact lists, while they change",
+        "deadlines, pace, retries",
+        "outages sat out",
+        "batches that survive a kill",
+        "one client, any event loop",
+    )
+    for number, text in enumerate(promises):
+        drawing.words(370, 82 + number * 29, text, size=13)
+    for y in (50, 135, 220):
+        drawing.line(192, y, 261, 135 + (y - 135) * 0.75)
+    drawing.box(550, 45, 160, 70, "the hosted\nservice", bold=True)
+    drawing.box(550, 155, 160, 70, "LocalOmium,\non your machine", bold=True)
+    drawing.line(477, 110, 546, 82)
+    drawing.line(477, 160, 546, 188)
+    return drawing
+
+
+def unknown_writes(palette: dict[str, str]) -> Drawing:
+    """Until when a write is not applied, from when it may be, and when it is known."""
+    drawing = Drawing("A write whose answer is lost may have been applied", 720, 300, palette)
+    drawing.box(150, 15, 110, 36, "client", bold=True)
+    drawing.box(460, 15, 110, 36, "service", bold=True)
+    for x in (205, 515):
+        drawing.line(x, 51, x, 290, arrow=False)
+    drawing.line(205, 85, 510, 115, colour="accent")
+    drawing.words(360, 88, "POST", colour="accent")
+    drawing.box(465, 130, 100, 32, "commit", colour="accent", fill="tint")
+    drawing.line(515, 185, 330, 205, colour="bad", dashed=True)
+    drawing.words(312, 212, "✕", colour="bad", size=18, bold=True)
+    drawing.words(420, 222, "201, lost", colour="bad")
+    drawing.words(130, 88, "never sent:", align="end", colour="faint")
+    drawing.words(130, 107, "not applied", align="end", colour="good", bold=True)
+    drawing.words(130, 170, "sent, no answer:", align="end", colour="faint")
+    drawing.words(130, 189, "unknown", align="end", colour="bad", bold=True)
+    drawing.words(130, 262, "answer read:", align="end", colour="faint")
+    drawing.words(130, 281, "its status says", align="end", colour="good", bold=True)
+    drawing.line(145, 120, 195, 120, arrow=False, dashed=True)
+    drawing.line(145, 235, 195, 235, arrow=False, dashed=True)
+    return drawing
+
+
+def lists(palette: dict[str, str]) -> Drawing:
+    """Pages by number lose a row; windows that overlap do not."""
+    drawing = Drawing("Pages by number lose a row when one leaves; windows that overlap do not", 720, 300, palette)
+
+    def row(y: float, letters: str, gone: str = "", missed: str = "", again: str = "") -> None:
+        for number, letter in enumerate(letters):
+            kind = "bad" if letter in missed + gone else "accent" if letter in again else "line"
+            drawing.box(170 + number * 54, y, 44, 36, letter, colour=kind, fill="tint" if letter in again else "box")
+
+    drawing.words(150, 38, "by number", align="end", bold=True)
+    row(15, "abcdefgh", gone="a")
+    drawing.line(170, 60, 376, 60, arrow=False, colour="accent")
+    drawing.words(273, 78, "page 1", colour="accent", size=12)
+    drawing.words(624, 38, "a leaves", colour="bad", align="start", size=13)
+    row(92, "bcdefghi", missed="e")
+    drawing.line(386, 137, 592, 137, arrow=False, colour="accent")
+    drawing.words(489, 155, "page 2", colour="accent", size=12)
+    drawing.words(624, 115, "e is lost", colour="bad", align="start", size=13)
+    drawing.words(150, 208, "overlapping", align="end", bold=True)
+    row(185, "bcdefghi", again="cd")
+    drawing.line(278, 230, 592, 230, arrow=False, colour="accent")
+    drawing.words(
+        435, 250, "the next window: c and d were seen before, so nothing can lie between", colour="good", size=13
+    )
+    drawing.words(435, 272, "each row is given once", colour="faint", size=13)
+    return drawing
+
+
+def threads(palette: dict[str, str]) -> Drawing:
+    """Calls cross to one loop, results cross back."""
+    drawing = Drawing("Calls of any thread run as tasks on one event loop", 720, 250, palette)
+    drawing.words(110, 28, "your threads", bold=True)
+    drawing.words(570, 28, "one thread, one event loop", bold=True)
+    drawing.box(430, 45, 280, 190, colour="accent", fill="tint")
+    calls = {"executions.get(id)": "get", "for row in list()": "pages, read ahead", "create_many(...)": "batch"}
+    for number, (call, task) in enumerate(calls.items()):
+        y = 60 + number * 60
+        drawing.box(10, y, 200, 44, call, size=13)
+        drawing.box(460, y, 220, 44, f"task: {task}", size=13)
+        drawing.line(212, y + 14, 456, y + 14, colour="accent")
+        drawing.line(458, y + 31, 216, y + 31, colour="good")
+    drawing.words(335, 66, "call, cancellation", colour="accent", size=12)
+    drawing.words(335, 108, "result, page, error", colour="good", size=12)
+    return drawing
+
+
+def journals(palette: dict[str, str]) -> Drawing:
+    """What is on disk before and after an item is sent."""
+    drawing = Drawing("An item of a journalled batch: marked, sent, answered, recorded", 720, 210, palette)
+    steps = {"mark": "on disk", "send": "on the wire", "answer": "at the service", "record": "on disk"}
+    for number, (step, where) in enumerate(steps.items()):
+        x = 15 + number * 180
+        disk = where == "on disk"
+        drawing.box(
+            x, 20, 130, 50, step, bold=True, colour="accent" if disk else "line", fill="tint" if disk else "box"
+        )
+        drawing.words(x + 65, 90, where, colour="accent" if disk else "faint", size=12)
+        if number < 3:
+            drawing.line(x + 132, 45, x + 176, 45)
+    for x, width, text, colour in (
+        (15, 125, "killed here:\nit is sent", "good"),
+        (
+            160,
+            385,
+            "killed here: looked for at the service by its key;\nfound, or surely absent, or told as unknown",
+            "bad",
+        ),
+        (560, 140, "killed here:\nit is known", "good"),
+    ):
+        drawing.line(x, 125, x + width, 125, arrow=False, colour=colour)
+        drawing.words(x + width / 2, 148, text, colour=colour, size=13)
+    return drawing
+
+
+DRAWINGS: dict[str, Callable[[dict[str, str]], Drawing]] = {
+    "overview": overview,
+    "unknown-writes": unknown_writes,
+    "lists": lists,
+    "threads": threads,
+    "journals": journals,
+}
+
+
+def drawn() -> dict[str, str]:
+    """Every drawing, by the name of its file."""
+    return {
+        f"{name}-{scheme}.svg": draw(palette).svg()
+        for name, draw in DRAWINGS.items()
+        for scheme, palette in PALETTES.items()
+    }
+
+
+def inputs() -> str:
+    """A hash of what they are made of."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Draw all of them."""
+    for name, text in drawn().items():
+        (FOLDER / name).write_text(text)
+    HASH.write_text(inputs() + "\n")
+
+
+if __name__ == "__main__":
+    main()

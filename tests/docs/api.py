@@ -1,0 +1,118 @@
+"""The public API in words, for a review of what changes in it.
+
+    python tests/docs/api.py
+
+writes `docs/reference/api.txt`, which is compared by `test_api.py`: a change of the API is a change of that file, to
+be read with the rest. Types are not in it, for type checkers hold those (`tests/typing`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+LISTING = Path(__file__).parents[2] / "docs" / "reference" / "api.txt"
+MODULES = [
+    "omium_async",
+    "omium_async.local",
+    "omium_async.cluster",
+    "omium_async.otel",
+    "omium_async.ui",
+    "omium_async.pytest_plugin",
+    "omium_sync",
+    "omium_sync.cli",
+]
+
+
+def of_ours(thing: Any) -> bool:
+    """Whether it is of this project."""
+    return str(getattr(thing, "__module__", "")).startswith("omium_")
+
+
+def members(cls: type) -> dict[str, Any]:
+    """What a class of ours has that is public, where the project says what it is."""
+    found: dict[str, Any] = {}
+    for name, value in inspect.getmembers_static(cls):
+        owner = next((base for base in cls.__mro__ if name in vars(base)), object)
+        if not name.startswith("_") and of_ours(owner):
+            found[name] = value
+    return found
+
+
+def exported() -> Iterator[tuple[str, str, Any]]:
+    """Each public name: its dotted name, its module, what it stands for."""
+    for module in MODULES:
+        names = importlib.import_module(module)
+        for name in names.__all__:
+            yield f"{module}.{name}", module, getattr(names, name)
+
+
+def listing() -> str:
+    """All of it, a line each."""
+    lines: list[str] = []
+    for dotted, module, thing in exported():
+        if module == "omium_sync" and thing is getattr(importlib.import_module("omium_async"), dotted[11:], lines):
+            lines.append(f"{dotted}: that of omium_async")
+        elif inspect.isclass(thing):
+            lines += _of_class(dotted, thing)
+        elif inspect.isfunction(thing):
+            lines.append(f"{dotted}{_signature(thing)}")
+        else:
+            lines.append(dotted)
+    return "".join(f"{line}\n" for line in sorted(lines, key=str.casefold))
+
+
+#: Of the classes behind a class, those that say nothing to its users.
+_UNTOLD = {"object", "Exception", "BaseException", "Generic", "Protocol"}
+
+
+def is_made_by_users(cls: type) -> bool:
+    """Whether its constructor is of this project, and for users to call."""
+    made_by = next((base for base in cls.__mro__ if "__init__" in vars(base)), object)
+    return of_ours(made_by) and not getattr(cls, "_is_protocol", False)
+
+
+def _of_class(dotted: str, cls: type) -> Iterator[str]:
+    bases = [base.__name__ for base in cls.__mro__[1:] if "._" not in base.__module__ and base.__name__ not in _UNTOLD]
+    yield f"{dotted}{_signature(cls) if is_made_by_users(cls) else ''}" + (f": {', '.join(bases)}" if bases else "")
+    fields = {name for base in cls.__mro__ if of_ours(base) for name in inspect.get_annotations(base)}
+    found = members(cls)
+    for name in {*found, *(name for name in fields if not name.startswith("_"))}:
+        member = found.get(name)
+        function = getattr(member, "__func__", member)
+        word = "async " if inspect.iscoroutinefunction(function) else ""
+        yield f"{dotted}.{name}" + (f"{_signature(function)} {word}".rstrip() if inspect.isfunction(function) else "")
+
+
+def _signature(thing: Any) -> str:
+    shown: list[str] = []
+    signature = inspect.signature(thing)
+    parameters = list(signature.parameters.values())
+    for number, parameter in enumerate(parameters):
+        before = parameters[number - 1].kind if number else None
+        if parameter.kind is parameter.KEYWORD_ONLY and before not in {
+            parameter.KEYWORD_ONLY,
+            parameter.VAR_POSITIONAL,
+        }:
+            shown.append("*")
+        if before is parameter.POSITIONAL_ONLY and parameter.kind is not parameter.POSITIONAL_ONLY:
+            shown.append("/")
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        shown.append(f"{stars}{parameter.name}{_default(parameter.default)}")
+    if parameters and parameters[-1].kind is inspect.Parameter.POSITIONAL_ONLY:
+        shown.append("/")
+    return f"({', '.join(shown)})"
+
+
+def _default(value: Any) -> str:
+    if value is inspect.Parameter.empty:
+        return ""
+    plain = value is None or isinstance(value, (bool, int, float, str, tuple))
+    return f"={value!r}" if plain else "=..."
+
+
+if __name__ == "__main__":
+    LISTING.write_text(listing())
