@@ -103,7 +103,7 @@ class Executions:
         """
         return await endpoints.count(self._caller, check.filters(workflow_id, status))
 
-    @spanned_each
+    @spanned_each(writes=False)
     def list(
         self,
         *,
@@ -136,7 +136,7 @@ class Executions:
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
-    @spanned_each
+    @spanned_each(writes=False)
     def pages(
         self,
         *,
@@ -202,7 +202,7 @@ class Executions:
         """
         return await moves.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
 
-    @spanned
+    @spanned(writes=False)
     async def wait(
         self,
         execution_id: str,
@@ -229,7 +229,7 @@ class Executions:
         check.execution_segment(execution_id)
         return await wait_for(self._caller, execution_id, polling.begin())
 
-    @spanned_each
+    @spanned_each(writes=False)
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
@@ -246,7 +246,7 @@ class Executions:
         check.execution_segment(execution_id)
         return watch_changes(self._caller, execution_id, polling)
 
-    @spanned
+    @spanned(writes=True)
     async def run(
         self,
         workflow_id: str,
@@ -284,7 +284,7 @@ class Executions:
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
-    @spanned_each
+    @spanned_each(writes=True)
     def create_many(
         self,
         requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
@@ -316,7 +316,7 @@ class Executions:
         """
         return create_many(self._caller, requests, concurrency, journal, settle)
 
-    @spanned_each
+    @spanned_each(writes=True)
     def replay_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
@@ -391,7 +391,7 @@ class Executions:
         details: Literal[True],
     ) -> AsyncGenerator[ExecutionDetail]: ...
 
-    @spanned_each
+    @spanned_each(writes=False)
     def wait_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str],
@@ -421,7 +421,7 @@ class Executions:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    @spanned_each
+    @spanned_each(writes=False)
     def _list(
         self,
         held: Callable[[], int],
