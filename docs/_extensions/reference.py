@@ -100,7 +100,7 @@ def _public(base: Any) -> Any:
 
 
 def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
-    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader, and ``DEFAULT_TIMEOUT`` is 60."""
+    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader, ``DEFAULT_TIMEOUT`` is 60, and all are objects."""
     from omium_async._settings import declared  # noqa: PLC0415
 
     for annotation in doctree.findall(addnodes.desc_annotation):
@@ -114,6 +114,9 @@ def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
         name = default.astext()
         if "default_value" in default["classes"] and name.startswith("DEFAULT_"):
             default.children = [nodes.Text(_shown(getattr(declared, name)))]
+    for words in list(doctree.findall(nodes.paragraph)):
+        if words.astext() == "Bases: object":
+            words.parent.remove(words)
 
 
 def reach_by_keyboard(_: Sphinx, __: str, ___: str, context: dict[str, Any], ____: Any) -> None:
