@@ -45,6 +45,12 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Small changes to a room, and whether its tests notice: ``-- omium_async/_transport --count 20 --seed 1``."""
+    session.run(sys.executable, "tests/mutants.py", *(session.posargs or ["--help"]), external=True)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every benchmark; ``-- --smoke`` for a quick look at whether they run."""
     for benchmark in sorted((ROOT / "benchmarks").glob("[!_]*.py")):

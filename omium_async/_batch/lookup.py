@@ -49,7 +49,7 @@ class _Rows:
     """What the rows of the list show."""
 
     executions: dict[str, Execution] = attrs.field(factory=dict[str, Execution])
-    silent: dict[str, int] = attrs.field(factory=dict[str, int])  # without metadata; with their places in the list
+    keyless: dict[str, int] = attrs.field(factory=dict[str, int])  # with their places in the list
     keyed: bool = False  # whether one was seen with a key
     read: int = 0
 
@@ -73,9 +73,9 @@ class Lookup:
         :param to_the_end: read the whole list, unless all are found before; else its first pages, which may only find.
         """
         rows = await self._read_list(workflow_id, keys, to_the_end=to_the_end)
-        if len(rows.executions) == len(keys) or not rows.silent:
+        if len(rows.executions) == len(keys) or not rows.keyless:
             return Sighting(rows.executions)
-        known = await self.known(list(rows.silent))
+        known = await self.known(list(rows.keyless))
         if rows.keyed and not known:
             return Sighting(rows.executions)  # rows show keys, and none of ours is known to hide its own
         return await self._read_details(rows, keys, known)
@@ -98,8 +98,8 @@ class Lookup:
             rows.keyed = True
             if key in keys:
                 _add(rows.executions, key, row)
-        elif not row.metadata:
-            rows.silent[row.id] = rows.read
+        else:
+            rows.keyless[row.id] = rows.read
         rows.read += 1
 
     async def _read_details(self, rows: _Rows, keys: AbstractSet[str], known: AbstractSet[str]) -> Sighting:
@@ -119,7 +119,7 @@ class Lookup:
                 _add(found, key, detail)
                 if len(found) == len(keys):
                     return Sighting(found)
-            elif not detail.metadata:
+            elif key is None and (known or not detail.metadata):
                 doubtful.append(execution_id)
         if doubtful and (details_show or await self._details_show(known)):
             doubtful = []
@@ -139,16 +139,16 @@ class Lookup:
 
 def _nearest_first(rows: _Rows, known: AbstractSet[str]) -> list[str]:
     """The rows that may hide a key; what was sent together stands together, in most lists."""
-    ours = sorted(rows.silent[execution_id] for execution_id in known)
+    ours = sorted(rows.keyless[execution_id] for execution_id in known)
     low, high = (ours[0], ours[-1]) if ours else (0, 0)
 
     def distance(execution_id: str) -> int:
-        place = rows.silent[execution_id]
+        place = rows.keyless[execution_id]
         if ours:
             return max(low - place, place - high, 0)
         return min(place, rows.read - 1 - place)
 
-    return sorted((execution_id for execution_id in rows.silent if execution_id not in known), key=distance)
+    return sorted((execution_id for execution_id in rows.keyless if execution_id not in known), key=distance)
 
 
 def _add(found: dict[str, Execution], key: str, row: Execution) -> None:

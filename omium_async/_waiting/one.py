@@ -16,7 +16,7 @@ from .outage import Outage
 from .pending import PendingForLong
 from .polling import Pace, Polling
 
-__all__ = ["run_and_wait", "wait_for", "watch_changes"]
+__all__ = ["goes_on", "run_and_wait", "wait_for", "watch_changes"]
 
 
 async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> ExecutionDetail:
@@ -25,9 +25,8 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
     :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
     :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
     """
-    outage = Outage(
-        f"wait for execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
-    )
+    patience = 0.0 if polling.once else caller.options.patience
+    outage = Outage(f"wait for execution {execution_id}", patience, polling.interval[0], telemetry=caller.telemetry)
     pending, pace = PendingForLong(), Pace(polling)
     seen: ExecutionDetail | None = None
     failure: OmiumError | None = None
@@ -53,8 +52,7 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
         if not await polling.sleep(pause):
             break
     raise WaitTimeoutError(
-        f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s; "
-        f"{last_seen(None if seen is None else seen.status, failure)}",
+        f"execution {execution_id} {polling.missed()}; {last_seen(None if seen is None else seen.status, failure)}",
         pending=(execution_id,),
         execution_id=execution_id,
         outcome="not_applied",
@@ -119,7 +117,7 @@ async def run_and_wait(
         error.outcome = WriteOutcome.APPLIED
         raise
     except BaseException as error:
-        error.add_note(_goes_on(created))
+        error.add_note(goes_on(created.id))
         raise
 
 
@@ -129,9 +127,10 @@ async def _tell(on_created: Callable[[Execution], object], created: Execution) -
         if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
             await told
     except OmiumError as error:  # which is about something else, as its message shows
-        error.add_note(_goes_on(created))
+        error.add_note(goes_on(created.id))
         raise
 
 
-def _goes_on(created: Execution) -> str:
-    return f"execution {created.id} was created before this, and goes on"
+def goes_on(execution_id: str) -> str:
+    """What a note says to whoever interrupts a wait."""
+    return f"execution {execution_id} was created before this, and goes on"

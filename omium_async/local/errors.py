@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = [
     "BadCheckpointError",
-    "ConflictError",
+    "DatabaseInUseError",
     "KeyReusedError",
     "LocalOmiumError",
     "MissingError",
     "PortInUseError",
     "Refusal",
     "StaleRunError",
+    "WrongStateError",
 ]
 
 
@@ -31,6 +32,10 @@ class PortInUseError(LocalOmiumError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class DatabaseInUseError(LocalOmiumError):
+    """The database file is in use by another LocalOmium."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error of the program
@@ -55,7 +60,7 @@ class BadCheckpointError(Refusal):
     status = 404
 
 
-class ConflictError(Refusal):
+class WrongStateError(Refusal):
     """The execution is not in a state in which this can be done."""
 
     status = 409

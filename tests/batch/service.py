@@ -101,7 +101,7 @@ class Connection(MemoryCaller):
         self.service = service
         self.chance = chance
         self.step = step
-        self.shows = shows  # or "nothing in lists", "nothing", "empty in lists"
+        self.shows = shows  # or "nothing in lists", "nothing", "empty in lists", "a part in lists"
         self.dead = False
         self.sent: list[dict[str, Any]] = []
         self.details = 0
@@ -174,4 +174,6 @@ class Connection(MemoryCaller):
     def _shown(self, row: dict[str, Any], hides: str) -> dict[str, Any]:
         if self.shows == "empty in lists" and hides == "nothing in lists":
             return {**row, "metadata": {}}
+        if self.shows == "a part in lists" and hides == "nothing in lists":
+            return {**row, "metadata": {"source": "api"}}
         return {**row, "metadata": None} if self.shows in {"nothing", hides} else row

@@ -163,7 +163,7 @@ def check_told(outcomes: list[Any], told: dict[int, str]) -> None:
     seed=st.integers(0, 2**32),
     deaths=st.lists(st.integers(1, 120), max_size=4),
     named=st.booleans(),
-    shows=st.sampled_from(["everything", "everything", "nothing in lists", "empty in lists"]),
+    shows=st.sampled_from(["everything", "everything", "nothing in lists", "empty in lists", "a part in lists"]),
     order=st.sampled_from(["newest first", "oldest first", "shuffled"]),
     skew=st.sampled_from([0.0, 90.0, 300.0, 1e6]),
 )

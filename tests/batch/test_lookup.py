@@ -51,6 +51,7 @@ def ids(sighting):
 
 
 HIDING = pytest.mark.parametrize("hidden", [None, {}])
+HIDING_KEYS = pytest.mark.parametrize("hidden", [None, {}, {"source": "api"}])  # or all but what the service put there
 
 
 async def test_by_the_key_in_the_list():
@@ -80,7 +81,7 @@ async def test_the_list_is_read_to_its_end_only_where_absence_counts():
     assert shelf.pages == 1
 
 
-@HIDING
+@HIDING_KEYS
 async def test_where_lists_carry_no_metadata_details_of_candidates_are_read(hidden):
     rows = [row("x", other=1), row("mine", key="M"), row("a", key="A"), row("gone")]
     shelf = Shelf(rows, lists=False, hidden=hidden)
@@ -98,6 +99,13 @@ async def test_details_are_not_read_where_rows_show_keys():
 @HIDING
 async def test_where_nothing_shows_metadata_it_stays_in_doubt(hidden):
     found = await Shelf([row("x"), row("y")], lists=False, details=False, hidden=hidden).find("A")
+    assert (ids(found), set(found.doubtful)) == ({}, {"x", "y"})
+
+
+@HIDING_KEYS
+async def test_where_not_even_details_show_what_is_known_to_be_ours_it_stays_in_doubt(hidden):
+    shelf = Shelf([row("mine"), row("x"), row("y")], lists=False, details=False, hidden=hidden)
+    found = await shelf.find("A", known=["mine"])
     assert (ids(found), set(found.doubtful)) == ({}, {"x", "y"})
 
 

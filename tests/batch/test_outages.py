@@ -55,7 +55,7 @@ async def server(tmp_path):
 
 @pytest.fixture
 async def client(server):
-    quick = {"attempt_timeout": 0.3, "backoff": (0.02, 0.1), "patience": 60.0}
+    quick = {"attempt_timeout": 1.0, "backoff": (0.02, 0.1), "patience": 60.0}
     async with AsyncOmium(server.api_key, base_url=server.url, **quick) as omium:
         yield omium
 
@@ -218,14 +218,17 @@ async def test_an_item_that_alone_is_refused_is_rejected_in_the_end(server, clie
             number += 1
             await asyncio.sleep(0.001)
 
-    done = asyncio.Event()
+    done, another_is_answered = asyncio.Event(), asyncio.Event()
     real = endpoints.create
 
     async def picky(caller, body, key=None):
         if body["input_data"] == refused:
-            await asyncio.sleep(0.01)  # others are answered meanwhile
+            another_is_answered.clear()
+            await another_is_answered.wait()
             raise RateLimitError("no", status=429, attempts=(Attempt(1, 429),), outcome="not_applied")
-        return await real(caller, body, key)
+        execution = await real(caller, body, key)
+        another_is_answered.set()
+        return execution
 
     monkeypatch.setattr(endpoints, "create", picky)
     async for outcome in client.executions.create_many(source(), concurrency=4):

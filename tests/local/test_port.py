@@ -9,6 +9,7 @@ import gzip
 import logging
 import resource
 import socket
+import sys
 import zlib
 
 import pytest
@@ -35,6 +36,16 @@ async def test_strangers_use_up_no_fault_and_push_nobody_out(local, connect):
             assert (await stranger.get("/executions")).status == 401
         assert [seen.status for seen in local.requests] == [None] + [401] * 100
         assert local.counts == {"GET /executions": 321}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there this machine has one address of its own only")
+async def test_it_listens_on_loopback_alone(local):
+    async with local:
+        port = int(local.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+        with socket.socket() as another, pytest.raises(ConnectionRefusedError):
+            another.connect(("127.0.0.2", port))  # where a server for all addresses would answer
 
 
 async def test_what_is_no_http_is_answered_and_its_key_is_in_no_log(local, connect, caplog):
