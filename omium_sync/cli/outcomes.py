@@ -11,6 +11,7 @@ import click
 from omium_sync import OmiumError
 
 from .failures import Failure
+from .private_files import open_private
 from .render import json_line
 
 __all__ = ["Report", "error_fields", "same_file"]
@@ -47,7 +48,7 @@ class Report:
     def __enter__(self) -> Self:
         if self._path is not None:
             try:
-                self._file = self._path.open("wb")
+                self._file = open_private(self._path)
             except OSError as error:
                 raise click.UsageError(f"the report {self._path} cannot be written: {error.strerror}") from None
         return self

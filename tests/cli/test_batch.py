@@ -64,7 +64,7 @@ def test_a_malformed_line_stops_nothing_and_moves_no_other(connected, service, w
     first = connected.here("batch", "in.jsonl", *FLAGS)
     assert first.code == 1
     assert "line 2 is malformed: " in first.err
-    assert "line 5 is malformed: NaN is not JSON" in first.err
+    assert "line 5 is malformed: it is not JSON: there is no NaN in JSON" in first.err
     assert "3 created" in first.out
     assert "2 malformed" in first.out
     assert [row["line"] for row in report_of(connected) if row["state"] == "malformed"] == [2, 5]
