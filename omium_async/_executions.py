@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, overload
@@ -11,11 +10,11 @@ from typing import Any, Literal, overload
 from . import _arguments as check
 from . import _endpoints as endpoints
 from . import _lists as lists
+from . import _moves as moves
 from ._arguments import Status, Statuses
-from ._batch.create import create_each
-from ._batch.replay import Replaying, plan_each, replay_each
+from ._batch.begin import create_many, replay_many
 from ._caller import Caller
-from ._journal.settings import DEFAULT_SETTLE, Journal, journal_of
+from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
@@ -182,10 +181,7 @@ class Executions:
             was written.
         :raises ConflictError: the execution is neither failed nor paused.
         """
-        check.execution_segment(execution_id)
-        check.checkpoint_choice(checkpoint_id, checkpoint_name)
-        found, caller = await self._checkpoint_and_rest(execution_id, checkpoint_id, checkpoint_name)
-        return await endpoints.replay(caller, execution_id, found, idempotency_key)
+        return await moves.replay(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
 
     async def rollback(
         self,
@@ -204,12 +200,7 @@ class Executions:
         :raises ValueError: neither is given, or it has no such checkpoint; the message lists what there is, and
             nothing was written.
         """
-        check.execution_segment(execution_id)
-        check.checkpoint_choice(checkpoint_id, checkpoint_name)
-        if checkpoint_id is None and checkpoint_name is None:
-            raise ValueError("rollback needs checkpoint_id or checkpoint_name: it discards what came after")
-        found, caller = await self._checkpoint_and_rest(execution_id, checkpoint_id, checkpoint_name)
-        return await endpoints.rollback(caller, execution_id, found, idempotency_key)
+        return await moves.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
 
     @spanned
     async def wait(
@@ -323,17 +314,7 @@ class Executions:
         :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        check.at_least(1, concurrency, "concurrency")
-        kept = journal_of(journal)
-        seconds = check.seconds(settle, "settle", zero=True)
-        check.many(requests, "requests", "ExecutionRequest items")
-        if kept is None:
-            return create_each(self._caller, requests, concurrency)
-        from ._batch.create_journalled import create_journalled  # noqa: PLC0415 - imports sqlite3
-
-        if seconds is None:
-            seconds = self._caller.options.attempt_timeout or DEFAULT_SETTLE
-        return create_journalled(self._caller, requests, concurrency, kept, seconds)
+        return create_many(self._caller, requests, concurrency, journal, settle)
 
     @spanned_each
     def replay_many(
@@ -377,23 +358,16 @@ class Executions:
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
-        ids = None if execution_ids is None else check.ids_alone(execution_ids, filters)
-        check.at_least(1, concurrency, "concurrency")
-        kept = journal_of(journal)
-        if dry_run and kept is not None and not kept.path.exists():
-            kept = None  # nothing is written, not even an empty journal
-        check.checkpoint_choice(None, checkpoint_name)
-        check.reading(limit=limit)
-        most = limit if kept is None else None  # what the journal holds counts, too
-        replaying = Replaying.of(self._caller, concurrency, checkpoint_name, by_id=ids is not None)
-        rows = replaying.rows(filters, most) if ids is None else lists.named(ids, most)
-        if kept is None:
-            return plan_each(replaying, rows) if dry_run else replay_each(replaying, rows)
-        from ._batch.replay_journalled import plan_journalled, replay_journalled, scope_of  # noqa: PLC0415 - sqlite3
-
-        scope = scope_of(filters if ids is None else None, checkpoint_name)
-        start = plan_journalled if dry_run else replay_journalled
-        return start(replaying, rows, scope, kept, limit)
+        return replay_many(
+            self._caller,
+            execution_ids,
+            filters,
+            checkpoint_name=checkpoint_name,
+            limit=limit,
+            concurrency=concurrency,
+            dry_run=dry_run,
+            journal=journal,
+        )
 
     @overload
     def wait_many(
@@ -469,17 +443,3 @@ class Executions:
 
     def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> Polling:
         return Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)
-
-    async def _checkpoint_and_rest(
-        self, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None
-    ) -> tuple[str, Caller]:
-        """The id of the checkpoint meant, looked up if need be, and what is then left of the call's time."""
-        caller = self._caller
-        if checkpoint_id is not None:
-            return checkpoint_id, caller
-        timeout, started = caller.options.timeout, time.monotonic()
-        detail = await endpoints.get(caller, execution_id)
-        found = endpoints.checkpoint_of(detail, checkpoint_name)
-        if timeout is None:
-            return found, caller
-        return found, caller.within(max(timeout - (time.monotonic() - started), 0.001))

@@ -110,6 +110,17 @@ def plain_types(_: Sphinx, doctree: nodes.document) -> None:
                 signature.remove(child)
 
 
+def reach_by_keyboard(_: Sphinx, __: str, ___: str, context: dict[str, Any], ____: Any) -> None:
+    """What scrolls sideways can be scrolled without a mouse; captions say which level of heading they are."""
+    for part in ("body", "furo_navigation_tree"):
+        if isinstance(context.get(part), str):
+            text = context[part].replace("<pre>", '<pre tabindex="0">').replace('<div class="table-wrapper', _WRAPPER)
+            context[part] = text.replace('role="heading">', 'role="heading" aria-level="2">')
+
+
+_WRAPPER = '<div tabindex="0" class="table-wrapper'
+
+
 def _find(dotted: str) -> Any:
     module, _, name = dotted.rpartition(".")
     try:
@@ -157,15 +168,14 @@ class SettingsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from omium_async._settings.declared import REQUIRED, Options, Settings, declarations  # noqa: PLC0415
 
-        rows = [("argument", "variable", "in the file", "default", "what to give")]
-        for cls in (Settings, Options):
+        rows = [("argument", "default", "else from", "what to give")]
+        for cls in (Options, Settings):
             for name, declared in declarations(cls).items():
-                default = (
-                    "none: one is needed" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
-                )
-                variable = f"``{declared.variable}``" if declared.variable else ""
-                in_file = f"``{declared.in_file}``" if declared.in_file else ""
-                rows.append((f"``{name}``", variable, in_file, default, declared.advice.removeprefix("give ")))
+                default = "none" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
+                places = [f"``{declared.variable}``"] if declared.variable else []
+                places += [f"``{declared.in_file}`` of the file"] if declared.in_file else []
+                advice = declared.advice.removeprefix("give ")
+                rows.append((f"``{name}``", default, ", ".join(places), advice))
         return _table(self, rows)
 
 
@@ -188,7 +198,8 @@ class CommandHelp(SphinxDirective):
             code = main([*self.arguments, "--help"])
         if code != 0:
             raise self.error(f"omiumctl {' '.join(self.arguments)} --help: exit status {code}")
-        return [nodes.literal_block(said.getvalue(), said.getvalue().rstrip(), language="text")]
+        text = said.getvalue().rstrip()
+        return [nodes.literal_block(text, text, language="text")]
 
 
 class Commands(SphinxDirective):
@@ -234,6 +245,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", plain_signature)
     app.connect("autodoc-process-bases", public_bases)
     app.connect("doctree-read", plain_types)
+    app.connect("html-page-context", reach_by_keyboard, priority=900)
     for name, directive in {
         "anchor": Anchor,
         "same-names": SameNames,

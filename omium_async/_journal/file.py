@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from .._errors import JournalError, WriteOutcome
 from .._pool.ending import ended
 from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, entry_of, give, row_of, text_of
-from .schema import MARK, MARK_AGAIN, RECORD, Identity, Opened, trouble
+from .schema import MARK, MARK_AGAIN, RECORD, Identity, OpenJournal, trouble
 from .writer import Writer
 
 __all__ = ["Entry", "JournalFile", "Mark"]
@@ -29,10 +29,10 @@ _STATES: Final = "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS 
 class JournalFile:
     """One run's hold on a journal.
 
-    :ivar batch: the batch's own id. :ivar run: counts the starts. :ivar highest: see `Opened`.
+    :ivar batch: the batch's own id. :ivar run: counts the starts. :ivar highest: see `OpenJournal`.
     """
 
-    def __init__(self, path: Path, opened: Opened, thread: Writer, interval: float) -> None:
+    def __init__(self, path: Path, opened: OpenJournal, thread: Writer, interval: float) -> None:
         self.path = path
         self.batch = opened.batch
         self.run = opened.run

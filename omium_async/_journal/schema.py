@@ -29,7 +29,7 @@ __all__ = [
     "RECORD",
     "SCHEMA_VERSION",
     "Identity",
-    "Opened",
+    "OpenJournal",
     "open_journal",
     "trouble",
 ]
@@ -118,7 +118,7 @@ class Identity:
 
 
 @attrs.frozen
-class Opened:
+class OpenJournal:
     """A journal that was opened for a run."""
 
     connection: sqlite3.Connection
@@ -128,7 +128,7 @@ class Opened:
     next_named: int
 
 
-def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> Opened:
+def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> OpenJournal:
     """Open or create the journal and begin a run in it.
 
     :param wait: seconds to wait for a lock that another holds, unless ``given_up`` is set meanwhile. A batch of this
@@ -146,7 +146,7 @@ def open_journal(path: Path, identity: Identity, now: float, wait: float, given_
                 raise trouble(path, error) from error
 
 
-def _open_now(path: Path, identity: Identity, now: float) -> Opened:
+def _open_now(path: Path, identity: Identity, now: float) -> OpenJournal:
     check_file(path)
     with contextlib.ExitStack() as undo:
         connection = connect(path, timeout=0)
@@ -161,7 +161,7 @@ def _open_now(path: Path, identity: Identity, now: float) -> Opened:
         return opened
 
 
-def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: float) -> Opened:
+def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: float) -> OpenJournal:
     connection.execute("BEGIN IMMEDIATE")
     facts: dict[str, str] = dict(connection.execute("SELECT name, value FROM facts").fetchall())
     if not facts:
@@ -174,7 +174,7 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
     named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (NAMED,)).fetchone()[0]
     connection.execute("COMMIT")
     connection.executescript(_INBOX)
-    return Opened(
+    return OpenJournal(
         connection,
         facts["batch"],
         run,

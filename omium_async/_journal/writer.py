@@ -14,7 +14,7 @@ from typing import Any
 
 from .._pool.ending import ended
 from .commits import give
-from .schema import Identity, Opened, open_journal
+from .schema import Identity, OpenJournal, open_journal
 
 __all__ = ["Writer"]
 
@@ -32,7 +32,7 @@ class Writer:
         self._thread = threading.Thread(target=self._live, name="omium-journal", daemon=True)
         self._thread.start()
 
-    def open(self, identity: Identity, wait: float) -> Opened:
+    def open(self, identity: Identity, wait: float) -> OpenJournal:
         """In the thread: open the journal."""
         opened = open_journal(self._path, identity, time.time(), wait, self._ending)
         self._connection = opened.connection

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from .answers import http_date
 
-__all__ = ["RATE_HEADERS", "Allowance", "Seen", "rate_headers"]
+__all__ = ["RATE_HEADERS", "Allowance", "Lesson", "rate_headers"]
 
 _FIRST_BLOCK: Final = 1.0
 _LONGEST_BLOCK: Final = 30.0
@@ -28,7 +28,7 @@ _MOST_REFUSED_AGAIN: Final = 2  # in a row; if more are, then the wait of 0 that
 _FREE_AGAIN: Final = 64  # requests under way at once after which a recovering client no longer counts them
 
 
-class Seen(NamedTuple):
+class Lesson(NamedTuple):
     """What the rules learn from one answer.
 
     :ivar again: whether the call had been refused or had failed before.
@@ -138,7 +138,7 @@ class Allowance:
 
     # -- learning --------------------------------------------------------------------------------------------------
 
-    def learn(self, now: float, seen: Seen, under_way: int, waiting: int = 0) -> None:
+    def learn(self, now: float, seen: Lesson, under_way: int, waiting: int = 0) -> None:
         """An answer came; ``under_way`` requests are not answered yet, and ``waiting`` more would start at once."""
         remaining, reset = rate_headers(seen.headers)
         if seen.status == 429:
@@ -152,7 +152,7 @@ class Allowance:
         if remaining is not None and reset is not None:
             self._heed(now, remaining, reset, under_way, waiting)
 
-    def _refused(self, now: float, seen: Seen, reset: float | None, under_way: int) -> None:
+    def _refused(self, now: float, seen: Lesson, reset: float | None, under_way: int) -> None:
         wait = reset if seen.retry_after is None else seen.retry_after
         if seen.retry_after == 0:
             self._refused_again += seen.again

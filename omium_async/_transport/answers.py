@@ -15,8 +15,8 @@ from .._errors import Headers
 
 __all__ = [
     "LARGEST_REFUSAL",
+    "ErrorBody",
     "RawResponse",
-    "Refusal",
     "http_date",
     "joined",
     "read_refusal",
@@ -95,7 +95,7 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
         return None
 
 
-class Refusal(NamedTuple):
+class ErrorBody(NamedTuple):
     """What an answer that is no success says, read once.
 
     :ivar message: the answer's own words, from whichever layer it came: service, gateway or edge; as they came, not
@@ -107,7 +107,7 @@ class Refusal(NamedTuple):
     request_id: str | None
 
 
-def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> Refusal:
+def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> ErrorBody:
     """Read an answer that is no success.
 
     :param body: at most `LARGEST_REFUSAL` bytes; the work grows with their number and no faster.
@@ -118,7 +118,7 @@ def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) ->
         text = _page_title(body) or body.decode(errors="replace")
     if not text.strip():
         text = reason or "no message"
-    return Refusal(text, _id_in(headers) or _trace_id(data))
+    return ErrorBody(text, _id_in(headers) or _trace_id(data))
 
 
 def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:

@@ -19,7 +19,7 @@ from .allowance import RATE_HEADERS
 from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
-from .failures import Failures, never_sent, write_is_unknown
+from .failures import FailureReader, never_sent, write_is_unknown
 from .pacing import Pacer, TooLate
 from .progress import Progress
 from .reports import Reports, log
@@ -53,7 +53,7 @@ class Transport:
         kept = session is None and settings.proxy is None
         self._sessions = Sessions(settings.max_connections, session, headers if kept else CIMultiDict())
         self._exchange = Exchange(settings, headers, own=session is None, kept=kept)
-        self._failures = Failures(settings.redactor)
+        self._failures = FailureReader(settings.redactor)
         self._reports = Reports(settings.redactor)
         self._pacer = Pacer(settings.rate_limit)
         self._budget = Budget()

@@ -14,7 +14,7 @@ from multidict import istr
 
 from .attempt import LiveAttempt
 
-__all__ = ["REQUEST_ID", "Connector", "Outgoing", "Stale", "Watch", "under_way"]
+__all__ = ["REQUEST_ID", "AttemptWatch", "Connector", "Outgoing", "Stale", "under_way"]
 
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
@@ -99,7 +99,7 @@ def _cannot_tell(_: int) -> bool:
     return False
 
 
-class Watch:
+class AttemptWatch:
     """Watches one request on a session of the user's own, as an aiohttp middleware: the innermost.
 
     It also stops aiohttp from silently sending an idempotent request (PUT and DELETE too) a second time when a reused

@@ -13,7 +13,7 @@ from yarl import URL
 
 from .answers import LARGEST_REFUSAL
 from .attempt import LiveAttempt
-from .connector import REQUEST_ID, Stale, Watch, under_way
+from .connector import REQUEST_ID, AttemptWatch, Stale, under_way
 from .failures import Refused, TooLarge
 from .request import Request
 
@@ -120,7 +120,7 @@ class Exchange:
     def _watched(self, attempt: LiveAttempt) -> Mapping[str, Any]:
         """The arguments for a session of the user's own: what it would do by itself and must not is off."""
         users: Any = self._arguments["middlewares"]
-        return {**self._arguments, "middlewares": (*users, Watch(attempt))}
+        return {**self._arguments, "middlewares": (*users, AttemptWatch(attempt))}
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from .retry import read_is_retried, write_status_is_unknown, write_was_refused_f
 if TYPE_CHECKING:
     from .._settings.configure import Options
 
-__all__ = ["Failure", "Failures", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
+__all__ = ["Failure", "FailureReader", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
 
 
 _LONGEST_QUOTE: Final = 500  # characters of what others say, within a message
@@ -65,7 +65,7 @@ class Failure:
     retry_after: float | None
 
 
-class Failures:
+class FailureReader:
     """Tells what failed attempts mean, for one client."""
 
     def __init__(self, redactor: Redactor) -> None:

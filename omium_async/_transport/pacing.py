@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 from .alarm import LONGEST_PAUSE
-from .allowance import Allowance, Seen
+from .allowance import Allowance, Lesson
 from .attempt import LiveAttempt
 from .slots import Slots
 
@@ -172,7 +172,7 @@ class Pacer:
         before = self._rules.blocked_until
         self._rules.accepted(self.passed)
         self.passed = 0
-        seen = Seen(attempt.status or 0, attempt.headers or {}, retry_after, again=attempt.number > 1)
+        seen = Lesson(attempt.status or 0, attempt.headers or {}, retry_after, again=attempt.number > 1)
         self._rules.learn(now, seen, self._under_way(), len(self._line))
         self.open = not self._rules.limits
         if self._rules.blocked_until > before:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .tables import Opened
+    from .tables import OpenDatabase
 
 __all__ = ["Database", "will_pass"]
 
@@ -180,7 +180,7 @@ class Database:
             self._tell(self._set_ready, error)
         self._tell(self._set_ended)
 
-    def _serve(self, opened: Opened) -> None:
+    def _serve(self, opened: OpenDatabase) -> None:
         for connection in opened.readers:
             self._readers.put(connection)
         self._tell(self._set_ready, None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .database import Database
     from .registry import Registry
-    from .store import Answer, IdempotencyKey, RunState, Submission, Tenant
+    from .store import IdempotencyKey, RunState, Submission, Tenant, WriteAnswer
     from .typed import Types
 
 __all__ = ["Engine"]
@@ -53,7 +53,7 @@ class Engine:
 
     # What is asked of it
 
-    async def create(self, tenant: Tenant, new: Submission, key: IdempotencyKey | None) -> Answer:
+    async def create(self, tenant: Tenant, new: Submission, key: IdempotencyKey | None) -> WriteAnswer:
         """Adds an execution and starts it, if its workflow is registered; else it stays pending."""
         status = "running" if new.workflow_id in self._workflows else "pending"
         now = self._now()
@@ -76,7 +76,9 @@ class Engine:
                 self._workflows.warn_of(new.workflow_id, state.execution_id)
         return answer
 
-    async def replay(self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None) -> Answer:
+    async def replay(
+        self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
+    ) -> WriteAnswer:
         """Starts a failed or paused execution again behind a checkpoint; pending, if its workflow is not registered."""
         now = self._now()
         workflow_id = ""
@@ -98,7 +100,7 @@ class Engine:
 
     async def rollback(
         self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
-    ) -> Answer:
+    ) -> WriteAnswer:
         """Stops an execution and takes it back to a checkpoint. The write comes first: from then on the run that is
         being stopped can record nothing."""
         now = self._now()

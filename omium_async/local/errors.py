@@ -4,13 +4,13 @@ from __future__ import annotations
 
 __all__ = [
     "BadCheckpointError",
-    "ConflictError",
     "KeyReusedError",
     "LocalOmiumError",
     "MissingError",
     "PortInUseError",
     "Refusal",
     "StaleRunError",
+    "WrongStateError",
 ]
 
 
@@ -55,7 +55,7 @@ class BadCheckpointError(Refusal):
     status = 404
 
 
-class ConflictError(Refusal):
+class WrongStateError(Refusal):
     """The execution is not in a state in which this can be done."""
 
     status = 409

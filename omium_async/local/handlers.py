@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .database import Database
     from .engine import Engine
     from .registry import Registry
-    from .store import Answer, IdempotencyKey, Tenant
+    from .store import IdempotencyKey, Tenant, WriteAnswer
 
-__all__ = ["Call", "Handlers", "Options", "Reply", "readable"]
+__all__ = ["Call", "Handlers", "Intake", "Reply", "readable"]
 
 
 @attrs.frozen
@@ -52,7 +52,7 @@ class Call:
 
 
 @attrs.define
-class Options:
+class Intake:
     """How requests are taken.
 
     :ivar honor_idempotency: an `Idempotency-Key` does something; may be changed while the server runs.
@@ -66,7 +66,7 @@ class Options:
 class Handlers:
     """One method a route, named as its operation."""
 
-    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Options) -> None:
+    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Intake) -> None:
         self._engine = engine
         self._workflows = workflows
         self._database = database
@@ -136,7 +136,7 @@ class Handlers:
         return None if header is None else inputs.idempotency_key(readable(header), call.path, body)
 
 
-def _reply(answer: Answer) -> Reply:
+def _reply(answer: WriteAnswer) -> Reply:
     return Reply(answer.status, answer.body)
 
 

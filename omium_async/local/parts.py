@@ -6,7 +6,7 @@ import attrs
 
 from .arrivals import RequestLog
 from .faults import Faults
-from .handlers import Options
+from .handlers import Intake
 from .ids import Ids
 from .registry import Registry
 from .times import Times
@@ -22,7 +22,7 @@ class Parts:
     times: Times
     types: Types
     workflows: Registry = attrs.field(factory=Registry)
-    options: Options = attrs.field(factory=Options)
+    options: Intake = attrs.field(factory=Intake)
     faults: Faults = attrs.field(factory=Faults)
     log: RequestLog = attrs.field(factory=RequestLog)
     ids: Ids = attrs.field(factory=Ids)

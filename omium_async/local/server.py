@@ -16,7 +16,7 @@ from .arrivals import SeenRequest
 from .blocked import started_here, stopped
 from .errors import LocalOmiumError
 from .faults import Fault
-from .handlers import Options
+from .handlers import Intake
 from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
 from .listener import HOST
 from .parts import Parts
@@ -94,7 +94,7 @@ class LocalOmium:
             self._given_keys = checked_keys(api_keys)
         elif database is None:  # it could keep none from one start to the next
             self._given_keys = generated_keys()
-        self._parts = Parts(Times(clock), Types(converter), options=Options(strict=bool(strict)))
+        self._parts = Parts(Times(clock), Types(converter), options=Intake(strict=bool(strict)))
         self._running: Started | None = None
         self._starting = False
 

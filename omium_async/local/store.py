@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from .errors import BadCheckpointError, ConflictError, KeyReusedError, MissingError, StaleRunError
+from .errors import BadCheckpointError, KeyReusedError, MissingError, StaleRunError, WrongStateError
 from .tables import POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
@@ -18,8 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
 __all__ = [
-    "Answer", "IdempotencyKey", "RunState", "Submission", "Tenant",
-    "begin", "create", "fill", "finish", "forget", "latest_id", "once", "record", "replay", "rollback", "unfinished",
+    "IdempotencyKey",
+    "RunState",
+    "Submission",
+    "Tenant",
+    "WriteAnswer",
+    "begin",
+    "create",
+    "fill",
+    "finish",
+    "forget",
+    "latest_id",
+    "once",
+    "record",
+    "replay",
+    "rollback",
+    "unfinished",
     "wipe",
 ]  # fmt: skip
 
@@ -74,7 +88,7 @@ class IdempotencyKey:
 
 
 @attrs.frozen
-class Answer:
+class WriteAnswer:
     """What is answered to a write. `fresh`: it was done just now, not remembered from an earlier request."""
 
     status: int
@@ -84,10 +98,10 @@ class Answer:
 
 def once(
     connection: sqlite3.Connection, tenant: Tenant, key: IdempotencyKey | None, status: int, write: Callable[[], bytes]
-) -> Answer:
+) -> WriteAnswer:
     """Does the write and keeps its answer with it; or gives the answer kept, if the key has been here before."""
     if key is None:
-        return Answer(status, write(), fresh=True)
+        return WriteAnswer(status, write(), fresh=True)
     kept = connection.execute(
         "SELECT digest, status, body FROM answers WHERE tenant = ? AND route = ? AND key = ?",
         (tenant.id, key.route, key.key),
@@ -95,12 +109,12 @@ def once(
     if kept is not None:
         if kept[0] != key.digest:
             raise KeyReusedError("This Idempotency-Key was used before with another body")
-        return Answer(kept[1], kept[2], fresh=False)
+        return WriteAnswer(kept[1], kept[2], fresh=False)
     body = write()
     connection.execute(
         "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", (tenant.id, key.route, key.key, key.digest, status, body)
     )
-    return Answer(status, body, fresh=True)
+    return WriteAnswer(status, body, fresh=True)
 
 
 def create(
@@ -159,7 +173,7 @@ def replay(
     up to the given one and no later ones; its status, and the id of its workflow."""
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before not in {"failed", "paused"}:
-        raise ConflictError(f"Execution is {before}; only a failed or paused execution can be replayed")
+        raise WrongStateError(f"Execution is {before}; only a failed or paused execution can be replayed")
     _cut(connection, position, checkpoint_id)
     status = "running" if workflow_id in registered else "pending"
     _change(connection, position, status, now)

@@ -18,7 +18,7 @@ from .file_lock import FileLock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["POSITIONS_PER_TENANT", "Opened", "explained", "open_file", "open_memory"]
+__all__ = ["POSITIONS_PER_TENANT", "OpenDatabase", "explained", "open_file", "open_memory"]
 
 _BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another program that holds a lock of SQLite's own
 _STATEMENTS_KEPT: Final = 256
@@ -82,7 +82,7 @@ _SAID: Final = {
 
 
 @attrs.frozen
-class Opened:
+class OpenDatabase:
     """A database of this server alone: a connection that writes, and others that read, of a file only."""
 
     writer: sqlite3.Connection
@@ -99,16 +99,16 @@ class Opened:
                 self.lock.release()
 
 
-def open_memory() -> Opened:
+def open_memory() -> OpenDatabase:
     """An empty database that ends with its connection."""
     connection = sqlite3.connect(
         ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
     )
     connection.executescript(f"PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; {_TABLES}")
-    return Opened(connection)
+    return OpenDatabase(connection)
 
 
-def open_file(path: Path, readers: int, give_up: Callable[[], None]) -> Opened:
+def open_file(path: Path, readers: int, give_up: Callable[[], None]) -> OpenDatabase:
     """The file, created when it is not there, with so many connections that read.
 
     :param give_up: lets go of it, if nobody can use it any more (see `FileLock`).
@@ -130,7 +130,7 @@ def open_file(path: Path, readers: int, give_up: Callable[[], None]) -> Opened:
         except (OSError, sqlite3.Error, UnicodeDecodeError, UnusableFileError) as error:
             raise explained(path, error) from error
         undo.pop_all()
-        return Opened(writer, reading, lock)
+        return OpenDatabase(writer, reading, lock)
     raise AssertionError  # pragma: no cover - an ExitStack without suppressors lets everything pass
 
 

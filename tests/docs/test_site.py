@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,17 +17,6 @@ import attrs
 import pytest
 
 from .api import MODULES, exported, is_made_by_users, members, of_ours
-
-ROOT = Path(__file__).parents[2]
-#: Whatever is asked of the network fails: the build may ask for nothing.
-BUILD = """
-import socket, sys
-def refused(*_, **__):
-    raise OSError("the build asks the network")
-socket.socket.connect = socket.getaddrinfo = refused
-from sphinx.cmd.build import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -56,17 +43,6 @@ class Page(HTMLParser):
         elif tag in {"script", "img", "source", "iframe", "embed", "object", "video", "audio", "use"}:
             self.loaded += [found[name] for name in ("src", "href", "data") if name in found]
             self.loaded += [part.split()[0] for part in found.get("srcset", "").split(",") if part.strip()]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as the README does it."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-c", BUILD, "--fail-on-warning", "--keep-going", "--quiet", "docs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / "index.html").is_file()
-    return folder
 
 
 @pytest.fixture(scope="module")

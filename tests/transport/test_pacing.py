@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omium_async as om
-from omium_async._transport.allowance import Allowance, Seen, rate_headers
+from omium_async._transport.allowance import Allowance, Lesson, rate_headers
 from omium_async._transport.attempt import LiveAttempt
 from omium_async._transport.pacing import Pacer, TooLate
 from omium_async._transport.slots import Slots
@@ -28,7 +28,7 @@ from omium_async._transport.slots import Slots
 def test_nothing_limits_a_client_that_nobody_limited() -> None:
     rules = Allowance(None, 60)
     assert not rules.limits
-    rules.learn(0, Seen(200, {}, None), 5)
+    rules.learn(0, Lesson(200, {}, None), 5)
     assert not rules.limits
 
 
@@ -72,28 +72,28 @@ def test_earliest_is_never_later_than_true() -> None:
 
 def test_a_block_then_a_probe_then_faster() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {}, 5.0), 3)
+    rules.learn(0, Lesson(429, {}, 5.0), 3)
     assert rules.limits
     assert not rules.permits(4.9, 0)
     assert rules.permits(5.0, 0)
     rules.started(5.0)
     assert not rules.permits(5.1, 1)  # one probe
-    rules.learn(5.2, Seen(200, {}, None), 0)
+    rules.learn(5.2, Lesson(200, {}, None), 0)
     assert rules.permits(5.2, 1)
     assert not rules.permits(5.2, 2)
     for _ in range(3):
-        rules.learn(5.2, Seen(200, {}, None), 0)
+        rules.learn(5.2, Lesson(200, {}, None), 0)
     assert rules.permits(5.2, 2)
     assert not rules.permits(5.2, 3)
     for _ in range(2200):
-        rules.learn(5.3, Seen(200, {}, None), 0)
+        rules.learn(5.3, Lesson(200, {}, None), 0)
     assert rules.permits(5.3, 1000)
     assert not rules.limits
 
 
 def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {}, 1.0), 0)
+    rules.learn(0, Lesson(429, {}, 1.0), 0)
     rules.started(1.0)
     assert not rules.permits(2.0, 1)
     assert rules.look_again_at(2.0, 1) == 6.0
@@ -103,9 +103,9 @@ def test_a_probe_without_an_answer_does_not_hold_up_all_for_ever() -> None:
 def test_429s_of_requests_under_way_are_one_block() -> None:
     rules = Allowance(None, 60)
     for _ in range(100):
-        rules.learn(0, Seen(200, {}, None), 0)
+        rules.learn(0, Lesson(200, {}, None), 0)
     for retry_after in (2.0, 1.0, 3.0, 2.0):
-        rules.learn(1, Seen(429, {}, retry_after), 0)
+        rules.learn(1, Lesson(429, {}, retry_after), 0)
     assert rules.blocked_until == 4.0  # the longest that was asked for
     assert rules._left == 100
 
@@ -113,24 +113,24 @@ def test_429s_of_requests_under_way_are_one_block() -> None:
 def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
     rules = Allowance(None, 60)
     for _ in range(5):
-        rules.learn(0, Seen(200, {}, None), 0)
-    rules.learn(0, Seen(429, {}, 10.0), 0)
+        rules.learn(0, Lesson(200, {}, None), 0)
+    rules.learn(0, Lesson(429, {}, 10.0), 0)
     now = 10.0
     for _ in range(5):
         assert rules.permits(now, 0)
         rules.started(now)
-        rules.learn(now, Seen(200, {}, None), 0)
+        rules.learn(now, Lesson(200, {}, None), 0)
     assert rules.permits(now, 0)  # single ones still go, to find out
     assert not rules.permits(now, 1)
-    rules.learn(now, Seen(429, {}, 10.0), 0)
-    rules.learn(now + 10, Seen(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
+    rules.learn(now, Lesson(429, {}, 10.0), 0)
+    rules.learn(now + 10, Lesson(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
     assert rules._left == 5
 
 
 def test_calm_forgets() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {}, 1.0), 0)
-    rules.learn(200, Seen(200, {}, None), 0)
+    rules.learn(0, Lesson(429, {}, 1.0), 0)
+    rules.learn(200, Lesson(200, {}, None), 0)
     assert not rules.limits
 
 
@@ -138,44 +138,44 @@ def test_blocks_without_a_retry_after_grow_and_end() -> None:
     rules, now = Allowance(None, 60), 0.0
     lengths = []
     for _ in range(9):
-        rules.learn(now, Seen(429, {}, None), 0)
+        rules.learn(now, Lesson(429, {}, None), 0)
         lengths.append(rules.blocked_until - now)
         now = rules.blocked_until
     assert 0.5 <= lengths[0] <= 1
     assert 15 <= lengths[-1] <= 30
-    rules.learn(now, Seen(200, {}, None), 0)
-    rules.learn(now, Seen(429, {}, None), 0)
+    rules.learn(now, Lesson(200, {}, None), 0)
+    rules.learn(now, Lesson(429, {}, None), 0)
     assert rules.blocked_until - now <= 1
 
 
 def test_a_429_without_retry_after_heeds_its_reset() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None), 0)
+    rules.learn(0, Lesson(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, None), 0)
     assert rules.blocked_until == 7
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0), 0)
+    rules.learn(0, Lesson(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0), 0)
     assert rules.blocked_until == 2
 
 
 def test_headers_close_the_gate_before_a_429() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None), 20)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "150", "ratelimit-reset": "30"}, None), 20)
     assert not rules.limits
-    rules.learn(0, Seen(200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None), 20)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "23", "ratelimit-reset": "30"}, None), 20)
     for under_way in (20, 21, 22):
         assert rules.permits(1, under_way)
         rules.started(1)
     assert not rules.permits(1, 23)
-    rules.learn(1, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None), 0)
+    rules.learn(1, Lesson(200, {"ratelimit-remaining": "0", "ratelimit-reset": "30"}, None), 0)
     assert not rules.permits(30.9, 0)
     assert rules.permits(31, 0)
-    rules.learn(31, Seen(200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None), 0)
+    rules.learn(31, Lesson(200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None), 0)
     assert rules.permits(31, 1)
 
 
 def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None), 0)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "0", "ratelimit-reset": "86400"}, None), 0)
     assert rules.blocked_until == 60
 
 
@@ -210,19 +210,19 @@ def test_a_reset_by_the_time_of_day() -> None:
 
 def test_what_one_answer_asks_for_holds_others_for_a_minute_at_most() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(429, {}, 99999999999.0), 5)
+    rules.learn(0, Lesson(429, {}, 99999999999.0), 5)
     assert rules.blocked_until == 60
     assert rules.permits(60, 0)
 
 
 def test_after_a_window_one_probe_goes_and_not_two() -> None:
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(200, {"ratelimit-remaining": "0", "ratelimit-reset": "5"}), 0)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "0", "ratelimit-reset": "5"}), 0)
     assert rules.permits(5, 0)
     rules.started(5)
     assert not rules.permits(5, 1)
     rules = Allowance(None, 60)
-    rules.learn(0, Seen(200, {"ratelimit-remaining": "3", "ratelimit-reset": "5"}), 0)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "3", "ratelimit-reset": "5"}), 0)
     assert rules.permits(5, 0)  # the three that were left are past: one finds out
     rules.started(5)
     assert not rules.permits(5, 1)
@@ -231,17 +231,17 @@ def test_after_a_window_one_probe_goes_and_not_two() -> None:
 def test_a_429_that_asks_for_no_wait_means_one_fewer_at_once() -> None:
     rules = Allowance(None, 60)
     rules.started(0)
-    rules.learn(0, Seen(429, {}, 0.0), 9)
+    rules.learn(0, Lesson(429, {}, 0.0), 9)
     assert rules.permits(0, 8)
     assert not rules.permits(0, 9)
-    rules.learn(0, Seen(429, {}, 0.0), 8)
+    rules.learn(0, Lesson(429, {}, 0.0), 8)
     assert rules.permits(0, 7)
     assert not rules.permits(0, 8)
     for _ in range(10):
-        rules.learn(0, Seen(200, {}), 7)
+        rules.learn(0, Lesson(200, {}), 7)
     assert rules.permits(0, 8)
     for _ in range(100):
-        rules.learn(0, Seen(200, {}), 7)
+        rules.learn(0, Lesson(200, {}), 7)
     assert rules.permits(0, 15)
 
 
@@ -249,20 +249,20 @@ def test_a_429_that_asks_for_no_wait_means_one_fewer_at_once() -> None:
 def test_no_refusals_ever_stop_a_client_for_good(under_way) -> None:
     rules = Allowance(None, 60)
     for count in under_way:
-        rules.learn(0, Seen(429, {}, 0.0, again=bool(count % 2)), count)
+        rules.learn(0, Lesson(429, {}, 0.0, again=bool(count % 2)), count)
     assert rules.permits(rules.blocked_until, 0)
 
 
 def test_refused_again_and_again_without_a_wait_is_waited_for() -> None:
     rules = Allowance(None, 60)
     for _ in range(2):
-        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+        rules.learn(0, Lesson(429, {}, 0.0, again=True), 0)
     assert rules.blocked_until == 0
-    rules.learn(0, Seen(200, {}), 0)
+    rules.learn(0, Lesson(200, {}), 0)
     for _ in range(2):
-        rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+        rules.learn(0, Lesson(429, {}, 0.0, again=True), 0)
     assert rules.blocked_until == 0
-    rules.learn(0, Seen(429, {}, 0.0, again=True), 0)
+    rules.learn(0, Lesson(429, {}, 0.0, again=True), 0)
     assert 0.5 <= rules.blocked_until <= 1
 
 
