@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import time
 
@@ -57,6 +58,17 @@ def test_every_line_once_also_when_run_again(connected, service, write):
     again = {row["line"]: row["execution_id"] for row in report_of(connected)}
     assert {line: again[line] for line in by_line} == by_line
     assert sorted(data["number"] for data in inputs(service)) == list(range(120))
+
+
+@pytest.mark.parametrize("before", [None, 0o644, 0o600])
+def test_a_report_is_for_its_owner_alone(connected, write, before):
+    write("in.jsonl", {"number": 1})
+    report = connected.home / "report.jsonl"
+    if before is not None:
+        report.touch()
+        report.chmod(before)
+    assert connected("batch", "in.jsonl", *FLAGS).code == 0
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
 
 
 def test_a_malformed_line_stops_nothing_and_moves_no_other(connected, service, write):

@@ -66,7 +66,8 @@ def identify(path: str) -> str:
 def read(path: str, copy: str) -> dict[str, Any]:
     """Step 2: a working copy of the file, which the next steps use; the original is only read."""
     content = Path(path).read_bytes()
-    Path(copy).parent.mkdir(parents=True, exist_ok=True)
+    Path(copy).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Path(copy).touch(mode=0o600)  # the original may be for its owner alone
     Path(copy).write_bytes(content)
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 

@@ -57,6 +57,7 @@ class Workspace:
         root = cls.beside(database)
         try:
             root.mkdir(exist_ok=True)
+            root.chmod(0o700)  # for its owner alone, as what is copied may be
             runs = sorted(int(path.name[4:]) for path in root.glob("run-*") if path.name[4:].isdecimal())
             run = 1 + (runs[-1] if runs else 0)
             for old in runs[: -_KEPT_RUNS + 1]:
@@ -84,15 +85,21 @@ class Workspace:
     def write_half(self) -> None:
         """As if whoever writes the file had got as far as the middle."""
         lines = self.source.splitlines(keepends=True)
-        self.half_written.write_bytes(b"".join(lines[: len(lines) // 2]) + b"\ndef unfinished(\n")
+        _write(self.half_written, b"".join(lines[: len(lines) // 2]) + b"\ndef unfinished(\n")
 
     def mend(self, execution_id: str) -> None:
         """The working copy of that execution, whole."""
-        (self.copies / execution_id).write_bytes(self.source)
+        _write(self.copies / execution_id, self.source)
 
     def deliver(self) -> None:
         """The file that was not there yet."""
-        self.not_there_yet.write_bytes(self.source)
+        _write(self.not_there_yet, self.source)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """For its owner alone, wherever it is copied from here."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
 
 
 def _whole_source(files: Iterable[Path]) -> bytes:
