@@ -227,7 +227,7 @@ def filters(
         raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
-    wanted = None if metadata is None else plain(metadata, "metadata", converter)
+    wanted = None if not metadata else plain(metadata, "metadata", converter)
     return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
 
 
@@ -248,7 +248,10 @@ def _statuses(value: Any) -> tuple[str, ...]:
     entries: list[Any] = list(many(value, "status", "statuses"))
     if not entries:
         raise ValueError("status: it is empty, so nothing can pass; give a status, several, or None for all")
-    return tuple(dict.fromkeys(text(entry, "status") for entry in entries))
+    found = tuple(dict.fromkeys(text(entry, "status") for entry in entries))
+    if len(found) > 1:
+        known_statuses(entries, "status")  # the service would refuse one alone, but is not asked for several
+    return found
 
 
 def _moment(value: Any, name: str) -> None:

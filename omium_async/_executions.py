@@ -103,7 +103,7 @@ class Executions:
         """
         return await endpoints.count(self._caller, check.filters(workflow_id, status))
 
-    @spanned_each
+    @spanned_each(writes=False)
     def list(
         self,
         *,
@@ -136,7 +136,7 @@ class Executions:
         check.reading(page_size, prefetch, limit)
         return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
 
-    @spanned_each
+    @spanned_each(writes=False)
     def pages(
         self,
         *,
@@ -202,7 +202,7 @@ class Executions:
         """
         return await moves.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
 
-    @spanned
+    @spanned(writes=False)
     async def wait(
         self,
         execution_id: str,
@@ -218,7 +218,7 @@ class Executions:
         is a WARNING.
 
         :param execution_id: its id.
-        :param timeout: seconds; ``None``: no bound.
+        :param timeout: seconds; ``None``: no bound; 0: one look, without waiting.
         :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
             as the client's ``poll_interval`` says.
         :param until: a status, or several; one that is not known is refused, unless it is an `ExecutionStatus`.
@@ -229,7 +229,7 @@ class Executions:
         check.execution_segment(execution_id)
         return await wait_for(self._caller, execution_id, polling.begin())
 
-    @spanned_each
+    @spanned_each(writes=False)
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
@@ -246,7 +246,7 @@ class Executions:
         check.execution_segment(execution_id)
         return watch_changes(self._caller, execution_id, polling)
 
-    @spanned
+    @spanned(writes=True)
     async def run(
         self,
         workflow_id: str,
@@ -270,7 +270,7 @@ class Executions:
         :param metadata: as in `create`.
         :param agent_id: as in `create`.
         :param idempotency_key: as in `create`.
-        :param timeout: seconds for both; ``None``: no bound but the create's own.
+        :param timeout: seconds for both; ``None``: no bound but the create's own; 0: likewise, and then one look.
         :param poll_interval: as in `wait`.
         :param until: as in `wait`.
         :param on_created: a plain function that receives the new execution before the wait begins; what it raises ends
@@ -284,7 +284,7 @@ class Executions:
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await run_and_wait(caller, body, idempotency_key, polling, on_created)
 
-    @spanned_each
+    @spanned_each(writes=True)
     def create_many(
         self,
         requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
@@ -316,7 +316,7 @@ class Executions:
         """
         return create_many(self._caller, requests, concurrency, journal, settle)
 
-    @spanned_each
+    @spanned_each(writes=True)
     def replay_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
@@ -391,7 +391,7 @@ class Executions:
         details: Literal[True],
     ) -> AsyncGenerator[ExecutionDetail]: ...
 
-    @spanned_each
+    @spanned_each(writes=False)
     def wait_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str],
@@ -407,7 +407,7 @@ class Executions:
         does not show, or shows too far behind, is read by itself. Outages are sat out as in `wait`.
 
         :param execution_ids: each counts once; those of an async iterable are collected first.
-        :param timeout: seconds for all; ``None``: no bound.
+        :param timeout: seconds for all; ``None``: no bound; 0: one look, without waiting.
         :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
             as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
         :param until: as in `wait`.
@@ -421,7 +421,7 @@ class Executions:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    @spanned_each
+    @spanned_each(writes=False)
     def _list(
         self,
         held: Callable[[], int],

@@ -22,6 +22,8 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # tools that look at everything, as pytest does, ask whether it is one of theirs
+            raise AttributeError(name)
         return getattr(importlib.import_module(self._name), name)
 
 

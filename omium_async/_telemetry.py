@@ -31,11 +31,16 @@ class CallSpan(Protocol):
         """An attempt begins.
 
         :param number: counts from 1 within the call.
-        :return: headers by which the trace goes on at the service; those that a user gives by hand win.
+        :return: headers by which the trace goes on at the service, in place of the client's own of these names; those
+            that a user gives with one request win.
         """
 
-    def attempt_ended(self, attempt: Attempt) -> None:
-        """An attempt ended: answered, failed or cancelled."""
+    def attempt_ended(self, attempt: Attempt, error: BaseException | None) -> None:
+        """An attempt ended: answered, failed or cancelled.
+
+        :param attempt: what users are told of it.
+        :param error: what the call would raise, were it the last; ``None``: it succeeded.
+        """
 
     def ended(self, result: object, error: BaseException | None) -> None:
         """The call is over, after its last attempt.
@@ -59,11 +64,11 @@ class Telemetry(Protocol):
     def outage_began(self) -> None:
         """A wait, a list or a batch finds that nothing answers."""
 
-    async def around(self, name: str, work: Awaitable[T]) -> T:
+    async def around(self, name: str, work: Awaitable[T], *, writes: bool) -> T:
         """Await what makes several calls, within a span around theirs."""
         ...
 
-    def around_each(self, name: str, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    def around_each(self, name: str, items: AsyncGenerator[T], *, writes: bool) -> AsyncGenerator[T]:
         """The items of what makes several calls, within a span around theirs, which is no other code's."""
         ...
 
@@ -71,28 +76,43 @@ class Telemetry(Protocol):
 M = TypeVar("M", bound=Callable[..., Any])
 
 
-def spanned(method: M) -> M:
-    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches."""
-    name = f"omium.executions.{method.__name__}"
+def spanned(*, writes: bool) -> Callable[[M], M]:
+    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches.
 
-    @functools.wraps(method)
-    async def watched(self: Any, *args: Any, **options: Any) -> Any:
-        telemetry: Telemetry | None = self._telemetry
-        if telemetry is None:
-            return await method(self, *args, **options)
-        return await telemetry.around(name, method(self, *args, **options))
+    :param writes: whether one of the calls is a write.
+    """
 
-    return cast("M", watched)
+    def decorate(method: M) -> M:
+        name = _name_of(method)
+
+        @functools.wraps(method)
+        async def watched(self: Any, *args: Any, **options: Any) -> Any:
+            telemetry: Telemetry | None = self._telemetry
+            if telemetry is None:
+                return await method(self, *args, **options)
+            return await telemetry.around(name, method(self, *args, **options), writes=writes)
+
+        return cast("M", watched)
+
+    return decorate
 
 
-def spanned_each(method: M) -> M:
+def spanned_each(*, writes: bool) -> Callable[[M], M]:
     """`spanned` for what gives items; arguments are refused at the call, as ever."""
-    name = f"omium.executions.{method.__name__.removeprefix('_')}"
 
-    @functools.wraps(method)
-    def watched(self: Any, *args: Any, **options: Any) -> Any:
-        items = method(self, *args, **options)
-        telemetry: Telemetry | None = self._telemetry
-        return items if telemetry is None else telemetry.around_each(name, items)
+    def decorate(method: M) -> M:
+        name = _name_of(method)
 
-    return cast("M", watched)
+        @functools.wraps(method)
+        def watched(self: Any, *args: Any, **options: Any) -> Any:
+            items = method(self, *args, **options)
+            telemetry: Telemetry | None = self._telemetry
+            return items if telemetry is None else telemetry.around_each(name, items, writes=writes)
+
+        return cast("M", watched)
+
+    return decorate
+
+
+def _name_of(method: Callable[..., Any]) -> str:
+    return f"omium.executions.{method.__name__.removeprefix('_')}"

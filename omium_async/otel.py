@@ -29,26 +29,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextvars import Token
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ._errors import APIStatusError, Attempt, OmiumError, WriteOutcome
+from ._transport.request import Request
 
 try:
     from opentelemetry import context as otel_context
     from opentelemetry import metrics, trace
+    from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    from opentelemetry.util.types import AttributeValue
 except ImportError as error:
     raise ImportError("omium_async.otel needs the extra `otel`: pip install 'omium-async[otel]'") from error
-
-if TYPE_CHECKING:
-    from contextvars import Token
-
-    from opentelemetry.context import Context
-    from opentelemetry.util.types import AttributeValue
-
-    from ._transport.request import Request
 
 __all__ = ["Telemetry"]
 
@@ -64,6 +60,7 @@ _FAILED: Final = "telemetry failed; the call goes on without it"
 _AFTER_SCHEME: Final = len("https://")
 _PORTS: Final = {"http": 80, "https": 443}
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
+_REQUEST: Final = "omium.request"  # what users ask for by hand has no other name: its path may hold ids
 _ERROR: Final = trace.Status(trace.StatusCode.ERROR)  # without words: those may be the service's
 
 
@@ -110,7 +107,6 @@ class _Instruments:
             "omium.client.outages", unit="{outage}", description="Outages that waits, lists and batches sat out."
         )
         self._never = isinstance(self.request_duration, metrics.NoOpHistogram)
-        self._known: dict[tuple[str, str, str], dict[str, AttributeValue]] = {}
 
     def measure(self) -> bool:
         """Whether somebody takes measurements: an application may set the global provider at any time."""
@@ -119,26 +115,18 @@ class _Instruments:
         # Until it does, instruments are stand-ins for none. Should that name change, measurements are made for nobody.
         return getattr(self.request_duration, "_real_instrument", self) is not None
 
-    def attributes_of(self, request: Request) -> dict[str, AttributeValue]:
-        """What is the same for all calls of one operation at one service; not to be changed."""
-        if request.operation is None:  # of a user's own making: any number of them may come
-            return _attributes(request)
-        key = (request.method, request.operation.template, request.url[: request.url.find("/", _AFTER_SCHEME)])
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = _attributes(request)
-        return found
 
-
-def _attributes(request: Request) -> dict[str, AttributeValue]:
-    parts = urlsplit(request.url)
+@functools.lru_cache(1024)
+def _attributes(method: str, origin: str, template: str | None) -> dict[str, AttributeValue]:
+    """What is the same for all calls of one operation at one service; not to be changed."""
+    parts = urlsplit(origin)
     found: dict[str, AttributeValue] = {
-        "http.request.method": request.method,
+        "http.request.method": method,
         "server.address": parts.hostname or "",
         "server.port": parts.port or _PORTS.get(parts.scheme, 0),
     }
-    if request.operation is not None:
-        found["url.template"] = request.operation.template
+    if template is not None:
+        found["url.template"] = template
     return found
 
 
@@ -172,8 +160,9 @@ class Telemetry:
         """
         instruments, operation = self._instruments, request.operation
         try:  # not by `_harmless`: this is a good part of what telemetry costs where nobody records it
-            attributes = instruments.attributes_of(request)
-            name = request.method if operation is None else operation.name
+            name, template = (_REQUEST, None) if operation is None else operation
+            origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
+            attributes = _attributes(request.method, origin, template)
             span = instruments.tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
             if not span.get_span_context().is_valid and not instruments.measure():
                 return None
@@ -187,14 +176,15 @@ class Telemetry:
         """A wait, a list or a batch found that nothing answers."""
         self._instruments.outages.add(1)
 
-    async def around(self, name: str, work: Awaitable[T]) -> T:
+    async def around(self, name: str, work: Awaitable[T], *, writes: bool) -> T:
         """Await something that makes several calls, within a span of its own.
 
         :param name: of the span.
         :param work: what is awaited.
+        :param writes: whether one of the calls is a write.
         :return: what it gives.
         """
-        span = _Around(self._instruments, name)
+        span = _Around(self._instruments, name, writes=writes)
         token = span.enter()
         try:
             result = await work
@@ -203,18 +193,20 @@ class Telemetry:
             span.end(error)
             raise
         span.leave(token)
+        span.succeeded(result)
         span.end(None)
         return result
 
-    async def around_each(self, name: str, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    async def around_each(self, name: str, items: AsyncGenerator[T], *, writes: bool) -> AsyncGenerator[T]:
         """The items of something that makes several calls, within a span of its own.
 
         That span is current only while the next item is fetched: between two items, the user's own is.
 
         :param name: of the span.
         :param items: what gives the items.
+        :param writes: whether any of the calls is a write.
         """
-        span = _Around(self._instruments, name)
+        span = _Around(self._instruments, name, writes=writes)
         failure: BaseException | None = None
         try:
             while True:
@@ -280,42 +272,54 @@ class _CallSpan:
         _PROPAGATOR.inject(headers, context=self._context)
         return headers
 
-    @_harmless
-    def attempt_ended(self, attempt: Attempt) -> None:
+    def attempt_ended(self, attempt: Attempt, error: BaseException | None) -> None:
         """An attempt ended: one event, one measurement."""
         self._attempts += 1
         self._status = attempt.status
         self._unknown = self._unknown or attempt.outcome_unknown
-        more = _answer(attempt)
-        self._instruments.request_duration.record(attempt.elapsed, {**self._attributes, **more})
+        more = _ended(attempt.status, error)
+        self._measure(self._instruments.request_duration, attempt.elapsed, more)
+        self._add_event(attempt, more)
+
+    def ended(self, result: object, error: BaseException | None) -> None:
+        """The call is over."""
+        if self._token is not None:
+            otel_context.detach(self._token)
+        more = _ended(self._status, error)
+        self._measure(self._instruments.call_duration, monotonic() - self._started, more)
+        self._describe(result, error, more)
+        self._end()
+
+    # Each of these by itself, so that one that fails does not take the others with it.
+
+    @_harmless
+    def _measure(self, histogram: metrics.Histogram, seconds: float, more: dict[str, AttributeValue]) -> None:
+        histogram.record(seconds, {**self._attributes, **more})
+
+    @_harmless
+    def _add_event(self, attempt: Attempt, more: dict[str, AttributeValue]) -> None:
         if self._span.is_recording():
             event: dict[str, AttributeValue] = {"omium.attempt": attempt.number, "omium.sent": attempt.sent, **more}
             self._span.add_event("attempt", event)
 
     @_harmless
-    def ended(self, result: object, error: BaseException | None) -> None:
-        """The call is over."""
-        if self._token is not None:
-            otel_context.detach(self._token)
-        more: dict[str, AttributeValue] = {} if self._status is None else {"http.response.status_code": self._status}
-        if error is not None:
-            more["error.type"] = _kind(error)
-        self._instruments.call_duration.record(monotonic() - self._started, {**self._attributes, **more})
-        if self._span.is_recording():
-            self._describe(result, error, more)
-        self._span.end()
-
     def _describe(self, result: object, error: BaseException | None, more: dict[str, AttributeValue]) -> None:
-        self._span.set_attributes(more)
-        if self._attempts > 1:
-            self._span.set_attribute("http.request.resend_count", self._attempts - 1)
-        if self._request.is_write:
-            self._span.set_attribute("omium.outcome", str(self._outcome(error)))
-        execution_id = self._request.execution_id or getattr(result, "id", None)
-        if isinstance(execution_id, str):
-            self._span.set_attribute("omium.execution_id", execution_id)
+        if not self._span.is_recording():
+            return
         if error is not None:
             self._span.set_status(_ERROR)
+        if self._attempts > 1:
+            more["http.request.resend_count"] = self._attempts - 1
+        if self._request.is_write:
+            more["omium.outcome"] = str(self._outcome(error))
+        execution_id = self._request.execution_id or getattr(result, "id", None)
+        if isinstance(execution_id, str):
+            more["omium.execution_id"] = execution_id
+        self._span.set_attributes(more)
+
+    @_harmless
+    def _end(self) -> None:
+        self._span.end()
 
     def _outcome(self, error: BaseException | None) -> WriteOutcome:
         if error is None:
@@ -328,8 +332,9 @@ class _CallSpan:
 class _Around:
     """The span around several calls."""
 
-    def __init__(self, instruments: _Instruments, name: str) -> None:
+    def __init__(self, instruments: _Instruments, name: str, *, writes: bool) -> None:
         self._span: trace.Span = trace.INVALID_SPAN
+        self._writes = writes
         self._start(instruments, name)
 
     @_harmless
@@ -350,31 +355,46 @@ class _Around:
             otel_context.detach(token)
 
     @_harmless
+    def succeeded(self, result: object) -> None:
+        """What it led to, where that is one execution."""
+        self._tell(WriteOutcome.APPLIED, getattr(result, "id", None))
+
     def end(self, error: BaseException | None) -> None:
         """It is over."""
-        if error is not None and self._span.is_recording():
-            self._span.set_attribute("error.type", _kind(error))
-            if isinstance(error, OmiumError):
-                self._span.set_attribute("omium.outcome", str(error.outcome))
-                if error.execution_id is not None:
-                    self._span.set_attribute("omium.execution_id", error.execution_id)
-            self._span.set_status(_ERROR)
+        if error is not None:
+            self._fail(error)
+        self._end()
+
+    @_harmless
+    def _fail(self, error: BaseException) -> None:
+        if not self._span.is_recording():
+            return
+        self._span.set_status(_ERROR)
+        self._span.set_attribute("error.type", _kind(error))
+        if isinstance(error, OmiumError):
+            self._tell(error.outcome, error.execution_id)
+
+    def _tell(self, outcome: WriteOutcome, execution_id: object) -> None:
+        if self._writes:
+            self._span.set_attribute("omium.outcome", str(outcome))
+        if isinstance(execution_id, str):
+            self._span.set_attribute("omium.execution_id", execution_id)
+
+    @_harmless
+    def _end(self) -> None:
         self._span.end()
 
 
-def _answer(attempt: Attempt) -> dict[str, AttributeValue]:
-    """How an attempt was answered, or what kept it from being: a status, or the class of an error, never its words."""
-    if attempt.status is None:
-        return {"error.type": "cancelled" if attempt.error == "CancelledError" else "no_answer"}
-    more: dict[str, AttributeValue] = {"http.response.status_code": attempt.status}
-    if attempt.status >= 400:
-        more["error.type"] = str(attempt.status)
-    elif attempt.error is not None:
-        more["error.type"] = "unusable_answer"
+def _ended(status: int | None, error: BaseException | None) -> dict[str, AttributeValue]:
+    """How an attempt or a call ended: the status of its answer, the kind of its error, never the words of either."""
+    more: dict[str, AttributeValue] = {} if status is None else {"http.response.status_code": status}
+    if error is not None:
+        more["error.type"] = _kind(error)
     return more
 
 
 def _kind(error: BaseException) -> str:
+    """The status, where that was the error; else its class."""
     return str(error.status) if isinstance(error, APIStatusError) else type(error).__name__
 
 

@@ -26,7 +26,7 @@ has: ``workflows`` is a mapping of id to function, or names a module as ``omiumc
 ``faults`` are met by each test anew, and one that was never met is an error at the test's end; ``strict`` refuses
 executions of workflows that nobody registered. Of several markers the closest that gives an argument wins.
 
-When a test fails, its report shows the requests that arrived.
+When a test fails, or a fixture of it, the report shows the requests that arrived.
 """
 
 from __future__ import annotations
@@ -37,16 +37,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from ._public import LazyModule
+
 if TYPE_CHECKING:
-    from omium_async import AsyncOmium
+    import omium_async
+    import omium_sync
     from omium_async.local import Fault
-    from omium_sync import LocalOmium, Omium
+else:  # nothing is imported before a fixture is used
+    omium_async, omium_sync = LazyModule("omium_async"), LazyModule("omium_sync")
 
 __all__ = ["async_omium", "local_omium", "omium", "omium_env"]
 
 _MARKER: Final = "omium"
 _ARGUMENTS: Final = ("workflows", "faults", "strict")
-_SERVED: Final = pytest.StashKey["LocalOmium"]()
+_SERVED: Final = pytest.StashKey["omium_sync.LocalOmium"]()
 _MOST_SHOWN: Final = 50  # requests of a failed test
 
 #: Seconds. The server is on this machine and restarts nothing: there is nobody to be patient with.
@@ -64,12 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def local_omium(request: pytest.FixtureRequest) -> Generator[LocalOmium]:
+def local_omium(request: pytest.FixtureRequest) -> Generator[omium_sync.LocalOmium]:
     """An Omium of this test's own, started, in memory, served from a thread of its own."""
-    from omium_sync import LocalOmium  # noqa: PLC0415 - nothing is imported before a fixture is used
-
     wanted = _marked(request.node)
-    local = LocalOmium(strict=wanted.get("strict", False))
+    local = omium_sync.LocalOmium(strict=wanted.get("strict", False))
     for name, function in _workflows(wanted.get("workflows")).items():
         local.workflow(name)(function)
     with local:
@@ -86,20 +88,20 @@ def local_omium(request: pytest.FixtureRequest) -> Generator[LocalOmium]:
 
 
 @pytest.fixture
-def omium(local_omium: LocalOmium) -> Generator[Omium]:
+def omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_sync.Omium]:
     """A sync client of this test's `local_omium`, closed at the end."""
-    from omium_sync import Omium  # noqa: PLC0415
-
-    with Omium(local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL) as client:
+    with omium_sync.Omium(
+        local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL
+    ) as client:
         yield client
 
 
 @pytest.fixture
-def async_omium(local_omium: LocalOmium) -> Generator[AsyncOmium]:
+def async_omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_async.AsyncOmium]:
     """An async client of this test's `local_omium`, closed at the end: for async tests, on any loop."""
-    from omium_async import AsyncOmium  # noqa: PLC0415
-
-    client = AsyncOmium(local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL)
+    client = omium_async.AsyncOmium(
+        local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL
+    )
     yield client
     # The loop of the test may have ended or be asleep. Another will do, and none is made the current one: that is
     # the business of whatever runs the async tests.
@@ -111,7 +113,7 @@ def async_omium(local_omium: LocalOmium) -> Generator[AsyncOmium]:
 
 
 @pytest.fixture
-def omium_env(local_omium: LocalOmium, monkeypatch: pytest.MonkeyPatch) -> LocalOmium:
+def omium_env(local_omium: omium_sync.LocalOmium, monkeypatch: pytest.MonkeyPatch) -> omium_sync.LocalOmium:
     """The environment leads every client that is made in this test to its `local_omium`, which this gives."""
     monkeypatch.setenv("OMIUM_API_KEY", local_omium.api_key)
     monkeypatch.setenv("OMIUM_API_URL", local_omium.url)
@@ -122,11 +124,13 @@ def omium_env(local_omium: LocalOmium, monkeypatch: pytest.MonkeyPatch) -> Local
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the requests that arrived with a test that failed."""
+    """Show the requests that arrived with a test that failed: itself, or a fixture before or after it."""
     report = yield
     local = item.stash.get(_SERVED, None)
-    if report.failed and local is not None and call.when == "call":
+    if report.failed and local is not None:
         report.sections.append(("requests that arrived at local_omium", _in_lines(local.requests)))
+    if call.when == "teardown" and local is not None:
+        del item.stash[_SERVED]  # pytest keeps the test to the end of all
     return report
 
 

@@ -67,6 +67,7 @@ class Reading:
         # What is out of the ordinary. While anything is, one window is asked for at a time.
         self._search: Search | None = None
         self._again: Window | None = None
+        self._test: Window | None = None  # whether sizes are honoured
         self._trial: Trial | None = None
         self._vain: int | None = None  # where the last trial that found nothing was to go on
         self._elsewhere = False  # the same rows on another page
@@ -85,10 +86,8 @@ class Reading:
     @property
     def steady(self) -> bool:
         """Whether windows can be asked for ahead: all goes its ordinary way, and a total says how far."""
-        odd = (
-            self._search or self._again or self._trial or self._elsewhere or self._passing or self._witness.wants_first
-        )
-        return not odd and self.total is not None
+        probing = self._search or self._again or self._test or self._trial or self._witness.wants_first
+        return not (probing or self._elsewhere or self._passing) and self.total is not None
 
     def needed(self) -> Window:
         """The window without which reading cannot go on; to be asked for when none is in flight."""
@@ -108,8 +107,8 @@ class Reading:
         return window._replace(joined=window.joined or self._passing)
 
     def _probe(self) -> Window | None:
-        if self._again is not None:
-            return self._again
+        if self._again or self._test:
+            return self._again or self._test
         if self._witness.wants_first:
             return self._sizes.first(sys.maxsize)
         if self._search is None:
@@ -128,11 +127,18 @@ class Reading:
 
         :raises UnstableListError: too many answers in a row brought nothing.
         """
-        shown = Shown(self._sizes.read(window, answer), answer, window == self._again, self._trial)
+        read = self._sizes.read(window, answer)
+        if read.joined and read.start > self._point:
+            read = read._replace(joined=False)  # asked for ahead, and what was to come before it has not come
+        shown = Shown(read, answer, window == self._again, self._trial)
         self.total = answer.total
         self._trial = None
         if shown.again:
             self._again = None
+        if window == self._test:
+            self._test = None
+            if read.size > window.size:
+                self._forget_places()
         rows: list[Execution] = []
         restart, self._restart = self._restart, False
         if not answer.items:
@@ -226,6 +232,7 @@ class Reading:
 
     def _take_foreign(self, shown: Shown) -> None:
         """Of a window without a known row: it is kept, and the reading point has moved."""
+        self._test_sizes(shown)
         if shown.trial is not None:
             # Full so far on, it shows that the short window was not the end. Else rows were removed meanwhile.
             self._conclude(shown.trial, capped=shown.full)
@@ -259,6 +266,7 @@ class Reading:
         if window.start == 0 or window.joined:
             self._take_empty_next(shown)
         elif not shown.denied:
+            self._test_sizes(shown)
             self._search_before(window.start, end=True)
         elif shown.again:
             # That page may be broken, whatever its size: what else shows these rows has another number.
@@ -329,6 +337,20 @@ class Reading:
 
     def _search_behind(self, offset: int) -> None:
         self._searching().saw_known(offset)
+
+    def _test_sizes(self, shown: Shown) -> None:
+        """A window lacks the known row that it was to overlap. If sizes are not said, they may not be honoured either.
+
+        Then it lay elsewhere than was thought, and nothing else might ever tell: the start of the list, asked for with
+        a row less than it has given, does.
+        """
+        if shown.answer.page_size is None:
+            self._test = self._sizes.test()
+
+    def _forget_places(self) -> None:
+        """The server gives larger windows than it was asked for: those before lay elsewhere than was thought."""
+        self._search = None
+        self._waiting.clear()
 
     def _unproven(self, shown: Shown) -> bool:
         """Whether a window may be short because the server silently gives no more than that at once."""

@@ -86,6 +86,7 @@ class Sizes:
         self.delivered = 0
         self.broken: set[int] = set()
         self._capped = False
+        self._tested = False
 
     @property
     def poor(self) -> bool:
@@ -101,6 +102,13 @@ class Sizes:
     def first(self, wanted: int) -> Window:
         """The window at the start of the list."""
         return Window(1, max(min(self.largest, wanted), self.smallest))
+
+    def test(self) -> Window | None:
+        """The window that tells a server that ignores sizes by giving more; ``None`` once asked for, or no need."""
+        if self._tested or self.delivered <= self.smallest:
+            return None
+        self._tested = True
+        return Window(1, self.delivered - 1)
 
     def over(self, point: int, overlap: int, wanted: int) -> Window:
         """The window that begins at least ``overlap`` rows before ``point`` and reaches farthest beyond it.

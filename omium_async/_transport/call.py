@@ -247,7 +247,7 @@ class Transport:
                 "request_id": failure.error.request_id,
             }
         record = attempt.record(request, self._redactor, **told)
-        self._reports.ended(request, record, options, progress.span)
+        self._reports.ended(request, record, options, progress.span, problem if failure is None else failure.error)
         if failure is None:
             if closed:
                 self._sessions.raise_closed()

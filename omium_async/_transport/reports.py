@@ -26,8 +26,18 @@ class Reports:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    def ended(self, request: Request, attempt: Attempt, options: Options, span: CallSpan | None) -> None:
-        """An attempt ended, well or not."""
+    def ended(
+        self,
+        request: Request,
+        attempt: Attempt,
+        options: Options,
+        span: CallSpan | None,
+        error: BaseException | None = None,
+    ) -> None:
+        """An attempt ended, well or not.
+
+        :param error: what ended it, as the call would raise it.
+        """
         log.debug(
             "%s %s: attempt %d, %s, %.3f s, request id %s",
             request.method,
@@ -39,7 +49,7 @@ class Reports:
             extra=_fields(attempt, omium_elapsed=attempt.elapsed, omium_sent=attempt.sent, omium_error=attempt.error),
         )
         if span is not None:
-            span.attempt_ended(attempt)
+            span.attempt_ended(attempt, error)
         if options.on_attempt is not None:
             _tell(options.on_attempt, attempt)
 

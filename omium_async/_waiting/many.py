@@ -18,6 +18,7 @@ from .._models.types import Execution
 from .._pool.limit import Limit
 from .._pool.pool import Pool
 from .._streaming.filters import Filters
+from .._transport.retry import could_mend
 from .outage import Outage
 from .pending import PendingForLong
 from .polling import Pace, Polling
@@ -30,6 +31,7 @@ _FEW: Final = 2  # executions that are looked at one by one
 _FEW_DETAILS: Final = 8  # where each is read by itself in the end anyhow
 _AT_ONCE: Final = 16  # single reads under way
 _PAGE_SIZES: Final = (100, 1000)
+_GRACE: Final = 0.1  # seconds past the deadline, for what a look ends with at the deadline
 _NAMED: Final = 5  # ids in a message
 
 
@@ -110,10 +112,17 @@ class _Crowd:
         self._few = _FEW_DETAILS if details else _FEW
         self._pace = Pace(polling)
         self.outage = Outage(
-            "wait for executions", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
+            "wait for executions",
+            0.0 if polling.once else caller.options.patience,
+            polling.interval[0],
+            deadline=polling.deadline,
+            telemetry=caller.telemetry,
         )
         self._pending_for_long = PendingForLong()
         self._alone: set[str] = set()  # those that the list does not show, or not cheaply
+        # Beside others they have a pace of their own, for what moves in the list says nothing about them.
+        self._pace_alone = Pace(polling)
+        self._rest = 0.0  # seconds until they are read again
         self._pages = 0  # that the last look at the list took
         self._requests = 0
         self._failure: OmiumError | None = None
@@ -136,10 +145,15 @@ class _Crowd:
 
         :raises WaitTimeoutError: it would go on longer.
         """
-        scope = asyncio.timeout(self._polling.left())
+        left = self._polling.left()
+        scope = asyncio.timeout(None if left is None else left + _GRACE)
         try:
             async with scope:
                 return await step()
+        except OmiumError as error:
+            if self._polling.left() != 0 or not could_mend(error):
+                raise
+            self._raise_late(error)
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -147,17 +161,19 @@ class _Crowd:
 
     async def pause(self, *, moved: bool) -> None:
         """Sleep until the next look."""
-        if not await self._polling.sleep(self._pace.next(moved=moved, requests=self._requests)):
+        seconds = self._pace.next(moved=moved, requests=self._requests)
+        self._rest -= seconds
+        if not await self._polling.sleep(seconds):
             self._raise_late()
 
-    def _raise_late(self) -> NoReturn:
+    def _raise_late(self, failure: OmiumError | None = None) -> NoReturn:
         count = len(self.pending)
         last = (f"{id!r} ({status or 'never seen'})" for id, status in self.pending.items())
         missing = f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
-        failure = self.outage.last or self._failure
+        failure = failure or self.outage.last or self._failure
         raise WaitTimeoutError(
-            f"{count} {'execution' if count == 1 else 'executions'} did not come to {self._polling.in_words()} within "
-            f"{self._polling.timeout:g} s; last seen: {_some(last, count)}{missing if self.missing else ''}"
+            f"{count} {'execution' if count == 1 else 'executions'} {self._polling.missed()}; "
+            f"last seen: {_some(last, count)}{missing if self.missing else ''}"
             f"{'' if failure is None else f'; the last failure: {failure}'}",
             pending=tuple(self.pending),
             outcome="not_applied",
@@ -172,10 +188,20 @@ class _Crowd:
         if len(listed) <= max(self._few, self._pages):
             self._alone.update(listed)
             return _Look([], list(self.pending))
+        resting = self._resting()
         ready = await self.in_time(lambda: self._look_at_list(listed))
         self._requests += self._pages
-        alone = [execution_id for execution_id in self.pending if execution_id in self._alone]
+        alone = [
+            execution_id for execution_id in self.pending if execution_id in self._alone and execution_id not in resting
+        ]
         return _Look([], [row.id for row in ready] + alone) if self._details else _Look(ready, alone)
+
+    def _resting(self) -> set[str]:
+        """Those not to be read by themselves in this look."""
+        if self._rest > 0:
+            return self._alone.copy()
+        self._rest = self._pace_alone.next()
+        return set()
 
     async def _look_at_list(self, listed: list[str]) -> list[Execution]:
         """Those that the list shows to be ready; it is read from its newest to the last one of these."""

@@ -25,9 +25,8 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
     :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
     :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
     """
-    outage = Outage(
-        f"wait for execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
-    )
+    patience = 0.0 if polling.once else caller.options.patience
+    outage = Outage(f"wait for execution {execution_id}", patience, polling.interval[0], telemetry=caller.telemetry)
     pending, pace = PendingForLong(), Pace(polling)
     seen: ExecutionDetail | None = None
     failure: OmiumError | None = None
@@ -53,8 +52,7 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> Execu
         if not await polling.sleep(pause):
             break
     raise WaitTimeoutError(
-        f"execution {execution_id} did not come to {polling.in_words()} within {polling.timeout:g} s; "
-        f"{last_seen(None if seen is None else seen.status, failure)}",
+        f"execution {execution_id} {polling.missed()}; {last_seen(None if seen is None else seen.status, failure)}",
         pending=(execution_id,),
         execution_id=execution_id,
         outcome="not_applied",

@@ -37,6 +37,7 @@ class Outage:
         is the last.
     :param first_pause: seconds between the first two looks, at most half a second; later pauses grow.
     :param excuses_asked: whether the time for which the service asked to be left alone does not count.
+    :param deadline: of ``time.monotonic``: looks end then; what one ends with then is raised, and is no outage.
     :param telemetry: is told when it begins.
     :ivar last: what the latest look that failed ended with.
     """
@@ -48,6 +49,7 @@ class Outage:
         first_pause: float = _FIRST_PAUSE,
         *,
         excuses_asked: bool = False,
+        deadline: float | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._what = what
@@ -55,6 +57,7 @@ class Outage:
         self._first_pause = min(first_pause, _FIRST_PAUSE)
         self._pause = self._first_pause
         self._excuses_asked = excuses_asked
+        self._deadline = deadline
         self._telemetry = telemetry
         self._excused_until = 0.0
         self._asked = 0.0  # seconds that the service asked to be left alone
@@ -171,14 +174,17 @@ class Outage:
     async def _try(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T | None:
         started = time.monotonic()
         try:
-            found = await look(self.looker(caller))
+            found = await look(self.looker(caller, self._until_deadline()))
         except OmiumError as error:
             self._mind(error, started)
             return None
         self.answered()
         return found
 
+    def _until_deadline(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
     def _mind(self, error: OmiumError, started: float) -> None:
-        if not could_mend(error):
+        if not could_mend(error) or self._until_deadline() == 0:
             raise error
         self.failed(error, started)

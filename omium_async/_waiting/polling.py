@@ -22,7 +22,7 @@ _SECONDS_PER_REQUEST: Final = 0.5  # of a look that takes many: the service coun
 class Polling:
     """The arguments of ``wait``, checked; the time counts from `begin`.
 
-    :ivar timeout: seconds in all; ``None``: no bound.
+    :ivar timeout: seconds in all; 0: one look; ``None``: no bound.
     :ivar interval: the first and the longest pause between two looks, in seconds.
     :ivar per_request: seconds that each request of a look adds to the pause after it, up to the longest.
     :ivar until: the statuses waited for.
@@ -50,9 +50,14 @@ class Polling:
             return cls(bound, default, _SECONDS_PER_REQUEST, statuses)
         return cls(bound, (first, first * _LONGEST_OF_GIVEN), 0.0, statuses)
 
+    @property
+    def once(self) -> bool:
+        """Whether there is to be one look, and no wait."""
+        return self.timeout == 0
+
     def begin(self) -> Self:
-        """The same with the time running from now on."""
-        return self if self.timeout is None else attrs.evolve(self, deadline=time.monotonic() + self.timeout)
+        """The same with the time running from now on; the look of a ``timeout`` of 0 takes what it takes."""
+        return self if not self.timeout else attrs.evolve(self, deadline=time.monotonic() + self.timeout)
 
     def left(self) -> float | None:
         """Seconds until the deadline, at least 0; ``None`` without one."""
@@ -60,6 +65,8 @@ class Polling:
 
     async def sleep(self, seconds: float) -> bool:
         """Sleep, but not past the deadline; whether there is time left."""
+        if self.once:
+            return False
         left = self.left()
         if left is None or seconds < left:
             await asyncio.sleep(seconds)
@@ -67,9 +74,12 @@ class Polling:
         await asyncio.sleep(left)
         return False
 
-    def in_words(self) -> str:
-        """What is waited for, for messages."""
-        return "one of " + ", ".join(sorted(self.until))
+    def missed(self) -> str:
+        """What did not happen in time, for messages."""
+        wanted = f"come to one of {', '.join(sorted(self.until))}"
+        if self.once:
+            return f"had not {wanted} at the one look that timeout=0 asks for"
+        return f"did not {wanted} within {self.timeout:g} s"
 
 
 class Pace:

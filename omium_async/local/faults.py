@@ -15,7 +15,6 @@ from .jsontext import encode_result
 __all__ = ["Fault", "FaultAction", "Faults"]
 
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
-_UNAVAILABLE: Final = 503
 _ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
 
 
@@ -58,8 +57,7 @@ def _pattern(path: str) -> str:
 
 
 def _usual_action(fault: Fault) -> FaultAction:
-    answers = fault.status != _UNAVAILABLE or fault.headers or fault.body is not None
-    return "status" if answers else "drop"
+    return "drop" if fault.status is None and not fault.headers and fault.body is None else "status"
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +69,7 @@ class Fault:
         which is any; `"*"` alone is every path.
     :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
     :ivar times: how many requests it meets, 1 or more; None: all, until `clear_faults`.
-    :ivar status: of the answer of the action `"status"`, from 200 to 599.
+    :ivar status: of the answer of the action `"status"`, from 200 to 599; None: 503.
     :ivar headers: of the answer; they take the place of those that it has.
     :ivar body: of the answer: bytes and text as they are, anything else as JSON; None: an error in the service's form.
     :ivar action: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away
@@ -88,7 +86,7 @@ class Fault:
     path: str = attrs.field(default="*", converter=_pattern)
     when: Literal["before", "after"] = "before"
     times: int | None = attrs.field(default=1)
-    status: int = _UNAVAILABLE
+    status: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_headers)
     body: bytes | None = attrs.field(default=None, converter=_body)
     action: FaultAction = attrs.field(default=attrs.Factory(_usual_action, takes_self=True))
@@ -99,7 +97,7 @@ class Fault:
             raise ValueError(f"when must be 'before' or 'after', not {self.when!r}")
         if self.action not in _ACTIONS:
             raise ValueError(f"action must be one of {', '.join(_ACTIONS)}, not {self.action!r}")
-        if not _is_whole(self.status) or not 200 <= self.status <= 599:
+        if self.status is not None and (not _is_whole(self.status) or not 200 <= self.status <= 599):
             raise ValueError(f"status must be a whole number from 200 to 599, not {self.status!r}")
         if not _is_number(self.delay) or not 0 <= self.delay < float("inf"):
             raise ValueError(f"delay must be a number of seconds, 0 or more, not {self.delay!r}")
@@ -120,42 +118,48 @@ class Fault:
         return len(patterns) == len(segments) and all(map(fnmatch.fnmatchcase, segments, patterns))
 
 
+@attrs.define(eq=False)
+class _Coming:
+    """A fault that was injected, how many more requests it is for (``None``: any number), and whether one met it."""
+
+    fault: Fault
+    left: int | None
+    met: bool = False
+
+
 class Faults:
     """The faults that are still to come, oldest first; may be filled from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: list[tuple[Fault, int | None]] = []
-        self._unmet: list[Fault] = []
+        self._coming: list[_Coming] = []
 
     def __bool__(self) -> bool:
-        return bool(self._left)
+        return bool(self._coming)
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._left.append((fault, fault.times))
-            self._unmet.append(fault)
+            self._coming.append(_Coming(fault, fault.times))
 
     def clear(self) -> None:
         with self._lock:
-            self._left.clear()
-            self._unmet.clear()
+            self._coming.clear()
 
     @property
     def unmet(self) -> tuple[Fault, ...]:
         """Those that no request has met at all."""
         with self._lock:
-            return tuple(self._unmet)
+            return tuple(coming.fault for coming in self._coming if not coming.met)
 
     def take(self, method: str, path: str) -> Fault | None:
         """The first fault that is meant for a request, one time less of which is left then."""
         with self._lock:
-            for index, (fault, times) in enumerate(self._left):
-                if fault.matches(method, path):
-                    self._unmet = [other for other in self._unmet if other is not fault]
-                    if times == 1:
-                        del self._left[index]
-                    elif times is not None:
-                        self._left[index] = (fault, times - 1)
-                    return fault
+            for index, coming in enumerate(self._coming):
+                if coming.fault.matches(method, path):
+                    coming.met = True
+                    if coming.left is not None:
+                        coming.left -= 1
+                        if not coming.left:
+                            del self._coming[index]
+                    return coming.fault
         return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saboteur"]
 
+_UNAVAILABLE: Final = 503
 _LOOK_EVERY: Final = 0.02  # seconds between looks at whether the client is still there
 _GARBAGE: Final = b'{"id": "exec_\xff\x00, <html>'
 _HALF_SAID: Final = b'{"id": "exec_000000000000", "status": "running", "message": "cut off before its end"}'
@@ -51,9 +52,8 @@ class Saboteur:
                 return None
             case "status":
                 text = wire.trouble("A fault that was asked for", secrets.token_hex(16))
-                return web.Response(
-                    status=fault.status, body=text if fault.body is None else fault.body, headers=headers
-                )
+                body = text if fault.body is None else fault.body
+                return web.Response(status=fault.status or _UNAVAILABLE, body=body, headers=headers)
             case "garbage":
                 return web.Response(status=200, body=_GARBAGE if fault.body is None else fault.body, headers=headers)
             case "truncate":

@@ -44,6 +44,30 @@ async def test_drop(local, connect, when):
         assert (await wire.call("POST", "/executions", {"workflow_id": "w"})).status == 201
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_status_alone_is_answered(local, connect, status):
+    async with connect(local) as wire:
+        local.inject(Fault(status=status))
+        assert (await wire.get("/executions")).status == status
+
+
+def test_without_a_status_nothing_is_answered():
+    assert Fault().action == "drop"
+    assert Fault(headers={"Retry-After": "0"}).action == Fault(body="no").action == "status"
+
+
+async def test_the_same_fault_injected_twice_is_to_be_met_twice(local, connect):
+    fault = Fault(status=503)
+    local.inject(fault)
+    local.inject(fault)
+    async with connect(local) as wire:
+        assert local.unmet_faults == (fault, fault)
+        await wire.get("/executions")
+        assert local.unmet_faults == (fault,)
+        await wire.get("/executions")
+        assert local.unmet_faults == ()
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_status(local, connect, when):
     async with connect(local) as wire:

@@ -8,14 +8,23 @@ import pickle
 import subprocess
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 import omium_async as om
 
-PACKAGES = ["omium_async", "omium_async.local", "omium_async.cluster", "omium_sync"]
+PACKAGES = [
+    "omium_async",
+    "omium_async.local",
+    "omium_async.cluster",
+    "omium_async.otel",
+    "omium_async.pytest_plugin",
+    "omium_async.ui",
+    "omium_sync",
+    "omium_sync.cli",
+]
 
 MADE_BY_US = {"Executions", "WorkflowRun"}  # users call their methods, and make none
 
@@ -62,6 +71,16 @@ def test_type_hints_work_on_everything(package: str) -> None:
         for function in functions_of(found):
             hints = typing.get_type_hints(function)
             assert not [hint for hint in hints.values() if isinstance(hint, str)], (name, function)
+
+
+def test_type_hints_work_on_fixtures() -> None:
+    import omium_async.pytest_plugin as plugin
+    import omium_sync
+
+    hints = {name: typing.get_type_hints(getattr(plugin, name)) for name in plugin.__all__}
+    assert hints["omium"] == {"local_omium": omium_sync.LocalOmium, "return": Generator[omium_sync.Omium]}
+    assert hints["async_omium"]["return"] == Generator[om.AsyncOmium]
+    assert hints["omium_env"]["return"] is omium_sync.LocalOmium
 
 
 def test_asking_for_hints_is_what_imports_and_nothing_before() -> None:

@@ -228,6 +228,140 @@ def test_a_failing_test_shows_what_arrived(project):
     assert "GET /executions?page=1&page_size=1&status=failed -> 200" in ended.out
 
 
+def test_what_arrived_is_shown_wherever_a_test_fails(project):
+    ended = project(
+        """
+        import pytest
+        from omium_async.local import Fault
+
+        @pytest.fixture
+        def prepared(omium):
+            omium.executions.create("in-a-fixture")
+            assert False
+
+        def test_a_fixture_before(prepared):
+            pass
+
+        @pytest.fixture
+        def cleaned(omium):
+            yield
+            omium.executions.count(workflow_id="at-the-end")
+            assert False
+
+        def test_a_fixture_after(cleaned):
+            pass
+
+        @pytest.mark.omium(faults=[Fault(path="/nowhere")])
+        def test_itself_and_its_fault(omium):
+            omium.executions.count(status="paused")
+            assert False
+        """
+    )
+    assert ended.counts() == {"failed": 1, "passed": 1, "error": 3}
+    assert ended.out.count("requests that arrived at local_omium") == 4
+    assert "POST /executions -> 201" in ended.out
+    assert "workflow_id=at-the-end -> 200" in ended.out
+    assert ended.out.count("status=paused -> 200") == 2
+    assert "no request of this test met Fault(" in ended.out
+
+
+def test_a_fault_twice_is_met_twice_and_shared_ones_by_each_test(project):
+    ended = project(
+        """
+        import pytest
+        from omium_async import ServerError
+        from omium_async.local import Fault
+
+        AWAY = Fault(status=503)
+        pytestmark = pytest.mark.omium(faults=[AWAY, AWAY])
+
+        @pytest.mark.parametrize("turn", range(2))
+        def test_both(omium, turn):
+            once = omium.with_options(max_retries=1)
+            with pytest.raises(ServerError):
+                once.executions.count()
+
+        def test_one(omium):
+            with pytest.raises(ServerError):
+                omium.with_options(max_retries=0).executions.count()
+        """
+    )
+    assert ended.counts() == {"passed": 3, "error": 1}, ended.out
+
+
+def test_nothing_of_a_test_is_kept_when_it_is_over(project):
+    ended = project(
+        """
+        import gc
+        import weakref
+        import pytest
+
+        served = []
+
+        @pytest.mark.parametrize("turn", range(20))
+        def test_it(local_omium, omium, turn):
+            omium.executions.create("report")
+            gc.collect()
+            assert len([one for one in served if one() is not None]) <= 1
+            served.append(weakref.ref(local_omium))
+        """
+    )
+    assert ended.code == 0, ended.out
+
+
+def test_blocking_calls_are_found_nowhere_on_a_loop_that_serves_and_calls(project):
+    ended = project(
+        """
+        import pytest
+        from blockbuster import blockbuster_ctx
+        from omium_async import AsyncOmium
+        from omium_async.local import LocalOmium
+
+        @pytest.fixture(autouse=True)
+        def blocking_is_an_error():
+            with blockbuster_ctx():
+                yield
+
+        @pytest.mark.parametrize("database", [None, "omium.db"])
+        async def test_it(tmp_path, database):
+            local = LocalOmium(None if database is None else tmp_path / database)
+
+            @local.workflow("report")
+            async def report(run):
+                await run.step("one", lambda: 1)
+                return run.input_data
+
+            async with local, AsyncOmium(local.api_key, base_url=local.url, poll_interval=(0.01, 0.1)) as omium:
+                done = await omium.executions.run("report", {"day": 1})
+                assert done.status == "completed", done.error
+                assert [row.id async for row in omium.executions.list()] == [done.id]
+                await local.reset()
+                assert await omium.executions.count() == 0
+        """,
+        ini=f"{FUNCTION_SCOPE}asyncio_mode = auto\n",
+    )
+    assert ended.code == 0, ended.out
+
+
+def test_a_server_on_the_loop_that_a_sync_client_blocks_says_so(project):
+    ended = project(
+        """
+        import pytest
+        from omium_async.local import LocalOmium
+        from omium_sync import Omium
+
+        async def test_it():
+            async with LocalOmium() as local:
+                with Omium(local.api_key, base_url=local.url) as omium:
+                    with pytest.raises(RuntimeError, match="omium_sync.LocalOmium"):
+                        omium.executions.count()
+        """,
+        "--timeout=20",
+        ini=f"{FUNCTION_SCOPE}asyncio_mode = auto\n",
+    )
+    assert ended.code == 0, ended.out
+
+
 @pytest.mark.parametrize(
     ("marker", "words"),
     [
@@ -271,7 +405,8 @@ def test_the_marker_is_documented(project):
     assert "@pytest.mark.omium(workflows=None" in project("", "--markers").out
 
 
-def test_blocks_of_the_plugins_own_documentation_are_true():
+def test_the_example_of_the_plugins_own_documentation_runs(project):
     source = (Path(__file__).parents[2] / "omium_async" / "pytest_plugin.py").read_text()
-    block = source.partition("```python\n")[2].partition("```")[0]
-    assert "def test_a_report_is_made(local_omium, omium):" in block
+    block = source.partition(".. code-block:: python\n\n")[2].partition("\nThe fixtures:")[0]
+    ended = project(block)
+    assert ended.counts() == {"passed": 1}, ended.out

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async import AsyncOmium, Execution
+from omium_async import AsyncOmium, Execution, ExecutionStatus
 from omium_async._arguments import filters
 from omium_async._streaming import stream_batches, stream_pages, stream_rows
 from omium_async._streaming.filters import Filters, Sieve
@@ -192,11 +192,20 @@ async def test_bad_filters_are_refused_at_the_call(kind, wrong):
                 call(**wrong)
 
 
+async def test_a_status_that_only_the_client_would_look_for_is_a_known_one():
+    async with AsyncOmium("omium_some_key") as omium:
+        with pytest.raises(ValueError, match="'complete' is no known status; give one of 'pending'"):
+            omium.executions.list(status=["failed", "complete"])
+        await omium.executions.list(status=["failed", ExecutionStatus("weird")]).aclose()
+
+
 async def test_ids_and_filters_do_not_go_together():
     async with AsyncOmium("omium_some_key") as omium:
         for given in ({"status": "paused"}, {"workflow_id": "w"}, {"since": NOON}, {"status": None}):
             with pytest.raises(ValueError, match="execution_ids"):
                 omium.executions.replay_many(["exec_1"], **given)
+        for nothing in ({"status": "failed"}, {"metadata": {}}):
+            await omium.executions.replay_many(["exec_1"], **nothing).aclose()
 
 
 async def test_on_a_server():

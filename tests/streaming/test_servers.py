@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import random
 
@@ -330,6 +331,20 @@ def test_a_growing_list_whose_pages_are_all_the_first_comes_to_an_end(every: int
     assert len(set(reader.got)) == len(reader.got)
 
 
+@pytest.mark.parametrize("says_total", [True, False])
+@pytest.mark.parametrize("size", [20, 21, 39, 50, 60, 100, 128, 200])
+@pytest.mark.parametrize("limits", [{"fixed": 20}, {"fixed": 50}, {"fixed": 100}, {"fixed": 1000}, {"least": 50}])
+def test_a_size_that_is_neither_honoured_nor_said_is_found_out(
+    limits: dict[str, int], size: int, says_total: bool
+) -> None:
+    """Also where its windows are no larger than those asked for: a short one, or an empty one, is not the end then."""
+    for page_size, depth in itertools.product((1, 20, 50, 100, 128, 1000), (0, 8)):
+        server = ModelServer(ModelList.of(size), says_size=False, says_total=says_total, **limits)
+        reader = read(server, page_size, depth)
+        assert reader.got == server.list.ids
+        assert reader.requests <= 15 + 1.4 * size / 20
+
+
 @pytest.mark.parametrize("says_size", [True, False])
 @pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize(
@@ -339,9 +354,9 @@ def test_a_growing_list_whose_pages_are_all_the_first_comes_to_an_end(every: int
 def test_every_size_that_a_server_may_give_is_read_whole(
     limits: dict[str, int], size: int, says_size: bool, says_total: bool
 ) -> None:
-    for page_size in (5, 100) if says_size or says_total else (100,):
+    for page_size, depth in itertools.product((5, 100), (0, 8)):
         rows = ModelList.of(size)
         server = ModelServer(rows, says_size=says_size, says_total=says_total, **limits)
-        reader = Reader(server, page_size, depth=0)
+        reader = Reader(server, page_size, depth)
         reader.finish(400)
         assert reader.got == rows.ids

@@ -11,75 +11,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from omium_async import AsyncOmium, ConfigurationError, ExecutionRequest, OmiumError, ServerError
-from omium_async.local import Fault, LocalOmium
+from omium_async.local import Fault
 from omium_async.otel import Telemetry
 from omium_sync import LocalOmium as ThreadedOmium
 from omium_sync import Omium
 
 SECRET = "input-that-nobody-may-see"
-
-
-class Watch:
-    """What was recorded."""
-
-    def __init__(self):
-        self.exporter = InMemorySpanExporter()
-        self.tracers = TracerProvider()
-        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.reader = InMemoryMetricReader()
-        self.meters = MeterProvider([self.reader])
-        self.telemetry = Telemetry(self.tracers, self.meters)
-
-    @property
-    def spans(self):
-        return {span.name: span for span in self.exporter.get_finished_spans()}
-
-    def named(self, name):
-        return [span for span in self.exporter.get_finished_spans() if span.name == name]
-
-    @property
-    def metrics(self):
-        data = self.reader.get_metrics_data()
-        found = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    found[metric.name] = list(metric.data.data_points)
-        return found
-
-    def everything(self):
-        return "".join(span.to_json() for span in self.exporter.get_finished_spans()) + str(self.metrics)
-
-
-@pytest.fixture
-def watch():
-    return Watch()
-
-
-@pytest.fixture
-async def local():
-    local = LocalOmium()
-
-    @local.workflow("echo")
-    async def echo(run):
-        return run.input_data
-
-    async with local:
-        yield local
-
-
-@pytest.fixture
-async def omium(local, watch):
-    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": watch.telemetry}
-    async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
-        yield omium
 
 
 def port_of(local):
@@ -105,7 +46,7 @@ async def test_one_span_a_call_with_its_attempts_as_events(omium, local, watch):
         ("attempt", 429),
         ("attempt", 201),
     ]
-    assert span.events[0].attributes["error.type"] == "429"
+    assert [event.attributes.get("error.type") for event in span.events] == ["429", None]
     assert span.status.status_code is trace.StatusCode.UNSET
 
 
@@ -256,23 +197,6 @@ def test_parents_are_kept_through_the_facade(watch):
     assert parents["omium.executions.create"] == parents["omium.executions.list"] == mine.get_span_context().span_id
 
 
-class Broken(trace.TracerProvider):
-    def get_tracer(self, *args, **kwargs):
-        return BrokenTracer()
-
-
-class BrokenTracer(trace.NoOpTracer):
-    def start_span(self, *args, **kwargs):
-        raise RuntimeError("no spans today")
-
-
-async def test_a_provider_that_raises_harms_no_call(local, caplog):
-    async with AsyncOmium(local.api_key, base_url=local.url, telemetry=Telemetry(Broken())) as omium:
-        assert (await omium.executions.run("echo", 1, poll_interval=0.01)).output_data == 1
-        assert [row.workflow_id async for row in omium.executions.list()] == ["echo"]
-    assert "telemetry failed" in caplog.text
-
-
 def test_anything_but_telemetry_is_refused(watch):
     for wrong in (object(), watch.tracers, "yes"):
         with pytest.raises(ConfigurationError, match="telemetry") as refused:
@@ -332,4 +256,5 @@ def test_without_telemetry_nothing_of_it_is_imported():
 def test_without_the_extra_it_says_what_to_install():
     program = "import sys; sys.modules['opentelemetry'] = None\nimport omium_async.otel"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
     assert "pip install 'omium-async[otel]'" in done.stderr

@@ -147,7 +147,7 @@ class Span:
         self.told.append(("starts", number))
         return {"traceparent": f"00-trace-{number}"}
 
-    def attempt_ended(self, attempt: om.Attempt) -> None:
+    def attempt_ended(self, attempt: om.Attempt, error: BaseException | None) -> None:
         self.told.append(("ended", attempt.number, attempt.status))
 
     def ended(self, result: object, error: BaseException | None) -> None:

@@ -17,6 +17,7 @@ from omium_async import (
     ExecutionRequest,
     MissingExecutionsError,
     NotFoundError,
+    ServerError,
     WaitTimeoutError,
 )
 from omium_async._models.types import SETTLED
@@ -101,8 +102,8 @@ async def test_two_thousand_cost_a_fraction_of_a_get_per_run_and_second(clock):
     assert {detail.id for detail in details} == set(ends)
     assert all(detail.status == "completed" for detail in details)
     assert fleet.requests <= 0.1 * sum(ends.values())
-    assert max(fleet.gets.values()) <= 60  # the last few, one by one
-    assert fleet.now < 75
+    assert max(fleet.gets.values()) <= 20  # the last few, one by one, at a pace of their own
+    assert fleet.now < 60 + 1.2 * 10 + 5  # the longest pause, jittered, and a look at the list
 
 
 async def test_two_thousand_that_have_ended_are_a_few_requests(clock):
@@ -236,6 +237,33 @@ async def test_in_time_also_while_a_request_is_under_way(omium, local):
     with pytest.raises(WaitTimeoutError):
         await collect(omium.executions.wait_many(ids[:2], timeout=0.3))
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("count", [2, 20])
+async def test_the_message_says_what_was_last_seen_and_the_last_failure(omium, local, count):
+    """Also when the only look is still being repeated when time is over."""
+    ids = [(await omium.executions.create("nobody")).id for _ in range(count)]
+    with pytest.raises(WaitTimeoutError, match=r"\(pending\)"):
+        await collect(omium.executions.wait_many(ids, timeout=0.2))
+    local.inject(Fault(method="GET", action="status", status=503, times=None))
+    slow = omium.with_options(backoff=(2, 8), max_retries=9)
+    with pytest.raises(WaitTimeoutError, match=r"never seen.*; the last failure: GET ") as raised:
+        await collect(slow.executions.wait_many(ids, timeout=0.3))
+    assert set(raised.value.pending) == set(ids)
+    assert raised.value.__cause__.attempts[0].status == 503
+
+
+@pytest.mark.parametrize("count", [2, 20])
+async def test_without_any_time_it_looks_once(omium, local, count):
+    ids = [(await omium.executions.create("nobody")).id for _ in range(count)]
+    with pytest.raises(WaitTimeoutError, match=r"one look that timeout=0 asks for; last seen: .* \(pending\)"):
+        await collect(omium.executions.wait_many(ids, timeout=0))
+    found = await collect(omium.executions.wait_many(ids, timeout=0, until="pending"))
+    assert {row.id for row in found} == set(ids)
+    assert sum(times for name, times in local.counts.items() if name.startswith("GET ")) <= 4
+    local.inject(Fault(method="GET", action="status", status=503, times=None))
+    with pytest.raises(ServerError):
+        await collect(omium.with_options(max_retries=0).executions.wait_many(ids, timeout=0))
 
 
 async def test_leaving_early_leaves_nothing_behind(omium, local):

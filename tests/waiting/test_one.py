@@ -71,6 +71,30 @@ class TestWait:
         assert isinstance(raised.value.__cause__, APITimeoutError)
         assert not raised.value.outcome_unknown
 
+    async def test_without_any_time_it_looks_once(self, omium, local):
+        execution = await omium.executions.create("nobody")
+        with pytest.raises(WaitTimeoutError, match=r"one look that timeout=0 asks for; its last status was pending"):
+            await omium.executions.wait(execution.id, timeout=0)
+        assert (await omium.executions.wait(execution.id, timeout=0, until="pending")).id == execution.id
+        assert local.counts["GET /executions/*"] == 2
+        with pytest.raises(WaitTimeoutError, match=r"last status was pending") as raised:
+            await omium.executions.run("nobody", timeout=0)
+        assert (raised.value.outcome, raised.value.pending) == ("applied", (raised.value.execution_id,))
+        local.inject(Fault(**READ, action="status", status=503, times=None))
+        with pytest.raises(ServerError):
+            await omium.with_options(max_retries=0).executions.wait(execution.id, timeout=0)
+
+    async def test_the_message_says_the_last_status_and_the_last_failure(self, omium, local):
+        execution = await omium.executions.create("nobody")
+        local.inject(Fault(**READ, action="status", status=503, times=None))
+        for waiting in (
+            omium.executions.wait(execution.id, timeout=0.3),
+            omium.executions.run("nobody", timeout=0.3),
+        ):
+            with pytest.raises(WaitTimeoutError, match=r"never seen, the last failure: GET ") as raised:
+                await waiting
+            assert raised.value.__cause__.attempts[0].status == 503
+
     async def test_what_could_mend_is_looked_at_again(self, omium, local):
         execution = await omium.executions.create("nobody")
         steady = omium.with_options(max_retries=0)

@@ -1,0 +1,70 @@
+"""What OpenTelemetry's own SDK recorded of a client."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from omium_async import AsyncOmium
+from omium_async.local import LocalOmium
+from omium_async.otel import Telemetry
+
+
+class Watch:
+    """What was recorded."""
+
+    def __init__(self):
+        self.exporter = InMemorySpanExporter()
+        self.tracers = TracerProvider()
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        self.telemetry = Telemetry(self.tracers, self.meters)
+
+    @property
+    def spans(self):
+        return {span.name: span for span in self.exporter.get_finished_spans()}
+
+    def named(self, name):
+        return [span for span in self.exporter.get_finished_spans() if span.name == name]
+
+    @property
+    def metrics(self):
+        data = self.reader.get_metrics_data()
+        found = {}
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    found[metric.name] = list(metric.data.data_points)
+        return found
+
+    def everything(self):
+        return "".join(span.to_json() for span in self.exporter.get_finished_spans()) + str(self.metrics)
+
+
+@pytest.fixture
+def watch():
+    return Watch()
+
+
+@pytest.fixture
+async def local():
+    local = LocalOmium()
+
+    @local.workflow("echo")
+    async def echo(run):
+        return run.input_data
+
+    async with local:
+        yield local
+
+
+@pytest.fixture
+async def omium(local, watch):
+    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": watch.telemetry}
+    async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
+        yield omium
