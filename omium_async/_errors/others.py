@@ -26,9 +26,11 @@ class ConfigurationError(OmiumError, ValueError):
     :ivar setting: the name of the setting, as the constructor of the client has it; ``None`` where it is about none.
     :ivar source: where its value came from: ``"argument"``, the name of the environment variable, or the path of the
         config file; ``None`` where there is no value.
+    :ivar problem: what is wrong with the value, alone, for those who name the setting in words of their own; ``None``
+        where there is no value.
     """
 
-    _carries: ClassVar[Mapping[str, Any]] = {"setting": None, "source": None}
+    _carries: ClassVar[Mapping[str, Any]] = {"setting": None, "source": None, "problem": None}
 
     def __init__(
         self,
@@ -37,10 +39,12 @@ class ConfigurationError(OmiumError, ValueError):
         *,
         setting: str | None = None,
         source: str | None = None,
+        problem: str | None = None,
         **common: Unpack[CommonFields],
     ) -> None:
         self.setting = setting
         self.source = source
+        self.problem = problem
         super().__init__(message, details, **common)
 
 

@@ -56,7 +56,11 @@ class _Place:
     def refuse(self, problem: str, advice: str) -> ConfigurationError:
         """The error that says what is wrong with the value."""
         return ConfigurationError(
-            f"{self.words}: {problem}; {advice}", setting=self.setting, source=self.source, outcome="not_applied"
+            f"{self.words}: {problem}; {advice}",
+            setting=self.setting,
+            source=self.source,
+            problem=problem,
+            outcome="not_applied",
         )
 
 

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from .._public import publish
 from .arrivals import SeenRequest
-from .errors import LocalOmiumError, PortInUseError
+from .errors import DatabaseInUseError, LocalOmiumError, PortInUseError
 from .faults import Fault
 from .modules import load_workflows
 from .run import WorkflowRun
 from .server import LocalOmium
 
-__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "PortInUseError", "SeenRequest", "WorkflowRun", "load_workflows"]
+__all__ = [
+    "DatabaseInUseError",
+    "Fault",
+    "LocalOmium",
+    "LocalOmiumError",
+    "PortInUseError",
+    "SeenRequest",
+    "WorkflowRun",
+    "load_workflows",
+]
 
 publish(__name__, __all__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadCheckpointError",
+    "DatabaseInUseError",
     "KeyReusedError",
     "LocalOmiumError",
     "MissingError",
@@ -31,6 +32,10 @@ class PortInUseError(LocalOmiumError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class DatabaseInUseError(LocalOmiumError):
+    """The database file is in use by another LocalOmium."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error of the program

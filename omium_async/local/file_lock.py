@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
-from .errors import LocalOmiumError
+from .errors import DatabaseInUseError, LocalOmiumError
 from .forks import not_for_children
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class FileLock:
             raise self._in_use()
         self._files.append(file)
 
-    def _in_use(self) -> LocalOmiumError:
-        return LocalOmiumError(
+    def _in_use(self) -> DatabaseInUseError:
+        return DatabaseInUseError(
             f"{self._database} is in use by another LocalOmium; stop that one, or use another database"
         )
 

@@ -214,6 +214,7 @@ class LocalOmium:
         """Opens the database, serves, and goes on with what was running.
 
         :raises LocalOmiumError: it cannot, and says why; nothing is left open then.
+        :raises DatabaseInUseError: another LocalOmium has the file.
         :raises PortInUseError: another program has the port.
         """
         if self._running is not None and self._running.pid != os.getpid():

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def execution_id(value: str) -> str:
     """An id that can be a segment of a path: as click's type of an argument."""
+    _not_empty(value)
     try:
         execution_segment(value)
     except (TypeError, ValueError) as error:
@@ -31,10 +32,16 @@ def execution_id(value: str) -> str:
 
 def name(value: str) -> str:
     """Text that is not empty: as click's type of an option."""
+    _not_empty(value)
     try:
         return text(value, "it")
     except (TypeError, ValueError) as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _not_empty(value: str) -> None:
+    if not value:
+        raise click.BadParameter("it is empty")
 
 
 def parse_json(text: str) -> Any:
@@ -51,7 +58,7 @@ def parse_json(text: str) -> Any:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"there is no {text} in JSON")
 
 
 def _finite(text: str) -> float:

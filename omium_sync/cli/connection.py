@@ -17,15 +17,21 @@ from .render import complain
 
 __all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
 
+#: What settings are called here, and what to give.
 _NAMES: Final = {
-    "base_url": "--url",
-    "api_key": "the key of --api-key-file",
-    "attempt_timeout": "--attempt-timeout",
-    "timeout": "--timeout",
-    "max_retries": "--retries",
-    "patience": "--patience",
-    "rate_limit": "--rate",
+    "base_url": (
+        "--url",
+        "give the URL of the service, such as https://api.omium.ai (http:// to another machine: --allow-insecure-http)",
+    ),
+    "api_key": ("the key of --api-key-file", "write the key alone into that file"),
+    "attempt_timeout": ("--attempt-timeout", "give a number of seconds above 0"),
+    "timeout": ("--timeout", "give a number of seconds above 0"),
+    "max_retries": ("--retries", "give a whole number, 0 or more"),
+    "patience": ("--patience", "give a number of seconds, 0 or more"),
+    "rate_limit": ("--rate", "give a number of requests a minute above 0"),
 }
+_NO_KEY: Final = "no API key: use --api-key-file, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
+_LONGEST_KEY_FILE: Final = 64 * 1024  # bytes
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,21 +82,31 @@ pass_connection = click.make_pass_decorator(Connection, ensure=True)
 
 
 def _as_options(error: ConfigurationError) -> str:
-    """The message of the SDK; what was given as an option is called by that name."""
-    message = error.message.replace("pass api_key, set", "use --api-key-file, set")
-    message = message.replace("allow_insecure_http=True", "--allow-insecure-http")
-    option = _NAMES.get(error.setting or "")
-    return message if option is None or error.source != "argument" else f"{option}{message[message.index(':') :]}"
+    """The same for people who give options, not arguments."""
+    if error.setting == "api_key" and error.source is None:
+        return _NO_KEY
+    named = _NAMES.get(error.setting or "")
+    if named is None or error.problem is None or (error.source != "argument" and error.setting != "base_url"):
+        return error.message
+    option, advice = named
+    return f"{option if error.source == 'argument' else error.source}: {error.problem}; {advice}"
 
 
 def key_of_file(path: Path) -> str:
-    """The key that is all a file holds."""
+    """The key that is all a file holds. No message shows the name: it is the key, where somebody mistook the option."""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        with path.open("rb") as file:
+            body = file.read(_LONGEST_KEY_FILE + 1)
     except OSError as error:
-        raise click.UsageError(f"the key file {path} cannot be read: {error.strerror}") from None
+        raise click.UsageError(
+            f"the file of --api-key-file cannot be read: {error.strerror}; give the name of a file that holds the key"
+        ) from None
+    if len(body) > _LONGEST_KEY_FILE:
+        raise click.UsageError("the file of --api-key-file is too large to be a key")
+    try:
+        return body.decode().strip()
     except UnicodeDecodeError:
-        raise click.UsageError(f"the key file {path} is no text") from None
+        raise click.UsageError("the file of --api-key-file is no text") from None
 
 
 def _refuse_key(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:

@@ -50,6 +50,11 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _prepare_streams() -> None:
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed by the caller: `2>&-`
+        # Its number must lead nowhere, lest a database gets it, and with it what is written to stderr.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2, inheritable=True)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
@@ -68,7 +73,8 @@ def _explain(error: BaseException) -> int:
     match error:
         case click.UsageError():
             place = error.ctx.command_path if error.ctx is not None else "omiumctl"
-            complain(f"{error.format_message()} (see {place} --help)", name=place)
+            said = " ".join(map(str.strip, error.format_message().splitlines()))
+            complain(f"{said} (see {place} --help)", name=place)
             return USAGE
         case click.ClickException():
             complain(error.format_message())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -11,11 +12,13 @@ from rich.text import Text
 from omium_sync import Execution, ExecutionDetail
 
 from .failures import BAD_ENDS, REFUSED
-from .render import Output, complain, console, json_text, moment, printable, state_text, write_json
+from .preview import preview, shortened
+from .render import Output, complain, console, moment, printable, state_text, write_json
 from .tables import Rows
 
 __all__ = ["to_row", "verdict", "write_execution"]
 
+_LABEL: Final = 12  # columns for the names of facts
 _LINES: Final = 60  # of one JSON value; programs get all of it
 
 
@@ -59,8 +62,13 @@ def _show(execution: Execution) -> None:
         ("error", execution.error),
     ]
     for name, value in facts:
-        if value not in (None, ""):
-            screen.print(Text.assemble((f"{name:<12}", "bold"), value if isinstance(value, Text) else printable(value)))
+        if value in (None, ""):
+            continue
+        text = value if isinstance(value, Text) else Text(_short(value))
+        if _LABEL + text.cell_len <= screen.width:
+            screen.print(Text.assemble((name.ljust(_LABEL), "bold"), text))
+        else:
+            screen.print(Text.assemble((name, "bold"), "\n  ", text))
     for name, value in (
         ("input", execution.input_data),
         ("output", execution.output_data),
@@ -72,21 +80,26 @@ def _show(execution: Execution) -> None:
         _show_checkpoints(execution)
 
 
+def _short(value: object) -> str:
+    return printable(shortened(str(value)))
+
+
 def _own_metadata(execution: Execution) -> Any:
     """Without the checkpoints that the service repeats there."""
     metadata = execution.metadata
-    if metadata and isinstance(execution, ExecutionDetail) and execution.checkpoints:
+    if metadata and isinstance(execution, ExecutionDetail):
         return {name: value for name, value in metadata.items() if name != "checkpoints"}
     return metadata
 
 
 def _show_json(name: str, value: Any) -> None:
-    lines = json_text(value, indent=2).splitlines()
-    click.echo(click.style(f"{name:<12}", bold=True) + lines[0])
-    for line in lines[1:_LINES]:
-        click.echo(" " * 12 + line)
-    if len(lines) > _LINES:
-        click.echo(f"{'':<12}... {len(lines) - _LINES} more lines: see --output json")
+    label = click.style(name.ljust(_LABEL), bold=True)
+    lines = preview(value)
+    for line in itertools.islice(lines, _LINES):
+        click.echo(label + line)
+        label = " " * _LABEL
+    if next(lines, None) is not None:
+        click.echo(f"{label}... there is more: see --output json")
 
 
 def _show_checkpoints(execution: ExecutionDetail) -> None:

@@ -86,6 +86,8 @@ class Source:
             value = parse_json(content.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError:
             raise ValueError("it is not UTF-8") from None
+        except ValueError as error:
+            raise ValueError(f"it is not JSON: {error}") from None
         if not self._whole:
             value = {"input_data": value}
         if not isinstance(value, Mapping):

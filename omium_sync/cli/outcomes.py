@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -14,6 +11,7 @@ import click
 from omium_sync import OmiumError
 
 from .failures import Failure
+from .private_files import open_private
 from .render import json_line
 
 __all__ = ["Report", "error_fields", "same_file"]
@@ -50,7 +48,7 @@ class Report:
     def __enter__(self) -> Self:
         if self._path is not None:
             try:
-                self._file = open(self._path, "wb", opener=_for_its_owner)
+                self._file = open_private(self._path)
             except OSError as error:
                 raise click.UsageError(f"the report {self._path} cannot be written: {error.strerror}") from None
         return self
@@ -74,13 +72,3 @@ class Report:
 
     def _fail(self, error: OSError) -> None:
         raise Failure(f"the report {self._path} cannot be written: {error.strerror}") from None
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    """Opens a file that its owner alone can read, also where others could; what is no file stays as it is."""
-    descriptor = os.open(path, flags, 0o600)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) and mode & 0o077:
-        with contextlib.suppress(OSError):  # it is somebody else's
-            os.fchmod(descriptor, stat.S_IMODE(mode) & 0o700)
-    return descriptor

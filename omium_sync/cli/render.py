@@ -40,6 +40,7 @@ _INVISIBLE: Final = (
 _UNSAFE: Final = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
 _UNSAFE_IN_JSON: Final = re.compile(f"[{_INVISIBLE}]")  # JSON escapes the others by itself
 _WIDE: Final = 10_000  # of what is no terminal: nothing is cut there
+_INDENTED: Final = 64 * 1024  # bytes of JSON
 _STYLES: Final = {
     "completed": "green", "created": "green", "replayed": "green", "running": "cyan", "pending": "dim",
     "planned": "cyan", "paused": "yellow", "rolled_back": "yellow", "unknown": "yellow", "cancelled": "magenta",
@@ -105,10 +106,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def write_json(value: Any, output: Output = Output.JSON) -> None:
-    """One value, on one line for ``jsonl``."""
-    stream = sys.stdout.buffer
-    stream.write(json_line(value) if output is Output.JSONL else json_text(value, indent=2).encode() + b"\n")
-    stream.flush()
+    """One value; for ``json`` indented, unless it is large: deep values take a thousand times the space then."""
+    line = json_line(value)
+    if output is Output.JSON and len(line) <= _INDENTED:
+        line = json_text(value, indent=2).encode() + b"\n"
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
 
 
 def write_json_rows(rows: Iterable[Any], output: Output) -> None:

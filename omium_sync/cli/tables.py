@@ -19,6 +19,7 @@ __all__ = ["CSVRows", "RowWriter", "Rows"]
 
 _ROWS_AT_ONCE: Final = 500
 _GAP: Final = 2
+_LONGEST_CELL: Final = 10_000  # characters; no terminal is as wide
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -147,7 +148,7 @@ def _harmless(text: str) -> str:
 
 
 def _cell(cell: object) -> Text:
-    text = cell if isinstance(cell, Text) else Text(printable("" if cell is None else cell))
+    text = cell if isinstance(cell, Text) else Text(printable("" if cell is None else str(cell)[:_LONGEST_CELL]))
     text.no_wrap = True
     text.overflow = "ellipsis"
     return text

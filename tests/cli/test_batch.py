@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import subprocess
 import time
 
@@ -60,23 +59,12 @@ def test_every_line_once_also_when_run_again(connected, service, write):
     assert sorted(data["number"] for data in inputs(service)) == list(range(120))
 
 
-@pytest.mark.parametrize("before", [None, 0o644, 0o600])
-def test_a_report_is_for_its_owner_alone(connected, write, before):
-    write("in.jsonl", {"number": 1})
-    report = connected.home / "report.jsonl"
-    if before is not None:
-        report.touch()
-        report.chmod(before)
-    assert connected("batch", "in.jsonl", *FLAGS).code == 0
-    assert stat.S_IMODE(report.stat().st_mode) == 0o600
-
-
 def test_a_malformed_line_stops_nothing_and_moves_no_other(connected, service, write):
     write("in.jsonl", {"n": 1}, "{broken\n", "\n", {"n": 4}, "NaN\n", {"n": 6})
     first = connected.here("batch", "in.jsonl", *FLAGS)
     assert first.code == 1
     assert "line 2 is malformed: " in first.err
-    assert "line 5 is malformed: NaN is not JSON" in first.err
+    assert "line 5 is malformed: it is not JSON: there is no NaN in JSON" in first.err
     assert "3 created" in first.out
     assert "2 malformed" in first.out
     assert [row["line"] for row in report_of(connected) if row["state"] == "malformed"] == [2, 5]

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import signal
-import stat
 import time
 
 import pytest
@@ -90,21 +89,6 @@ def test_any_folder_is_measured_and_left_as_it_was(omiumctl, tmp_path):
     assert "values" in ended.out
     assert "\x1b" not in ended.out
     assert ended.out.count("not run again") == 2
-
-
-def test_what_it_copies_is_for_its_owner_alone(omiumctl, tmp_path):
-    """Also below a folder that an earlier run had left open."""
-    (tmp_path / "mine").mkdir()
-    private = tmp_path / "mine" / "private.py"
-    private.write_text("def f():\n    return 1\n" * 200)
-    private.chmod(0o600)
-    (tmp_path / "d.db.files").mkdir(mode=0o755)
-    ended = omiumctl("demo", private.parent, "--database", tmp_path / "d.db", "--executions", "100")
-    assert ended.code == 0
-    assert stat.S_IMODE((tmp_path / "d.db.files").stat().st_mode) == 0o700
-    files = [path for path in tmp_path.rglob("d.db*/**/*") if path.is_file()] + [*tmp_path.glob("d.db*[!s]")]
-    assert len(files) > 100
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_a_folder_without_python_files(omiumctl, tmp_path):

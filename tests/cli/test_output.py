@@ -42,7 +42,7 @@ def many(service):
             lambda c: store.fill(c, tenant, rows, status="completed", now="2026-01-01T00:00:00Z")
         )
 
-    service.local._portal.call(service.local, fill)
+    service.local._thread.portal().call(fill)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")

@@ -31,7 +31,7 @@ def refused(ended, *words):
         (["list", "--retries", "-1"], "--retries: -1 is below 0"),
         (["list", "--url", "ftp://x"], "--url: it does not begin with https://"),
         (["list", "--url", "http://example.org"], "--allow-insecure-http"),
-        (["list", "--api-key-file", "nowhere"], "key file nowhere cannot be read"),
+        (["list", "--api-key-file", "nowhere"], "the file of --api-key-file cannot be read"),
         (["show"], "EXECUTION_ID"),
         (["show", ""], "EXECUTION_ID"),
         (["show", ".."], "EXECUTION_ID"),

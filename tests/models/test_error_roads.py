@@ -60,6 +60,7 @@ CONTENTS: dict[str, st.SearchStrategy[Any]] = {
     "attempts": st.lists(ATTEMPTS, max_size=2).map(tuple),
     "setting": MAYBE,
     "source": MAYBE,
+    "problem": MAYBE,
     "method": TEXT,
     "url": TEXT,
     "status": st.integers(0, 599),

@@ -50,7 +50,7 @@ TREE: list[tuple[str, tuple[type, ...], dict[str, Any]]] = [
     (
         "ConfigurationError",
         (omium.OmiumError, ValueError),
-        {**COMMON, "setting": "timeout", "source": "OMIUM_TIMEOUT"},
+        {**COMMON, "setting": "timeout", "source": "OMIUM_TIMEOUT", "problem": "0 is not above 0"},
     ),
     ("APIConnectionError", (omium.OmiumError,), REQUEST),
     ("APITimeoutError", (omium.APIConnectionError, TimeoutError), REQUEST),

@@ -22,7 +22,7 @@ Examples:
   eval "$(omiumctl completion zsh)"           # in ~/.zshrc
   omiumctl completion fish > ~/.config/fish/completions/omiumctl.fish""",
 )
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(_SHELLS), metavar="SHELL")
 @click.pass_context
 def completion(context: click.Context, /, shell: str) -> None:
     """Print a script for SHELL, after which the Tab key completes commands, options and their values."""

@@ -13,7 +13,7 @@ from ..execution import verdict, write_execution
 from ..failures import sdk_arguments
 from ..progress import Progress
 from ..render import Output
-from ..telling import told_if_not_written
+from ..telling import RunsOn, told_if_not_written
 
 __all__ = ["create"]
 
@@ -32,22 +32,26 @@ Examples:
 @click.option("--idempotency-key", type=arguments.name, metavar="KEY", help="Sent as Idempotency-Key [one is made up].")
 @click.option("--wait", is_flag=True, help="Wait until it has settled; exit with 1 if it failed.")
 @click.option(
-    "--timeout", type=float, metavar="SECONDS", help="For the call; with --wait, for the call and the wait together."
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For the call; with --wait, for the call and the wait together.",
 )
 @output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options(without=("--timeout",))
 @pass_connection
 def create(connection: Connection, /, output: Output, wait: bool, timeout: float | None, **request: Any) -> int:
     """Start an execution of the workflow WORKFLOW_ID."""
+    runs_on = RunsOn("created")
     if wait:
-        with connection.client() as omium, Progress("running", 1, lines=False), sdk_arguments():
-            settled = omium.executions.run(**request, timeout=timeout)
+        with connection.client() as omium, Progress("running", 1, lines=False), runs_on, sdk_arguments():
+            settled = omium.executions.run(**request, timeout=timeout, on_created=runs_on.created)
         write_execution(settled, output)
         return verdict([settled])
     if timeout is not None:
         connection.timeout = timeout
     with connection.client() as omium:
-        with sdk_arguments():
+        with runs_on, sdk_arguments():
             created = omium.executions.create(**request)
         with told_if_not_written(f"execution {created.id} was created"):
             write_execution(created, output)

@@ -70,7 +70,8 @@ def demo(path: Path | None, database: Path | None, wanted: int, ui: bool) -> Non
 
 
 def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool, ui: bool) -> None:
-    from omium_sync._local import LocalOmium, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
+    from omium_async.local import DatabaseInUseError, LocalOmiumError  # noqa: PLC0415 - only here is a server needed
+    from omium_sync import LocalOmium  # noqa: PLC0415 - likewise
 
     try:
         with LocalOmium(database) as local, Omium(local.api_key, base_url=local.url, max_retries=3) as omium:
@@ -84,6 +85,7 @@ def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool, ui: bool) 
                 story.tell(wanted, kept=kept)
                 click.echo(f"The console stays at {url} until Ctrl-C.")
                 threading.Event().wait()
+    except DatabaseInUseError as error:
+        raise Failure(f"{error}; for a second demo at the same time: --database FILE") from None
     except LocalOmiumError as error:
-        another = "; for a second demo at the same time: --database FILE" if "in use" in str(error) else ""
-        raise Failure(f"{error}{another}") from None
+        raise Failure(str(error)) from None

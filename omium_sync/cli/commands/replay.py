@@ -17,7 +17,7 @@ from ..filters import FILTERS, filter_options, given_filters
 from ..progress import Progress
 from ..questions import yes_option
 from ..render import Output
-from ..telling import told_if_interrupted
+from ..telling import RunsOn
 
 __all__ = ["replay"]
 
@@ -87,7 +87,7 @@ def replay(
         if not wait:
             write_move(result, result.execution_id, output)
             return 0
-        with Progress("running", 1, lines=False), told_if_interrupted(f"execution {result.execution_id} was replayed"):
+        with Progress("running", 1, lines=False), RunsOn("replayed", result.execution_id):
             settled = omium.executions.wait(result.execution_id)
     write_execution(settled, output)
     return verdict([settled])

@@ -83,7 +83,8 @@ def _written(found: Iterator[Execution], output: Output, progress: Progress) -> 
                 rows.add(execution.id, execution.workflow_id, state_text(execution.status), execution.error)
             yield execution
     except MissingExecutionsError as error:
-        raise Failure(f"{error}: {', '.join(error.missing)}") from None
+        what = "execution" if len(error.missing) == 1 else "executions"
+        raise Failure(f"the service knows no {what} {', '.join(error.missing)}") from None
     except WaitTimeoutError as error:
         raise Failure(str(error)) from None
     finally:

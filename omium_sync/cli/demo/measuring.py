@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ..private_files import make_private_folder, write_private
+
 if TYPE_CHECKING:
     from omium_async.local import WorkflowRun
     from omium_async.local.run import WorkflowFunction
@@ -66,9 +68,8 @@ def identify(path: str) -> str:
 def read(path: str, copy: str) -> dict[str, Any]:
     """Step 2: a working copy of the file, which the next steps use; the original is only read."""
     content = Path(path).read_bytes()
-    Path(copy).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    Path(copy).touch(mode=0o600)  # the original may be for its owner alone
-    Path(copy).write_bytes(content)
+    make_private_folder(Path(copy).parent)
+    write_private(Path(copy), content)
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from ..failures import Failure
+from ..private_files import make_private_folder, write_private
 
 __all__ = ["Workspace", "default_database"]
 
@@ -30,7 +31,7 @@ def default_database() -> tuple[Path, bool]:
     """The file that the demo uses, and whether the next demo will find it again."""
     try:
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "omiumctl"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         if os.access(folder, os.W_OK):
             return folder / "demo.db", True
     except (OSError, RuntimeError):  # no home, or one that is read-only
@@ -56,13 +57,13 @@ class Workspace:
         """The folder of a new run; those of runs long ago are removed."""
         root = cls.beside(database)
         try:
-            root.mkdir(exist_ok=True)
-            root.chmod(0o700)  # for its owner alone, as what is copied may be
+            make_private_folder(root)
             runs = sorted(int(path.name[4:]) for path in root.glob("run-*") if path.name[4:].isdecimal())
             run = 1 + (runs[-1] if runs else 0)
             for old in runs[: -_KEPT_RUNS + 1]:
                 shutil.rmtree(root / f"run-{old}", ignore_errors=True)
-            (root / f"run-{run}" / "inbox").mkdir(parents=True)
+            for folder in ("", "inbox", "copies"):
+                make_private_folder(root / f"run-{run}" / folder)
         except OSError as error:
             raise Failure(f"the demo cannot write to {root}: {error.strerror}; see --database") from None
         return cls(root / f"run-{run}", run, _whole_source(files))
@@ -85,21 +86,15 @@ class Workspace:
     def write_half(self) -> None:
         """As if whoever writes the file had got as far as the middle."""
         lines = self.source.splitlines(keepends=True)
-        _write(self.half_written, b"".join(lines[: len(lines) // 2]) + b"\ndef unfinished(\n")
+        write_private(self.half_written, b"".join(lines[: len(lines) // 2]) + b"\ndef unfinished(\n")
 
     def mend(self, execution_id: str) -> None:
         """The working copy of that execution, whole."""
-        _write(self.copies / execution_id, self.source)
+        write_private(self.copies / execution_id, self.source)
 
     def deliver(self) -> None:
         """The file that was not there yet."""
-        _write(self.not_there_yet, self.source)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """For its owner alone, wherever it is copied from here."""
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+        write_private(self.not_there_yet, self.source)
 
 
 def _whole_source(files: Iterable[Path]) -> bytes:
