@@ -9,6 +9,7 @@ from ._arguments import Statuses
 from ._errors import OmiumError, WriteOutcome
 from ._executions import Executions
 from ._models.types import SETTLED, ExecutionDetail, ReplayResult, RollbackResult
+from ._waiting.one import goes_on
 
 __all__ = ["Run"]
 
@@ -71,6 +72,10 @@ class Run(Generic[Out]):
         except OmiumError as error:
             if self._started:
                 error.execution_id, error.outcome = execution_id, WriteOutcome.APPLIED
+            raise
+        except BaseException as error:
+            if self._started:
+                error.add_note(goes_on(execution_id))
             raise
         return self._result_of(detail)
 

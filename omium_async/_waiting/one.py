@@ -16,7 +16,7 @@ from .outage import Outage
 from .pending import PendingForLong
 from .polling import Pace, Polling
 
-__all__ = ["run_and_wait", "wait_for", "watch_changes"]
+__all__ = ["goes_on", "run_and_wait", "wait_for", "watch_changes"]
 
 
 async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> ExecutionDetail:
@@ -117,7 +117,7 @@ async def run_and_wait(
         error.outcome = WriteOutcome.APPLIED
         raise
     except BaseException as error:
-        error.add_note(_goes_on(created))
+        error.add_note(goes_on(created.id))
         raise
 
 
@@ -127,9 +127,10 @@ async def _tell(on_created: Callable[[Execution], object], created: Execution) -
         if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
             await told
     except OmiumError as error:  # which is about something else, as its message shows
-        error.add_note(_goes_on(created))
+        error.add_note(goes_on(created.id))
         raise
 
 
-def _goes_on(created: Execution) -> str:
-    return f"execution {created.id} was created before this, and goes on"
+def goes_on(execution_id: str) -> str:
+    """What a note says to whoever interrupts a wait."""
+    return f"execution {execution_id} was created before this, and goes on"

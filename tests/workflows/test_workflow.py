@@ -154,6 +154,17 @@ async def test_what_fails_after_the_start_says_that_it_was_applied(report, local
     assert raised.value.outcome == "not_applied"
 
 
+async def test_an_interrupted_result_names_the_execution_that_goes_on(omium):
+    run = await omium.workflow("nobody").start()
+    for handle, noted in ((run, True), (omium.workflow("nobody").handle(run.id), False)):
+        waiting = asyncio.create_task(handle.result())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await waiting
+        assert (run.id in "".join(getattr(raised.value, "__notes__", []))) is noted
+
+
 async def test_a_replay_is_followed(omium):
     run = await omium.workflow("steps", output_type=str).start({"wait": True})
     with pytest.raises(ExecutionFailedError):
