@@ -87,8 +87,7 @@ def told(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Calla
     def call(self: Any, *args: Any, on_created: Callable[[Execution], object] | None = None, **options: Any) -> T:
         check.plain_function(on_created, "on_created")
         call = Call(method, (self._core, *args), options)
-        if on_created is not None:
-            options["on_created"] = functools.partial(call.ask, on_created)
+        options["on_created"] = functools.partial(call.tell_created, on_created)
         result: T = self._make(call)
         return result
 

@@ -171,7 +171,12 @@ class Doubts:
         if key_is_refused(error):
             raise error
         self._failures += 1
-        _log.warning("looking for executions of the batch failed (%d in a row): %s", self._failures, error)
+        _log.warning(
+            "looking for executions of the batch failed (%d in a row): %s",
+            self._failures,
+            error,
+            extra={"omium_failures": self._failures, "omium_error": type(error).__name__},
+        )
         self._not_before = time.monotonic() + _PAUSE * 2 ** (self._failures - 1)
         if self._failures >= _MOST_FAILURES:
             self._failures = 0

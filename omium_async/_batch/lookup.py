@@ -154,6 +154,10 @@ def _nearest_first(rows: _Rows, known: AbstractSet[str]) -> list[str]:
 def _add(found: dict[str, Execution], key: str, row: Execution) -> None:
     if key in found:
         _log.warning(
-            "executions %s and %s have the same key %s: one of them is a duplicate", found[key].id, row.id, key
+            "executions %s and %s have the same key %s: one of them is a duplicate",
+            found[key].id,
+            row.id,
+            key,
+            extra={"omium_execution_id": row.id, "omium_batch_key": key},
         )
     found[key] = row

@@ -302,6 +302,7 @@ class Reading:
                     window.start,
                     MOST_EMPTY,
                     total,
+                    extra={"omium_offset": window.start, "omium_total": total},
                 )
 
     def _take_end(self, shown: Shown) -> None:

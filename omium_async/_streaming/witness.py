@@ -69,7 +69,9 @@ class Witness:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "%s: no execution is given twice, but some may be missed if the list changes while it is read", finding
+                "%s: no execution is given twice, but some may be missed if the list changes while it is read",
+                finding,
+                extra={"omium_finding": finding},
             )
 
 

@@ -68,6 +68,7 @@ class Pacer:
     def join(self, loop: asyncio.AbstractEventLoop, slots: Slots) -> None:
         """Calls of ``loop`` will come, each with one of ``slots``."""
         with self._lock:
+            self._forget_ended()
             self._slots[loop] = slots
 
     # -- entering and leaving --------------------------------------------------------------------------------------
@@ -164,9 +165,12 @@ class Pacer:
 
     def _under_way(self) -> int:
         """How many requests are under way: calls that hold a slot and do not wait here, but those of dead loops."""
+        self._forget_ended()
+        return max(0, sum(slots.busy for slots in self._slots.values()) - len(self._line))
+
+    def _forget_ended(self) -> None:
         for loop in [loop for loop in self._slots if loop.is_closed()]:
             del self._slots[loop]
-        return max(0, sum(slots.busy for slots in self._slots.values()) - len(self._line))
 
     def _learn(self, now: float, attempt: LiveAttempt, retry_after: float | None) -> None:
         before = self._rules.blocked_until

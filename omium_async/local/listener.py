@@ -83,7 +83,11 @@ class Listener:
                 return  # there is no other, or it went away before it was taken
             except OSError as error:
                 if not self._out_of_room:
-                    _log.warning("no connection can be taken (%s); it is tried again each second", error)
+                    _log.warning(
+                        "no connection can be taken (%s); it is tried again each second",
+                        error,
+                        extra={"omium_error": type(error).__name__},
+                    )
                 self._out_of_room = True
                 loop.remove_reader(self._socket)
                 self._pause = loop.call_later(_PAUSE, self._listen, protocol)

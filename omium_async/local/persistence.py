@@ -63,10 +63,16 @@ class Persistence:
         elif now - self._said_at < _SAY_EVERY:
             return
         self._said_at = now
-        _log.warning("the database refuses to write (%s): what runs waits, and goes on when it works", error)
+        _log.warning(
+            "the database refuses to write (%s): what runs waits, and goes on when it works",
+            error,
+            extra={"omium_error": type(error).__name__, "omium_outage": now - self._refused_since},
+        )
 
     def _taken(self) -> None:
         if self._refused_since is not None:
             away = time.monotonic() - self._refused_since
             self._refused_since = None
-            _log.warning("the database works again, after %.0f s: what waited for it goes on", away)
+            _log.warning(
+                "the database works again, after %.0f s: what waited for it goes on", away, extra={"omium_outage": away}
+            )

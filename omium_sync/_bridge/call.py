@@ -25,6 +25,7 @@ class Call:
     """Made by a thread, run by the loop, waited for by the thread. One lock wakes the thread; nothing else is shared.
 
     :param reading: what it reads, of a call that nobody waits for but its reader.
+    :ivar created: the execution that it created, of a call that says so before its end.
     :ivar error: what it raised. :ivar ended: who waits was woken. :ivar scope: ``None`` before its first step.
     """
 
@@ -33,6 +34,7 @@ class Call:
         "_lock",
         "args",
         "context",
+        "created",
         "ended",
         "error",
         "function",
@@ -55,6 +57,7 @@ class Call:
         self.reading = reading
         self.context = contextvars.copy_context()
         self.scope: CancelScope | None = None
+        self.created: Execution | None = None
         self.result: Any = None
         self.error: BaseException | None = None
         self.ended = False
@@ -80,12 +83,17 @@ class Call:
 
         It may have come to its end just then, and its result or error is told to nobody.
         """
-        for note in getattr(self.error, "__notes__", ()):
+        notes = getattr(self.error, "__notes__", [])
+        if not notes and (execution_id := self._execution_id()) is not None:
+            notes = [f"the call had ended before this came, about execution {execution_id}"]
+        for note in notes:
             interrupt.add_note(note)
+
+    def _execution_id(self) -> str | None:
+        if self.created is not None:
+            return self.created.id
         tells_of_one = isinstance(self.result, (Execution, ReplayResult, RollbackResult, Run))
-        execution_id = self.result.id if tells_of_one else getattr(self.error, "execution_id", None)
-        if execution_id is not None:
-            interrupt.add_note(f"the call had ended before this came, about execution {execution_id}")
+        return self.result.id if tells_of_one else getattr(self.error, "execution_id", None)
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
@@ -96,6 +104,13 @@ class Call:
         except BaseException as error:  # noqa: BLE001
             trace = error.__traceback__  # it is to begin in what was called
             self.error = error.with_traceback(trace and trace.tb_next)
+
+    def tell_created(
+        self, on_created: Callable[[Execution], object] | None, created: Execution
+    ) -> asyncio.Future[None] | None:
+        """Remember what it created, and have the thread that waits told, if it wants to be."""
+        self.created = created
+        return None if on_created is None else self.ask(on_created, created)
 
     def ask(self, function: Callable[[T], object], value: T) -> asyncio.Future[None]:
         """Have the thread that waits call a function with a value.

@@ -81,6 +81,14 @@ async def test_the_list_is_read_to_its_end_only_where_absence_counts():
     assert shelf.pages == 1
 
 
+@pytest.mark.parametrize(("place", "seen"), [(0, True), (399, True), (400, False)])
+async def test_a_look_that_only_may_find_reads_four_pages(place, seen):
+    rows = [row(f"n{number}", key=f"K{number}") for number in range(999)]
+    rows.insert(place, row("a", key="A"))
+    found = await Shelf(rows).find("A", to_the_end=False)
+    assert ids(found) == ({"A": "a"} if seen else {})
+
+
 @HIDING_KEYS
 async def test_where_lists_carry_no_metadata_details_of_candidates_are_read(hidden):
     rows = [row("x", other=1), row("mine", key="M"), row("a", key="A"), row("gone")]

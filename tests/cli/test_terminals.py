@@ -14,6 +14,8 @@ import termios
 
 import pytest
 
+from omium_sync._local import Fault
+
 STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -82,3 +84,24 @@ def test_a_terminal_that_goes_away_ends_what_waits(connected, service, more):
     else:
         service.pending(1)
     assert process.wait(20) != 0 or more[0] == "list"
+
+
+def test_a_watch_sits_out_an_outage_and_says_so_in_two_lines(connected, service):
+    process = connected.start("--retries", "0", "list", "--watch", "-o", "jsonl")
+    service.pending(1)
+    process.stdout.readline()
+    service.local.inject(Fault(method="GET", action="status", status=503, times=3))
+    assert "warning: the list of executions: no usable answer" in process.stderr.readline().decode()
+    assert "answers come again" in process.stderr.readline().decode()
+    service.pending(1)
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    ended = connected.ended(process)
+    assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
+
+
+def test_a_watch_ends_when_patience_is_over(connected, service):
+    service.local.inject(Fault(method="GET", action="status", status=503, times=99))
+    ended = connected("--retries", "0", "list", "--watch", "--patience", "0.5")
+    assert (ended.code, ended.err.count("\n")) == (1, 2)
+    assert ended.err.splitlines()[1].startswith("omiumctl: GET /api/v1/executions")

@@ -87,7 +87,9 @@ async def test_keys_that_are_tenants_of_their_own_are_so_in_any_order(tmp_path, 
         assert (await wire.get(f"/executions/{execution_id}")).status == 404
 
 
-@pytest.mark.parametrize("wrong", [[], {}, [""], ["a b\n"], ["é"], [5], {"k": ""}, {"k": 5}, [" k"]], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [[], {}, [""], ["a b\n"], ["é"], [5], {"k": ""}, {"k": 5}, {"k": "\ud800"}, [" k"]], ids=ascii
+)
 def test_keys_that_make_no_sense(wrong):
     with pytest.raises((TypeError, ValueError)):
         LocalOmium(api_keys=wrong)

@@ -245,3 +245,11 @@ async def test_on_a_server():
             (planned[0], "rejected"),  # it has no checkpoint
             ("exec_unknown", "rejected"),
         }
+
+
+def test_what_passes_is_said_in_words():
+    assert Filters().in_words() == "executions of all workflows with status any"
+    filters = Filters("w", statuses=frozenset({"failed", "paused"}), metadata={"b": 1, "a": 2})
+    assert filters.in_words() == (
+        'executions of workflow w with status failed or paused, with metadata {"a": 2, "b": 1}'
+    )

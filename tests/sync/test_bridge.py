@@ -105,7 +105,7 @@ def test_an_on_created_that_cannot_be_called_is_refused_before_anything_is_sent(
     assert local.counts.get("POST /executions", 0) == before
 
 
-@pytest.mark.parametrize("kind", ["create", "run", "start", "replay", "a failed run"])
+@pytest.mark.parametrize("kind", ["create", "run", "start", "execute", "replay", "a failed run"])
 def test_an_interrupt_in_place_of_the_end_of_a_call_says_what_it_was_about(client, local, monkeypatch, kind):
     failed = client.executions.run("fails once")
     flow = client.workflow("double")
@@ -113,6 +113,7 @@ def test_an_interrupt_in_place_of_the_end_of_a_call_says_what_it_was_about(clien
         "create": lambda: client.executions.create("double", 2),
         "run": lambda: client.executions.run("double", 2),
         "start": lambda: flow.start(2),
+        "execute": lambda: flow.execute(2),
         "replay": lambda: client.executions.replay(failed.id),
         "a failed run": lambda: client.executions.run("nobody", timeout=0.5),
     }

@@ -1,10 +1,17 @@
-"""Whoever repeats what is `not_applied`, and nothing else, never does a thing twice: under any schedule of faults."""
+"""Whoever repeats what is `not_applied`, and nothing else, never does a thing twice: under any schedule of faults.
+
+More of them, once:
+
+    OMIUM_TEST_REPEATING=20000 pytest --timeout 36000 tests/transport/test_repeating.py
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import os
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import attrs
 import pytest
@@ -14,16 +21,29 @@ from hypothesis import strategies as st
 import omium_async as om
 from omium_async.local import Fault as LocalFault
 from omium_async.local import LocalOmium
+from omium_sync import Omium
+from omium_sync._bridge.call import Call
 
 from .test_truth import AFTER_STATUSES, STATUSES, Fault, Service, faults
 
-WRITES: dict[str, Callable[[om.AsyncOmium], Awaitable[object]]] = {
-    "create": lambda omium: omium.executions.create("wf", {"a": 1}),
-    "replay": lambda omium: omium.executions.replay("exec_1", "c1"),
-    "replay the latest": lambda omium: omium.executions.replay("exec_1"),
-    "rollback": lambda omium: omium.executions.rollback("exec_1", "c1"),
-    "request": lambda omium: omium.request("POST", "/elsewhere", json={}),
+Write = Callable[[Any, float | None], Any]  # with a client of either package, in so many seconds where it takes a bound
+
+WRITES: dict[str, Write] = {
+    "create": lambda omium, _: omium.executions.create("wf", {"a": 1}),
+    "run": lambda omium, seconds: omium.executions.run("wf", {"a": 1}, timeout=seconds),
+    "start": lambda omium, _: omium.workflow("wf").start({"a": 1}),
+    "execute": lambda omium, seconds: omium.workflow("wf").execute({"a": 1}, timeout=seconds),
+    "replay": lambda omium, _: omium.executions.replay("exec_1", "c1"),
+    "replay the latest": lambda omium, _: omium.executions.replay("exec_1"),
+    "replay by name": lambda omium, _: omium.executions.replay("exec_1", checkpoint_name="a"),
+    "replay a handle": lambda omium, _: omium.workflow("wf").handle("exec_1").replay(),
+    "rollback": lambda omium, _: omium.executions.rollback("exec_1", "c1"),
+    "rollback by name": lambda omium, _: omium.executions.rollback("exec_1", checkpoint_name="a"),
+    "rollback a handle": lambda omium, _: omium.workflow("wf").handle("exec_1").rollback("c1"),
+    "request": lambda omium, _: omium.request("POST", "/elsewhere", json={}),
 }
+WAITS = ("run", "execute")
+EXAMPLES = int(os.environ.get("OMIUM_TEST_REPEATING", "150"))  # of a few schedules each
 MOST = 5  # times that the wrapper calls
 
 
@@ -32,33 +52,50 @@ class Schedule:
     """One intent, and what meets it."""
 
     write: str
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault | None, ...]  # of each request; None: it is served
     retries: int
     cancelled_after: tuple[int | None, ...]  # turns of the loop, of each call; None: it is not
+    seconds: float | None = None
+    patience: float = 0.0
 
 
 SCHEDULES = st.builds(
     Schedule,
     st.sampled_from(sorted(WRITES)),
-    st.lists(faults(), max_size=6).map(tuple),
+    st.lists(st.none() | faults(), max_size=6).map(tuple),
     st.integers(0, 2),
     st.lists(st.none() | st.integers(0, 60), min_size=MOST, max_size=MOST).map(tuple),
+    st.sampled_from([None, 0.001, 0.05]),
+    st.sampled_from([0.0, 0.05]),
 )
 
 
-async def once(write: Awaitable[object], attempts: list[om.Attempt], turns: int | None) -> str:
-    """Call once, cancelled after so many turns of the loop; what became of the write, as its owner is told."""
-    task = asyncio.ensure_future(write)
+def told(write: str, error: BaseException, attempts: list[om.Attempt]) -> str:
+    """What became of a write, as its owner is told by what ended the call."""
+    if isinstance(error, om.OmiumError):
+        if error.outcome == "applied":
+            assert error.execution_id is not None
+        return error.outcome
+    if any(attempt.outcome_unknown for attempt in attempts):
+        return "unknown"
+    # It was interrupted: the verdict went to `on_attempt`, and a note says what was created.
+    if not any(attempt.method == "POST" and attempt.error is None for attempt in attempts):
+        return "not_applied"
+    assert write not in WAITS or any("exec_1" in note for note in getattr(error, "__notes__", ()))
+    return "applied"
+
+
+async def once(schedule: Schedule, omium: om.AsyncOmium, attempts: list[om.Attempt], turns: int | None) -> str:
+    """Call once, cancelled after so many turns of the loop."""
+    task = asyncio.ensure_future(WRITES[schedule.write](omium, schedule.seconds))
     if turns is not None:
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
     try:
         await task
-    except om.OmiumError as error:
-        return error.outcome
-    except asyncio.CancelledError:  # its verdict went to `on_attempt`
-        return "unknown" if any(attempt.outcome_unknown for attempt in attempts) else "not_applied"
+    except (om.OmiumError, asyncio.CancelledError) as error:
+        return told(schedule.write, error, attempts)
     return "applied"
 
 
@@ -67,25 +104,73 @@ async def repeat(omium: om.AsyncOmium, schedule: Schedule) -> str:
     outcome = "not_applied"
     for turns in schedule.cancelled_after:
         attempts: list[om.Attempt] = []
-        client = omium.with_options(on_attempt=attempts.append, max_retries=schedule.retries)
-        outcome = await once(WRITES[schedule.write](client), attempts, turns)
+        client = omium.with_options(
+            on_attempt=attempts.append, max_retries=schedule.retries, patience=schedule.patience
+        )
+        outcome = await once(schedule, client, attempts, turns)
         if outcome != "not_applied":
             break
     return outcome
 
 
+def once_in_a_thread(schedule: Schedule, omium: Omium, attempts: list[om.Attempt], turns: int | None) -> str:
+    """`once` with the facade, whose thread is interrupted after so many turns of the loop."""
+    wait = Call.wait
+
+    def interrupted(call: Call, *, to_the_end: bool = False) -> None:
+        if turns is not None and not to_the_end:
+            omium._line.connect().thread.notify(lambda: count_down(call, turns))
+        wait(call, to_the_end=to_the_end)
+
+    def count_down(call: Call, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(count_down, call, turns - 1)
+        else:
+            call._asked = interrupt
+            call._wake()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(Call, "wait", interrupted)
+        try:
+            WRITES[schedule.write](omium, schedule.seconds)
+        except (om.OmiumError, KeyboardInterrupt) as error:
+            return told(schedule.write, error, attempts)
+    return "applied"
+
+
+def repeat_in_a_thread(omium: Omium, schedule: Schedule) -> str:
+    """`repeat` with the facade."""
+    outcome = "not_applied"
+    for turns in schedule.cancelled_after:
+        attempts: list[om.Attempt] = []
+        client = omium.with_options(
+            on_attempt=attempts.append, max_retries=schedule.retries, patience=schedule.patience
+        )
+        outcome = once_in_a_thread(schedule, client, attempts, turns)
+        if outcome != "not_applied":
+            break
+    return outcome
+
+
+@attrs.frozen
 class Bench:
-    """A service of bytes and a client of it, for many schedules one after the other."""
+    """A service of bytes and clients of it, for many schedules one after the other."""
 
-    def __init__(self, omium: om.AsyncOmium, service: Service) -> None:
-        self.omium = omium
-        self.service = service
+    service: Service
+    omium: om.AsyncOmium
+    facade: Omium
 
-    async def judge(self, schedule: Schedule) -> None:
+    async def judge(self, schedule: Schedule, *, in_a_thread: bool) -> None:
         """Meet one schedule, and compare what was told with what was done."""
         self.service.faults = list(schedule.faults)
         self.service.applied.clear()
-        outcome = await repeat(self.omium, schedule)
+        if in_a_thread:
+            outcome = await asyncio.to_thread(repeat_in_a_thread, self.facade, schedule)
+        else:
+            outcome = await repeat(self.omium, schedule)
         self.service.faults = []
         await self.omium.executions.get("exec_1")  # whatever was under way has arrived
         applied = sum(self.service.applied.values())
@@ -99,20 +184,29 @@ async def bench() -> AsyncGenerator[Bench]:
     service = Service()
     server = await asyncio.start_server(service, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, om.AsyncOmium("k" * 20, base_url=url, attempt_timeout=0.5, backoff=(0, 0)) as omium:
-        yield Bench(omium, service)
+    quick: dict[str, Any] = {
+        "base_url": url,
+        "attempt_timeout": 0.5,
+        "backoff": (0, 0),
+        "poll_interval": (0.001, 0.001),
+    }
+    async with server, om.AsyncOmium("k" * 20, **quick) as omium:
+        with Omium("k" * 20, **quick) as facade:
+            yield Bench(service, omium, facade)
+            await asyncio.to_thread(facade.close)  # whose answers come from this loop
     await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("in_a_thread", [False, True], ids=["async", "sync"])
 @settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(schedules=st.lists(SCHEDULES, min_size=1, max_size=5))
-def test_nothing_is_done_twice(schedules: list[Schedule]) -> None:
+def test_nothing_is_done_twice(schedules: list[Schedule], in_a_thread: bool) -> None:
     async def main() -> None:
         async with bench() as one:
             for schedule in schedules:
-                await one.judge(schedule)
+                await one.judge(schedule, in_a_thread=in_a_thread)
 
     asyncio.run(main())
 

@@ -32,7 +32,7 @@ class Service:
 
     def __init__(self) -> None:
         self.honours_keys = False
-        self.faults: list[Fault] = []
+        self.faults: list[Fault | None] = []  # of the next requests; None: it is served
         self.applied: Counter[str] = Counter()
         self.answers: dict[str, bytes] = {}
 
@@ -53,7 +53,7 @@ class Service:
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None and fault.when == "before":
             return await self._spoil(fault, writer)
-        body = b'{"id": "exec_1", "status": "running", "checkpoints": [{"id": "c1", "name": "a"}]}'
+        body = b'{"id": "exec_1", "status": "completed", "checkpoints": [{"id": "c1", "name": "a"}]}'
         if head.startswith("POST"):
             key = headers["idempotency-key"]
             if not (self.honours_keys and key in self.answers):

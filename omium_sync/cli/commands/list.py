@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from omium_async import AsyncOmium
 from omium_sync import Execution
 
 from ..arguments import output_option
@@ -71,10 +72,11 @@ def list_(
     asked = given_filters(**filters)
     if limit is None and (output is Output.TABLE or watching):
         limit = _ROWS_OF_A_TABLE
+    if watching:
+        watch(connection.made(AsyncOmium), {**asked, "limit": limit}, chosen, output)
+        return
     with connection.client() as omium:
-        if watching:
-            watch(lambda: list(omium.executions.list(**asked, limit=limit)), chosen, output)
-        elif output in (Output.TABLE, Output.CSV):
+        if output in (Output.TABLE, Output.CSV):
             most = limit if limit is None or output is Output.CSV else limit + 1  # one more: are there more?
             rows = omium.executions.list(**asked, page_size=page_size, limit=most)
             _table(rows, limit, chosen, output)
