@@ -99,15 +99,24 @@ def _public(base: Any) -> Any:
     return next(each for each in base.__mro__ if "._" not in each.__module__)
 
 
-def plain_types(_: Sphinx, doctree: nodes.document) -> None:
-    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader."""
-    for signature in doctree.findall(addnodes.desc_annotation):
-        texts = [child.astext() for child in signature.children]
+def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
+    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader, ``DEFAULT_TIMEOUT`` is 60, and all are objects."""
+    from omium_async._settings import declared  # noqa: PLC0415
+
+    for annotation in doctree.findall(addnodes.desc_annotation):
+        texts = [child.astext() for child in annotation.children]
         if "Annotated" in texts:
             start = texts.index("Annotated")
             end = texts.index("]", start)
-            for child in [*signature.children[start : start + 2], *signature.children[start + 3 : end + 1]]:
-                signature.remove(child)
+            for child in [*annotation.children[start : start + 2], *annotation.children[start + 3 : end + 1]]:
+                annotation.remove(child)
+    for default in doctree.findall(nodes.inline):
+        name = default.astext()
+        if "default_value" in default["classes"] and name.startswith("DEFAULT_"):
+            default.children = [nodes.Text(_shown(getattr(declared, name)))]
+    for words in list(doctree.findall(nodes.paragraph)):
+        if words.astext() == "Bases: object":
+            words.parent.remove(words)
 
 
 def reach_by_keyboard(_: Sphinx, __: str, ___: str, context: dict[str, Any], ____: Any) -> None:
@@ -244,7 +253,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", move_fields)
     app.connect("autodoc-process-signature", plain_signature)
     app.connect("autodoc-process-bases", public_bases)
-    app.connect("doctree-read", plain_types)
+    app.connect("doctree-read", plain_signatures)
     app.connect("html-page-context", reach_by_keyboard, priority=900)
     for name, directive in {
         "anchor": Anchor,

@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 from .api import MODULES, exported, is_made_by_users, members, of_ours
+from .conftest import ROOT
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -122,3 +123,14 @@ def test_links_within_the_site_lead_somewhere(pages):
 
 def test_the_site_can_be_searched_offline(site):
     assert (site / "searchindex.js").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str
+)
+def test_files_that_a_page_names_are_there(page):
+    text = page.read_text()
+    named = re.findall(r"`((?:tests|benchmarks|docs|examples)/[\w./-]+)`", text)
+    if page.parent == ROOT:
+        named += re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
