@@ -12,7 +12,14 @@ from collections import Counter
 
 import pytest
 
-from omium_async import AsyncOmium, AuthenticationError, ExecutionRequest, cluster
+from omium_async import (
+    AsyncOmium,
+    AuthenticationError,
+    ConfigurationError,
+    ExecutionRequest,
+    JournalError,
+    cluster,
+)
 from omium_async.local import Fault, LocalOmium
 
 from .conftest import ServerThread, applied, numbered, states
@@ -116,6 +123,51 @@ def test_no_key_travels_and_the_rate_is_divided(server, tmp_path, monkeypatch):
     assert len(sent) == 3
     assert len(taken) == 30  # as lazily as there are workers
     assert not any(server.api_key.encode() in task for task in sent)
+
+
+class Shard:
+    """A future of the cluster's, done."""
+
+    def __init__(self, *, died=None, failed=None):
+        self.died = died
+        self.failed = failed
+
+    def exception(self):
+        return self.died
+
+    def result(self):
+        return [], self.failed
+
+    def release(self):
+        pass
+
+    cancel = release
+
+
+class Completed(list):
+    """As Dask tells of what is done."""
+
+    @property
+    def futures(self):
+        return set(self)
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        (Shard(died=RuntimeError("the worker died")), "unknown"),
+        (Shard(failed=JournalError("broken", outcome="unknown")), "unknown"),
+        (Shard(failed=JournalError("broken", outcome="applied")), "applied"),
+        (Shard(died=ConfigurationError("no key", outcome="not_applied")), "not_applied"),
+    ],
+    ids=["a dead worker", "unknown", "applied", "no key"],
+)
+def test_the_error_that_ends_it_says_what_became_of_all_shards(monkeypatch, other, outcome):
+    refused = Shard(failed=AuthenticationError("no", status=401, outcome="not_applied"))
+    monkeypatch.setattr(distributed, "as_completed", Completed)
+    with pytest.raises(AuthenticationError) as raised:
+        list(cluster._outcomes(distributed, iter([refused, other]), 2))
+    assert raised.value.outcome == outcome
 
 
 def test_a_refused_key_is_told_to_the_one_who_asked(server, tmp_path, monkeypatch):
