@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import inspect
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -240,6 +242,19 @@ class Fields(SphinxDirective):
         return _table(self, rows)
 
 
+class EveryTest(SphinxDirective):
+    """Every file of tests, with the first sentence that it says of itself, by folder."""
+
+    def run(self) -> list[nodes.Node]:
+        root = Path(self.env.srcdir).parent
+        rows = [("file", "what it holds")]
+        for path in sorted((root / "tests").rglob("test_*.py")):
+            said = ast.get_docstring(ast.parse(path.read_text())) or ""
+            first = said.partition("\n\n")[0].replace("\n", " ").replace("``", "`").replace("`", "``")
+            rows.append((f"``{path.relative_to(root)}``", first))
+        return _table(self, rows)
+
+
 def _table(directive: SphinxDirective, rows: list[tuple[str, ...]]) -> list[nodes.Node]:
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
@@ -262,6 +277,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "command-help": CommandHelp,
         "every-command": Commands,
         "wire-fields": Fields,
+        "every-test": EveryTest,
     }.items():
         app.add_directive(name, directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
