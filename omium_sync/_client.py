@@ -25,7 +25,7 @@ from omium_async._workflow import Definition
 from ._bridge.line import Line
 from ._bridge.reading import Gathered, Rows
 from ._iterators import Stream
-from ._mirrors import called, documented, fed, gathered, like, mirrored, one_by_one, told
+from ._mirrors import called, documented, fed, gathered, like, mirrored, one_by_one, told, words_of
 from ._workflow import Workflow, bind
 
 __all__ = ["Executions", "Omium"]
@@ -38,11 +38,10 @@ _SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
 
 class Executions:
-    __doc__ = f"""{(AsyncExecutions.__doc__ or "").partition(":param caller:")[0].strip()}
-
-    :param line: what brings the calls to the loop; each client brings its own.
-    :param core: the executions of the async client behind this one.
-    """
+    __doc__ = f"""{words_of(AsyncExecutions).partition(":param caller:")[0]}
+:param line: what brings the calls to the loop; each client brings its own.
+:param core: the executions of the async client behind this one.
+"""
 
     def __init__(self, line: Line, core: AsyncExecutions) -> None:
         self._line = line
@@ -100,11 +99,12 @@ class Executions:
 class Omium:
     __doc__ = f"""A client of the Omium Executions API for code that is not async.
 
-    Works with and without ``with``, from any number of threads, also inside a running event loop, which it blocks.
-    Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order. Nothing
-    runs until the first call; a loop in a thread of its own serves all clients of the process from then on.
+Works with and without ``with``, from any number of threads, also inside a running event loop, which it blocks.
+Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order. Nothing
+runs until the first call; a loop in a thread of its own serves all clients of the process from then on.
 
-    :param api_key: {(AsyncOmium.__doc__ or "").partition(":param api_key: ")[2]}"""
+:param api_key: {words_of(AsyncOmium).partition(":param api_key: ")[2]}
+"""
 
     executions: Executions
 

@@ -19,7 +19,7 @@ from omium_async.local.run import WorkflowFunction
 from ._bridge.call import Call
 from ._bridge.loop import LoopThread
 from ._bridge.process import process
-from ._mirrors import called, documented, forwarded, like
+from ._mirrors import called, documented, forwarded, like, words_of
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
@@ -27,19 +27,20 @@ __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun
 class LocalOmium:
     __doc__ = f"""An Omium of one's own for code that is not async, for development and tests on one machine.
 
-    .. code-block:: python
+.. code-block:: python
 
-        local = LocalOmium()
+    local = LocalOmium()
 
-        @local.workflow("word-count")
-        async def word_count(run: WorkflowRun) -> dict[str, int]:
-            text = await run.step("read", read_file, run.input_data["path"])
-            return {{"words": len(text.split())}}
+    @local.workflow("word-count")
+    async def word_count(run: WorkflowRun) -> dict[str, int]:
+        text = await run.step("read", read_file, run.input_data["path"])
+        return {{"words": len(text.split())}}
 
-        with local, Omium(local.api_key, base_url=local.url) as omium:
-            ...
+    with local, Omium(local.api_key, base_url=local.url) as omium:
+        ...
 
-    Plain functions {(AsyncLocalOmium.__doc__ or "").partition("Plain functions ")[2]}"""
+Plain functions {words_of(AsyncLocalOmium).partition("Plain functions ")[2]}
+"""
 
     @like(AsyncLocalOmium.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -15,12 +15,17 @@ from ._bridge.feed import feed_of
 from ._bridge.reading import Gathered, OneByOne
 from ._iterators import Stream
 
-__all__ = ["called", "documented", "fed", "forwarded", "gathered", "like", "mirrored", "one_by_one", "told"]
+__all__ = ["called", "documented", "fed", "forwarded", "gathered", "like", "mirrored", "one_by_one", "told", "words_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+
+
+def words_of(original: object) -> str:
+    """The docstring of the core's without its indentation, which compilers from Python 3.13 on take out, too."""
+    return inspect.cleandoc(original.__doc__ or "")
 
 
 def documented(original: object) -> Callable[[F], F]:

@@ -24,7 +24,7 @@ from ._bridge.call import Call
 from ._bridge.line import Line
 from ._bridge.reading import Gathered, Rows
 from ._iterators import Stream
-from ._mirrors import called, fed, gathered, like, mirrored, one_by_one, told
+from ._mirrors import called, fed, gathered, like, mirrored, one_by_one, told, words_of
 
 __all__ = ["Run", "Workflow", "bind"]
 
@@ -184,10 +184,10 @@ def bind(core: AsyncWorkflow[In, Out], line: Line) -> Workflow[In, Out]:
 
 
 class Run(Generic[Out]):
-    __doc__ = f"""{(AsyncRun.__doc__ or "").partition(":param executions:")[0].strip()}
-    :param line: what brings the calls to the loop; the workflow brings it.
-    :param core: the handle of the async client behind this one.
-    """
+    __doc__ = f"""{words_of(AsyncRun).partition(":param executions:")[0]}
+:param line: what brings the calls to the loop; the workflow brings it.
+:param core: the handle of the async client behind this one.
+"""
 
     def __init__(self, line: Line, core: AsyncRun[Out]) -> None:
         self._line = line
