@@ -373,9 +373,9 @@ class Workflow(Definition[In, Out]):
         try:
             return read_typed(self._bound_caller.converter, value, type, place)
         except Misfit as misfit:
-            raise OutputError(
-                f"execution {execution.id}: {misfit.path}: {misfit.message}", execution=execution, path=misfit.path
-            ) from None  # the errors of cattrs underneath do not survive every pickle
+            path, message = misfit.path, misfit.message
+        # Not within the handler: the errors of cattrs underneath do not survive every pickle.
+        raise OutputError(f"execution {execution.id}: {path}: {message}", execution=execution, path=path)
 
     def _result_of(self, detail: ExecutionDetail) -> Out:
         if detail.status is not ExecutionStatus.COMPLETED:
