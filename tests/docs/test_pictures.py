@@ -1,42 +1,53 @@
-"""The drawings are what their script draws, and ask for nothing from elsewhere."""
+"""Each picture is what its command makes, of inputs that have not changed, and asks for nothing from elsewhere."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
-from pathlib import Path
+import sys
 from xml.etree import ElementTree as ET
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "pictures" / "draw.py"
-_SPEC = importlib.util.spec_from_file_location("draw", SCRIPT)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-draw = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(draw)
+from .conftest import ROOT
 
-MAKE_ANEW = "make them anew: python docs/pictures/draw.py"
+FOLDER = ROOT / "docs" / "pictures"
+sys.path.append(str(FOLDER))
+draw = importlib.import_module("draw")
+hashes = importlib.import_module("hashes")
 
-
-def test_the_hash_is_that_of_the_script():
-    assert draw.HASH.read_text().strip() == draw.inputs(), MAKE_ANEW
+PICTURES = sorted(FOLDER.glob("*.[sp][vn]g"), key=lambda path: path.name)
+VECTORS = [path for path in PICTURES if path.suffix == ".svg"]
+DRAWN = draw.drawn()
 
 
-@pytest.mark.parametrize("name", list(draw.drawn()))
+@pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
+def test_its_inputs_have_not_changed(picture):  # of those of the console: tests/ui/test_pictures.py
+    assert hashes.changed(picture) == [], "make it anew: python docs/pictures/draw.py"
+
+
+@pytest.mark.parametrize("name", list(DRAWN))
 def test_a_drawing_is_what_the_script_draws(name):
-    text = (draw.FOLDER / name).read_text()
-    assert text == draw.drawn()[name], MAKE_ANEW
+    assert (FOLDER / name).read_text() == DRAWN[name], "make it anew: python docs/pictures/draw.py"
+
+
+@pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
+def test_it_asks_for_nothing_from_elsewhere(picture):
+    text = picture.read_text()
     ET.fromstring(text)
-    assert re.findall(r"(?:href|src)=|url\((?!#)", text) == []
-    assert 'font-family="system-ui, sans-serif"' in text
+    assert re.findall(r"(?:href|src)=|url\((?!#)|@font-face|@import", text) == []
+    assert set(re.findall(r'font-family="([^"]+)"', text)) <= {"system-ui, sans-serif", "ui-monospace, monospace"}
 
 
-def test_there_are_no_others():
-    assert {path.name for path in draw.FOLDER.glob("*.svg")} == set(draw.drawn())
+def test_every_vector_is_drawn_by_a_script():
+    assert {path.name for path in VECTORS} == set(DRAWN)
+
+
+def test_nothing_stands_beside_a_picture_that_is_gone():
+    kept = {hashes.beside(picture) for picture in PICTURES}
+    assert set(FOLDER.glob("*.sha256")) == kept
 
 
 def test_every_picture_is_shown_somewhere():
-    root = SCRIPT.parents[1]
-    pages = "".join(page.read_text() for page in [root.parent / "README.md", *root.rglob("*.md")])
-    assert [path.name for path in draw.FOLDER.glob("*.[sp][vn]g") if path.name not in pages] == []
+    pages = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    assert [path.name for path in PICTURES if path.name not in pages] == []

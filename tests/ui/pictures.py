@@ -1,38 +1,81 @@
-"""Makes the pictures of the console for the documentation, with a hash of what they were made of.
+"""Makes the pictures of the console for the documentation; beside each stands what it was made of.
 
-    python tests/ui/pictures.py
+    python tests/ui/pictures.py [list execution create replay]
 
-They are made of a LocalOmium whose clock the workflow moves, so that the same console gives the same pictures.
-`test_pictures.py` says when they are stale.
+They are made of a LocalOmium whose clock the workflow moves and whose ids are counted, so that the same console gives
+the same pictures. `test_pictures.py` says which are stale.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import jinja2
 from aiohttp.test_utils import TestServer
 
 import omium_async.ui
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium
+from omium_async.local.ids import Ids
 from omium_async.ui import console
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-HASH = FOLDER / "console.sha256"
+sys.path.append(str(FOLDER))
+import hashes  # noqa: E402
+
+NAMES = ("list", "execution", "create", "replay")
+SCHEMES = ("light", "dark")
 SIZE = {"width": 1180, "height": 760}
+PACKAGE = Path(omium_async.ui.__file__).parent
 
 
-def inputs() -> str:
-    """A hash of all that decides how the pictures look."""
-    package = Path(omium_async.ui.__file__).parent
-    folders = (package, package / "templates", package / "static")
-    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()] + [Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+def picture(name: str, scheme: str) -> Path:
+    """Where a picture is."""
+    return FOLDER / f"console-{name}-{scheme}.png"
+
+
+@contextmanager
+def templates_used() -> Iterator[set[Path]]:
+    """The templates that are asked for meanwhile, also by other templates."""
+    used: set[Path] = set()
+    real = jinja2.Environment.get_template
+
+    def get_template(self: jinja2.Environment, name: Any, *args: Any, **kwargs: Any) -> jinja2.Template:
+        template = real(self, name, *args, **kwargs)
+        used.add(PACKAGE / "templates" / str(template.name))
+        return template
+
+    with mock.patch.object(jinja2.Environment, "get_template", get_template):
+        yield used
+
+
+@contextmanager
+def counted_ids() -> Iterator[None]:
+    """Executions and checkpoints are numbered."""
+    numbers = map(str, itertools.count(10**6, 317))
+
+    def execution(_: Ids) -> str:
+        return f"exec_019cad{(number := next(numbers)):>010}{_tail(number):.15}"
+
+    def checkpoint() -> str:
+        return f"chk_019cad{(number := next(numbers)):>06}{_tail(number):.20}"
+
+    with mock.patch.object(Ids, "execution", execution), mock.patch.object(Ids, "checkpoint", checkpoint):
+        yield
+
+
+def _tail(number: str) -> str:
+    return hashlib.sha256(number.encode()).hexdigest()
 
 
 class Clock:
@@ -73,32 +116,36 @@ async def fill(omium: AsyncOmium) -> str:
     return failed
 
 
-async def make() -> None:
-    """All pictures, in light and in dark."""
+async def make(names: list[str]) -> None:
+    """The pictures of these names, in light and in dark."""
     from playwright.async_api import async_playwright
 
     clock = Clock()
-    local = LocalOmium(clock=clock)
+    local = LocalOmium(clock=clock, port=8700)  # the port stands at the foot
     agents(local, clock)
     async with local, AsyncOmium(local.api_key, base_url=local.url, poll_interval=(0.005, 0.01)) as omium:
         failed = await fill(omium)
+        paths = dict.fromkeys(NAMES, f"/executions/{failed}") | {"list": "/", "create": "/new"}
         async with TestServer(console(omium)) as server, async_playwright() as driver:
             browser = await driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for scheme in ("light", "dark"):
-                page = await browser.new_page(color_scheme=scheme, viewport=SIZE)
-                await page.clock.set_fixed_time(clock.now + timedelta(minutes=2))
-                for name, path in (("list", "/"), ("execution", f"/executions/{failed}"), ("create", "/new")):
-                    await page.goto(str(server.make_url(path)))
-                    await page.wait_for_timeout(300)
-                    await page.screenshot(path=FOLDER / f"console-{name}-{scheme}.png")
-                await page.goto(str(server.make_url(f"/executions/{failed}")))
-                await page.click("#replay-2")
-                await page.locator("#confirm").wait_for()
-                await page.screenshot(path=FOLDER / f"console-replay-{scheme}.png")
+            for name in names:
+                for scheme in SCHEMES:
+                    page = await browser.new_page(color_scheme=scheme, viewport=SIZE)
+                    await page.clock.set_fixed_time(clock.now + timedelta(minutes=2))
+                    with templates_used() as templates:
+                        await page.goto(str(server.make_url(paths[name])))
+                        if name == "replay":
+                            await page.click("#replay-2")
+                            await page.locator("#confirm").wait_for()
+                        await page.wait_for_timeout(300)
+                    await page.screenshot(path=picture(name, scheme))
+                    code = [*PACKAGE.glob("*.py"), *(PACKAGE / "static").iterdir(), Path(__file__)]
+                    hashes.write(picture(name, scheme), [*code, *templates])
+                    await page.close()
             await browser.close()
-    HASH.write_text(inputs() + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    asyncio.run(make())
+    with counted_ids():
+        asyncio.run(make(sys.argv[1:] or list(NAMES)))
