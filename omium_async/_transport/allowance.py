@@ -2,8 +2,8 @@
 
 After a 429 nothing starts until the time that the answer asked for; then one probe goes out, and each round of
 successes lets one more request be under way at once. What the server accepted between two 429s is what it is taken to
-allow between the next two: beyond that number only single requests go out, so that a window costs one 429 and not one
-a connection.
+allow between the next two (see `cycle`): beyond that number only single requests go out, spaced, so that a window costs
+one 429 and not one a connection, and several clients under one limit get by without wearing each other out.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from time import time
 from typing import Final, NamedTuple
 
 from .answers import http_date
+from .cycle import Cycle
 
 __all__ = ["RATE_HEADERS", "Allowance", "Lesson", "rate_headers"]
 
 _FIRST_BLOCK: Final = 1.0
 _LONGEST_BLOCK: Final = 30.0
+_STRETCHED: Final = 5.0  # seconds, up to which a wait is stretched that was asked for and turned out to be too short
+_MOST_STRETCHED: Final = 8.0  # times
 _PATIENCE: Final = 5.0  # seconds for which a request without an answer may hold up those behind it
 _LEAST_GROWTH: Final = 0.02  # an answer: of those under way at once, while fewer of them than that are refused
 _MOST_REFUSED_AGAIN: Final = 2  # in a row; if more are, then the wait of 0 that was asked for is no answer
@@ -57,7 +60,8 @@ class Allowance:
         self.blocked_until = 0.0
         self._blocks = 0  # in a row
         self._accepted = 0  # since the last block
-        self._a_window: int | None = None  # what the server accepted between two blocks
+        self._cycle = Cycle()
+        self._next_at = 0.0  # for a single one beyond what is left
         self._left: int | None = None
         self._left_until = 0.0
         self._headers_speak = False
@@ -74,8 +78,13 @@ class Allowance:
 
     @property
     def probing(self) -> bool:
-        """Whether nothing was accepted since the last block."""
-        return self._blocks > 0
+        """Whether nothing was accepted since a block, and the probe after it was refused as well."""
+        return self._blocks > 1
+
+    @property
+    def finding_out(self) -> bool:
+        """Whether what goes out next is beyond what is known to be allowed."""
+        return self._left == 0 and not self._headers_speak
 
     def permits(self, now: float, under_way: int) -> bool:
         """Whether one more request may start besides those ``under_way``."""
@@ -93,18 +102,22 @@ class Allowance:
                 self._at_once = 1
         if self._at_once is not None and under_way >= int(self._at_once):
             return False
-        return self._left is None or self._left > 0 or under_way == 0
+        return self._left is None or self._left > 0 or (under_way == 0 and now >= self._next_at)
 
     def look_again_at(self, now: float, under_way: int) -> float:
         """When time alone may permit what is not permitted now."""
         when = self.earliest(now, under_way, 0)
-        return when if when > now else max(self._patient_until, now)
+        if when > now:
+            return when
+        return self._next_at if not under_way and self._next_at > now else max(self._patient_until, now)
 
     def started(self, now: float) -> None:
         """A request starts."""
-        self._patient_until = now + _PATIENCE
         if self._left:
             self._left -= 1
+        spacing = 0.0 if self._headers_speak else self._cycle.spacing
+        self._next_at = now + spacing
+        self._patient_until = now + max(_PATIENCE, spacing)
 
     def ended(self, now: float) -> None:
         """A request that was counted as started ended.
@@ -164,8 +177,11 @@ class Allowance:
 
     def _let_more(self, now: float) -> None:
         if now - self._learned_at > 2 * self._minute:  # calm for so long: what was learned is forgotten
-            self._left = self._at_once = self._a_window = None
+            self._left = self._at_once = None
+            self._cycle = Cycle()
         elif self._at_once is not None:
+            if self.finding_out:
+                self._cycle.allowed_more()
             # One more a round, not one an answer: doubling would run into the next 429 with as many under way again.
             self._at_once += max(1 / self._at_once, _LEAST_GROWTH)
             if self._at_once >= self._free_at:
@@ -182,21 +198,28 @@ class Allowance:
         self._free_at = max(_FREE_AGAIN, 2 * self._at_once)
         self._learned_at = now
 
-    def _block(self, now: float, retry_after: float | None) -> None:
-        if now >= self.blocked_until:  # else as above: one block, not one more
-            if self._accepted:
-                self._a_window = self._accepted
-            self._left, self._left_until = self._a_window, now + 2 * self._minute
+    def _block(self, now: float, asked: float | None) -> None:
+        new = now >= self.blocked_until  # else of one that was under way when the block began
+        if new:
+            self._blocks += 1
+        seconds = min(self._wait(asked), self.longest_block)
+        if new:
+            self._cycle.blocked(seconds, now + seconds, self._accepted, told=asked is not None)
+            self._left, self._left_until = self._cycle.at_once, now + 2 * self._minute
             self._headers_speak = False
             self._accepted = 0
-            self._blocks += 1
-        if retry_after is None:
-            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** (self._blocks - 1))
-            retry_after = random.uniform(longest / 2, longest)  # noqa: S311
-        self.blocked_until = max(self.blocked_until, now + min(retry_after, self.longest_block))
+        self.blocked_until = max(self.blocked_until, now + seconds)
         self._at_once = 1
         self._free_at = _FREE_AGAIN
         self._learned_at = now
+
+    def _wait(self, asked: float | None) -> float:
+        """Seconds: those asked for, and more if they were too short the last time; a guess where none are."""
+        if asked is None:
+            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** min(self._blocks - 1, 9))
+            return random.uniform(longest / 2, longest)  # noqa: S311
+        stretched = asked * min(2.0 ** min(self._blocks - 1, 9), _MOST_STRETCHED)
+        return random.uniform(asked, max(asked, min(stretched, _STRETCHED)))  # noqa: S311
 
     def _heed(self, now: float, remaining: int, reset: float, under_way: int, waiting: int) -> None:
         """Start no more than the answer says are left, until the time at which it says that there will be more."""

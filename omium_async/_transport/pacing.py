@@ -193,12 +193,15 @@ class Pacer:
             self._set_alarms(now)
 
     def _next(self) -> _Waiter:
-        """The first in line; but as a probe, which may well be refused again, the first of those least often refused.
+        """The first in line; but where it may well be refused again, one that has not used up its attempts as yet.
 
-        Else the same call would use up all its attempts on probes.
+        As a probe the first of those least often refused; to find out whether more is allowed, of those that were
+        refused once at most.
         """
         if self._rules.probing:
             return min(self._line, key=lambda waiter: waiter.attempts)
+        if self._rules.finding_out:
+            return min(self._line, key=lambda waiter: max(waiter.attempts, 1))
         return next(iter(self._line))
 
     def _grant(self, waiter: _Waiter, now: float) -> None:

@@ -120,11 +120,44 @@ def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
         assert rules.permits(now, 0)
         rules.started(now)
         rules.learn(now, Lesson(200, {}, None), 0)
-    assert rules.permits(now, 0)  # single ones still go, to find out
-    assert not rules.permits(now, 1)
+    assert not rules.permits(now, 0)  # single ones go, to find out, but later: 5 in 10 s are one in 2
+    assert rules.look_again_at(now, 0) == now + 3
+    assert rules.permits(now + 3, 0)
+    assert not rules.permits(now + 3, 1)
     rules.learn(now, Lesson(429, {}, 10.0), 0)
     rules.learn(now + 10, Lesson(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
     assert rules._left == 5
+
+
+def test_what_comes_through_drop_by_drop_is_spaced() -> None:
+    rules, now = Allowance(None, 60), 0.0
+    for _ in range(4):  # one of two is accepted after each second
+        rules.learn(now, Lesson(200, {}, None), 0)
+        rules.learn(now, Lesson(429, {}, 1.0), 0)
+        now += 1
+        rules.started(now)
+    rules.learn(now, Lesson(200, {}, None), 0)
+    assert not rules.permits(now + 1.4, 0)
+    assert rules.permits(now + 1.5, 0)
+    for _ in range(20):  # more and more come through: the other clients have ended
+        rules.started(now)
+        rules.learn(now, Lesson(200, {}, None), 0)
+    assert rules.permits(now + 0.1, 0)
+
+
+def test_a_wait_that_was_too_short_is_stretched_and_one_that_was_not_is_kept() -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Lesson(429, {}, 1.0), 0)
+    assert rules.blocked_until == 1
+    rules.learn(1, Lesson(429, {}, 1.0), 0)
+    assert 2 < rules.blocked_until <= 3
+    for _ in range(20):
+        rules.learn(rules.blocked_until, Lesson(429, {}, 1.0), 0)
+    now = rules.blocked_until
+    rules.learn(now, Lesson(429, {}, 1.0), 0)
+    assert 1 <= rules.blocked_until - now <= 5
+    rules.learn(now + 5, Lesson(429, {}, 30.0), 0)
+    assert rules.blocked_until == now + 35
 
 
 def test_calm_forgets() -> None:
@@ -325,13 +358,14 @@ async def test_first_come_first_served_and_cancelled_ones_leave_no_trace() -> No
 
 
 @pytest.mark.parametrize("probing", [True, False])
-async def test_a_call_that_was_refused_goes_first_but_not_as_a_probe(probing: bool) -> None:
+async def test_a_call_that_was_refused_goes_first_but_not_where_it_is_refused_again(probing: bool) -> None:
     pacer = Pacer(None if probing else 1, minute=0.02)
     calls = Calls(pacer)
     if probing:
-        blocked(pacer, 0.02)
-    else:
-        await calls.begin()
+        blocked(pacer, 0.01)
+    await calls.begin()
+    if probing:
+        pacer.ended(calls.slots, seen(429, entered=True), 0.01)
     order: list[int] = []
 
     async def one(attempts: int) -> None:
@@ -346,6 +380,37 @@ async def test_a_call_that_was_refused_goes_first_but_not_as_a_probe(probing: bo
     await asyncio.gather(*tasks)
     assert order == ([0, 1, 2] if probing else [1, 2, 0])
     assert calls.nothing_left()
+
+
+async def test_a_call_that_was_refused_is_the_first_after_a_block() -> None:
+    pacer = Pacer(None)
+    calls = Calls(pacer)
+    blocked(pacer, 0.02)
+    order: list[int] = []
+
+    async def one(attempts: int) -> None:
+        await calls.begin(attempts=attempts)
+        order.append(attempts)
+        calls.end(200)
+
+    await asyncio.gather(*(one(attempts) for attempts in (0, 2, 1)))
+    assert order == [1, 2, 0]
+
+
+async def test_to_find_out_whether_more_is_allowed_no_call_goes_that_was_refused_twice() -> None:
+    pacer = Pacer(None)
+    calls = Calls(pacer)
+    blocked(pacer, 0.0005)
+    pacer._rules._left, pacer._rules._at_once = 0, 1
+    order: list[int] = []
+
+    async def one(attempts: int) -> None:
+        await calls.begin(attempts=attempts)
+        order.append(attempts)
+        calls.end(200)
+
+    await asyncio.gather(*(one(attempts) for attempts in (2, 1, 0)))
+    assert order == [1, 0, 2]
 
 
 async def test_a_call_that_had_a_slot_is_the_next_to_get_one() -> None:
