@@ -4,27 +4,25 @@ The peer is what one writes without this package: as many tasks as there are cal
 iterator, posting JSON on one session, checking the status and decoding the answer. It has no time-outs of its own, no
 retries, keys, models or journal, and the first failure ends it. A second one is tuned: it posts ready-made bytes of
 orjson, checks nothing, and decodes with orjson. Both, and the batches, talk to one server in a process of its own, a
-bare asyncio protocol; they take turns, and the median over the rounds of each ratio to the first peer is judged, for
-absolute times do not travel between machines.
+bare asyncio protocol.
 
-    python benchmarks/batch.py [--smoke] [--items 8000] [--concurrency 32] [--rounds 7] [--delay 0]
-    python benchmarks/batch.py --memory [--items 1000000]
-    python benchmarks/batch.py --waiting [--runs 2000] [--seconds 60]
+    python benchmarks/batch.py [--smoke] [--rounds 7] [--json PATH] [--only speed memory waiting]
+        [--items 8000] [--concurrency 32] [--delay 0]   of the speed
+        [--many 200000]                                 of the memory
+        [--runs 2000] [--seconds 60]                    of the waiting
 
-`--delay` is what the server takes for an answer, in milliseconds. `--smoke` runs all three small and judges nothing;
+`--delay` is what the server takes for an answer, in milliseconds. `--smoke` runs all of it small and judges nothing;
 otherwise a missed bound makes the exit status 1.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import email.utils
 import gc
 import multiprocessing
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -32,18 +30,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import _report
 import aiohttp
 import orjson
 
 from omium_async import AsyncOmium, ExecutionRequest
 
 KEY = "omium_benchmark_0123456789"
-#: At least so much of the peer's requests a second.
+#: At least so much of the first peer's items a second.
 WITHOUT_JOURNAL, WITH_JOURNAL = 0.9, 0.6
-#: At most so many bytes above the level after the first ten thousand items.
-GROWTH = 10 * 2**20
-#: At most this part of the requests of one GET per run per second.
-WAITING_SHARE = 0.1
+#: At most so many MB above the level after the first hundredth of the items.
+GROWTH = 10.0
+#: At most so many hundredths of the requests of one GET per run per second.
+WAITING_SHARE = 10.0
 
 
 # -- the server --------------------------------------------------------------------------------------------------------
@@ -181,35 +180,22 @@ def timed(run: Any) -> float:
     return time.perf_counter() - started
 
 
-def measure_speed(items: int, concurrency: int, rounds: int, delay: float) -> bool:
-    ratios: dict[str, list[float]] = {"without a journal": [], "with a journal": [], "tuned by hand": []}
-    rates: list[float] = []
+def measure_speed(items: int, concurrency: int, rounds: int, delay: float) -> Iterator[_report.Comparison]:
+    plain, kept, hand, tuned = "create_many", "create_many, with a journal", "by hand", "by hand, tuned"
+    rates: dict[str, list[float]] = {name: [] for name in (plain, kept, hand, tuned)}
     with service(delay) as url, tempfile.TemporaryDirectory() as folder:
         asyncio.run(by_hand(url, min(items, 500), concurrency))
         asyncio.run(by_batch(url, min(items, 500), concurrency, None))
         for number in range(rounds):
-            hand = timed(by_hand(url, items, concurrency))
-            tuned = timed(tuned_by_hand(url, items, concurrency))
-            plain = timed(by_batch(url, items, concurrency, None))
-            kept = timed(by_batch(url, items, concurrency, Path(folder) / f"{number}.journal"))
-            rates.append(items / hand)
-            ratios["tuned by hand"].append(hand / tuned)
-            ratios["without a journal"].append(hand / plain)
-            ratios["with a journal"].append(hand / kept)
-    print(f"{items} creates, {concurrency} at once, {delay * 1000:g} ms an answer, {rounds} rounds")
-    print(f"  by hand              {statistics.median(rates):8.0f} a second")
-    good = True
-    for name, bound in (
-        ("tuned by hand", None),
-        ("without a journal", WITHOUT_JOURNAL),
-        ("with a journal", WITH_JOURNAL),
-    ):
-        ratio = statistics.median(ratios[name])
-        good = good and (bound is None or ratio >= bound)
-        spread = f"{min(ratios[name]):.2f} to {max(ratios[name]):.2f}"
-        wanted = "" if bound is None else f" (at least {bound})"
-        print(f"  {name:20} {ratio:8.2f} of that{wanted}; {spread}")
-    return good
+            rates[hand].append(items / timed(by_hand(url, items, concurrency)))
+            rates[tuned].append(items / timed(tuned_by_hand(url, items, concurrency)))
+            rates[plain].append(items / timed(by_batch(url, items, concurrency, None)))
+            journal = Path(folder) / f"{number}.journal"
+            rates[kept].append(items / timed(by_batch(url, items, concurrency, journal)))
+    for ours, bound in ((plain, WITHOUT_JOURNAL), (kept, WITH_JOURNAL)):
+        told = f"{items:,} creates, {concurrency} at once" + (", with a journal" if ours is kept else "")
+        values = {plain: rates[ours], hand: rates[hand], tuned: rates[tuned]}
+        yield _report.Comparison(told, "items a second", plain, values, more=True, bounds={hand: bound})
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -222,7 +208,7 @@ def resident() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measure_memory(items: int) -> bool:
+def measure_memory(items: int) -> _report.Figure:
     async def run(url: str) -> tuple[int, int]:
         base = highest = done = 0
         async with AsyncOmium(KEY, base_url=url) as omium:
@@ -238,18 +224,14 @@ def measure_memory(items: int) -> bool:
 
     with service() as url:
         base, highest = asyncio.run(run(url))
-    grown = highest - base
-    print(
-        f"memory over {items} creates: {base / 2**20:.1f} MB after the first {max(items // 100, 2_000)}, then", end=" "
-    )
-    print(f"at most {grown / 2**20:+.1f} MB (at most {GROWTH / 2**20:.0f})")
-    return grown <= GROWTH
+    what = f"memory while {items:,} executions are created, above its level after {max(items // 100, 2_000):,}"
+    return _report.Figure(what, "MB", (highest - base) / 2**20, at_most=GROWTH)
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------------
 
 
-async def measure_waiting(runs: int, seconds: float) -> bool:
+async def measure_waiting(runs: int, seconds: float) -> _report.Figure:
     from omium_async.local import LocalOmium, WorkflowRun
 
     local = LocalOmium()
@@ -269,10 +251,11 @@ async def measure_waiting(runs: int, seconds: float) -> bool:
         done = await _count(executions.wait_many(ids))
         requests_made = sum(local.counts.values()) - before
     naive = sum(seconds * (number + 1) / runs for number in range(runs))
-    share = requests_made / naive
-    print(f"waiting for {done} runs that end within {seconds:g} s: {requests_made} requests, {share:.1%} of", end=" ")
-    print(f"one GET per run per second (at most {WAITING_SHARE:.0%})")
-    return share <= WAITING_SHARE
+    assert done == runs
+    what = (
+        f"requests of wait_many for {runs:,} runs that end within {seconds:g} s, of those of one GET a run and second"
+    )
+    return _report.Figure(what, "%", requests_made / naive * 100, at_most=WAITING_SHARE)
 
 
 async def _count(found: AsyncIterator[Any]) -> int:
@@ -283,27 +266,26 @@ async def _count(found: AsyncIterator[Any]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--waiting", action="store_true")
-    parser.add_argument("--items", type=int)
+    parser = _report.options(__doc__, rounds=7)
+    parser.add_argument("--only", nargs="+", choices=(parts := ("speed", "memory", "waiting")), default=parts)
+    parser.add_argument("--items", type=int, default=8_000)
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--many", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=60.0)
-    chosen = parser.parse_args()
-    if chosen.smoke:
-        measure_speed(500, 32, 1, 0.0)
-        measure_memory(6_000)
-        asyncio.run(measure_waiting(100, 2.0))
-        return 0
-    if chosen.memory:
-        return 0 if measure_memory(chosen.items or 1_000_000) else 1
-    if chosen.waiting:
-        return 0 if asyncio.run(measure_waiting(chosen.runs, chosen.seconds)) else 1
-    return 0 if measure_speed(chosen.items or 8_000, chosen.concurrency, chosen.rounds, chosen.delay / 1000) else 1
+    given = parser.parse_args()
+    if given.smoke:
+        given.rounds, given.items, given.many, given.runs, given.seconds = 1, 500, 6_000, 100, 2.0
+    report = _report.Report(__file__, given)
+    if "speed" in given.only:
+        for found in measure_speed(given.items, given.concurrency, given.rounds, given.delay / 1000):
+            report.add(found)
+    if "memory" in given.only:
+        report.add(measure_memory(given.many))
+    if "waiting" in given.only:
+        report.add(asyncio.run(measure_waiting(given.runs, given.seconds)))
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 `get` (a GET of 585 bytes) and `create` (a POST) at several concurrencies, by this SDK with everything switched on
 (verdicts, deadlines, pacing, budget, ids, keys, strict typed models), by it with telemetry whose provider records
-nothing, and by bare aiohttp (`session.get`, read, decode
-to dict), httpx, and, where they are installed, the official `omium` client and `openai` as an SDK of the same kind,
-also on its aiohttp backend. The server is a child process, pinned to another core than the client. All take turns
-within each round; medians over the rounds are reported, of calls a second and of calls a CPU second of the client, and
-of the ratios to bare aiohttp in the same round, for absolute numbers do not travel between machines.
+nothing, and by bare aiohttp (`session.get`, read, decode to dict), httpx, and, where they are installed
+(`pip install --group benchmarks`), the official `omium` client and `openai`, an SDK of the same kind, also on its
+aiohttp backend. The server is a child process, pinned to another core than the client. Told are calls a CPU second of
+the client, and calls a second.
 
-    python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000]
+    python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000] [--json PATH]
 
 `--smoke` runs for some seconds and judges nothing; otherwise `get` at concurrency 64 below 0.90 of bare aiohttp per
 CPU second makes the exit status 1.
@@ -20,14 +19,14 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import _report
 import aiohttp
 import httpx
 import orjson
@@ -36,7 +35,8 @@ from omium_async import AsyncOmium
 
 KEY = "omium_benchmark_key_0123456789"
 CONCURRENCIES = (1, 64, 512)
-BOUND = 0.90
+#: Of `get`, calls a CPU second, to bare aiohttp: at least so many times, at this concurrency.
+BOUND, BOUND_AT = 0.90, 64
 DETAIL = {
     "id": "exec_0123456789abcdef",
     "workflow_id": "workflow_0123456789",
@@ -189,8 +189,8 @@ def of_openai(backend: str) -> Callable[[AsyncExitStack, str], Awaitable[dict[st
 
 CLIENTS: dict[str, Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]] = {
     "omium-async": of_omium,
-    "with telemetry": of_telemetry,
     "aiohttp": of_aiohttp,
+    "with telemetry": of_telemetry,
     "httpx": of_httpx,
     "official omium": of_official,
     "openai": of_openai("httpx"),
@@ -238,42 +238,28 @@ async def compare(url: str, rounds: int, calls: int, concurrencies: tuple[int, .
     return found
 
 
-def medians(results: list[tuple[float, float]]) -> tuple[float, float]:
-    return statistics.median(wall for wall, _ in results), statistics.median(cpu for _, cpu in results)
-
-
-def ratios(results: list[tuple[float, float]], peers: list[tuple[float, float]]) -> tuple[float, float]:
-    """Round by round against the peer next to it, for the machine's speed drifts; then the medians."""
-    return medians(
-        [(wall / its_wall, cpu / its_cpu) for (wall, cpu), (its_wall, its_cpu) in zip(results, peers, strict=True)]
-    )
-
-
-def report(found: Found) -> float:
-    """Print the table; the ratio that is judged."""
-    print(f"{'':22}{'calls/s':>10}{'ratio':>8}{'calls/CPU s':>14}{'ratio':>8}   (ratios to bare aiohttp)")
+def compared(found: Found) -> Iterator[_report.Comparison]:
     for operation in ("get", "create"):
         for concurrency in sorted({at for _, at, _ in found}):
-            print(f"{operation}, {concurrency} at once")
-            peers = found[operation, concurrency, "aiohttp"]
-            for (of, at, name), results in found.items():
-                if (of, at) == (operation, concurrency):
-                    (wall, cpu), (of_wall, of_cpu) = medians(results), ratios(results, peers)
-                    print(f"  {name:20}{wall:10,.0f}{of_wall:8.2f}{cpu:14,.0f}{of_cpu:8.2f}")
-    return ratios(found["get", 64, "omium-async"], found["get", 64, "aiohttp"])[1]
+            clients = {name: rounds for (of, at, name), rounds in found.items() if (of, at) == (operation, concurrency)}
+            what = f"{operation}, {concurrency} at once"
+            judged = operation == "get" and concurrency == BOUND_AT
+            for unit, which in (("calls a CPU second", 1), ("calls a second", 0)):
+                values = {name: [each[which] for each in rounds] for name, rounds in clients.items()}
+                bounds = {"aiohttp": BOUND} if judged and which == 1 else {}
+                yield _report.Comparison(what, unit, "omium-async", values, more=True, bounds=bounds)
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
-    arguments.add_argument("--smoke", action="store_true", help="a few calls, nothing judged")
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--calls", type=int, default=4000)
-    arguments.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    given = arguments.parse_args()
+    parser = _report.options(__doc__, rounds=5)
+    parser.add_argument("--calls", type=int, default=4000)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
     if given.serve:
         pin(-1)
         asyncio.run(serve())
         return 0
+    report = _report.Report(__file__, given)
     server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -281,14 +267,14 @@ def main() -> int:
         pin(0)
         # Hundreds of calls at once take the slower peers longer than a smoke run may.
         size = (1, 100, CONCURRENCIES[:2]) if given.smoke else (given.rounds, given.calls, CONCURRENCIES)
-        ratio = report(asyncio.run(compare(url, *size)))
+        for comparison in compared(asyncio.run(compare(url, *size))):
+            report.add(comparison)
     finally:
         server.terminate()
         server.wait()
         if server.stdout is not None:
             server.stdout.close()
-    print(f"get, 64 at once, per CPU second of bare aiohttp: {ratio:.2f} (bound {BOUND})")
-    return int(not given.smoke and ratio < BOUND)
+    return report.end()
 
 
 if __name__ == "__main__":

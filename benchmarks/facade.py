@@ -1,10 +1,9 @@
 """What the facade costs over the async client, as ratios against its peers in the same run.
 
 The server is a process of its own that answers prepared bytes, on another core than the client. Peers: the async
-client itself, the same client behind anyio's own `portal.call`, and `httpx.Client`. All take turns within each round,
-and the median over the rounds of each ratio is judged, for absolute times do not travel between machines.
+client itself, the same client behind anyio's own `portal.call`, and `httpx.Client`.
 
-    python benchmarks/facade.py [--smoke] [--rounds 7]
+    python benchmarks/facade.py [--smoke] [--rounds 7] [--json PATH]
 
 `--smoke` runs for a few seconds and judges nothing; otherwise a missed bound makes the exit status 1.
 """
@@ -15,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
 import subprocess
 import sys
 import threading
@@ -23,6 +21,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
+import _report
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -31,14 +30,12 @@ from omium_sync import Omium
 
 KEY = "benchmark-key"
 THREADS = 32
-PORTAL, ASYNC, HTTPX = "portal.call", "async", "httpx.Client"
-#: claim: (measure, peer, bound); times are seconds, so a throughput of 1.6 times is a time of 1 / 1.6.
+OURS, PORTAL, ASYNC, HTTPX = "omium_sync", "portal.call", "omium_async", "httpx.Client"
+#: At most so many times the time of these; a throughput of 1.6 times is a time of 1 / 1.6.
 BOUNDS = {
-    "iterate the list, time, to async": ("rows", ASYNC, 1.15),
-    "one get, time, to portal.call": ("get", PORTAL, 0.8),
-    "one get, time, to httpx.Client": ("get", HTTPX, 0.75),
-    "32 threads, time, to portal.call": ("threads", PORTAL, 1 / 1.6),
-    "32 threads, time, to async": ("threads", ASYNC, 1 / 0.7),
+    "rows": {ASYNC: 1.15},
+    "get": {PORTAL: 0.8, HTTPX: 0.75},
+    "threads": {PORTAL: 1 / 1.6, ASYNC: 1 / 0.7},
 }
 
 
@@ -180,15 +177,15 @@ def subjects(clients: Clients, calls: int) -> dict[str, dict[str, Callable[[], o
     each = max(calls // THREADS * 4, 4)
     get, run = clients.sync.executions.get, clients.runner.run
     return {
-        "rows": {"ours": clients.sync_rows, ASYNC: lambda: run(clients.rows())},
+        "rows": {OURS: clients.sync_rows, ASYNC: lambda: run(clients.rows())},
         "get": {
-            "ours": repeated(get, calls),
+            OURS: repeated(get, calls),
             PORTAL: repeated(clients.by_portal, calls),
             HTTPX: repeated(clients.by_httpx, calls),
             ASYNC: lambda: run(clients.gets(calls)),
         },
         "threads": {
-            "ours": in_threads(get, each),
+            OURS: in_threads(get, each),
             PORTAL: in_threads(clients.by_portal, each),
             ASYNC: lambda: run(clients.many_gets(each)),
         },
@@ -214,28 +211,22 @@ def measure(rows: int, calls: int, rounds: int) -> dict[str, dict[str, list[floa
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The facade against the async client, portal.call and httpx.Client.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--smoke", action="store_true", help="a quick run that judges nothing")
+    parser = _report.options(__doc__, rounds=7)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve is not None:
-        asyncio.run(serve(options.serve))
+    given = parser.parse_args()
+    if given.serve is not None:
+        asyncio.run(serve(given.serve))
         return 0
-    rows, calls, rounds = (5_000, 100, 5) if options.smoke else (100_000, 2_000, options.rounds)
-    times = measure(rows, calls, rounds)
-    print(f"{rows} rows, {calls} gets, {THREADS} threads, {rounds} rounds, Python {sys.version.split()[0]}")
-    missed = []
-    for claim, (name, peer, bound) in BOUNDS.items():
-        ours, others = times[name]["ours"], times[name][peer]
-        ratio = statistics.median(a / b for a, b in zip(ours, others, strict=True))
-        print(f"{claim:<34} {ratio:6.2f}  (at most {bound:.2f}; {statistics.median(others):.3f} s)")
-        if ratio > bound:
-            missed.append(f"{claim}: {ratio:.2f}, at most {bound:.2f} wanted")
-    if missed and not options.smoke:
-        print("\n".join(missed), file=sys.stderr)
-        return 1
-    return 0
+    report = _report.Report(__file__, given)
+    rows, calls, rounds = (5_000, 100, 5) if given.smoke else (100_000, 2_000, given.rounds)
+    told = {
+        "rows": f"iterating {rows:,} rows",
+        "get": f"{calls:,} gets, one after the other",
+        "threads": f"gets of {THREADS} threads at once",
+    }
+    for name, times in measure(rows, calls, rounds).items():
+        report.add(_report.Comparison(told[name], "seconds", OURS, times, bounds=BOUNDS[name]))
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -1,53 +1,48 @@
 """Importing the packages against importing aiohttp, which they import at the first call only.
 
-Each import happens in a fresh process, the subjects take turns, and the median over the rounds of the ratio of the
-time spent in the import statement is reported: at most 0.7 is wanted for omium_async.
+Each import happens in a fresh process, the subjects take turns, and the ratio of the time spent in the import statement
+is judged.
 
-    python benchmarks/imports.py [--smoke] [--rounds 21]
+    python benchmarks/imports.py [--smoke] [--rounds 21] [--json PATH]
 
 `--smoke` runs for a second or two and judges nothing; otherwise a missed bound makes the exit status 1.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import os
 import subprocess
 import sys
+import tempfile
 
-SUBJECTS = ("aiohttp", "omium_async", "omium_sync")
-BOUND = 0.7
+import _report
+
+AIOHTTP = "import aiohttp"
+OURS = ("import omium_async", "from omium_sync import Omium")  # `import omium_sync` alone imports next to nothing
+#: At most so many times the time of importing aiohttp.
+BOUNDS = {"import omium_async": 0.7}
 
 
-def seconds(module: str) -> float:
-    """The time that the import takes in a process of its own."""
-    script = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    return float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout)
+def milliseconds(statement: str, cache: str) -> float:
+    """The time that the import takes in a process of its own, which finds what is compiled in a folder."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache, "PYTHONDONTWRITEBYTECODE": ""}
+    script = f"import time; start = time.perf_counter(); {statement}; print((time.perf_counter() - start) * 1000)"
+    return float(subprocess.check_output([sys.executable, "-c", script], env=environment, text=True))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Import time of the packages as a ratio to aiohttp's.")
-    parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--smoke", action="store_true", help="a quick run that judges nothing")
-    options = parser.parse_args()
-    rounds = 3 if options.smoke else options.rounds
-
-    for module in SUBJECTS:
-        seconds(module)  # compiles, and warms the disk's cache
-    times: dict[str, list[float]] = {module: [] for module in SUBJECTS}
-    for _ in range(rounds):
-        for module in SUBJECTS:
-            times[module].append(seconds(module))
-    print(f"{rounds} rounds, Python {sys.version.split()[0]}")
-    print(f"{'module':<12} {'ms':>7} {'of aiohttp':>11}")
-    ratios: dict[str, float] = {}
-    for module, own in times.items():
-        ratios[module] = statistics.median(a / b for a, b in zip(own, times["aiohttp"], strict=True))
-        print(f"{module:<12} {statistics.median(own) * 1e3:>7.1f} {ratios[module]:>11.2f}")
-    if ratios["omium_async"] > BOUND and not options.smoke:
-        print(f"omium_async: {ratios['omium_async']:.2f} of aiohttp, at most {BOUND} wanted", file=sys.stderr)
-        return 1
-    return 0
+    given = _report.options(__doc__, rounds=21).parse_args()
+    report = _report.Report(__file__, given)
+    times: dict[str, list[float]] = {statement: [] for statement in (*OURS, AIOHTTP)}
+    with tempfile.TemporaryDirectory() as cache:
+        for _ in range((3 if given.smoke else given.rounds) + 1):
+            for statement, taken in times.items():
+                taken.append(milliseconds(statement, cache))
+    for statement in OURS:
+        values = {name: times[name][1:] for name in (statement, AIOHTTP)}  # the first round compiles, and fills caches
+        bounds = {AIOHTTP: BOUNDS[statement]} if statement in BOUNDS else {}
+        report.add(_report.Comparison(statement, "ms", statement, values, bounds=bounds))
+    return report.end()
 
 
 if __name__ == "__main__":

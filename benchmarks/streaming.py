@@ -1,11 +1,9 @@
 """Reading long lists, as ratios against peers in the same run, and in flat memory.
 
 The server is a process of its own that has the rows ready as bytes, on another core than the client. Peers:
-bare aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same stream with `prefetch=0`. All
-take turns within each round, and the median over the rounds of each ratio is judged, for absolute times do not travel
-between machines.
+bare aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same stream with `prefetch=0`.
 
-    python benchmarks/streaming.py [--smoke] [--rounds 5]
+    python benchmarks/streaming.py [--smoke] [--rounds 5] [--json PATH]
 
 `--smoke` runs for a few seconds and judges nothing; otherwise a missed bound makes the exit status 1.
 """
@@ -15,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -24,6 +21,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import _report
 import aiohttp
 import httpx
 import orjson
@@ -37,13 +35,10 @@ KEY = "benchmark-key"
 LATENCY = 0.020
 READY = 300_000  # rows that the server keeps in memory
 MEGABYTE = 2**20
-#: claim: (at least or at most, bound).
-BOUNDS = {
-    "rows a second, to bare aiohttp and orjson": (">=", 0.55),
-    "rows a second, to httpx and pydantic": (">=", 2.0),
-    "20 ms a response, default to prefetch=0": (">=", 6.0),
-    "memory of a million rows, MB": ("<=", 16.0),
-}
+OURS, AIOHTTP, HTTPX, ONE_BY_ONE = "omium-async", "aiohttp and orjson", "httpx and pydantic", "prefetch=0"
+#: At least so many times the rows a second of these; at most so many MB.
+BOUNDS = {AIOHTTP: 0.55, HTTPX: 2.0, ONE_BY_ONE: 6.0}
+GROWTH = 16.0
 
 
 class PydanticRow(pydantic.BaseModel):
@@ -186,44 +181,42 @@ def rate(reader: Reader, url: str, page_size: int, expected: int) -> float:
 
 def take_turns(
     readers: dict[str, Reader], rows: int, page_size: int, rounds: int, latency: float = 0
-) -> dict[str, float]:
-    """For all but the first reader: how many times as fast the first one is, the median over the rounds."""
-    ratios: dict[str, list[float]] = {name: [] for name in [*readers][1:]}
+) -> dict[str, list[float]]:
+    """Rows a second of each reader, one entry a round."""
+    rates: dict[str, list[float]] = {name: [] for name in readers}
     with server(rows, latency) as url:
-        for number in range(rounds + 1):
-            rates = {name: rate(reader, url, page_size, rows) for name, reader in readers.items()}
-            ours = next(iter(rates.values()))
-            for name, found in ratios.items():
-                if number:  # the first round only warms up
-                    found.append(ours / rates[name])
-            print("   ", "  ".join(f"{name}: {value:,.0f}/s" for name, value in rates.items()), flush=True)
-    return {name: statistics.median(found) for name, found in ratios.items()}
+        for _ in range(rounds + 1):
+            for name, reader in readers.items():
+                rates[name].append(rate(reader, url, page_size, rows))
+    return {name: found[1:] for name, found in rates.items()}  # the first round warms up
 
 
 # -- what is measured ------------------------------------------------------------------------------------------------
 
 
-def throughput(rows: int, rounds: int) -> dict[str, float]:
-    readers: dict[str, Reader] = {"omium": read_omium, "aiohttp, orjson": read_aiohttp, "httpx, pydantic": read_httpx}
-    found = take_turns(readers, rows, 1000, rounds)
-    return {
-        "rows a second, to bare aiohttp and orjson": found["aiohttp, orjson"],
-        "rows a second, to httpx and pydantic": found["httpx, pydantic"],
-    }
+def throughput(rows: int, rounds: int) -> _report.Comparison:
+    readers: dict[str, Reader] = {OURS: read_omium, AIOHTTP: read_aiohttp, HTTPX: read_httpx}
+    return compared(f"reading {rows:,} rows", take_turns(readers, rows, 1000, rounds))
 
 
-def prefetch(pages: int, rounds: int) -> dict[str, float]:
-    readers: dict[str, Reader] = {"default": read_omium, "prefetch=0": read_omium_one_by_one}
-    found = take_turns(readers, pages * 100, 100, rounds, LATENCY)
-    return {"20 ms a response, default to prefetch=0": found["prefetch=0"]}
+def prefetch(pages: int, rounds: int) -> _report.Comparison:
+    readers: dict[str, Reader] = {OURS: read_omium, ONE_BY_ONE: read_omium_one_by_one}
+    what = f"reading {pages} pages, {LATENCY * 1000:g} ms an answer"
+    return compared(what, take_turns(readers, pages * 100, 100, rounds, LATENCY))
 
 
-def memory(rows: int) -> dict[str, float]:
+def compared(what: str, rates: dict[str, list[float]]) -> _report.Comparison:
+    bounds = {name: bound for name, bound in BOUNDS.items() if name in rates}
+    return _report.Comparison(what, "rows a second", OURS, rates, more=True, bounds=bounds)
+
+
+def memory(rows: int) -> _report.Figure:
     """In a process of its own, for it is the peak that counts."""
     with server(rows) as url:
         command = [sys.executable, __file__, "--memory", url]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return {"memory of a million rows, MB": float(done.stdout)}
+    what = f"memory while {rows:,} rows are read, above its level after 20,000"
+    return _report.Figure(what, "MB", float(done.stdout), at_most=GROWTH)
 
 
 async def measure_memory(url: str) -> float:
@@ -247,7 +240,7 @@ class _Row:
         self.id = id
 
 
-def bookkeeping(rows: int) -> float:
+def bookkeeping(rows: int) -> _report.Figure:
     """What remembering costs, in µs a row; not judged, for it is an absolute time."""
     memory, spent = Seen(), 0.0
     for start in range(0, rows, 1000):
@@ -255,38 +248,27 @@ def bookkeeping(rows: int) -> float:
         began = time.perf_counter()
         memory.add(page, rows)
         spent += time.perf_counter() - began
-    return spent / rows * 1e6
-
-
-def report(found: dict[str, float]) -> bool:
-    met = True
-    for claim, value in found.items():
-        kind, bound = BOUNDS[claim]
-        good = value >= bound if kind == ">=" else value <= bound
-        met = met and good
-        print(f"{claim:45} {value:8.2f}   {kind} {bound}   {'met' if good else 'MISSED'}", flush=True)
-    return met
+    return _report.Figure("remembering which rows were given", "µs a row", spent / rows * 1e6)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = _report.options(__doc__, rounds=5)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve:
-        asyncio.run(serve(int(arguments.serve[0]), float(arguments.serve[1])))
+    given = parser.parse_args()
+    if given.serve:
+        asyncio.run(serve(int(given.serve[0]), float(given.serve[1])))
         return 0
-    if arguments.memory:
-        print(asyncio.run(measure_memory(arguments.memory)))
+    if given.memory:
+        print(asyncio.run(measure_memory(given.memory)))
         return 0
-    rounds = 1 if arguments.smoke else arguments.rounds
-    print(f"remembering: {bookkeeping(20_000 if arguments.smoke else 1_000_000):.2f} µs a row")
-    met = report(throughput(20_000 if arguments.smoke else 200_000, rounds))
-    met = report(prefetch(25 if arguments.smoke else 200, rounds)) and met
-    met = report(memory(60_000 if arguments.smoke else 1_000_000)) and met
-    return 0 if met or arguments.smoke else 1
+    report = _report.Report(__file__, given)
+    rounds = 1 if given.smoke else given.rounds
+    report.add(bookkeeping(20_000 if given.smoke else 1_000_000))
+    report.add(throughput(20_000 if given.smoke else 200_000, rounds))
+    report.add(prefetch(25 if given.smoke else 200, rounds))
+    report.add(memory(60_000 if given.smoke else 1_000_000))
+    return report.end()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ PALETTES = {
         "box": "#f4f6f9",
         "good": "#1f7a4d",
         "bad": "#b3372c",
+        "warn": "#8a5a00",
         "accent": "#2456c4",
         "tint": "#e6edfb",
     },
@@ -22,6 +23,7 @@ PALETTES = {
         "box": "#1d222b",
         "good": "#58c78e",
         "bad": "#f0776a",
+        "warn": "#e2b25a",
         "accent": "#7da6ff",
         "tint": "#1b2740",
     },
@@ -31,8 +33,10 @@ PALETTES = {
 class Drawing:
     """Boxes, lines and words, in the order in which they are put down."""
 
-    def __init__(self, title: str, width: int, height: int, palette: dict[str, str]) -> None:
-        self._title, self._width, self._height, self._palette = title, width, height, palette
+    def __init__(
+        self, title: str, width: int, height: int, palette: dict[str, str], *, family: str = "system-ui, sans-serif"
+    ) -> None:
+        self._title, self._width, self._height, self._palette, self._family = title, width, height, palette, family
         self._parts: list[str] = []
 
     def words(
@@ -49,7 +53,7 @@ class Drawing:
         weight = ' font-weight="600"' if bold else ""
         for number, line in enumerate(text.split("\n")):
             self._parts.append(
-                f'<text x="{x:g}" y="{y + number * (size + 5):g}" fill="{self._palette[colour]}" font-size="{size}"'
+                f'<text x="{x:.5g}" y="{y + number * (size + 5):g}" fill="{self._palette[colour]}" font-size="{size}"'
                 f' text-anchor="{align}"{weight}>{escape(line)}</text>'
             )
 
@@ -75,6 +79,19 @@ class Drawing:
             middle = y + height / 2 + size * 0.36 - (lines - 1) * (size + 5) / 2
             self.words(x + width / 2, middle, text, size=size, bold=bold)
 
+    def typed(self, x: float, y: float, text: str, wide: float, *, colour: str, bold: bool) -> None:
+        """Text in columns of a width, whatever font there is."""
+        weight = ' font-weight="600"' if bold else ""
+        self._parts.append(
+            f'<text x="{x:.5g}" y="{y:g}" fill="{self._palette[colour]}" font-size="13" xml:space="preserve"'
+            f' textLength="{len(text) * wide:.5g}" lengthAdjust="spacingAndGlyphs"{weight}>{escape(text)}</text>'
+        )
+
+    def bar(self, x: float, y: float, width: float, height: float, *, colour: str) -> None:
+        self._parts.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:.4g}" height="{height:g}" rx="3" fill="{self._palette[colour]}"/>'
+        )
+
     def line(
         self,
         x: float,
@@ -98,10 +115,11 @@ class Drawing:
             f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
             f'<path d="M0 0L10 5L0 10z" fill="{self._palette[name]}"/></marker>'
             for name in ("line", "good", "bad", "accent")
+            if f"url(#{name})" in "".join(self._parts)
         )
         body = "\n".join(self._parts)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {self._height}" width="{self._width}"'
-            f' height="{self._height}" role="img" font-family="system-ui, sans-serif">\n'
+            f' height="{self._height}" role="img" font-family="{self._family}">\n'
             f"<title>{escape(self._title)}</title>\n<defs>{heads}</defs>\n{body}\n</svg>\n"
         )

@@ -13,22 +13,24 @@ from .conftest import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
 sys.path.append(str(FOLDER))
-draw = importlib.import_module("draw")
+MAKERS = [importlib.import_module(name) for name in ("draw", "charts")]
 hashes = importlib.import_module("hashes")
 
 PICTURES = sorted(FOLDER.glob("*.[sp][vn]g"), key=lambda path: path.name)
 VECTORS = [path for path in PICTURES if path.suffix == ".svg"]
-DRAWN = draw.drawn()
+#: Which script makes which picture, and how it ought to look.
+DRAWN = {name: (maker.__name__, text) for maker in MAKERS for name, text in maker.drawn().items()}
 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
 def test_its_inputs_have_not_changed(picture):  # of those of the console: tests/ui/test_pictures.py
-    assert hashes.changed(picture) == [], "make it anew: python docs/pictures/draw.py"
+    assert hashes.changed(picture) == [], f"make it anew: python docs/pictures/{DRAWN[picture.name][0]}.py"
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
-def test_a_drawing_is_what_the_script_draws(name):
-    assert (FOLDER / name).read_text() == DRAWN[name], "make it anew: python docs/pictures/draw.py"
+def test_it_is_what_its_script_draws(name):
+    maker, text = DRAWN[name]
+    assert (FOLDER / name).read_text() == text, f"make it anew: python docs/pictures/{maker}.py"
 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
