@@ -9,28 +9,33 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from . import sessions
 from .conftest import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
 sys.path.append(str(FOLDER))
-MAKERS = [importlib.import_module(name) for name in ("draw", "charts")]
+MAKERS = {
+    "docs/pictures/draw.py": importlib.import_module("draw"),
+    "docs/pictures/charts.py": importlib.import_module("charts"),
+    "tests/docs/sessions.py": sessions,
+}
 hashes = importlib.import_module("hashes")
 
 PICTURES = sorted(FOLDER.glob("*.[sp][vn]g"), key=lambda path: path.name)
 VECTORS = [path for path in PICTURES if path.suffix == ".svg"]
 #: Which script makes which picture, and how it ought to look.
-DRAWN = {name: (maker.__name__, text) for maker in MAKERS for name, text in maker.drawn().items()}
+DRAWN = {name: (path, text) for path, maker in MAKERS.items() for name, text in maker.drawn().items()}
 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
 def test_its_inputs_have_not_changed(picture):  # of those of the console: tests/ui/test_pictures.py
-    assert hashes.changed(picture) == [], f"make it anew: python docs/pictures/{DRAWN[picture.name][0]}.py"
+    assert hashes.changed(picture) == [], f"make it anew: python {DRAWN[picture.name][0]}"
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
 def test_it_is_what_its_script_draws(name):
     maker, text = DRAWN[name]
-    assert (FOLDER / name).read_text() == text, f"make it anew: python docs/pictures/{maker}.py"
+    assert (FOLDER / name).read_text() == text, f"make it anew: python {maker}"
 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
