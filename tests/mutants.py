@@ -1,22 +1,28 @@
 """Small changes to the code, one at a time, and whether the tests notice them. No test itself: it takes long.
 
-    python tests/mutants.py omium_async/_transport --count 20 --seed 1
+    python tests/mutants.py transport --count 40 --seed 1
+    python tests/mutants.py omium_async/_transport/call.py:120
 
 A comparison is turned, a `not` removed or added, a `raise` or a call whose result nobody takes removed, a whole number
-moved by one. Each change is made to a copy of the project, on which the tests of the room run to their first failure.
-The same seed gives the same changes. What survives is listed: read each, and write the test that notices it, unless the
-change does not matter. Of those that matter, 19 of 20 are to be noticed.
+moved by one. Each change is made to a copy of the project, on which tests run to their first failure. A first run, of
+all tests of the room without any change, tells which test reaches which line, and how long it takes: of a change in a
+function the tests that reach it are run, the quickest first; of what no test of this process reaches, and of what runs
+at import, all.
+
+A seed gives the same changes each time, also after a change of other lines. What survives is listed: read each, and
+write the test that notices it, unless the change does not matter. Of those that matter, 19 of 20 are to be noticed.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
+import hashlib
+import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,18 +32,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import coverage
+import psutil
 
 ROOT: Final = Path(__file__).parents[1]
-#: The tests of each room.
-TESTS: Final = {
-    "omium_async/_transport": ["tests/transport"],
-    "omium_async/_streaming": ["tests/streaming"],
-    "omium_async/_batch": ["tests/batch"],
-    "omium_async/_pool": ["tests/batch"],
-    "omium_async/_journal": ["tests/batch"],
-    "omium_async/local": ["tests/local"],
-    "omium_sync/_": ["tests/sync", "tests/lifecycle"],
-}
 TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -53,24 +51,55 @@ TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
 
 
 @attrs.frozen
+class Room:
+    """A part of the code, and the folders of its tests."""
+
+    code: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files, from the root."""
+        found = [[place] if place.is_file() else place.rglob("*.py") for place in (ROOT / name for name in self.code)]
+        return sorted(path.relative_to(ROOT) for paths in found for path in paths)
+
+
+FACADE: Final = [f"omium_sync/{path.name}" for path in (ROOT / "omium_sync").glob("*.py")]
+ROOMS: Final = {
+    "transport": Room(("omium_async/_transport",), ("tests/transport",)),
+    "streaming": Room(("omium_async/_streaming",), ("tests/streaming",)),
+    "batch": Room(("omium_async/_batch", "omium_async/_pool"), ("tests/batch",)),
+    "journal": Room(("omium_async/_journal",), ("tests/batch",)),
+    "local": Room(("omium_async/local",), ("tests/local",)),
+    "facade": Room(("omium_sync/_bridge", *FACADE), ("tests/sync", "tests/lifecycle")),
+}
+
+
+@attrs.frozen
 class Mutant:
     """One change: the text from ``start`` to ``end``, in bytes, becomes another."""
 
     path: Path
     start: int
     end: int
-    line: int
+    lines: range
+    around: str  # its first line
     before: str
     after: str
+    imported: bool  # runs at import
 
     def __str__(self) -> str:
         before, after = (" ".join(text.split())[:100] for text in (self.before, self.after))
-        return f"{self.path}:{self.line}  {before}  ->  {after}"
+        return f"{self.path}:{self.lines[0]}  {before}  ->  {after}"
 
     def made(self) -> bytes:
         """The file with the change."""
         source = (ROOT / self.path).read_bytes()
         return source[: self.start] + self.after.encode() + source[self.end :]
+
+    def order(self, seed: int) -> str:
+        """Its place among all of a seed."""
+        return hashlib.sha256(f"{seed} {self.path} {self.around} {self.before} {self.after}".encode()).hexdigest()
 
 
 def changed(node: ast.AST) -> Iterator[tuple[Any, str]]:
@@ -96,18 +125,19 @@ def changed(node: ast.AST) -> Iterator[tuple[Any, str]]:
             pass
 
 
-def nodes_of(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that do something when the code runs, and have a place of their own in the text."""
+def nodes_of(node: ast.AST, imported: bool = True) -> Iterator[tuple[ast.AST, bool]]:
+    """The nodes that do something when the code runs, and have a place of their own in the text; do they at import?"""
     for name, field in ast.iter_fields(node):
         if name in {"annotation", "returns"}:
             continue
+        called = name == "body" and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for child in field if isinstance(field, list) else [field]:
             if not isinstance(child, ast.AST) or isinstance(child, (ast.JoinedStr, ast.Assert)):
                 continue
             if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
                 continue
-            yield child
-            yield from nodes_of(child)
+            yield child, imported and not called
+            yield from nodes_of(child, imported and not called)
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
@@ -117,79 +147,123 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
     begins = [0]
     for line in lines:
         begins.append(begins[-1] + len(line))
-    for node in nodes_of(ast.parse(source)):
+    for node, imported in nodes_of(ast.parse(source)):
         for place, after in changed(node):
             start = begins[place.lineno - 1] + place.col_offset
             end = begins[place.end_lineno - 1] + place.end_col_offset
-            if b"pragma: no cover" not in lines[place.lineno - 1]:
-                yield Mutant(path, start, end, place.lineno, source[start:end].decode(), after)
+            around = lines[place.lineno - 1].decode().strip()
+            if "pragma: no cover" not in around:
+                rows = range(place.lineno, place.end_lineno + 1)
+                yield Mutant(path, start, end, rows, around, source[start:end].decode(), after, imported)
 
 
-def run(tests: list[str], folder: Path, limit: float | None) -> int | None:
-    """The exit status of the tests; None where they did not end in time."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
+class Copy:
+    """A copy of the project, in which tests run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+
+    def run(self, runner: list[str], arguments: list[str], limit: float | None) -> int | None:
+        """The exit status of pytest; None where it did not end in time."""
+        (self._folder / "arguments.txt").write_text("\n".join(arguments), encoding="utf-8")
+        command = [sys.executable, "-m", *runner, "-q", "-p", "no:cacheprovider", "-p", "tests.reached"]
+        environment = os.environ | {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        with (self._folder / "output.txt").open("wb") as output:
+            process = psutil.Popen(
+                [*command, "@arguments.txt"], cwd=self._folder, env=environment, stdout=output, stderr=output
+            )
+            try:
+                return process.wait(limit)
+            except psutil.TimeoutExpired:
+                return None
+            finally:
+                for each in [*process.children(recursive=True), process] if process.is_running() else []:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
+
+    def watch(self, room: Room) -> Reach:
+        """Run the tests of a room without any change."""
+        source = ",".join(sorted({Path(name).parts[0] for name in room.code}))
+        status = self.run(["coverage", "run", f"--source={source}", "-m", "pytest"], list(room.tests), None)
+        if status not in {0, 1}:
+            raise SystemExit(f"the tests did not run:\n{(self._folder / 'output.txt').read_text()[-3000:]}")
+        data = coverage.CoverageData(str(self._folder / ".coverage"))
+        data.read()
+        reached = {path: data.contexts_by_lineno(str(self._folder / path)) for path in room.files}
+        return Reach(json.loads((self._folder / "seconds.json").read_text()), reached)
+
+    def survives(self, mutant: Mutant, tests: list[str], limit: float) -> bool | None:
+        """Whether these tests let a change pass; None where they hang."""
+        changed = self._folder / mutant.path
+        changed.write_bytes(mutant.made())
         try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            return None
+            status = self.run(["pytest", "-x"], tests, limit)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            changed.write_bytes((ROOT / mutant.path).read_bytes())
+        return None if status is None else status == 0
 
 
-def copied(folder: Path) -> None:
-    """The project, as far as its tests need it."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+@attrs.frozen
+class Reach:
+    """How long each test takes, in seconds, and the tests that reach each line of each file."""
+
+    seconds: dict[str, float]
+    reached: dict[Path, dict[int, list[str]]]
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Those that may notice a change, in the order in which to run them."""
+        lines = self.reached[mutant.path]
+        reaching = {test for line in mutant.lines for test in lines.get(line, [])}
+        everywhere = mutant.imported or "" in reaching or not reaching  # "": outside of any test
+        return sorted(self.seconds, key=lambda test: (test not in reaching, self.seconds[test]))[
+            : None if everywhere else len(reaching & self.seconds.keys())
+        ]
+
+    def limit(self, tests: list[str]) -> float:
+        """Seconds after which these tests are taken to hang."""
+        return 60 + 3 * sum(self.seconds[test] for test in tests)
 
 
-def hunt(mutants: list[Mutant], tests: list[str], limit: float | None) -> list[Mutant]:
-    """Those that the tests let pass."""
-    survivors: list[Mutant] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        copied(folder)
-        began = time.monotonic()
-        if run(tests, folder, None) != 0:
-            raise SystemExit(f"the tests fail without any change:\n{(folder / 'output.txt').read_text()[-3000:]}")
-        took = time.monotonic() - began
-        print(f"{len(mutants)} changes; without any, {' '.join(tests)} takes {took:.0f} s", flush=True)
-        for mutant in mutants:
-            (folder / mutant.path).write_bytes(mutant.made())
-            status = run(tests, folder, limit or 2 * took + 60)
-            (folder / mutant.path).write_bytes((ROOT / mutant.path).read_bytes())
-            print({0: "SURVIVED", None: "hung    "}.get(status, "noticed "), mutant, flush=True)
-            if status == 0:
-                survivors.append(mutant)
-    return survivors
+def chosen(room: Room, place: str, count: int, seed: int) -> list[Mutant]:
+    """The changes to make: of the whole room, or of ``path`` or ``path:line``."""
+    name, _, line = place.partition(":")
+    paths = [path for path in room.files if place in ROOMS or path.is_relative_to(name)]
+    every = [mutant for path in paths for mutant in mutants_of(path)]
+    if line:
+        return [mutant for mutant in every if int(line) in mutant.lines]
+    return sorted(every, key=lambda mutant: mutant.order(seed))[:count]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("room", help="a file or folder, such as omium_async/_transport")
-    parser.add_argument("tests", nargs="*", help="what to run; unless given, the tests of the room")
-    parser.add_argument("--count", type=int, default=20, help="how many changes (default: %(default)s)")
+    parser.add_argument("place", help=f"a room ({', '.join(ROOMS)}), a file or folder of one, or file:line")
+    parser.add_argument("--count", type=int, default=40, help="how many changes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which ones (default: %(default)s)")
-    parser.add_argument("--limit", type=float, help="seconds for one run (default: twice what it takes, and a minute)")
     given = parser.parse_args()
-    room = ROOT / given.room
-    paths = [room] if room.is_file() else sorted(room.rglob("*.py"))
-    every = [mutant for path in paths for mutant in mutants_of(path.relative_to(ROOT))]
-    tests = given.tests or next((found for name, found in TESTS.items() if given.room.startswith(name)), [])
-    if not every or not tests:
-        parser.error(f"{given.room}: nothing to change, or no tests known of it")
-    chosen = random.Random(given.seed).sample(every, min(given.count, len(every)))
-    survivors = hunt(sorted(chosen, key=lambda mutant: (str(mutant.path), mutant.start)), tests, given.limit)
-    print(f"\nnoticed {len(chosen) - len(survivors)} of {len(chosen)}")
+    in_room = (room for name, room in ROOMS.items() if given.place == name or given.place.startswith(room.code))
+    room = next(in_room, None)
+    mutants = chosen(room, given.place, given.count, given.seed) if room else []
+    if room is None or not mutants:
+        parser.error(f"{given.place}: nothing to change there, or no tests known of it")
+    survivors: list[Mutant] = []
+    with tempfile.TemporaryDirectory() as name:
+        project = Copy(Path(name))
+        reach = project.watch(room)
+        print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s; {len(mutants)} changes", flush=True)
+        for mutant in mutants:
+            tests = reach.tests_of(mutant)
+            began = time.monotonic()
+            survived = project.survives(mutant, tests, reach.limit(tests))
+            word = {True: "SURVIVED", False: "noticed ", None: "hung    "}[survived]
+            print(f"{word} {time.monotonic() - began:4.0f} s of {len(tests):4} tests  {mutant}", flush=True)
+            if survived:
+                survivors.append(mutant)
+    print(f"\nnoticed {len(mutants) - len(survivors)} of {len(mutants)}")
     for mutant in survivors:
         print(mutant)
 
