@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -250,6 +251,8 @@ def main() -> None:
     mutants = chosen(room, given.place, given.count, given.seed) if room else []
     if room is None or not mutants:
         parser.error(f"{given.place}: nothing to change there, or no tests known of it")
+    # Also where it was started in the background, with Ctrl-C ignored: tests send it to processes of theirs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     survivors: list[Mutant] = []
     with tempfile.TemporaryDirectory() as name:
         project = Copy(Path(name))

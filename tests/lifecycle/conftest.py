@@ -31,6 +31,8 @@ PRELUDE = """
 import atexit, contextlib, gc, os, signal, sys, threading, time
 from omium_sync import Execution, ExecutionRequest, NotFoundError, Omium, OmiumError
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests were started with it ignored
+
 def threads():
     return sorted(thread.name for thread in threading.enumerate())
 
