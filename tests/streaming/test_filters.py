@@ -113,10 +113,13 @@ def test_a_list_in_another_order_is_read_to_its_end(order):
     assert not sieve.ended
 
 
-def test_the_hundredth_row_past_since_is_the_last():
-    rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=number)) for number in range(1, 101)]
+@pytest.mark.parametrize("step", [0, 1])
+def test_the_hundredth_row_past_since_is_the_last(step):
+    """What was created at that very time is not past it; rows of one time are in order too."""
+    at = [Execution(f"at-{number}", created_at=NOON) for number in range(10)]
+    rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=1 + step * number)) for number in range(100)]
     sieve = Sieve(Filters(since=NOON), None)
-    assert sieve.sift(rows[:99]) == []
+    assert sieve.sift([*at, *rows[:99]]) == at
     assert not sieve.ended
     assert sieve.sift(rows[99:]) == []
     assert sieve.ended
@@ -133,11 +136,17 @@ async def test_total_is_not_said_where_the_client_filters_and_limits_count_what_
     assert [len(page) for page in pages[:-1]] == [20] * (len(pages) - 1)
     plain = [page async for page in stream_pages(Drifting(300).fetch, page_size=20, prefetch=0, filters=Filters())]
     assert {page.total for page in plain} == {300}
+    wanted = Filters(statuses=("failed",))  # the service's own filter is believed, and its total
+    filtered = [page async for page in stream_pages(Drifting(300).fetch, page_size=20, prefetch=0, filters=wanted)]
+    assert {page.total for page in filtered} == {300}
+    assert Sieve(wanted, None).sift([Execution("x", status="paused")])
     server = Drifting(5000)
     wanted = Filters(metadata={"team": "a"})
     batches = [one async for one in stream_batches(server.fetch, page_size=50, prefetch=0, limit=7, filters=wanted)]
     assert sum(len(batch.rows) for batch in batches) == 7
     assert server.asked == 1
+    one = [row async for row in stream_rows(server.fetch, page_size=50, prefetch=0, limit=1, filters=wanted)]
+    assert len(one) == 1
     assert [one async for one in stream_rows(server.fetch, page_size=50, prefetch=0, limit=0, filters=wanted)] == []
 
 
@@ -148,6 +157,12 @@ def test_rows_without_any_metadata_are_told_once(caplog, shown):
         assert sieve.sift([Execution("x", metadata=shown)] * 40) == []
     sieve.finish()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    caplog.clear()
+    sieve = Sieve(Filters(metadata={"a": 1}), None)
+    sieve.sift([Execution("x", metadata=shown)] * 99)
+    assert not caplog.records
+    sieve.sift([Execution("x", metadata=shown)])
+    assert [record.omium_rows for record in caplog.records] == [100]
     caplog.clear()
     few = Sieve(Filters(metadata={"a": 1}), None)
     few.sift([Execution("x")])
