@@ -12,7 +12,10 @@ import sys
 import textwrap
 import threading
 
+import aiohttp
 import pytest
+
+from omium_async import Attempt
 
 SERVER = """
 import asyncio, gc, os, sys, threading
@@ -223,7 +226,15 @@ async def test_aclose_ends_calls_wherever_they_are(raw) -> None:
             await asyncio.Event().wait()
 
     async with raw.Server(handler) as server:
-        client = raw.client(server.url, max_connections=1, max_retries=3, timeout=None, attempt_timeout=None)
+        attempts: list[Attempt] = []
+        client = raw.client(
+            server.url,
+            max_connections=1,
+            max_retries=3,
+            timeout=None,
+            attempt_timeout=None,
+            on_attempt=attempts.append,
+        )
         backing_off = asyncio.create_task(client.executions.get("exec_1"))
         while not server.requests:
             await asyncio.sleep(0.001)
@@ -238,7 +249,17 @@ async def test_aclose_ends_calls_wherever_they_are(raw) -> None:
     assert type(ends[1]).__name__ == "APIConnectionError"
     assert ends[1].outcome_unknown
     assert [type(end) for end in ends[2:]] == [RuntimeError] * 3
-    assert len(server.requests) == 2
+    assert len(server.requests) == len(attempts) == 2
+
+
+async def test_a_session_of_the_users_that_is_closed_meanwhile_is_said_to_be(raw) -> None:
+    async with raw.Server() as server:
+        session = aiohttp.ClientSession()
+        async with raw.client(server.url, session=session) as client:
+            await client.executions.get("exec_1")
+            await session.close()
+            with pytest.raises(RuntimeError, match="the session given to this client is closed"):
+                await client.executions.get("exec_1")
 
 
 async def test_aclose_ends_calls_that_the_pace_holds(raw) -> None:

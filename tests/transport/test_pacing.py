@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omium_async as om
-from omium_async._transport.allowance import Allowance, Lesson, rate_headers
+from omium_async._transport.allowance import RATE_HEADERS, Allowance, Lesson, rate_headers
 from omium_async._transport.attempt import LiveAttempt
 from omium_async._transport.pacing import Pacer, TooLate
 from omium_async._transport.slots import Slots
@@ -67,6 +67,7 @@ def test_earliest_is_never_later_than_true() -> None:
     assert rules.earliest(3.0, 0, 0) == 11.0
     assert rules.earliest(3.0, 0, 1) == 12.0
     assert rules.earliest(3.0, 0, 2) == 21.0
+    assert rules.look_again_at(10.0, 0) == 11.0  # the first permit, with nobody before
     assert rules.earliest(11.0, 0, 0) == 11.0
 
 
@@ -228,6 +229,8 @@ def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:
         ({"ratelimit": "limit=200, remaining=5, reset=30"}, (5, 30.0)),
         ({"ratelimit": '"default";r=5;t=30'}, (5, 30.0)),
         ({"ratelimit": "nonsense"}, (None, None)),
+        ({"ratelimit-remaining": "5", "ratelimit-reset": "1000000"}, (5, 10.0**6)),
+        ({"ratelimit-remaining": "5", "ratelimit-reset": "1000001"}, (5, 0.0)),  # a time of day, long past
         ({"ratelimit-remaining": "-1", "ratelimit-reset": "1e9"}, (None, None)),
         ({"ratelimit-remaining": "5, 6", "ratelimit-reset": "30"}, (None, 30.0)),
     ],
@@ -276,6 +279,18 @@ def test_a_429_that_asks_for_no_wait_means_one_fewer_at_once() -> None:
     for _ in range(100):
         rules.learn(0, Lesson(200, {}), 7)
     assert rules.permits(0, 15)
+    assert not rules.permits(0, 63)
+
+
+def test_who_ran_into_a_limit_of_many_at_once_counts_until_twice_as_many() -> None:
+    rules = Allowance(None, 60)
+    rules.started(0)
+    rules.learn(0, Lesson(429, {}, 0.0), 100)
+    counted = set()
+    while rules.limits:
+        counted.add(rules._at_once)
+        rules.learn(0, Lesson(200, {}), 50)
+    assert 199 < max(counted) < 200
 
 
 @given(st.lists(st.integers(0, 200), max_size=50))
@@ -589,6 +604,17 @@ async def test_one_429_slows_every_call(raw) -> None:
         await asyncio.gather(omium.executions.create("wf"), *(copy.executions.get("e") for _ in range(20)))
     assert len(times) == 22
     assert min(times[1:]) - times[0] >= 0.3
+
+
+@pytest.mark.parametrize("name", RATE_HEADERS)
+async def test_each_header_that_speaks_of_a_limit_is_heeded(raw, name: str) -> None:
+    said = "remaining=0, reset=30" if name == "ratelimit" else "0"
+    answer = raw.answer(200, raw.EXECUTION, f"{name}: {said}", "ratelimit-reset: 30")
+    async with raw.pair(lambda request: request.send(answer), timeout=1) as (omium, server, _):
+        await omium.executions.get("e")
+        with pytest.raises(om.APITimeoutError, match="rate limit"):
+            await omium.executions.get("e")  # refused at once, for there is none within its time-out
+        assert len(server.requests) == 1
 
 
 async def test_cancelled_calls_do_not_hold_the_pace(raw) -> None:

@@ -156,6 +156,26 @@ async def test_an_outage_is_not_answered_by_a_storm(raw, caplog) -> None:
         assert len(server.requests) == 6
 
 
+async def test_what_a_rate_limit_refused_waits_at_the_gate_and_costs_no_budget(raw, monkeypatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr("omium_async._transport.call.backoff", lambda *_: asked.append(0.0) or 0.0)
+    refusal = raw.answer(429, b"{}", "retry-after-ms: 1")
+    async with raw.pair(lambda request: request.send(refusal), max_retries=150) as (omium, server, _):
+        with pytest.raises(om.RateLimitError):
+            await omium.executions.get("e")
+        assert len(server.requests) == 151
+    assert not asked
+
+
+@pytest.mark.parametrize(("status", "told"), [(299, None), (300, 7.0)])
+async def test_what_is_no_success_may_ask_for_a_wait(raw, status: int, told: float | None) -> None:
+    answer = raw.answer(status, b"no JSON", "Retry-After: 7")
+    async with raw.pair(lambda request: request.send(answer)) as (omium, _, attempts):
+        with pytest.raises(om.OmiumError):
+            await omium.executions.get("e")
+    assert [attempt.retry_after for attempt in attempts] == [told]
+
+
 async def test_a_copy_shares_the_budget(raw) -> None:
     async with raw.pair(lambda request: request.send(raw.answer(500)), max_retries=200) as (omium, server, _):
         with pytest.raises(om.ServerError):
