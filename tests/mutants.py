@@ -5,9 +5,9 @@
 
 A comparison is turned, a `not` removed or added, a `raise` or a call whose result nobody takes removed, a whole number
 moved by one. Each change is made to a copy of the project, on which tests run to their first failure. A first run, of
-all tests of the room without any change, tells which test reaches which line, and how long it takes: of a change in a
-function the tests that reach it are run, the quickest first; of what no test of this process reaches, and of what runs
-at import, all.
+all tests of the room without any change, tells which test reaches which line, and how long it takes. For a change in a
+function the tests that reach it are run, the quickest first, then those that start processes; for one that runs at
+import, or that no test reaches in its own process, all.
 
 A seed gives the same changes each time, also after a change of other lines. What survives is listed: read each, and
 write the test that notices it, unless the change does not matter. Of those that matter, 19 of 20 are to be noticed.
@@ -196,7 +196,7 @@ class Copy:
         data = coverage.CoverageData(str(self._folder / ".coverage"))
         data.read()
         reached = {path: data.contexts_by_lineno(str(self._folder / path)) for path in room.files}
-        return Reach(json.loads((self._folder / "seconds.json").read_text()), reached)
+        return Reach(**json.loads((self._folder / "reached.json").read_text()), reached=reached)
 
     def survives(self, mutant: Mutant, tests: list[str], limit: float) -> bool | None:
         """Whether these tests let a change pass; None where they hang."""
@@ -211,19 +211,22 @@ class Copy:
 
 @attrs.frozen
 class Reach:
-    """How long each test takes, in seconds, and the tests that reach each line of each file."""
+    """How long each test takes, in seconds, which start processes, and which reach each line of each file."""
 
     seconds: dict[str, float]
+    processes: set[str] = attrs.field(converter=set)
     reached: dict[Path, dict[int, list[str]]]
 
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Those that may notice a change, in the order in which to run them."""
         lines = self.reached[mutant.path]
         reaching = {test for line in mutant.lines for test in lines.get(line, [])}
+        some = reaching | self.processes
         everywhere = mutant.imported or "" in reaching or not reaching  # "": outside of any test
-        return sorted(self.seconds, key=lambda test: (test not in reaching, self.seconds[test]))[
-            : None if everywhere else len(reaching & self.seconds.keys())
-        ]
+        return sorted(
+            self.seconds if everywhere else self.seconds.keys() & some,
+            key=lambda test: (test not in reaching, self.seconds[test]),
+        )
 
     def limit(self, tests: list[str]) -> float:
         """Seconds after which these tests are taken to hang."""

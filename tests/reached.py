@@ -1,8 +1,9 @@
-"""A plugin of pytest for `mutants.py`: notes which test reaches which line, and how long each test takes."""
+"""A plugin of pytest for `mutants.py`: notes which test reaches which line, takes how long, and starts processes."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -14,12 +15,21 @@ from hypothesis import Phase, settings
 
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
+_processes: set[str] = set()  # tests that start some: what they reach there is not seen
+_running: list[str] = []
+
+
+def _notice(event: str, _: tuple[Any, ...]) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
+        _processes.update(_running)
 
 
 def pytest_collection() -> None:
     """That a property fails is enough: nobody reads the smallest example here."""
     settings.register_profile("mutants", settings(), phases=[Phase.explicit, Phase.generate])
     settings.load_profile("mutants")
+    if coverage.Coverage.current() is not None:
+        sys.addaudithook(_notice)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -27,6 +37,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     watching = coverage.Coverage.current()
     if watching is not None:
         watching.switch_context(item.nodeid)
+    _running[:] = [item.nodeid]
     began = time.monotonic()
     result = yield
     _seconds[item.nodeid] = time.monotonic() - began
@@ -42,4 +53,5 @@ def pytest_sessionfinish() -> None:
     """What fails without any change cannot tell anything: it is left out."""
     if coverage.Coverage.current() is not None:
         passed = {test: took for test, took in _seconds.items() if test not in _failed}
-        Path("seconds.json").write_text(json.dumps(passed), encoding="utf-8")
+        told = {"seconds": passed, "processes": sorted(_processes & passed.keys())}
+        Path("reached.json").write_text(json.dumps(told), encoding="utf-8")
