@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Small changes to a room, and whether its tests notice: ``-- omium_async/_transport --count 20 --seed 1``."""
+    """Small changes to a room, and whether its tests notice: ``-- transport --count 40 --seed 1``."""
     session.run(sys.executable, "tests/mutants.py", *(session.posargs or ["--help"]), external=True)
 
 
