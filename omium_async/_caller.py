@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -38,11 +39,13 @@ class Shared:
         from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
 
         from . import __version__  # noqa: PLC0415 - known only once the package is imported
-        from ._transport.call import Transport  # noqa: PLC0415
+        from ._transport.call import TracedTransport, Transport  # noqa: PLC0415
 
         agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
         self.settings = settings
-        self.transport = Transport(settings, settings.session, agent)
+        self.transport = (Transport if settings.telemetry is None else TracedTransport)(
+            settings, settings.session, agent
+        )
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""
@@ -59,9 +62,9 @@ class Caller:
         self._base_url = shared.settings.base_url
         self._transport = shared.transport
 
-    @property
+    @cached_property
     def converter(self) -> OmiumConverter:
-        """The client's own, else the process's shared one."""
+        """The client's own, else the process's shared one; made at the first call, for it takes long to import."""
         return self.shared.settings.converter or shared()
 
     def with_options(self, options: Options) -> Caller:

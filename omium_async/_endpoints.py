@@ -5,8 +5,8 @@ They take checked, plain data and a `Caller`, which has the options of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, cast
 
 from ._arguments import execution_segment, text
 from ._caller import Caller
@@ -28,8 +28,6 @@ __all__ = [
     "rollback",
 ]
 
-A = TypeVar("A")
-
 _CREATE: Final = Operation("omium.executions.create", "/executions")
 _GET: Final = Operation("omium.executions.get", "/executions/{execution_id}")
 _PAGE: Final = Operation("omium.executions.page", "/executions")
@@ -44,31 +42,32 @@ def create(caller: Caller, body: Mapping[str, Any], key: str | None = None) -> C
     :param body: as `create_body` gives it.
     :param key: the idempotency key; ``None``: a fresh one.
     """
-    return caller.write(_CREATE.template, body, _reader(caller, Execution), key, _CREATE)
+    return caller.write(_CREATE.template, body, caller.converter.decoder(Execution), key, _CREATE)
 
 
 def create_keeping_answer(
     caller: Caller, body: Mapping[str, Any], key: str | None = None
 ) -> Coroutine[Any, Any, tuple[Execution, bytes]]:
     """Start an execution, and give the body of the answer too, as a journal keeps it."""
-    read = _reader(caller, Execution)
+    read = caller.converter.decoder(Execution)
     return caller.write(_CREATE.template, body, lambda answer: (read(answer), answer), key, _CREATE)
 
 
 def get(caller: Caller, execution_id: str) -> Coroutine[Any, Any, ExecutionDetail]:
     """One execution in full."""
-    return caller.read(f"/executions/{execution_segment(execution_id)}", _reader(caller, ExecutionDetail), _GET)
+    path = f"/executions/{execution_segment(execution_id)}"
+    return caller.read(path, caller.converter.decoder(ExecutionDetail), _GET)
 
 
 def page(caller: Caller, page: int, page_size: int, filters: Filters) -> Coroutine[Any, Any, ExecutionPage]:
     """One page of the list, filtered by what the service can filter."""
     path = f"/executions?page={page}&page_size={page_size}{filters.wire}"
-    return caller.read(path, _reader(caller, ExecutionPage), _PAGE)
+    return caller.read(path, caller.converter.decoder(ExecutionPage), _PAGE)
 
 
 def count(caller: Caller, filters: Filters) -> Coroutine[Any, Any, int]:
     """The service's own total of the list."""
-    read = _reader(caller, ExecutionPage)
+    read = caller.converter.decoder(ExecutionPage)
     path = f"/executions?page=1&page_size=1{filters.wire}"
     return caller.read(path, lambda answer: _total(read(answer)), _COUNT)
 
@@ -78,7 +77,8 @@ def replay(
 ) -> Coroutine[Any, Any, ReplayResult]:
     """Replay an execution from a checkpoint."""
     path = f"/executions/{execution_segment(execution_id)}/replay"
-    return caller.write(path, {"checkpoint_id": checkpoint_id}, _reader(caller, ReplayResult), key, _REPLAY)
+    read = caller.converter.decoder(ReplayResult)
+    return caller.write(path, {"checkpoint_id": checkpoint_id}, read, key, _REPLAY)
 
 
 def rollback(
@@ -86,12 +86,9 @@ def rollback(
 ) -> Coroutine[Any, Any, RollbackResult]:
     """Roll an execution back to a checkpoint."""
     path = f"/executions/{execution_segment(execution_id)}/rollback"
-    return caller.write(path, {"checkpoint_id": checkpoint_id}, _reader(caller, RollbackResult), key, _ROLLBACK)
-
-
-def _reader(caller: Caller, cls: type[A]) -> Callable[[bytes], A]:
-    """How an answer of a class is read: with whatever hooks the client's converter has by then."""
-    return lambda answer: caller.converter.decode(answer, cls)
+    return caller.write(
+        path, {"checkpoint_id": checkpoint_id}, caller.converter.decoder(RollbackResult), key, _ROLLBACK
+    )
 
 
 def _total(page: ExecutionPage) -> int:

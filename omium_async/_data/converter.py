@@ -32,6 +32,11 @@ class OmiumConverter(cattrs.Converter):
 
     changes = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._decoders: dict[type, Callable[[bytes], Any]] = {}
+        self._ways: dict[type, tuple[int, Callable[[bytes], Any]]] = {}  # with the changes before they were looked up
+
     def get_structure_hook(self, type: Any, cache_result: bool = True) -> Any:
         """As cattrs does; also ``bytes``, for which it has a hook, have none here: JSON has no form for them."""
         hook = super().get_structure_hook(type, cache_result)
@@ -59,15 +64,29 @@ class OmiumConverter(cattrs.Converter):
         :raises NotJSON: it is no JSON.
         :raises Misfit: it does not fit, or a hook failed on it.
         """
+        return self.decoder(cl)(data)
+
+    def decoder(self, cl: type[T]) -> Callable[[bytes], T]:
+        """What does as `decode` for one class, with whatever hooks there are by the time it is called.
+
+        :param cl: the class of the results.
+        """
+        found = self._decoders.get(cl)  # for one is asked for with every call of the service
+        if found is None:
+            found = self._decoders[cl] = partial(self._decode, cl)
+        return found
+
+    def _decode(self, cl: type, data: bytes) -> Any:
+        changes, way = self._ways.get(cl) or (-1, None)
+        if way is None or changes != self.changes:
+            changes, way = self._ways[cl] = (self.changes, self._way_of(cl))
+        return way(data)
+
+    def _way_of(self, cl: type) -> Callable[[bytes], Any]:
+        """What decodes a class until another hook is registered."""
         hook: Any = self.get_structure_hook(cl)
-        decode = getattr(hook, "decode", None)
-        if decode is not None:
-            return decode(data)  # type: ignore[no-any-return]
-        decoded = decode_json(data)
-        try:
-            return hook(decoded, cl)  # type: ignore[no-any-return]
-        except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
-            raise misfit_of(error) from (None if isinstance(error, Misfit) else error)
+        way = getattr(hook, "decoder", None)
+        return partial(_decode_by, hook, cl) if way is None else way()
 
     def dumps(self, obj: Any, unstructure_as: Any = None) -> bytes:
         """Unstructure and encode as JSON.
@@ -113,6 +132,14 @@ class OmiumConverter(cattrs.Converter):
             return super().register_structure_hook_factory(predicate, factory)
         finally:
             self.changes += 1
+
+
+def _decode_by(hook: Callable[[Any, Any], Any], cl: type, data: bytes) -> Any:
+    decoded = decode_json(data)
+    try:
+        return hook(decoded, cl)
+    except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
+        raise misfit_of(error) from (None if isinstance(error, Misfit) else error)
 
 
 def _is_model(cls: Any) -> bool:

@@ -218,11 +218,11 @@ class FastReader:
         decode_either = msgspec.json.Decoder(struct_of(self._cls, learned=learned)).decode
         self._ways = (decode_aware, decode_either, filler_of(self._cls, learned), learned)  # at once, for threads
 
-    def decode(self, body: bytes, read: Callable[[Any], Any]) -> Any:
+    def decode(self, read: Callable[[Any], Any], body: bytes) -> Any:
         """The answer.
 
-        :param body: its bytes.
         :param read: what reads the decoded JSON of answers that do not fit.
+        :param body: its bytes.
         :raises NotJSON: it is no JSON.
         :raises Misfit: as ``read`` does.
         """

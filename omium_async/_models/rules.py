@@ -8,7 +8,7 @@ them, whoever registered these; the fast way is taken only while all of them are
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .._data.arrays import Array, take_object
@@ -99,18 +99,20 @@ class ModelReader:
         :raises InvalidResponseError: it is no JSON, or a value has the wrong type.
         """
         try:
-            return self.decode(body)
+            return self.decoder()(body)
         except Misfit as misfit:
             raise _invalid(misfit) from misfit
 
-    def decode(self, body: bytes) -> Any:
-        """The model of JSON text.
+    def decoder(self) -> Callable[[bytes], Any]:
+        """What makes the model of JSON text, until another hook is registered.
 
-        :raises NotJSON: it is none.
-        :raises Misfit: a value has the wrong type.
+        It raises `NotJSON` where the text is none, and `Misfit` where a value has the wrong type.
         """
         fast = self._current().fast
-        return self.read(decode_json(body)) if fast is None else fast.decode(body, self.read)
+        return self._decode_slowly if fast is None else partial(fast.decode, self.read)
+
+    def _decode_slowly(self, body: bytes) -> Any:
+        return self.read(decode_json(body))
 
     def read(self, data: Any) -> Any:
         """The model of decoded JSON.

@@ -7,9 +7,9 @@ import itertools
 import logging
 import math
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from multidict import CIMultiDict, istr
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .._settings.declared import Options, Settings
-    from .._telemetry import CallSpan, Telemetry
+    from .._telemetry import CallSpan
 
-__all__ = ["Transport"]
+__all__ = ["TracedTransport", "Transport"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Transport:
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession | None, user_agent: str) -> None:
         self._redactor = settings.redactor
-        self._telemetry: Telemetry | None = settings.telemetry
+        self._telemetry = settings.telemetry
         headers = fixed_headers(settings, user_agent)
         # As a session's own they cost next to nothing; but those aiohttp also sends to a proxy with its CONNECT.
         kept = session is None and settings.proxy is None
@@ -79,50 +79,21 @@ class Transport:
         request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
         return RawResponse(attempt.status or 0, headers, body, request_id)
 
-    def call(
+    async def call(  # noqa: C901 - one loop, to be seen whole
         self,
         request: Request,
         decode: Callable[[bytes], T],
         options: Options,
         keep: Callable[[LiveAttempt], object] | None = None,
-    ) -> Coroutine[Any, Any, T]:
+        span: CallSpan | None = None,
+    ) -> T:
         """Send ``request`` until it is answered or there is no sense in trying again, and decode the answer.
 
         :param keep: is given what was seen of the success.
+        :param span: is told what happens; ``None`` where there is no telemetry.
         :raises OmiumError: what the last attempt ended with, and the verdict of all of them.
         :raises RuntimeError: the client is closed, or no task of asyncio's makes the call.
         """
-        if self._telemetry is None:
-            return self._call(request, decode, options, keep, None)
-        return self._watched(request, decode, options, keep)
-
-    async def _watched(
-        self,
-        request: Request,
-        decode: Callable[[bytes], T],
-        options: Options,
-        keep: Callable[[LiveAttempt], object] | None,
-    ) -> T:
-        span = None if self._telemetry is None else self._telemetry.call_started(request)
-        try:
-            result = await self._call(request, decode, options, keep, span)
-        except BaseException as error:
-            if span is not None:
-                span.ended(None, error)
-            raise
-        if span is not None:
-            span.ended(result, None)
-        return result
-
-    async def _call(  # noqa: C901 - one loop, to be seen whole
-        self,
-        request: Request,
-        decode: Callable[[bytes], T],
-        options: Options,
-        keep: Callable[[LiveAttempt], object] | None,
-        span: CallSpan | None,
-    ) -> T:
-        """The loop of attempts, to be seen whole."""
         connections = self._sessions.known() or await self._connect()
         started = monotonic()
         deadline = None if options.timeout is None else started + options.timeout
@@ -302,6 +273,31 @@ class Transport:
             self._pacer.ended(connections.slots, entered=entered)
         else:
             connections.slots.give()
+
+
+class TracedTransport(Transport):
+    """A transport whose every call is told to telemetry."""
+
+    async def call(
+        self,
+        request: Request,
+        decode: Callable[[bytes], T],
+        options: Options,
+        keep: Callable[[LiveAttempt], object] | None = None,
+        span: CallSpan | None = None,
+    ) -> T:
+        """As `Transport.call`, in a span of its own."""
+        assert self._telemetry is not None  # noqa: S101 - for the type checkers: else it would not be this class
+        span = self._telemetry.call_started(request)
+        try:
+            result = await super().call(request, decode, options, keep, span)
+        except BaseException as error:
+            if span is not None:
+                span.ended(None, error)
+            raise
+        if span is not None:
+            span.ended(result, None)
+        return result
 
 
 def _speaks_of_a_limit(headers: Mapping[str, str] | None) -> bool:

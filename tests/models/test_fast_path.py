@@ -88,7 +88,7 @@ NAMES = frozenset(name for name in FIELDS if name not in known_names(Execution))
 @settings(max_examples=150, deadline=None)
 @given(body=bodies(PAGES | page_of(spoilt(ROWS)) | page_of(ROWS.map(lambda row: {"new": 1, **row}))))
 def test_both_ways_agree_when_fields_were_learned(body: bytes) -> None:
-    assert outcome(LEARNED.decode, body, read_page) == outcome(slow, body, ExecutionPage)
+    assert outcome(LEARNED.decode, read_page, body) == outcome(slow, body, ExecutionPage)
 
 
 def read_page(data: Any) -> Any:
@@ -120,13 +120,13 @@ def test_a_field_is_learned_when_many_pages_had_it(monkeypatch: pytest.MonkeyPat
         return decode_odd(body, read)
 
     monkeypatch.setattr(pages, "_decode_odd", noted)
-    read = [pages.decode(page_with("new", "other"), read_page) for _ in range(20)]
+    read = [pages.decode(read_page, page_with("new", "other")) for _ in range(20)]
     assert len(odd) == pages.after
     assert all(page == read[0] for page in read)
     assert read[-1].items[0].extra == {"new": 1, "other": 1}
     assert read[-1].items[1].extra == {}
-    assert pages.decode(page_with("new"), read_page).items[0].extra == {"new": 1}
-    assert pages.decode(page_with("new", "third"), read_page).items[0].extra == {"new": 1, "third": 1}
+    assert pages.decode(read_page, page_with("new")).items[0].extra == {"new": 1}
+    assert pages.decode(read_page, page_with("new", "third")).items[0].extra == {"new": 1, "third": 1}
     assert len(odd) == pages.after + 1
 
 
@@ -134,15 +134,15 @@ def test_what_is_learned_and_counted_is_bounded() -> None:
     pages = FastReader(ExecutionPage)
     for number in range(600):
         for _ in range(pages.after if number < 50 else 1):
-            assert pages.decode(page_with(f"n{number}"), read_page).items[0].extra == {f"n{number}": 1}
+            assert pages.decode(read_page, page_with(f"n{number}")).items[0].extra == {f"n{number}": 1}
     assert len(pages._ways[3]) == pages.most
     full = pages._ways
     for _ in range(2 * pages.after):
-        pages.decode(page_with("late"), read_page)
+        pages.decode(read_page, page_with("late"))
     assert pages._ways is full  # made once, not again for every page
     pages = FastReader(ExecutionPage)
     for number in range(600):
-        pages.decode(page_with(f"n{number}"), read_page)
+        pages.decode(read_page, page_with(f"n{number}"))
     assert len(pages._seen) <= pages.watched + 1
     assert not pages._ways[3]
 
@@ -151,7 +151,7 @@ def test_what_is_learned_and_counted_is_bounded() -> None:
 def test_names_that_cannot_be_learned_are_read_all_the_same(name: str) -> None:
     pages = FastReader(ExecutionPage)
     for _ in range(20):
-        assert pages.decode(page_with(name), read_page).items[0].extra == {name: 1}
+        assert pages.decode(read_page, page_with(name)).items[0].extra == {name: 1}
     assert not pages._ways[3]
 
 
@@ -190,7 +190,7 @@ LIVE_ROW = {
 )
 def test_the_service_s_own_forms_take_the_fast_way(cls: Any, answer: dict[str, Any]) -> None:
     body = json.dumps(answer).encode()
-    assert FastReader(cls).decode(body, None) == slow(body, cls)  # type: ignore[arg-type]
+    assert FastReader(cls).decode(None, body) == slow(body, cls)  # type: ignore[arg-type]
 
 
 def test_models_are_frozen_however_they_were_read() -> None:
