@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omium_async import Execution, ReplayResult, RollbackResult, Run
 
 if TYPE_CHECKING:
-    from anyio import CancelScope
-
     from .reading import Reading
 
 __all__ = ["Call"]
@@ -26,7 +24,7 @@ class Call:
 
     :param reading: what it reads, of a call that nobody waits for but its reader.
     :ivar created: the execution that it created, of a call that says so before its end.
-    :ivar error: what it raised. :ivar ended: who waits was woken. :ivar scope: ``None`` before its first step.
+    :ivar error: what it raised. :ivar ended: who waits was woken. :ivar task: what runs it, from its first step on.
     """
 
     __slots__ = (
@@ -41,7 +39,7 @@ class Call:
         "kwargs",
         "reading",
         "result",
-        "scope",
+        "task",
     )
 
     def __init__(
@@ -56,7 +54,7 @@ class Call:
         self.kwargs = kwargs
         self.reading = reading
         self.context = contextvars.copy_context()
-        self.scope: CancelScope | None = None
+        self.task: asyncio.Task[None] | None = None
         self.created: Execution | None = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -141,8 +139,8 @@ class Call:
 
     def cancel(self) -> None:
         """Cancel it. If it was not begun yet it never will be: not even its first step, which may send something."""
-        if self.scope is not None:
-            self.scope.cancel()
+        if self.task is not None:
+            self.task.cancel()
         else:
             self.end(asyncio.CancelledError())
 

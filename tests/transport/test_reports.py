@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import pytest
 
 import omium_async as om
+from omium_async._transport.call import TracedTransport
 
 
 def records_of(caplog, name: str = "omium_async.transport") -> list[logging.LogRecord]:
@@ -167,7 +169,9 @@ class Watcher:
 
 
 def watched(omium: om.AsyncOmium) -> Watcher:
-    omium._caller.shared.transport._telemetry = watcher = Watcher()
+    transport: Any = omium._caller.shared.transport
+    transport.__class__ = TracedTransport
+    transport._telemetry = watcher = Watcher()
     return watcher
 
 
