@@ -50,8 +50,7 @@ async def opened(page: TestClient, path: str) -> float:
     site = page.server.app[SITE]
     site.live.close()
     site.live._watches.clear()
-    for known in (site.questions._totals, site.questions._whole, site.questions._overviews):
-        known.clear()
+    site.questions._heard.clear()
     start = time.perf_counter()
     answer = await page.get(path)
     text = await answer.text()

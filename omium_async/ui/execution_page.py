@@ -13,7 +13,6 @@ from omium_async import ExecutionDetail, NotFoundError, OmiumError
 
 from .json_view import NotThere, at, found_in, tree
 from .live import Watch
-from .questions import related
 from .site import SITE, Site
 from .timeline import timeline
 
@@ -50,7 +49,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         execution_id=execution_id,
         execution=detail,
         line=None if detail is None else timeline(detail, first),
-        relatives={} if detail is None else related(detail) | site.relatives(execution_id),
+        relatives={} if detail is None else site.relations.of(detail),
         data={} if detail is None else _data(watch, detail),
         verdict=site.once.verdict(receipt) if receipt else None,
         failing=watch if watch.failing_since is not None else None,

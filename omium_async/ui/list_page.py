@@ -7,7 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from .live import longest_failing
-from .questions import GROUPED, PAGE_SIZE
+from .overview import GROUPED
+from .questions import PAGE_SIZE
 from .site import SITE, Site
 from .view import BadView, View
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar, cast
@@ -35,9 +36,11 @@ _log = logging.getLogger("omium_async.ui")
 
 @attrs.frozen
 class Pace:
-    """Seconds between two questions: at least after a change, and at most while nothing changes.
+    """Seconds from one question to the next.
 
-    :ivar each_request: seconds that each request of one question spaces the next out by.
+    :ivar quick: at least, after a change.
+    :ivar slow: until the answer of the next, while nothing changes.
+    :ivar each_request: after a change at least so many for each request that the question took.
     """
 
     quick: float
@@ -61,6 +64,7 @@ class Watch(Generic[T]):
         self._pace = pace
         self._meter = meter
         self._asked = 0.0  # when the last question began, by the monotonic clock
+        self._spent: deque[tuple[float, int]] = deque()  # when it asked within the last minute, and what it took
         self._answers = 0
         self._answered = asyncio.Event()
         self._wake = asyncio.Event()
@@ -69,9 +73,11 @@ class Watch(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def a_minute(self) -> float:
-        """Requests a minute that it costs at its present pace, while somebody looks."""
-        return self.cost * 60 / self.interval
+    def in_the_last_minute(self) -> int:
+        """Requests that it took."""
+        while self._spent and self._spent[0][0] < time.monotonic() - 60:
+            self._spent.popleft()
+        return sum(requests for _, requests in self._spent)
 
     @property
     def due_in(self) -> float:
@@ -107,8 +113,7 @@ class Watch(Generic[T]):
 
     def hurry(self) -> None:
         """Something else has changed: ask as soon as its pace allows, at once where that costs nothing."""
-        quick = max(self._pace.quick, self.cost * self._pace.each_request) if self.cost else 0.01
-        self.interval = min(self.interval, quick)
+        self.interval = min(self.interval, self._quick() if self.cost else 0.01)
         self._wake.set()
 
     async def settle(self, seconds: float) -> None:
@@ -144,28 +149,32 @@ class Watch(Generic[T]):
                 _log.exception("the console could not read what a page shows")
                 self._failed(error)
             else:
-                self._took(value, cost.requests)
+                self.cost = cost.requests
+                self._took(value)
+            finally:
+                self._spent.append((self._asked, cost.requests))
         self._answers += 1
         self._answered.set()
         self._answered = asyncio.Event()
 
-    def _took(self, value: T, requests: int) -> None:
+    def _took(self, value: T) -> None:
         first, changed = self.value is None, value != self.value
         recovered = self.failing_since is not None
         if changed:  # else what was made of the value stays good
             self.value = value
         self.as_of, self.error, self.failing_since = datetime.now(UTC), None, None
-        self.cost = requests
-        least = requests * self._pace.each_request
-        quick, slow = max(self._pace.quick, least), max(self._pace.slow, least)
+        quick = self._quick()
+        slow = max(self._pace.slow - (time.monotonic() - self._asked), quick)  # the next may take as long as this one
         self.interval = quick if changed and not first else min(max(self.interval, quick) * 2, slow)
         if (changed or recovered) and self.on_change is not None:
             self.on_change()
 
+    def _quick(self) -> float:
+        return max(self._pace.quick, min(self.cost * self._pace.each_request, self._pace.slow))
+
     def _failed(self, error: Exception) -> None:
         self.error = error
         self.failing_since = self.failing_since or datetime.now(UTC)
-        self.cost = 1
         refused = isinstance(error, AuthenticationError | PermissionDeniedError)
         self.interval = _AFTER_REFUSAL if refused else _AFTER_FAILURE
         if isinstance(error, RateLimitError) and error.retry_after is not None:
@@ -179,10 +188,10 @@ class Live:
         self._meter = meter
         self._watches: dict[Hashable, Watch[Any]] = {}
 
-    def look(self, key: Hashable, ask: Callable[[], Awaitable[T]], pace: Pace) -> Watch[T]:
-        """The watch of that key, made at the first look, and kept awake by each."""
+    def look(self, key: Hashable, asking: Callable[[], Callable[[], Awaitable[T]]], pace: Pace) -> Watch[T]:
+        """The watch of that key, kept awake by each look; what it is to ask is made at the first."""
         found = self._watches.pop(key, None)
-        watch: Watch[T] = Watch(ask, pace, self._meter) if found is None else cast("Watch[T]", found)
+        watch: Watch[T] = Watch(asking(), pace, self._meter) if found is None else cast("Watch[T]", found)
         self._watches[key] = watch  # the one looked at last is the last
         watch.look()
         self._forget()

@@ -9,13 +9,13 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
 from omium_async import Attempt
 
-__all__ = ["Cost", "Meter", "Minute", "SeenAttempt", "Warned"]
+__all__ = ["Cost", "Meter", "Minute", "SeenAttempt", "Told", "Warned"]
 
 _KEPT_ATTEMPTS: Final = 20_000  # half an hour of them at ten a second
 _KEPT_TROUBLE: Final = 50
@@ -78,7 +78,14 @@ class Cost:
             self._spent.set_result(None)
 
 
+#: Warnings that what runs in this context has logged: the first of each by its logger and its text without arguments.
+Told: TypeAlias = dict[tuple[str, str], logging.LogRecord]
+
+_CLIENT: Final = logging.getLogger("omium_async")
+_LISTS: Final = logging.getLogger("omium_async.streaming")
+
 _counting: contextvars.ContextVar[tuple[Cost, ...]] = contextvars.ContextVar("_counting", default=())
+_telling: contextvars.ContextVar[tuple[Meter, Told] | None] = contextvars.ContextVar("_telling", default=None)
 
 
 class Meter(logging.Handler):
@@ -93,6 +100,16 @@ class Meter(logging.Handler):
         self.warnings: deque[Warned] = deque(maxlen=_KEPT_TROUBLE)
         self.held_until: datetime | None = None
         self._attempts: deque[SeenAttempt] = deque(maxlen=_KEPT_ATTEMPTS)
+
+    def open(self) -> None:
+        """Begin to listen to warnings."""
+        _CLIENT.addHandler(self)
+        _LISTS.addFilter(self._is_news)
+
+    def detach(self) -> None:
+        """Listen no more."""
+        _CLIENT.removeHandler(self)
+        _LISTS.removeFilter(self._is_news)
 
     def saw(self, attempt: Attempt) -> None:
         """An attempt has ended."""
@@ -120,6 +137,19 @@ class Meter(logging.Handler):
             yield cost
         finally:
             _counting.reset(token)
+
+    @contextlib.contextmanager
+    def telling_once(self, told: Told) -> Generator[None]:
+        """Let a list that is read again and again warn of each thing once: what is in ``told`` is not logged again."""
+        token = _telling.set((self, told))
+        try:
+            yield
+        finally:
+            _telling.reset(token)
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        meter, told = _telling.get() or (None, {})
+        return meter is not self or told.setdefault((record.name, str(record.msg)), record) is record
 
     def in_the_last(self, seconds: float) -> int:
         """How many attempts ended within so many seconds."""

@@ -111,7 +111,7 @@ async def _move(site: Site, action: str, execution_id: str, checkpoint_id: str, 
     try:
         if action == "replay":
             replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
-            site.remember_replay(execution_id, replayed.execution_id)
+            site.relations.remember(execution_id, replayed.execution_id)
             said, target = replayed.message, replayed.execution_id
         else:
             rolled_back = await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)

@@ -1,280 +1,166 @@
-"""What the console asks the service: the rows of a list, an overview of all, one execution."""
+"""What the console asks the service, and what one answer says that need not be asked for again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from omium_async import AsyncOmium, Execution, ExecutionDetail, ExecutionPage, ExecutionStatus
+from omium_async import (
+    APITimeoutError,
+    AsyncOmium,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ExecutionStatus,
+    InvalidResponseError,
+)
 
 from .meter import Meter
-from .view import STATUSES, View
 
-__all__ = ["PAGE_SIZE", "Failures", "Overview", "Questions", "Rows"]
+__all__ = ["PAGE_SIZE", "WHOLE", "Questions", "together"]
+
+T = TypeVar("T")
 
 PAGE_SIZE: Final = 50
-GROUPED: Final = 500  # failures that are looked at for what they have in common
-_SEARCH: Final = 20  # requests after which a search by the client stops, to go on when it is told to
+WHOLE: Final = 500  # no more executions than these are read all at once: cheaper than to count them
+_LARGEST: Final = 1000  # rows that one answer of the service may hold
 _FRESH: Final = 15.0  # seconds for which what one question found answers another
-_ALL_ANEW: Final = 300.0
+_SMALLER_FOR: Final = 600.0  # seconds for which pages stay smaller after one was too large
 _LOOK_TIMEOUT: Final = 7.0  # with the longest pause between looks still an outage that shows within 20 seconds
-
-#: Statuses in which work is or waits to be mended. An execution that changes leaves or enters one of them, or is new:
-#: as long as these and the total stay, the others do too.
-_WATCHED: Final = ("failed", "paused", "running", "pending")
-_FAILURES: Final = ("failed", "error")
-
-_OLDEST = datetime.min.replace(tzinfo=UTC)
+_REMEMBERED: Final = 256
 
 
 @attrs.frozen
-class Rows:
-    """One page of a list.
+class _Heard:
+    """A first page.
 
-    :ivar total: as the service says, ``None`` where it does not or the client filters.
-    :ivar more: whether there are older ones.
-    :ivar cut: requests after which the search stopped before it had found the page; 0: it did not.
+    :ivar size: how many rows it could have held. :ivar when: by the monotonic clock.
     """
 
     items: tuple[Execution, ...]
-    total: int | None = None
-    more: bool = False
-    cut: int = 0
-
-
-@attrs.frozen
-class Failures:
-    """Failed executions with the same error.
-
-    :ivar error: what they say.
-    :ivar count: how many there are.
-    :ivar newest: the newest of them.
-    :ivar workflows: theirs, the most frequent first.
-    """
-
-    error: str
-    count: int
-    newest: Execution
-    workflows: tuple[str, ...]
-
-
-@attrs.frozen
-class Overview:
-    """How many executions there are of each status, and what the newest failures say.
-
-    :ivar counts: by status.
-    :ivar total: of all.
-    :ivar groups: failures by what they say, the largest group first.
-    :ivar grouped: how many failures were looked at.
-    """
-
-    counts: Mapping[str, int]
-    total: int
-    groups: tuple[Failures, ...]
-    grouped: int
+    total: int | None
+    size: int
+    when: float
 
     @property
-    def other(self) -> int:
-        """How many have a status that is none of `STATUSES`."""
-        return max(0, self.total - sum(self.counts.get(status, 0) for status in STATUSES))
+    def whole(self) -> bool:
+        """Whether these are all that there are."""
+        return len(self.items) < self.size if self.total is None else len(self.items) == self.total
 
 
 class Questions:
     """Asks through copies of the user's client: looks that fail soon, and writes with the user's own patience."""
 
     def __init__(self, omium: AsyncOmium, meter: Meter) -> None:
+        self.meter = meter
         self.acting = omium.with_options(on_attempt=meter.saw)
         self._looking = omium.with_options(
             timeout=_LOOK_TIMEOUT, attempt_timeout=_LOOK_TIMEOUT, max_retries=1, patience=0, on_attempt=meter.saw
         )  # one retry: a connection that the service had closed meanwhile is no outage
-        self._meter = meter
-        self._totals: dict[tuple[str, str | None], tuple[int, float]] = {}
-        self._whole: dict[str, tuple[tuple[Execution, ...], float]] = {}
-        self._overviews: dict[str, _Known] = {}
+        self._heard: dict[tuple[str, str | None], _Heard] = {}  # by workflow and status, the latest last
+        self._totals: dict[str, int | None] = {}  # by workflow, of any age
+        self._smaller: tuple[int, float] = (_LARGEST, 0.0)
+
+    @property
+    def largest(self) -> int:
+        """The largest page to ask for: less for a while after one was too large, or too slow, to be read."""
+        size, until = self._smaller
+        return size if time.monotonic() < until else _LARGEST
 
     async def execution(self, execution_id: str) -> ExecutionDetail:
         """One execution with its checkpoints."""
         return await self._looking.executions.get(execution_id)
 
-    async def rows(self, view: View) -> Rows:
-        """One page of a list."""
-        if view.by_client or (len(view.statuses) > 1 and view.page > 1):
-            return await self._search(view)
-        if len(view.statuses) > 1:
-            return await self._of_several(view)
-        status = ExecutionStatus(view.statuses[0]) if view.statuses else None
-        page = await self._page(view, view.page, status)
-        shown = (view.page - 1) * PAGE_SIZE + len(page.items)
-        more = len(page.items) >= PAGE_SIZE if page.total is None else shown < page.total and bool(page.items)
-        self._remember(view, status, page.items, page.total)
-        return Rows(page.items, page.total, more)
-
-    async def overview(self, workflow_id: str) -> Overview:
-        """Counts and failures of all executions, or of one workflow's."""
-        whole = self._whole.get(workflow_id)
-        if whole is not None and time.monotonic() - whole[1] < _FRESH:
-            return _overview_of(whole[0])
-        known = self._overviews.setdefault(workflow_id, _Known())
-        total = await self._count(workflow_id, None)
-        counts = {status: await self._count(workflow_id, status) for status in _WATCHED}
-        if known.moved(total, counts):
-            for status in STATUSES:
-                if status not in counts:
-                    counts[status] = await self._count(workflow_id, status)
-            failures = await self._failures(workflow_id, counts)
-            known.took(total, counts, failures)
-        return Overview(known.counts, total, grouped(known.failures), len(known.failures))
-
-    async def _page(self, view: View, number: int, status: ExecutionStatus | None) -> ExecutionPage:
-        return await self._looking.executions.page(
-            number, PAGE_SIZE, workflow_id=view.workflow_id or None, status=status
-        )
-
-    async def _count(self, workflow_id: str, status: str | None) -> int:
-        found = self._totals.get((workflow_id, status))
-        if found is not None and time.monotonic() - found[1] < _FRESH:
-            return found[0]
+    async def page(self, workflow_id: str, status: str | None, number: int = 1, size: int = PAGE_SIZE) -> ExecutionPage:
+        """One page of what the service itself filters."""
         wanted = None if status is None else ExecutionStatus(status)
-        return await self._looking.executions.count(workflow_id=workflow_id or None, status=wanted)
 
-    async def _failures(self, workflow_id: str, counts: Mapping[str, int]) -> list[Execution]:
-        found: list[Execution] = []
-        for status in _FAILURES:
-            if counts.get(status):
-                found += [
-                    execution
-                    async for execution in self._looking.executions.list(
-                        workflow_id=workflow_id or None, status=status, limit=GROUPED, page_size=GROUPED, prefetch=0
-                    )
-                ]
-        return _newest_first(found)[:GROUPED]
+        async def read(size: int) -> tuple[ExecutionPage, int]:
+            found = await self._looking.executions.page(number, size, workflow_id=workflow_id or None, status=wanted)
+            return found, size
 
-    def _remember(self, view: View, status: str | None, items: tuple[Execution, ...], total: int | None) -> None:
-        """What one page says of all, so that it need not be asked for again."""
-        now = time.monotonic()
-        if total is not None:
-            self._totals[view.workflow_id, status] = (total, now)
-        if status is None and view.page == 1:
-            if total is not None and len(items) == total:
-                self._whole[view.workflow_id] = (items, now)
-            else:
-                self._whole.pop(view.workflow_id, None)
-        for known in (self._totals, self._whole, self._overviews):
-            while len(known) > 256:
-                del known[next(iter(known))]  # type: ignore[arg-type]  # the oldest, of whichever it is
+        page, size = await self._in_pages_of(size, read)
+        if number == 1:
+            self._hear(workflow_id, status, _Heard(page.items, page.total, size, time.monotonic()))
+        return page
 
-    async def _of_several(self, view: View) -> Rows:
-        """The first page of several statuses: the service filters one, so each is asked for."""
-        pages = [await self._page(view, 1, ExecutionStatus(status)) for status in view.statuses]
-        merged = {execution.id: execution for page in pages for execution in page.items}
-        totals = [page.total for page in pages if page.total is not None]
-        total = sum(totals) if len(totals) == len(pages) else None
-        full = any(len(page.items) >= PAGE_SIZE for page in pages)
-        return Rows(tuple(_newest_first(merged.values())[:PAGE_SIZE]), total, len(merged) > PAGE_SIZE or full)
+    async def count(self, workflow_id: str, status: str | None) -> int | None:
+        """How many there are, by what was heard a moment ago or by asking; ``None``: the service does not say."""
+        heard = self._lately(workflow_id, status)
+        if heard is not None:
+            return heard.total
+        return (await self.page(workflow_id, status, size=1)).total
 
-    async def _search(self, view: View) -> Rows:
-        """A page of a list that the client filters: read until it is found, or until so many requests were spent."""
-        skipped = (view.page - 1) * PAGE_SIZE
-        wanted = skipped + PAGE_SIZE + 1
-        rows = self._looking.executions.list(**view.arguments(), limit=wanted, prefetch=0)
-        with self._meter.counting() as cost:
-            found, ended = await _until(rows, cost.spent_after(_SEARCH * view.reach))
-        items = tuple(found[skipped : skipped + PAGE_SIZE])
-        return Rows(items, None, len(found) >= wanted, 0 if ended else cost.requests)
+    def newest(self, workflow_id: str) -> tuple[Execution, ...]:
+        """The newest executions, as somebody heard a moment ago; none if nobody did."""
+        heard = self._lately(workflow_id, None)
+        return () if heard is None else heard.items
 
+    async def whole(self, workflow_id: str, *, lately: bool) -> tuple[Execution, ...] | None:
+        """All executions, where they are few enough to be read at once; ``None``: they are not.
 
-async def _until(rows: AsyncGenerator[Execution], stop: asyncio.Future[None]) -> tuple[list[Execution], bool]:
-    """The rows found before ``stop``, and whether they are all."""
-    found: list[Execution] = []
-    async with contextlib.aclosing(rows):
+        :param lately: what was heard a moment ago is good enough.
+        """
+        heard = self._lately(workflow_id, None) if lately else None
+        if heard is not None and heard.whole:
+            return heard.items
+        if workflow_id not in self._totals:
+            await self.count(workflow_id, None)
+        total = self._totals[workflow_id]
+        if total is None or total > min(WHOLE, self.largest):
+            return None
+        await self.page(workflow_id, None, size=WHOLE)
+        heard = self._heard[workflow_id, None]
+        return heard.items if heard.whole else None
+
+    async def listed(self, size: int, read: Callable[[AsyncGenerator[Execution]], Awaitable[T]], **filters: Any) -> T:
+        """What is made of the rows of a list, asked for so many at once, none of them ahead."""
+
+        async def in_pages(size: int) -> T:
+            rows = self._looking.executions.list(**filters, page_size=size, prefetch=0)
+            async with contextlib.aclosing(rows):
+                return await read(rows)
+
+        return await self._in_pages_of(size, in_pages)
+
+    async def _in_pages_of(self, size: int, read: Callable[[int], Awaitable[T]]) -> T:
+        """What is read in pages of that size, or of smaller ones where these cannot be read."""
         while True:
-            step = asyncio.ensure_future(anext(rows, None))
-            either: set[asyncio.Future[Any]] = {step, stop}
+            size = min(size, self.largest)
             try:
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not step.done():
-                    step.cancel()
-                    await asyncio.wait({step})
-            if step.cancelled():
-                return found, False
-            row = step.result()
-            if row is None:
-                return found, True
-            found.append(row)
+                return await read(size)
+            except (InvalidResponseError, APITimeoutError) as error:
+                if size <= PAGE_SIZE:
+                    raise
+                self._smaller = (max(PAGE_SIZE, size // 2), time.monotonic() + _SMALLER_FOR)
+                if isinstance(error, APITimeoutError):
+                    raise  # it has taken long enough
+
+    def _hear(self, workflow_id: str, status: str | None, heard: _Heard) -> None:
+        self._heard = {key: each for key, each in self._heard.items() if heard.when - each.when < _FRESH}
+        self._heard[workflow_id, status] = heard
+        if status is None:
+            self._totals.pop(workflow_id, None)
+            self._totals[workflow_id] = heard.total
+            if len(self._totals) > _REMEMBERED:
+                del self._totals[next(iter(self._totals))]
+
+    def _lately(self, workflow_id: str, status: str | None) -> _Heard | None:
+        heard = self._heard.get((workflow_id, status))
+        return heard if heard is not None and time.monotonic() - heard.when < _FRESH else None
 
 
-class _Known:
-    """What was found when an overview was last read in full."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.failures: list[Execution] = []
-        self._total = -1
-        self._when = 0.0
-
-    def moved(self, total: int, watched: Mapping[str, int]) -> bool:
-        """Whether anything may have changed since."""
-        same = total == self._total and all(self.counts.get(status) == count for status, count in watched.items())
-        return not same or time.monotonic() - self._when > _ALL_ANEW
-
-    def took(self, total: int, counts: dict[str, int], failures: list[Execution]) -> None:
-        """All was read anew."""
-        self.counts, self.failures, self._total, self._when = counts, failures, total, time.monotonic()
-
-
-def _overview_of(items: tuple[Execution, ...]) -> Overview:
-    counts = Counter(str(execution.status) for execution in items)
-    failures = [execution for execution in items if execution.status in _FAILURES]
-    return Overview(dict(counts), len(items), grouped(failures), len(failures))
-
-
-def grouped(failures: Iterable[Execution]) -> tuple[Failures, ...]:
-    """Failures by what they say, the largest group first; of each, the first is the newest."""
-    groups: dict[str, list[Execution]] = {}
-    for execution in failures:
-        groups.setdefault(execution.error or "no error was given", []).append(execution)
-    found = [
-        Failures(error, len(group), group[0], tuple(_by_frequency(member.workflow_id for member in group)))
-        for error, group in groups.items()
-    ]
-    return tuple(sorted(found, key=lambda group: -group.count))
-
-
-def _by_frequency(names: Iterable[str | None]) -> list[str]:
-    return [name for name, _ in Counter(name for name in names if name).most_common()]
-
-
-def _newest_first(executions: Iterable[Execution]) -> list[Execution]:
-    def created(execution: Execution) -> datetime:
-        return execution.created_at or _OLDEST
-
-    return sorted(executions, key=created, reverse=True)
-
-
-def related(execution: ExecutionDetail) -> dict[str, str]:
-    """Other executions that it names as its origin or its replay: id by what it is called."""
-    found: dict[str, str] = {}
-    for place in (execution.extra, execution.metadata or {}):
-        for name, words in _RELATIONS.items():
-            value: Any = place.get(name)
-            if isinstance(value, str) and value and value != execution.id:
-                found.setdefault(words, value)
-    return found
-
-
-_RELATIONS: Final = {
-    "replay_execution_id": "replayed as",
-    "replayed_from": "replay of",
-    "replay_of": "replay of",
-    "original_execution_id": "replay of",
-    "source_execution_id": "replay of",
-    "parent_execution_id": "started by",
-}
+async def together(*asked: Coroutine[Any, Any, T]) -> list[T]:
+    """What each of these finds, asked for at once; the first that fails ends the others."""
+    tasks = [asyncio.create_task(each) for each in asked]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

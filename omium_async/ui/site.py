@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,10 +10,13 @@ from aiohttp import web
 from omium_async import AsyncOmium, ExecutionDetail
 
 from .bulk import Bulks
+from .lists import Listing, Rows
 from .live import Live, Pace, Watch
 from .meter import Meter
 from .once import Once
-from .questions import Overview, Questions, Rows
+from .overview import Counting, Overview
+from .questions import Questions
+from .relations import Relations
 from .rendering import Renderer
 from .view import View
 
@@ -22,13 +25,12 @@ __all__ = ["MAX_FORM", "SITE", "Site", "form_of"]
 MAX_FORM: Final = 64 * 2**20  # bytes, as browsers escape it
 _FIRST: Final = 3.0  # seconds that a page waits for its first answer before it is shown without
 
-# With these a list page costs 60 requests a minute at most, and 12 while nothing changes: 60/8.8 for its rows, and five
-# in 55 seconds for its overview, of which the rows answer one. Rows are news within 8.8 seconds and a look.
-_ROWS: Final = Pace(quick=2.2, slow=8.8, each_request=2.2)
-_EXECUTION: Final = Pace(quick=2.2, slow=8.8, each_request=2.2)
-_OVERVIEW: Final = Pace(quick=30.0, slow=55.0, each_request=2.0)
-
-_REMEMBERED: Final = 10_000
+# With these a list page costs 60 requests a minute at most: 27 for looks at its rows, 15 for searches anew, 15 for its
+# overview. While nothing changes it costs 12: one in 9.2 seconds for its rows, and at most five in 54 for its overview.
+# What is answered is on the page half a second later: rows within 10 seconds, counts within 60.
+_ROWS: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
+_EXECUTION: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
+_OVERVIEW: Final = Pace(quick=4.0, slow=54.0, each_request=4.0)
 
 
 class Site:
@@ -39,25 +41,24 @@ class Site:
         self.live = Live(self.meter)
         self.questions = Questions(omium, self.meter)
         self.once = Once()
-        self.bulks = Bulks(self.questions.acting, self.remember_replay, self.live.soon)
+        self.relations = Relations()
+        self.bulks = Bulks(self.questions.acting, self.relations.remember, self.live.soon)
         self.renderer = Renderer(repr(omium).strip("<>"))
-        self._origins: dict[str, str] = {}
-        self._replays: dict[str, str] = {}
 
     async def open(self) -> None:
         """Begin to listen to the client's warnings."""
-        logging.getLogger("omium_async").addHandler(self.meter)
+        self.meter.open()
 
     async def close(self) -> None:
         """Ask for nothing more, and give writes under way a moment."""
-        logging.getLogger("omium_async").removeHandler(self.meter)
+        self.meter.detach()
         self.live.close()
         await self.bulks.close()
         await self.once.close()
 
     def rows(self, view: View) -> Watch[Rows]:
         """The rows of a view."""
-        watch = self.live.look(("rows", view), lambda: self.questions.rows(view), _ROWS)
+        watch = self.live.look(("rows", view), lambda: Listing(self.questions, view).read, _ROWS)
 
         def changed() -> None:
             overview = self.live.known(("overview", view.workflow_id))
@@ -70,33 +71,17 @@ class Site:
     def overview(self, view: View) -> Watch[Overview]:
         """Counts and failures of a view's workflow, or of all."""
         workflow_id = view.workflow_id
-        return self.live.look(("overview", workflow_id), lambda: self.questions.overview(workflow_id), _OVERVIEW)
+        return self.live.look(("overview", workflow_id), lambda: Counting(self.questions, workflow_id).read, _OVERVIEW)
 
     def execution(self, execution_id: str) -> Watch[ExecutionDetail]:
         """One execution."""
-        return self.live.look(("execution", execution_id), lambda: self.questions.execution(execution_id), _EXECUTION)
+        ask = partial(self.questions.execution, execution_id)
+        return self.live.look(("execution", execution_id), lambda: ask, _EXECUTION)
 
     async def settled(self, watch: Watch[Any], request: web.Request) -> None:
         """Wait for a page's first answer; a look does not wait."""
         if "have" not in request.query:
             await watch.settle(_FIRST)
-
-    def remember_replay(self, origin: str, execution_id: str) -> None:
-        """A replay that the service made a new execution of."""
-        if origin != execution_id:
-            self._origins[execution_id], self._replays[origin] = origin, execution_id
-            for known in (self._origins, self._replays):
-                while len(known) > _REMEMBERED:
-                    del known[next(iter(known))]
-
-    def relatives(self, execution_id: str) -> dict[str, str]:
-        """Executions that a replay made by this console links with one: id by what it is called."""
-        found: dict[str, str] = {}
-        if execution_id in self._origins:
-            found["replay of"] = self._origins[execution_id]
-        if execution_id in self._replays:
-            found["replayed as"] = self._replays[execution_id]
-        return found
 
 
 SITE: Final = web.AppKey("SITE", Site)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,7 +50,10 @@ class Service:
     rows: list[dict[str, Any]] = attrs.field(factory=list)  # newest first
     requests: list[tuple[str, str]] = attrs.field(factory=list)
     writes: list[tuple[str, Any]] = attrs.field(factory=list)
+    totals: bool = True  # whether lists say how many there are
+    delay: float = 0.0  # seconds that every answer takes
     trouble: str | int | None = None  # of all requests: "stall", "drop", or a status
+    then: tuple[str, Callable[[], object]] | None = None  # done once such a query has got its answer
     write_trouble: str | int | None = None  # of writes, after they were applied; a status: before
     replay_answer: dict[str, Any] = attrs.field(factory=dict)
     url: str = ""
@@ -76,7 +79,12 @@ class Service:
         if request.method == "POST":
             return await self._write(request, path)
         if not path:
-            return self._page(request)
+            answer = self._page(request)
+            if self.then is not None and self.then[0] in f"{request.query_string}&":
+                asyncio.get_running_loop().call_later(0.02, self.then[1])
+                self.then = None
+            await asyncio.sleep(self.delay)
+            return answer
         for each in self.rows:
             if each["id"] == path:
                 return web.json_response({"checkpoints": [], **each})
@@ -91,6 +99,8 @@ class Service:
         ]
         number, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), 1000)
         items = wanted[(number - 1) * size : number * size]
+        if not self.totals:
+            return web.json_response({"items": items})
         return web.json_response({"items": items, "total": len(wanted), "page": number, "page_size": size})
 
     async def _write(self, request: web.Request, path: str) -> web.StreamResponse:

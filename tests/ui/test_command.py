@@ -141,6 +141,23 @@ def test_serve_with_its_console(start):
     assert process.returncode == 130
 
 
+def test_the_demo_with_its_console(start, tmp_path):
+    (tmp_path / "files").mkdir()
+    for number in range(3):
+        (tmp_path / "files" / f"{number}.py").write_text(f"x = {number}\n")
+    (tmp_path / "files" / "bad.py").write_text("x = (\n")
+    process = start("demo", "--ui", "--executions", "100", "files", "--database", "demo.db")
+    url = url_of(process)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
+    with urllib.request.urlopen(url) as answer:
+        page = answer.read().decode()
+    assert 'id="row-exec_' in page
+    assert "What failed" in page
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (130, "")
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path):
     script = (
         "import importlib.util, sys; find = importlib.util.find_spec;"

@@ -6,80 +6,47 @@ The bounds of a minute are tested in a sixtieth of the time: every pace of the c
 from __future__ import annotations
 
 import asyncio
-import re
 
-import attrs
 import pytest
 
-from omium_async.ui import live, questions, site
+from omium_async.ui import site
 
 from .conftest import row
+from .tab import Tab, quicken
 
 pytestmark = pytest.mark.timeout(60)
 
 QUICKER = 20  # times; a minute is three seconds
+MINUTE = 60 / QUICKER
 
 
 @pytest.fixture(autouse=True)
 def quicker(monkeypatch):
-    for name in ("_ROWS", "_EXECUTION", "_OVERVIEW"):
-        pace = getattr(site, name)
-        scaled = live.Pace(*(seconds / QUICKER for seconds in attrs.astuple(pace)))
-        monkeypatch.setattr(site, name, scaled)
-    for name in ("LOOK", "_AFTER_FAILURE", "_AFTER_REFUSAL"):
-        monkeypatch.setattr(live, name, getattr(live, name) / QUICKER)
-    for name in ("_FRESH", "_ALL_ANEW"):
-        monkeypatch.setattr(questions, name, getattr(questions, name) / QUICKER)
+    quicken(monkeypatch, QUICKER)
 
 
-class Tab:
-    """A tab as the page's script makes it: it looks for news as soon as the console says that there may be some."""
-
-    def __init__(self, page, path="/"):
-        self.page = page
-        self.path = path
-        self.parts = {}
-        self.texts = {}
-
-    async def open(self):
-        self._take(await (await self.page.get(self.path)).text())
-
-    async def look(self):
-        have = ",".join(f"{name}:{digest}" for name, digest in self.parts.items())
-        answer = await self.page.get(self.path, params={"have": have}, headers={"HX-Request": "true"})
-        assert answer.status in (200, 204)
-        self._take(await answer.text())
-        return float(answer.headers["X-Next-Look"])
-
-    async def look_for(self, seconds):
-        async def looking():
-            while True:  # noqa: ASYNC110 - as the page's script does
-                await asyncio.sleep(await self.look() / QUICKER)
-
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await looking()
-
-    async def look_until(self, wanted, part):
-        async with asyncio.timeout(20):
-            while not re.search(wanted, self.texts.get(part, ""), re.DOTALL):  # noqa: ASYNC110 - as the page's script does
-                await asyncio.sleep(await self.look() / QUICKER)
-
-    def _take(self, text):
-        for name, digest, html in re.findall(
-            r'data-part="(\w+)" data-digest="(\w+)"[^>]*>(.*?)(?=<div id="part-|</main>|$)', text, re.DOTALL
-        ):
-            self.parts[name] = digest
-            self.texts[name] = html
-
-
-MINUTE = 60 / QUICKER
-
-
-@pytest.mark.parametrize("path", ["/", "/?status=failed", "/?page=2", "/executions/exec_200"])
-async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, service, path):
-    service.rows = [row(n, "failed" if n % 3 == 0 else "completed", error="boom") for n in range(200, 0, -1)]
-    tab = Tab(page, path)
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        ("/", 200),
+        ("/", 3_000),
+        ("/?status=failed", 3_000),
+        ("/?status=failed&status=error&status=paused", 200),
+        ("/?status=failed&status=error&status=paused", 3_000),
+        ("/?page=2", 3_000),
+        ("/?since=2026-01-01T12:00:20Z", 200),
+        ("/?before=2026-01-01T12:00:30Z", 3_000),
+        ("/?metadata=user%3Dada", 3_000),
+        ("/?status=failed&status=error&page=2&metadata=user%3Dada", 3_000),
+        ("/executions/exec_200", 200),
+    ],
+)
+async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, service, path, count):
+    service.rows = [
+        row(n, ["failed", "completed", "running"][n % 3], metadata={"user": "ada"} if n % 60 == 0 else {"user": "bob"})
+        for n in range(count, 0, -1)
+    ]
+    tab = Tab(page, QUICKER, path)
     await tab.open()
     await tab.look_for(MINUTE / 3)
     before = len(service.requests)
@@ -87,17 +54,17 @@ async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, s
     assert 4 <= len(service.requests) - before <= 13  # a scaled minute may begin just before one and end just after
 
 
-@pytest.mark.parametrize("path", ["/", "/?status=failed&status=error", "/?since=2020-01-01"])
+@pytest.mark.parametrize("path", ["/", "/?status=failed&status=error", "/?since=2020-01-01", "/?metadata=user%3Dada"])
 async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, path):
-    service.rows = [row(n, "failed", error="boom") for n in range(700, 0, -1)]
+    service.rows = [row(n, "failed", error="boom") for n in range(3_000, 0, -1)]
 
     async def change():
-        for number in range(701, 5000):
+        for number in range(3_001, 9_000):
             service.rows.insert(0, row(number, ["failed", "running", "completed", "error"][number % 4]))
             await asyncio.sleep(0.02)
 
     changing = asyncio.create_task(change())
-    tab = Tab(page, path)
+    tab = Tab(page, QUICKER, path)
     await tab.open()
     await tab.look_for(MINUTE / 3)
     before = len(service.requests)
@@ -108,7 +75,7 @@ async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, pa
 
 async def test_tabs_share_what_is_asked(page, service):
     service.rows = [row(n) for n in range(20, 0, -1)]
-    tabs = [Tab(page) for _ in range(8)]
+    tabs = [Tab(page, QUICKER) for _ in range(8)]
     await asyncio.gather(*(tab.open() for tab in tabs))
     assert len(service.requests) == 1
     await asyncio.gather(*(tab.look_for(MINUTE) for tab in tabs))
@@ -117,7 +84,7 @@ async def test_tabs_share_what_is_asked(page, service):
 
 async def test_a_page_that_nobody_looks_at_costs_nothing(page, service):
     service.rows = [row(1)]
-    tab = Tab(page)
+    tab = Tab(page, QUICKER)
     await tab.open()
     await tab.look_for(0.5)
     await asyncio.sleep(5 / QUICKER + 0.1)
@@ -139,7 +106,7 @@ async def test_a_question_under_way_is_given_up_when_nobody_looks(page, service)
 
 async def test_changes_show_and_the_rest_is_not_sent_again(page, service):
     service.rows = [row(n, "running" if n == 1 else "completed") for n in range(80, 0, -1)]
-    tab = Tab(page)
+    tab = Tab(page, QUICKER)
     await tab.open()
     await tab.look_until(r"count-running.*?1</span>", "counts")
     service.rows[3]["status"] = "failed"
@@ -152,7 +119,7 @@ async def test_changes_show_and_the_rest_is_not_sent_again(page, service):
 
 async def test_an_outage_shows_and_its_end_too(page, service):
     service.rows = [row(1)]
-    tab = Tab(page)
+    tab = Tab(page, QUICKER)
     await tab.open()
     service.trouble = "drop"
     await tab.look_until("What stands here was true", "outage")
@@ -164,7 +131,7 @@ async def test_an_outage_shows_and_its_end_too(page, service):
 async def test_a_pause_that_the_service_asks_for_is_kept(page, service):
     service.rows = [row(1)]
     service.trouble = 429  # with 40 seconds, which are not scaled
-    tab = Tab(page)
+    tab = Tab(page, QUICKER)
     await tab.open()
     before = len(service.requests)
     await tab.look_for(1)
@@ -174,7 +141,7 @@ async def test_a_pause_that_the_service_asks_for_is_kept(page, service):
 async def test_folded_data_stays_as_it_is_while_other_things_change(page, service):
     service.rows = [row(1, "running", output_data=None)]
     service.checkpoints("exec_1", "read")
-    tab = Tab(page, "/executions/exec_1")
+    tab = Tab(page, QUICKER, "/executions/exec_1")
     await tab.open()
     before = dict(tab.parts)
     service.checkpoints("exec_1", "read", "count")

@@ -11,9 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from omium_async.ui import console
+from omium_async import AsyncOmium
+from omium_async.ui import console, live
+from omium_async.ui.site import SITE
 
-from .conftest import KEY, row
+from .conftest import KEY, row, served
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -70,6 +72,28 @@ async def test_several_statuses_are_one_list(page, service):
     text = await text_of(page, "/?status=failed&status=error")
     wanted = [each["id"] for each in service.rows if each["status"] != "completed"]
     assert re.findall(r'id="row-(exec_\d+)"', text) == wanted[:50]
+
+
+@pytest.mark.parametrize("count", [30, 120, 700])
+async def test_a_service_that_does_not_count_is_no_outage(page, service, count):
+    service.totals = False
+    service.rows = [row(n, "failed" if n % 4 == 0 else "completed", error="boom") for n in range(count, 0, -1)]
+    text = await text_of(page, "/")
+    assert f'id="row-exec_{count}"' in text
+    assert f"{count // 4}\N{MULTIPLICATION SIGN}" in text
+    assert "since <time" not in text  # which an outage would say
+    assert ("does not say how many" in text) == (count > 50)
+    assert ('rel="next"' in text) == (count > 50)
+
+
+@pytest.mark.parametrize("path", ["/?page=2", "/?metadata=user%3Dada", "/?status=failed&status=error"])
+async def test_rows_too_large_to_be_read_many_at_once_are_read_few_at_once(service, monkeypatch, path):
+    monkeypatch.setattr(live, "_AFTER_FAILURE", 0.05)
+    service.rows = [row(n, "failed", error="boom", output_data="x" * 2_000) for n in range(300, 0, -1)]
+    options = {"base_url": service.url, "max_retries": 0, "max_response_bytes": 400_000}
+    async with AsyncOmium(KEY, **options) as omium, served(omium) as page:
+        await text_with(page, path, "As of")
+        assert "300\N{MULTIPLICATION SIGN}" in await text_with(page, path, "What failed")
 
 
 async def test_a_list_filtered_by_the_client(page, service):
@@ -226,8 +250,6 @@ async def test_what_was_known_stays_shown_with_its_age(page, service):
     await text_of(page, "/")
     service.trouble = "drop"
     site = page.server.app
-    from omium_async.ui.site import SITE
-
     site[SITE].live.soon()
     text = await text_with(page, "/?page=1", "What stands here was true")
     assert 'id="row-exec_1"' in text

@@ -83,7 +83,8 @@ def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool, ui: bool) 
             with console_beside(local.api_key, local.url) as url:
                 click.echo(f"Console: {url}")
                 story.tell(wanted, kept=kept)
-                click.echo(f"The console stays at {url} until Ctrl-C.")
+                click.echo("The console stays until Ctrl-C:")
+                click.echo(url)
                 threading.Event().wait()
     except DatabaseInUseError as error:
         raise Failure(f"{error}; for a second demo at the same time: --database FILE") from None
