@@ -69,6 +69,13 @@ def docs(session: nox.Session) -> None:
     _run(session, "sphinx", "--fail-on-warning", "--keep-going", "--builder", "html", "docs", "site", *session.posargs)
 
 
+@nox.session
+def changes(session: nox.Session) -> None:
+    """Whether this branch tells of its change in ``changes/``; ``-- main`` if it began there, not at origin/main."""
+    _run(session, "towncrier", "build", "--draft", "--version", "next")
+    _run(session, "towncrier", "check", "--compare-with", *(session.posargs or ["origin/main"]))
+
+
 @nox.session(venv_backend="venv")
 def lowest(session: nox.Session) -> None:
     """The tests on the lowest versions that the package says it works with."""

@@ -8,6 +8,8 @@ import importlib
 import inspect
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,6 +257,20 @@ class EveryTest(SphinxDirective):
         return _table(self, rows)
 
 
+class UnreleasedChanges(SphinxDirective):
+    """What stands in `changes/`, as towncrier will put it into the changelog; nothing where nothing does."""
+
+    def run(self) -> list[nodes.Node]:
+        root = Path(self.env.srcdir).parent
+        command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0", "--dir", str(root)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        _, _, changes = said.partition("## 0 ")
+        changes = changes.partition("\n")[2]
+        if "- " not in changes:
+            return []
+        return self.parse_text_to_nodes(f"## Not yet released\n{changes}", allow_section_headings=True)
+
+
 def _table(directive: SphinxDirective, rows: list[tuple[str, ...]]) -> list[nodes.Node]:
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
@@ -278,6 +294,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "every-command": Commands,
         "wire-fields": Fields,
         "every-test": EveryTest,
+        "unreleased-changes": UnreleasedChanges,
     }.items():
         app.add_directive(name, directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,48 @@
+"""Changes that are not released yet: each file is named so that it will not be passed over, and the site shows it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from .conftest import ROOT
+
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
+FILES = sorted(path for path in (ROOT / "changes").rglob("*") if path.is_file() and path.name != "README.md")
+FOLDERS = {each["path"] for each in CONFIG["section"]}
+KINDS = {each["directory"] for each in CONFIG["type"]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_it_is_named_so_that_it_is_found(path):
+    named = re.fullmatch(r"(\+[\w-]+|\d+)\.(\w+)\.md", path.name)
+    assert named, f"{path.name}: see changes/README.md"
+    assert named[2] in KINDS
+    assert path.parent.name in FOLDERS
+    text = path.read_text()
+    assert text.strip()
+    assert not text.startswith(("-", "#"))
+
+
+def test_the_rules_are_those_that_people_are_told():
+    told = (ROOT / "changes" / "README.md").read_text()
+    assert [word for word in FOLDERS | KINDS if f"`{word}`" not in told] == []
+
+
+def test_towncrier_takes_them_all():
+    command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "9.9.9", "--date", "2026-01-02"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "## 9.9.9 (2026-01-02)" in done.stdout
+    assert done.stdout.count("\n- ") == len(FILES)
+    assert CONFIG["start_string"] in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_site_shows_them(site):
+    page = (site / "changes.html").read_text()
+    assert page.count("Not yet released</a>") >= bool(FILES)
+    assert len(re.findall(r"<li><p>", page)) >= len(FILES)
