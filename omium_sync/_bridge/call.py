@@ -7,16 +7,20 @@ import contextlib
 import contextvars
 from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from omium_async import Execution, ReplayResult, RollbackResult, Run
 
 if TYPE_CHECKING:
     from .reading import Reading
 
-__all__ = ["Call"]
+__all__ = ["NAP", "Call"]
 
 T = TypeVar("T")
+
+#: Seconds that a thread sleeps at a time. A signal that comes just before it falls asleep does not wake it, and what
+#: the handler raises, such as a `KeyboardInterrupt`, has to wait until it wakes.
+NAP: Final = 0.5
 
 
 class Call:
@@ -71,7 +75,8 @@ class Call:
         :param to_the_end: whatever it asks of this thread meanwhile.
         """
         while not self.ended:
-            self._lock.acquire()
+            if not self._lock.acquire(timeout=NAP):
+                continue
             asked, self._asked = self._asked, None
             if asked is not None and not to_the_end:
                 asked()

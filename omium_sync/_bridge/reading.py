@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from omium_async import Execution
 from omium_async._streaming import Batch
 
+from .call import NAP
 from .feed import Feed
 
 __all__ = ["Gathered", "OneByOne", "Reading", "Rows"]
@@ -52,7 +53,11 @@ class Reading(ABC, Generic[U, T]):
             if self._paused:
                 self._paused = False
                 notify(self._wanted.set)
-            return self._ready.get()
+            while True:
+                try:
+                    return self._ready.get(timeout=NAP)
+                except Empty:
+                    continue
         finally:
             self.waiting = False
 

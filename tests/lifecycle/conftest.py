@@ -24,8 +24,8 @@ ROOT = Path(omium_sync.__file__).parents[1]
 PYTHONS = [sys.executable, *filter(None, os.environ.get("OMIUM_TEST_PYTHONS", "").split(os.pathsep))]
 #: Each case runs so: twice as users do, once with every warning of a development build.
 MODES: list[list[str]] = [[], [], ["-X", "dev"]]
-#: Seconds from the program's last line to its end; busy machines are slow.
-AT_ONCE = 3.0
+#: Seconds from the program's last line to its end; busy machines are slow, and what hangs does so for longer.
+AT_ONCE = 10.0
 
 PRELUDE = """
 import atexit, contextlib, gc, os, signal, sys, threading, time

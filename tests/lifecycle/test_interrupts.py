@@ -21,6 +21,14 @@ say(client.executions.get("after").id)
 """
 
 
+ELSEWHERE = """
+def elsewhere():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=elsewhere, daemon=True).start()
+"""
+
+
 def interrupt_at(what):
     def drive(program):
         program.server.wait_for(what)
@@ -78,6 +86,28 @@ def test_in_a_list_that_is_read_ahead(lifecycle):
     for ended in lifecycle.run(program, drive):
         ended.check("interrupted ('CancelledError', False)", "[] after")
         ended.server.wait_for_end_of("LIST hold")
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("client.executions.get('hold')", "GET hold"),
+        ("list(client.executions.list(workflow_id='hold', prefetch=0))", "LIST hold"),
+        ("next(client.executions.wait_many(['hold']))", "GET hold"),
+    ],
+    ids=["get", "list", "wait_many"],
+)
+def test_that_does_not_wake_the_thread(lifecycle, call, what):
+    """As one that comes just before the thread falls asleep: here it comes to another thread."""
+
+    def drive(program):
+        program.server.wait_for(what)
+        program.answer()
+
+    for ended in lifecycle.run(ELSEWHERE + INTERRUPTED.format(call=call), drive):
+        interrupted = ended.lines[1]
+        assert interrupted.endswith("('CancelledError', False)"), ended
+        ended.check("ready", interrupted, "after")
 
 
 @pytest.mark.parametrize(
