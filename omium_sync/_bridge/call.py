@@ -7,20 +7,15 @@ import contextlib
 import contextvars
 from _thread import allocate_lock
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from omium_async import Execution, ReplayResult, RollbackResult, Run
 
-if TYPE_CHECKING:
-    from .reading import Reading
+from .reading import NAP, Reading
 
-__all__ = ["NAP", "Call"]
+__all__ = ["Call"]
 
 T = TypeVar("T")
-
-#: Seconds that a thread sleeps at a time. A signal that comes just before it falls asleep does not wake it, and what
-#: the handler raises, such as a `KeyboardInterrupt`, has to wait until it wakes.
-NAP: Final = 0.5
 
 
 class Call:

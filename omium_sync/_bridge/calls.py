@@ -1,9 +1,9 @@
 """The calls of one client: made by threads, run as tasks of one group in anyio's portal, waited for by the threads.
 
 They cross by a way faster than `BlockingPortal.call` (`benchmarks/facade.py`), which crosses twice for each: whatever
-was handed over meanwhile is begun in one turn of the loop, and one lock wakes each caller. The group is asyncio's, which
-begins a task in the caller's context at a third of the cost, and a call is cancelled as a task: a scope of its own would
-make it take a fifth more.
+was handed over meanwhile is begun in one turn of the loop, and one lock wakes each caller. The group is asyncio's,
+which begins a task in the caller's context at a third of the cost, and a call is cancelled as a task: a scope of its
+own would make it take a fifth more.
 
 Imported at the first call, as anyio is.
 """

@@ -14,13 +14,16 @@ from typing import Any, Final, Generic, TypeVar
 from omium_async import Execution
 from omium_async._streaming import Batch
 
-from .call import NAP
 from .feed import Feed
 
-__all__ = ["Gathered", "OneByOne", "Reading", "Rows"]
+__all__ = ["NAP", "Gathered", "OneByOne", "Reading", "Rows"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+#: Seconds that a thread sleeps at a time. A signal that comes just before it falls asleep does not wake it, and what
+#: the handler raises, such as a `KeyboardInterrupt`, has to wait until it wakes.
+NAP: Final = 0.5
 
 
 class Reading(ABC, Generic[U, T]):
