@@ -154,3 +154,29 @@ async def test_of_a_long_list_that_hides_everything_those_beside_our_own_are_rea
     found = await shelf.find("B", known=["mine", "ours"])
     assert len(shelf.read_ids) <= 257
     assert found.doubtful  # the others were not looked at, and so nothing is certain
+
+
+async def test_what_stands_among_our_own_is_read_first_then_what_stands_beside_them():
+    names = ["far", "before", "mine", "among", "between", "ours", "behind", "farther", "farthest"]
+    shelf = Shelf([row(name, key="K" if name in {"mine", "ours"} else "other") for name in names], lists=False)
+    await shelf.find("A", known=["ours", "mine"])
+    assert shelf.read_ids == ["among", "between", "before", "behind", "far", "farther", "farthest"]
+
+
+async def test_where_none_is_known_to_be_ours_the_ends_of_the_list_are_read_first():
+    shelf = Shelf([row(name, key="other") for name in "abcdef"], lists=False)
+    await shelf.find("A")
+    assert shelf.read_ids == ["a", "f", "b", "e", "c", "d"]
+
+
+async def test_at_most_256_details_are_read_in_one_look_and_the_others_stay_in_doubt():
+    shelf = Shelf([row(f"n{number}", key="other") for number in range(258)], lists=False)
+    found = await shelf.find("A")
+    assert len(shelf.read_ids) == 256
+    assert set(found.doubtful) == {"n128", "n129"}
+
+
+async def test_two_with_one_key_are_told(caplog):
+    found = await Shelf([row("a", key="A"), row("b", key="A")]).find(["A", "missing"])
+    assert ids(found) == {"A": "b"}
+    assert [record.omium_execution_id for record in caplog.records] == ["b"]

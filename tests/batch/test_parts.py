@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from omium_async import (
     APIConnectionError,
+    APIStatusError,
+    AsyncOmium,
     ConflictError,
     Execution,
 )
+from omium_async._batch.clock import Clocks
 from omium_async._batch.keys import content_digest, header_key, item_key
+from omium_async._batch.sending import Sending, was_refused_for_good
 from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
 from omium_async._data.shared import shared
+from omium_async._journal.commits import Entry
 from omium_async._pool.limit import Gate, Limit
 from omium_async._pool.pool import Pool
 
@@ -186,6 +192,79 @@ def test_keys_are_made_of_batch_position_and_content():
     assert len(keys) == 8
     assert header_key("a b") == "a b"
     assert header_key(" a") != " a"
+
+
+def test_keys_are_those_of_journals_that_exist_already():
+    assert content_digest({"a": 1, "b": [1.5, None]}) == "64d0c52cd50be12ac487f8a0e7cb3f5a"
+    assert item_key("batch", 7, "digest") == "cb54c65ad009f628d26d851a5bd8bcda"
+    assert header_key("\xe9") == "d4b1b0202b21bb84e60a3d272ecab0db"
+    assert header_key("k" * 200) == "k" * 200
+    assert len(header_key("k" * 201)) == 32
+
+
+def test_what_the_service_refused_for_good_is_a_4xx_about_the_item():
+    def refused(status, outcome="not_applied"):
+        return was_refused_for_good(APIStatusError("no", status=status, outcome=outcome))
+
+    assert [status for status in range(390, 510) if refused(status)] == [
+        status for status in range(400, 500) if status not in (401, 403, 425, 429)
+    ]
+    assert not refused(400, "unknown")
+    assert not was_refused_for_good(APIConnectionError("lost", outcome="not_applied"))
+
+
+class TestClocks:
+    def entry(self, **more):
+        mark = {"id": 1, "key": "k", "position": 0, "run": 1, "digest": "d", "sent_at": 1000.0, "within": 30.0}
+        fields = mark | {"ahead": 5.0, "before": None, "state": None, "execution_id": None, "answer": None} | more
+        return Entry(**fields)
+
+    def clocks(self, monkeypatch, now, ahead):
+        monkeypatch.setattr("omium_async._batch.clock.time", SimpleNamespace(time=lambda: now))
+        found = Clocks(None)
+        found.ahead = ahead
+        return found
+
+    @pytest.mark.parametrize(("now", "ahead", "gone"), [(1100.0, 5.0, 70.0), (1100.0, 3.0, 68.0), (1100.0, 9.0, 70.0)])
+    def test_what_has_passed_by_both_clocks(self, monkeypatch, now, ahead, gone):
+        assert self.clocks(monkeypatch, now, ahead).gone(self.entry()) == gone
+
+    def test_time_does_not_run_backwards(self, monkeypatch):
+        assert self.clocks(monkeypatch, 900.0, 5.0).gone(self.entry()) == 0.0
+
+    def test_what_no_clock_tells_counts_for_nothing(self, monkeypatch):
+        assert self.clocks(monkeypatch, 1100.0, None).gone(self.entry()) == 0.0
+        clocks = self.clocks(monkeypatch, 1100.0, 5.0)
+        assert clocks.gone(self.entry(within=None)) == clocks.gone(self.entry(ahead=None)) == 0.0
+
+    @pytest.mark.parametrize(("date", "ahead"), [("Thu, 01 Jan 1970 00:20:00 GMT", 200.0), ("nonsense", None)])
+    async def test_the_services_is_read_once_and_between_two_looks_at_our_own(self, monkeypatch, date, ahead):
+        asked = []
+
+        async def raw(*about, **more):
+            asked.append((*about, more["params"]))
+            return SimpleNamespace(headers={"date": date})
+
+        async def call(function):
+            return await function()
+
+        clocks = self.clocks(monkeypatch, 1000.0, None)
+        clocks._sending = SimpleNamespace(call=call, reader=lambda: SimpleNamespace(raw=raw))
+        await asyncio.gather(clocks.read(), clocks.read())
+        await clocks.read()
+        assert asked == [("GET", "/executions", {"page": 1, "page_size": 1})]
+        assert clocks.ahead == ahead
+
+
+async def test_an_item_is_sent_by_calls_that_do_not_repeat_it_with_pauses_as_the_client_has_them():
+    for backoff, pause in (((0.1, 30.0), 0.1), ((0.0, 30.0), 0.01), ((9.0, 30.0), 0.5)):
+        async with AsyncOmium("omium_some_key", backoff=backoff) as omium:
+            sending = Sending(omium.executions._caller, Limit(4), "create_many")
+            assert sending.caller.options.max_retries == 0
+            assert sending.reader().options.max_retries > 0
+            assert sending._pause == pause
+        async with AsyncOmium("omium_some_key", retry_ambiguous_writes=True, max_retries=5) as omium:
+            assert Sending(omium.executions._caller, Limit(4), "create_many").caller.options.max_retries == 5
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

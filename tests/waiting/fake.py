@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import attrs
 
 from omium_async import Execution, ExecutionDetail, ExecutionPage
+from omium_async._data.shared import shared
 
 
 @attrs.frozen
@@ -26,6 +27,7 @@ class FakeCaller:
     def __init__(self, **options) -> None:
         self.options = FakeOptions(**options)
         self.telemetry = None
+        self.converter = shared()
 
     async def get(self, execution_id: str) -> ExecutionDetail:
         raise NotImplementedError
