@@ -110,16 +110,13 @@ class Marking(Protocol):
 
 
 class Sending:
-    """All calls of one batch.
-
-    :ivar caller: what writes are made with. What was not applied is sent again from here and not by the call itself,
-        so that a call that is under way when the service goes away is one request.
-    """
+    """All calls of one batch."""
 
     def __init__(self, caller: Caller, limit: Limit, what: str, *, gate: Gate | None = None) -> None:
         options = caller.options
         alone = options if options.retry_ambiguous_writes else attrs.evolve(options, max_retries=0)
-        self.caller = caller.with_options(alone)
+        self._writer = caller.with_options(alone)
+        self._unbounded = options.timeout is None and options.attempt_timeout is None
         self._what = what
         self._reader = caller
         self._limit = limit
@@ -139,6 +136,15 @@ class Sending:
         """The calls are those of this pool, which ends with the last failure when patience is over."""
         self._pool = pool
         pool.on_stop = self._stop
+
+    @property
+    def caller(self) -> Caller:
+        """What writes are made with.
+
+        What was not applied is sent again from here and not by the call itself, so that a call that is under way when
+        the service goes away is one request. Patience bounds it where nothing else does.
+        """
+        return self._writer.within(self._outage.left()) if self._unbounded else self._writer
 
     def reader(self) -> Caller:
         """What reads are made with: without retries of its own while nothing answers."""

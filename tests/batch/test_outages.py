@@ -17,7 +17,15 @@ from typing import Any
 
 import pytest
 
-from omium_async import APIStatusError, AsyncOmium, Attempt, AuthenticationError, ExecutionRequest, RateLimitError
+from omium_async import (
+    APIStatusError,
+    APITimeoutError,
+    AsyncOmium,
+    Attempt,
+    AuthenticationError,
+    ExecutionRequest,
+    RateLimitError,
+)
 from omium_async import _endpoints as endpoints
 from omium_async.local import Fault, LocalOmium
 
@@ -122,6 +130,38 @@ async def test_a_look_that_deceives_costs_one_item_and_looks_grow_rarer(server, 
     assert server.counts["POST /executions"] == len(found)
     assert error.outcome == "unknown"
     assert 1 <= len([record for record in caplog.records if hasattr(record, "omium_outage")]) <= 2
+
+
+@pytest.mark.parametrize("retry_ambiguous_writes", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("where", [{}, CREATE], ids=["all", "writes"])
+@pytest.mark.parametrize("journalled", [False, True], ids=["plain", "journal"])
+async def test_patience_ends_a_black_hole_although_there_is_no_other_bound(
+    server, client, tmp_path, where, journalled, when, retry_ambiguous_writes
+):
+    server.inject(Fault(**where, action="stall", when=when, times=None))
+    options = {
+        "timeout": None,
+        "attempt_timeout": None,
+        "patience": 0.5,
+        "retry_ambiguous_writes": retry_ambiguous_writes,
+    }
+    impatient = client.with_options(**options, max_retries=3)
+    how = {"journal": tmp_path / "batch.journal", "settle": 0.1} if journalled else {}
+    async with asyncio.timeout(10):
+        found, error = await ended(impatient.executions.create_many(numbered(100), concurrency=CONCURRENCY, **how))
+    assert isinstance(error, APITimeoutError)
+    nothing_sent = journalled and not where  # the look before the first item is not answered
+    assert error.outcome == ("not_applied" if nothing_sent else "unknown")
+    assert len(found) <= server.counts.get("POST /executions", 0) <= CONCURRENCY + 5
+
+
+async def test_a_call_without_any_answer_does_not_end_a_batch_whose_others_are_answered(server, client):
+    server.inject(Fault(**CREATE, action="stall"))
+    patient = client.with_options(timeout=None, attempt_timeout=None, patience=0.5)
+    async with asyncio.timeout(10):
+        outcomes = await collect(patient.executions.create_many(numbered(600), concurrency=2))
+    assert states(outcomes) == {("created", False): 599, ("unknown", False): 1}
 
 
 async def test_patience_ends_it_and_what_was_not_sent_is_in_no_outcome(server, client, tmp_path):
