@@ -22,6 +22,7 @@ from .._transport.retry import could_mend
 from .outage import Outage
 from .pending import PendingForLong
 from .polling import Pace, Polling
+from .singles import Singles
 
 __all__ = ["wait_for_each"]
 
@@ -118,6 +119,7 @@ class _Crowd:
             deadline=polling.deadline,
             telemetry=caller.telemetry,
         )
+        self._singles = Singles(self.outage)
         self._pending_for_long = PendingForLong()
         self._alone: set[str] = set()  # those that the list does not show, or not cheaply
         # Beside others they have a pace of their own, for what moves in the list says nothing about them.
@@ -184,6 +186,7 @@ class _Crowd:
     async def look(self) -> _Look:
         """What the list shows of those that it shows cheaply."""
         self._requests = 0
+        self._singles.begin_round()
         listed = [execution_id for execution_id in self.pending if execution_id not in self._alone]
         if len(listed) <= max(self._few, self._pages):
             self._alone.update(listed)
@@ -235,7 +238,9 @@ class _Crowd:
     async def read(self, _: int, execution_id: str) -> _Read:
         """One execution by itself."""
         try:
-            found = await self.outage.tried(self._caller, lambda caller: endpoints.get(caller, execution_id))
+            found = await self._singles.tried(
+                self._caller, execution_id, lambda caller: endpoints.get(caller, execution_id)
+            )
         except NotFoundError:
             self.outage.answered()
             return _Read(execution_id, None)

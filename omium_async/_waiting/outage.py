@@ -40,6 +40,7 @@ class Outage:
     :param deadline: of ``time.monotonic``: looks end then; what one ends with then is raised, and is no outage.
     :param telemetry: is told when it begins.
     :ivar last: what the latest look that failed ended with.
+    :ivar answered_at: when the latest answer came, of ``time.monotonic``.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Outage:
         self._asked = 0.0  # seconds that the service asked to be left alone
         self._since: float | None = None
         self._warned = 0.0
-        self._answered = 0.0
+        self.answered_at = 0.0
         self._turn = asyncio.Lock()
         self.last: OmiumError | None = None
 
@@ -71,6 +72,11 @@ class Outage:
     def lasts(self) -> bool:
         """Whether the latest look failed."""
         return self._since is not None
+
+    @property
+    def is_borne(self) -> bool:
+        """Whether there is any patience; else the first failure is the last."""
+        return self._patience != 0
 
     def left(self) -> float | None:
         """Seconds that a look may take; ``None``: no bound."""
@@ -94,7 +100,7 @@ class Outage:
 
         :raises OmiumError: ``error``, when patience is over, or would be before the service wants to be asked again.
         """
-        if started < self._answered:
+        if started < self.answered_at:
             return  # others were answered meanwhile
         if self._since is None:
             self._since, self._pause, self._warned = started, self._first_pause, 0.0
@@ -130,10 +136,10 @@ class Outage:
 
     def answered(self) -> None:
         """A look was answered: the outage is over, if there was one."""
-        self._answered = time.monotonic()
+        self.answered_at = time.monotonic()
         if self._since is None:
             return
-        seconds, self._since = self._answered - self._since, None
+        seconds, self._since = self.answered_at - self._since, None
         _log.warning(
             "%s: answers come again, after %.1f s without",
             self._what,
@@ -157,34 +163,42 @@ class Outage:
             pass
         return found
 
-    async def tried(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T | None:
+    async def tried(
+        self,
+        caller: Caller,
+        look: Callable[[Caller], Awaitable[T]],
+        tell: Callable[[OmiumError, float], object] | None = None,
+    ) -> T | None:
         """What ``look`` gives; ``None``: it failed with what a later one could mend.
 
         Several may look at once, but not while the outage lasts: then it is one after the other, each after a pause.
 
+        :param tell: is told of such a failure, and of when the look began, while no outage lasts; ``None``: `failed`.
         :raises OmiumError: as `sat_out`.
         """
         if self.lasts:
             async with self._turn:
                 if self.lasts:
                     await asyncio.sleep(self.pause())
-                    return await self._try(caller, look)
-        return await self._try(caller, look)
+                    return await self._try(caller, look, self.failed)
+        return await self._try(caller, look, tell or self.failed)
 
-    async def _try(self, caller: Caller, look: Callable[[Caller], Awaitable[T]]) -> T | None:
+    async def _try(
+        self,
+        caller: Caller,
+        look: Callable[[Caller], Awaitable[T]],
+        tell: Callable[[OmiumError, float], object],
+    ) -> T | None:
         started = time.monotonic()
         try:
             found = await look(self.looker(caller, self._until_deadline()))
         except OmiumError as error:
-            self._mind(error, started)
+            if not could_mend(error) or self._until_deadline() == 0:
+                raise
+            tell(error, started)
             return None
         self.answered()
         return found
 
     def _until_deadline(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-
-    def _mind(self, error: OmiumError, started: float) -> None:
-        if not could_mend(error) or self._until_deadline() == 0:
-            raise error
-        self.failed(error, started)

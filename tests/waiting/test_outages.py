@@ -267,3 +267,55 @@ async def test_one_execution_that_cannot_be_read_holds_up_no_other(omium, local)
     await collecting
     assert set(seen[:3]) == set(ids[1:])
     assert seen[3] == ids[0]
+
+
+def told(caplog):
+    return [record for record in caplog.records if hasattr(record, "omium_outage")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+async def test_an_execution_that_always_fails_is_no_outage_while_others_are_answered(omium, local, caplog, count):
+    ids = [(await omium.executions.create("nobody")).id for _ in range(count)]
+    poisoned = (await omium.executions.create("nobody")).id
+    local.inject(Fault(method="GET", path=f"/executions/{poisoned}", action="status", status=503, times=None))
+    quick = omium.with_options(max_retries=0, poll_interval=(0.02, 0.05), patience=0.3)
+    with pytest.raises(WaitTimeoutError) as raised:
+        await anext(quick.executions.wait_many([*ids, poisoned], timeout=1, details=True, until="completed"))
+    assert len(raised.value.pending) == count + 1
+    assert [record.getMessage() for record in told(caplog)] == []
+
+
+async def test_details_that_always_fail_are_no_outage_while_the_list_is_answered(omium, local, caplog):
+    @local.workflow("quick")
+    async def quick(_):
+        return None
+
+    ids = [(await omium.executions.create("nobody")).id for _ in range(30)]
+    poisoned = (await omium.executions.run("quick")).id
+    local.inject(Fault(method="GET", path=f"/executions/{poisoned}", action="status", status=503, times=None))
+    impatient = omium.with_options(max_retries=0, poll_interval=(0.02, 0.05), patience=0.3)
+    with pytest.raises(WaitTimeoutError):
+        await anext(impatient.executions.wait_many([poisoned, *ids], timeout=1, details=True, until="completed"))
+    assert [record.getMessage() for record in told(caplog)] == []
+
+
+async def test_an_execution_that_always_fails_ends_a_wait_for_itself_alone(omium, local, caplog):
+    good = (await omium.executions.create("nobody")).id
+    poisoned = (await omium.executions.create("nobody")).id
+    local.inject(Fault(method="GET", path=f"/executions/{poisoned}", action="status", status=503, times=None))
+    quick = omium.with_options(max_retries=0, poll_interval=(0.02, 0.05), patience=0.5)
+    waiting = quick.executions.wait_many([good, poisoned], until="pending")
+    assert (await anext(waiting)).id == good
+    with pytest.raises(ServerError):
+        await anext(waiting)
+    assert len(told(caplog)) == 1
+
+
+@pytest.mark.parametrize("details", [False, True])
+async def test_an_outage_of_all_is_told_and_ends_by_patience(omium, local, caplog, details):
+    ids = [(await omium.executions.create("nobody")).id for _ in range(7)]
+    local.inject(Fault(**AWAY, times=None))
+    quick = omium.with_options(max_retries=0, poll_interval=(0.02, 0.05), patience=0.5)
+    with pytest.raises(ServerError):
+        await anext(quick.executions.wait_many(ids, details=details, until="completed"))
+    assert len(told(caplog)) == 1
