@@ -80,7 +80,7 @@ class Handlers:
     async def list_executions(self, call: Call) -> Reply:
         query = inputs.list_query(call.query)
 
-        def read(connection: sqlite3.Connection) -> tuple[list[int], bytes, bytes]:
+        def read(connection: sqlite3.Connection) -> tuple[list[lists.Later], bytes, bytes]:
             found = lists.page(
                 connection,
                 call.tenant,
@@ -95,10 +95,10 @@ class Handlers:
         rest, tail, body = await self._database.read(read)
         return Reply(200, body, rest=self._rest(rest, tail, call.tenant) if rest else None)
 
-    async def _rest(self, positions: list[int], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
-        """The rows that would not fit into memory together, each as it is when its turn comes."""
-        while positions:
-            rows = await self._database.read(lambda c: lists.next_rows(c, positions))
+    async def _rest(self, later: list[lists.Later], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
+        """The rows that would not fit into memory together."""
+        while later:
+            rows = await self._database.read(lambda c: lists.next_rows(c, later))
             while rows:
                 yield b","
                 yield wire.row(rows.pop(0), tenant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Page", "Row", "detail", "next_rows", "page"]
+__all__ = ["Later", "Page", "Row", "detail", "next_rows", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
+_FIRST_OF_ANY_SIZE: Final = _NAMES.index("error")
+_KNOWN: Final = ", ".join(_NAMES[:_FIRST_OF_ANY_SIZE])
+_READ_LATER: Final = ", ".join(_NAMES[_FIRST_OF_ANY_SIZE:])
+_STATUS: Final = _NAMES.index("status")
+_ENDED: Final = frozenset({"completed", "failed"})  # all others have neither error nor output
 _SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
 _AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read, and sent, together
 
@@ -27,16 +33,27 @@ Row = tuple[Any, ...]  # the columns that answers show
 
 
 @attrs.frozen
+class Later:
+    """A row of a list, of which what may be of any size is not read yet.
+
+    :ivar known: its other columns, as they were when the list was asked for.
+    """
+
+    position: int
+    known: Row
+
+
+@attrs.frozen
 class Page:
     """One page of a list, newest first.
 
     :ivar rows: as many as fit into memory easily.
-    :ivar rest: positions of the rows behind them, to be read by `next_rows`.
+    :ivar rest: the rows behind them, to be read by `next_rows`.
     :ivar total: how many there are in all.
     """
 
     rows: list[Row]
-    rest: list[int]
+    rest: list[Later]
     total: int
 
 
@@ -62,18 +79,25 @@ def page(
     return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
 
 
-def next_rows(connection: sqlite3.Connection, positions: list[int]) -> list[Row]:
-    """The next rows of a rest, as they are now, which are taken from it; those that were forgotten are not there."""
+def next_rows(connection: sqlite3.Connection, rest: list[Later]) -> list[Row]:
+    """The next rows of a rest, which are taken from it; those that were forgotten are not there.
+
+    Each has the status with which it is in the list, whatever has become of it meanwhile.
+    """
     rows: list[Row] = []
     size = 0
-    while positions and size <= _AT_ONCE:
+    while rest and size <= _AT_ONCE:
+        row = rest.pop(0)
         found = connection.execute(
-            f"SELECT {_ROW} FROM executions WHERE position = ?",  # noqa: S608
-            (positions.pop(0),),
+            f"SELECT {_READ_LATER} FROM executions WHERE position = ? AND id = ?",  # noqa: S608
+            (row.position, row.known[0]),
         ).fetchone()
         if found is not None:
-            rows.append(found)
-            size += _size(found)
+            error, *given, output = found
+            if row.known[_STATUS] not in _ENDED:
+                error = output = None
+            rows.append((*row.known, error, *given, output))
+            size += _size(rows[-1])
     return rows
 
 
@@ -108,11 +132,11 @@ def _page(connection: sqlite3.Connection, total: int, left: int, which: str, val
             break
     else:
         return Page(rows, [], total)
-    positions = connection.execute(
-        f"SELECT position FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
+    all_of_it = connection.execute(
+        f"SELECT position, {_KNOWN} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
         values,
     )
-    return Page(rows, [position for (position,) in positions][len(rows) :], total)
+    return Page(rows, [Later(position, tuple(known)) for position, *known in islice(all_of_it, len(rows), None)], total)
 
 
 def _size(row: Row) -> int:

@@ -256,15 +256,22 @@ def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | Non
 
 
 def wipe(connection: sqlite3.Connection) -> None:
-    """Forgets all executions, and the answers that belong to keys of idempotency; tenants and API keys stay."""
+    """Forgets all executions, and the answers that belong to keys of idempotency.
+
+    Tenants and API keys stay, and so does the greatest id, for ids go on growing."""
+    latest = latest_id(connection)
+    connection.execute("DELETE FROM forgotten")
+    connection.execute("INSERT INTO forgotten VALUES (?)", (latest,))
     for table in ("executions", "checkpoints", "tallies", "answers"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
     connection.execute("UPDATE tenants SET executions = 0, newest = ''")
 
 
 def latest_id(connection: sqlite3.Connection) -> str:
-    """The greatest id there is; empty where there is none."""
-    found: str | None = connection.execute("SELECT max(id) FROM executions").fetchone()[0]
+    """The greatest id that was ever given out; empty where there is none."""
+    found: str | None = connection.execute(
+        "SELECT max(id) FROM (SELECT max(id) AS id FROM executions UNION ALL SELECT latest_id FROM forgotten)"
+    ).fetchone()[0]
     return found or ""
 
 

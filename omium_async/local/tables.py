@@ -34,6 +34,9 @@ CREATE TABLE tenants (
     executions INTEGER NOT NULL DEFAULT 0,      -- how many there are = the number of the newest
     newest TEXT NOT NULL DEFAULT ''             -- created_at of the newest: the next is never given an earlier one
 );
+CREATE TABLE forgotten (
+    latest_id TEXT NOT NULL                     -- of the executions that a reset forgot: ids go on behind it
+);
 CREATE TABLE api_keys (
     rank INTEGER PRIMARY KEY,                   -- the order; below 0: not accepted any more (see `keyring`)
     key TEXT NOT NULL UNIQUE,

@@ -9,6 +9,7 @@ import tracemalloc
 
 import pytest
 
+from omium_async import AsyncOmium
 from omium_async.local import Fault, LocalOmium, lists, store
 
 MIB = 2**20
@@ -28,6 +29,10 @@ async def fill(local, count, size):
             now="2026-01-01T00:00:00.000000Z",
         )
     )
+
+
+async def drained(found):
+    return [one async for one in found]
 
 
 @pytest.mark.parametrize("at_once", [0, 1, 500, 2500, 10**9])
@@ -80,6 +85,64 @@ async def test_what_is_forgotten_meanwhile_is_left_out(local, connect, monkeypat
         await fill(local, 5, 10)
         monkeypatch.setattr(lists, "next_rows", lambda _, positions: positions.clear() or [])
         assert len((await wire.get("/executions")).json["items"]) == 1
+
+
+@pytest.mark.parametrize("listed", ["running", "completed"])
+async def test_rows_have_the_status_with_which_they_are_in_the_list(local, connect, monkeypatch, listed):
+    """Whatever becomes of them before their turn comes; and a page is as long as it was."""
+    monkeypatch.setattr(lists, "_AT_ONCE", 0)
+    go_on, asked, done, all_there = (asyncio.Event() for _ in range(4))
+    there = []
+    real = lists.next_rows
+
+    @local.workflow("work")
+    async def work(run):
+        await run.step("first", lambda: 1)
+        there.append(run)
+        if len(there) == 5:
+            all_there.set()
+        if listed == "running":
+            await go_on.wait()
+        return "its output"
+
+    async with connect(local) as wire, AsyncOmium(local.api_key, base_url=local.url) as omium:
+        ids = [(await omium.executions.create("work")).id for _ in range(5)]
+        await all_there.wait()
+        await drained(omium.executions.wait_many(ids, until=listed))
+
+        async def change() -> None:
+            await asked.wait()
+            go_on.set()
+            for id in ids:
+                if listed == "running":
+                    await omium.executions.wait(id)
+                else:
+                    await omium.executions.rollback(id, checkpoint_name="first")
+            done.set()
+
+        loop = asyncio.get_running_loop()
+
+        def after_the_change(connection, later):
+            loop.call_soon_threadsafe(asked.set)
+            return real(connection, later if done.is_set() else [])
+
+        monkeypatch.setattr(lists, "next_rows", after_the_change)
+        changing = asyncio.create_task(change())
+        rows = (await wire.get(f"/executions?status={listed}")).json["items"]
+        await changing
+        assert [row["status"] for row in rows] == [listed] * 5
+        assert [row["id"] for row in rows] == sorted(ids, reverse=True)
+        if listed == "running":
+            assert [row["output_data"] for row in rows] == [None] * 5
+
+
+async def test_a_place_that_was_given_away_again_is_not_shown(local, connect, monkeypatch):
+    monkeypatch.setattr(lists, "_AT_ONCE", 0)
+    async with connect(local) as wire:
+        await fill(local, 5, 10)
+        later = lists.Later(local._running.keyring.tenants()[0].id * store.POSITIONS_PER_TENANT + 1, ("exec_other",))
+        assert await local._running.database.read(lambda c: lists.next_rows(c, [later])) == []
+        assert (await wire.get("/executions")).status == 200
 
 
 @pytest.mark.parametrize("action", ["drop", "status", "truncate", "garbage", "delay"])

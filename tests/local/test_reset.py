@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
+import time
 
 import aiohttp
 import attrs
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import omium_sync
+from omium_async import AsyncOmium
 from omium_async.local import Fault, LocalOmium, LocalOmiumError
 
 
@@ -36,6 +38,24 @@ async def test_everything_is_forgotten_but_workflows_and_keys(local, connect):
         again = await wire.call("POST", "/executions", {"workflow_id": "w"}, Idempotency_Key="k")
         assert again.json["id"] > answer.json["id"] > ids[-1]
         assert (await wire.until(again.json["id"], "completed"))["output_data"] == 1
+
+
+async def test_ids_go_on_growing_through_resets_and_restarts_also_when_the_time_goes_back(tmp_path, monkeypatch):
+    given: list[str] = []
+
+    async def create(local):
+        async with AsyncOmium(local.api_key, base_url=local.url) as omium:
+            given.append((await omium.executions.create("nobody")).id)
+
+    for resets in (1, 2, 0, 1):
+        now = time.time_ns()
+        monkeypatch.setattr("omium_async.local.ids.time.time_ns", lambda now=now: now - 3600 * 10**9 * len(given))
+        async with LocalOmium(tmp_path / "o.db") as local:
+            await create(local)
+            for _ in range(resets):
+                await local.reset()
+    assert len(given) == 4
+    assert given == sorted(set(given))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
