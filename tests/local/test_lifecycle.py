@@ -156,6 +156,7 @@ import aiohttp
 from omium_async.local import LocalOmium
 logging.basicConfig()
 async def main(function, until):
+    asyncio.get_running_loop().slow_callback_duration = 60  # a busy machine is nothing to be told of
     local = LocalOmium(sys.argv[1], api_keys="key-1")
     local.workflow("w")(function)
     headers = {"X-API-Key": "key-1"}
