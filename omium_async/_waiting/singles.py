@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -51,7 +52,7 @@ class Singles:
         """
         self._under_way += 1
         try:
-            found = await self._outage.tried(caller, look, lambda *failure: self._tell(execution_id, *failure))
+            found = await self._outage.tried(caller, look, functools.partial(self._tell, execution_id))
         finally:
             self._under_way -= 1
         if found is not None:
