@@ -135,11 +135,11 @@ def measure(form: str, rows: int, rounds: int, seconds: float) -> dict[str, list
     body = page(form, rows)
     converter = make_converter()
     reader = converter.get_structure_hook(ExecutionPage)
-    reader.decode(body)
+    reader.loads(body)
     pages = FastReader(ExecutionPage)  # one that has learned nothing yet
     reader._looked_up = reader._looked_up._replace(fast=pages)
     pages.after = 1 if form == "learned" else sys.maxsize
-    reader.decode(body)
+    reader.loads(body)
     decoders: dict[str, Decoder] = {
         "omium-async": lambda body: converter.decode(body, ExecutionPage),
         "orjson, to dicts": orjson.loads,

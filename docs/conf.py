@@ -36,6 +36,14 @@ html_theme = "furo"
 html_title = f"omium-async {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_search_scorer = str(Path(__file__).parent / "_extensions" / "scorer.js")
+templates_path = ["_templates"]
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {
+    "navigation_with_keys": True,
+    # The colours of the drawings and of the console.
+    "light_css_variables": {"color-brand-primary": "#2456c4", "color-brand-content": "#2456c4"},
+    "dark_css_variables": {"color-brand-primary": "#7da6ff", "color-brand-content": "#7da6ff"},
+}

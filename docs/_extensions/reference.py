@@ -124,11 +124,25 @@ def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
 
 
 def reach_by_keyboard(_: Sphinx, __: str, ___: str, context: dict[str, Any], ____: Any) -> None:
-    """What scrolls sideways can be scrolled without a mouse; captions say which level of heading they are."""
+    """What scrolls sideways can be scrolled without a mouse; captions say which level of heading they are.
+
+    And the parameters of a long signature are lines, not a list of definitions without terms.
+    """
     for part in ("body", "furo_navigation_tree"):
         if isinstance(context.get(part), str):
             text = context[part].replace("<pre>", '<pre tabindex="0">').replace('<div class="table-wrapper', _WRAPPER)
-            context[part] = text.replace('role="heading">', 'role="heading" aria-level="2">')
+            text = _DRAWING.sub(r'<p class="drawing" tabindex="0">\1', text)
+            text = text.replace('role="heading">', 'role="heading" aria-level="2">')
+            context[part] = _SIGNATURE.sub(_lines_of_a_signature, text)
+
+
+_DRAWING = re.compile(r'<p>(<img [^>]*\.svg")')
+_SIGNATURE = re.compile(r"<dl>\n(?P<lines>(?:<dd>.*?</dd>\n)+)</dl>")
+
+
+def _lines_of_a_signature(found: re.Match[str]) -> str:
+    lines = found["lines"].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'<span class="sig-lines">\n{lines}</span>'
 
 
 _WRAPPER = '<div tabindex="0" class="table-wrapper'

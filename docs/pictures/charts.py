@@ -136,7 +136,7 @@ def _ratios(program: str, unit: str = "") -> Iterator[str]:
             yield _row(f"{each.what}; {each.unit}", peer, number(each.ratio(peer)), spread, each.bound(peer))
     if found.figures:
         yield ""
-        yield from _head("what", "", "wanted")
+        yield from _head("what", "found", "wanted")
     for figure in found.figures:
         bound = "" if figure.at_most is None else f"at most {figure.at_most:g} {figure.unit}"
         yield _row(figure.what, f"{figure.value:.2g} {figure.unit}", bound)

@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from .conftest import ROOT
+
 playwright = pytest.importorskip("playwright.sync_api")
 
 _FOUND = os.environ.get("OMIUM_TEST_CHROMIUM") or next(
@@ -28,11 +30,38 @@ OUT_OF_REACH = """
 
 
 @pytest.fixture(scope="module")
-def context():
+def chromium():
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium.new_context(viewport={"width": 400, "height": 800}, color_scheme="dark")
+        yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def context(chromium):
+    """A narrow screen in the dark."""
+    return chromium.new_context(viewport={"width": 400, "height": 800}, color_scheme="dark")
+
+
+#: Which question of a reader leads to which page.
+QUESTIONS = {
+    "May I send this again?": "guides/retry-safely.html",
+    "Why does my list stop?": "guides/lists.html",
+    "How do I test a lost answer?": "guides/testing.html",
+    "How do I keep the key out of traces?": "guides/telemetry.html",
+    "What happens at Ctrl-C?": "guides/sync-code.html",
+    "How do I replay only what failed since yesterday?": "guides/replay-failures.html",
+    "How do I use it under Celery?": "guides/frameworks.html",
+    "Which promise has which test?": "reference/guarantees.html",
+}
+AXE = (ROOT / "tests" / "ui" / "axe.min.js").read_text()
+
+
+def offences(page, **options):
+    """What axe finds wrong with the page that is open: (rule, how bad, where)."""
+    page.evaluate(AXE)
+    found = page.evaluate("options => axe.run(document, {resultTypes: ['violations'], ...options})", options)
+    return [(each["id"], each["impact"], each["nodes"][0]["html"][:120]) for each in found["violations"]]
 
 
 def test_every_page_is_for_narrow_screens_and_keyboards(site, context):
@@ -46,8 +75,37 @@ def test_every_page_is_for_narrow_screens_and_keyboards(site, context):
         if width > 400:
             wrong.append((path.name, f"{width} pixels wide"))
         wrong += [(path.name, found) for found in page.evaluate(OUT_OF_REACH)]
+        wrong += [(path.name, found) for found in offences(page)]
     assert wrong == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("name", ["index", "guides/retry-safely", "benchmarks", "reference/settings", "search"])
+def test_it_can_be_read_by_daylight_on_wide_screens(site, chromium, name):
+    page = chromium.new_context(viewport={"width": 1300, "height": 900}, color_scheme="light").new_page()
+    page.goto((site / f"{name}.html").as_uri())
+    assert offences(page) == []
+    page.context.close()
+
+
+def test_the_pages_are_reached_by_keyboard_on_a_narrow_screen(site, context):
+    page = context.new_page()
+    page.goto((site / "guides" / "batches.html").as_uri())
+    menu = page.get_by_role("button", name="Pages of this site")
+    drawer = page.locator(".sidebar-drawer")
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to content"
+    page.keyboard.press("Tab")
+    assert menu.evaluate("each => each === document.activeElement")
+    assert menu.get_attribute("aria-expanded") == "false"
+    page.keyboard.press("Enter")
+    assert menu.get_attribute("aria-expanded") == "true"
+    assert drawer.evaluate("each => each.contains(document.activeElement)")
+    page.keyboard.press("Escape")
+    assert menu.evaluate("each => each === document.activeElement")
+    for _ in range(40):  # what is shut is not walked through
+        page.keyboard.press("Tab")
+        assert not drawer.evaluate("each => each.contains(document.activeElement)")
 
 
 def test_pictures_are_those_for_the_dark(site, context):
@@ -57,7 +115,23 @@ def test_pictures_are_those_for_the_dark(site, context):
     assert [source.rpartition("/")[2] for source in shown] == ["unknown-writes-dark.svg"]
 
 
-def test_search_finds_without_a_network(site, context):
+@pytest.mark.parametrize(("question", "answer"), QUESTIONS.items(), ids=lambda text: text.split(".")[0])
+def test_a_question_that_is_typed_finds_its_page(site, chromium, question, answer):
+    """By the site's own search, without a network: among the first three."""
+    page = chromium.new_context(viewport={"width": 1300, "height": 900}).new_page()
+    page.goto((site / "index.html").as_uri())
+    page.fill(".sidebar-search", question)
+    page.press(".sidebar-search", "Enter")
+    page.wait_for_function("document.querySelector('.search-summary')?.textContent.includes('found')")
+    links = page.locator("#search-results ul.search > li > a")
+    found = links.evaluate_all("all => all.map(each => each.getAttribute('href').replace(/[?#].*/, ''))")
+    assert answer in found[:3]
+    page.context.close()
+
+
+def test_the_first_page_leads_to_every_answer(site, context):
     page = context.new_page()
-    page.goto((site / "search.html").as_uri() + "?q=outcome")
-    page.wait_for_selector("#search-results li a")
+    for question, answer in QUESTIONS.items():
+        page.goto((site / "index.html").as_uri())
+        page.locator("article").get_by_role("link", name=question, exact=True).click()
+        assert page.url.partition("#")[0] == (site / answer).as_uri()
