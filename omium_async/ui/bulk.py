@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from omium_async import AsyncOmium, Execution, OmiumError, ReplayOutcome
 
+from .moves import Moves
 from .view import View
 
 __all__ = ["Bulk", "Bulks"]
@@ -26,6 +27,8 @@ class Bulk:
     """One bulk replay, from its dry run to its end.
 
     :ivar planned: what the dry run found, in its order. :ivar outcomes: by id, as they came.
+    :ivar sent: of each that was found, how many replays and rollbacks the console had sent by then.
+    :ivar passed_over: not sent, for it has sent another since.
     :ivar error: what ended it early. :ivar stopping: whether it was told to stop.
     """
 
@@ -35,6 +38,8 @@ class Bulk:
         self.limit = limit
         self.state: State = "planning"
         self.planned: list[Execution] = []
+        self.sent: dict[str, int] = {}
+        self.passed_over: set[str] = set()
         self.outcomes: dict[str, ReplayOutcome] = {}
         self.error: Exception | None = None
         self.stopping = False
@@ -65,14 +70,20 @@ class Bulks:
     """The bulk replays of one console, the last so many.
 
     :param omium: replays.
+    :param moves: told of each replay before it is sent.
     :param replayed: told of each replay: the execution, and the one to follow.
     :param written: told when a bulk replay has ended.
     """
 
     def __init__(
-        self, omium: AsyncOmium, replayed: Callable[[str, str], object], written: Callable[[], object]
+        self,
+        omium: AsyncOmium,
+        moves: Moves,
+        replayed: Callable[[str, str], object],
+        written: Callable[[], object],
     ) -> None:
         self._omium = omium
+        self._moves = moves
         self._replayed = replayed
         self._written = written
         self._known: dict[str, Bulk] = {}
@@ -115,6 +126,7 @@ class Bulks:
             async with contextlib.aclosing(rows):
                 async for outcome in rows:
                     bulk.planned.append(outcome.execution)
+                    bulk.sent[outcome.execution.id] = self._moves.sent(outcome.execution.id)
         except (OmiumError, TypeError, ValueError) as error:
             bulk.error = error
         finally:
@@ -126,7 +138,8 @@ class Bulks:
             for start in range(0, len(ids), _CHUNK):
                 if bulk.stopping:
                     break
-                outcomes = self._omium.executions.replay_many(ids[start : start + _CHUNK], concurrency=_AT_ONCE)
+                chunk = self._still_to_send(bulk, ids[start : start + _CHUNK])
+                outcomes = self._omium.executions.replay_many(chunk, concurrency=_AT_ONCE)
                 async with contextlib.aclosing(outcomes):
                     async for outcome in outcomes:
                         bulk.outcomes[outcome.execution.id] = outcome
@@ -137,6 +150,14 @@ class Bulks:
         finally:
             bulk.state = "done"
             self._written()
+
+    def _still_to_send(self, bulk: Bulk, ids: list[str]) -> list[str]:
+        """Those that the console has not replayed or rolled back since the dry run; they are about to be sent."""
+        found = [each for each in ids if self._moves.sent(each) == bulk.sent[each]]
+        bulk.passed_over.update(set(ids).difference(found))
+        for each in found:
+            self._moves.send(each)
+        return found
 
     def _forget(self) -> None:
         ended = [name for name, bulk in self._known.items() if bulk.task is None or bulk.task.done()]

@@ -54,8 +54,8 @@ async def plan(request: web.Request) -> web.StreamResponse:
         verdict = await site.once.do(form.get("token", ""), (view, limit), begin)
     except StaleForm:
         return site.renderer.page("stale.html", status=409, back=f"bulk{view.query()}")
-    except WrittenOtherwise as sent:
-        verdict = sent.verdict
+    except WrittenOtherwise:  # which wrote nothing: another limit is another dry run
+        verdict = await begin("")
     raise web.HTTPSeeOther(f"bulk/{verdict.message}")
 
 

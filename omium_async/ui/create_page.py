@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ async def do(request: web.Request) -> web.StreamResponse:
     form = await form_of(request)
     values = {name: form.get(name, "") for name in _FIELDS}
     token = form.get("token", "")
-    wanted, problems = _checked(values)
+    wanted, problems = await asyncio.to_thread(_checked, values)  # it may be large
     if problems:
         return _form(site, values, problems, status=422, token=token)
 

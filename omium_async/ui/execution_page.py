@@ -38,7 +38,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         return site.renderer.page("not_found.html", depth=1, status=404, what="execution", of_id=execution_id)
     detail = watch.value
     first = _number(request.query.get("first", ""))
-    receipt = request.query.get("done", "")
+    verdict = site.once.verdict(request.query.get("done", ""))
     return site.renderer.live(
         request,
         "execution.html",
@@ -51,7 +51,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         line=None if detail is None else timeline(detail, first),
         relatives={} if detail is None else site.relations.of(detail),
         data={} if detail is None else _data(watch, detail),
-        verdict=site.once.verdict(receipt) if receipt else None,
+        verdict=verdict if verdict and execution_id in (verdict.execution_id, verdict.origin) else None,
         failing=watch if watch.failing_since is not None else None,
         watches=[watch],
         asked=site.meter.in_the_last(60),

@@ -13,6 +13,7 @@ __all__ = ["Found", "Node", "NotThere", "at", "found_in", "tree"]
 
 _CHILDREN: Final = 100  # of one object or list, before "more"
 _OPEN: Final = 40  # a container of no more values than this is open from the start
+_DEEP: Final = 16  # levels that are open from the start
 _TEXT: Final = 600  # characters of a text, before "all of it"
 _FINDS: Final = 100
 
@@ -74,23 +75,33 @@ def _number(name: str) -> int:
 def tree(value: Any, pointer: str = "", start: int = 0, *, whole_text: bool = False) -> Node:
     """The tree of a value as far as it is open from the start: small containers are, what is in large ones is not."""
     name = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~") if pointer else None
-    return _node(value, pointer, name, start, [2 * _CHILDREN], whole_text=whole_text, open_=True)
+    return _node(value, pointer, name, start, _Budget(), whole_text=whole_text, open_=True)
+
+
+@attrs.define
+class _Budget:
+    """Values that may still be open from the start, and levels below."""
+
+    values: int = 2 * _CHILDREN
+    levels: int = _DEEP
 
 
 def _node(
-    value: Any, pointer: str, name: str | None, start: int, budget: list[int], *, whole_text: bool, open_: bool
+    value: Any, pointer: str, name: str | None, start: int, budget: _Budget, *, whole_text: bool, open_: bool
 ) -> Node:
-    budget[0] -= 1
+    budget.values -= 1
     if isinstance(value, dict | list):
         held = cast("dict[str, Any] | list[Any]", value)
         kind, unit = ("object", "key") if isinstance(held, dict) else ("list", "item")
         text = f"{len(held):,} {unit}{'' if len(held) == 1 else 's'}" if held else ("{}" if kind == "object" else "[]")
-        if not held or not (open_ or (len(held) <= _OPEN and len(held) <= budget[0])):
+        if not held or not (open_ or (budget.levels > 0 and len(held) <= min(_OPEN, budget.values))):
             return Node(pointer, name, kind, text, len(held), children=None if held else ())
+        budget.levels -= 1
         shown = [
             _node(child, f"{pointer}/{_escaped(key)}", key, 0, budget, whole_text=False, open_=False)
             for key, child in islice(_items(held), start, start + _CHILDREN)
         ]
+        budget.levels += 1
         more = max(0, len(held) - start - len(shown))
         return Node(pointer, name, kind, text, len(held), more, start, tuple(shown))
     if isinstance(value, str):

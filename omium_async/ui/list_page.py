@@ -38,6 +38,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         return _bad(site, request, bad)
     if any(name in _FIELDS and not value for name, value in request.query.items()):
         raise web.HTTPFound(f"./{view.query()}")  # a form sends its empty fields too; addresses are kept short
+    if view.reach > 1 and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        raise web.HTTPFound(f"./{view.query(reach=1)}")  # how far a search goes is not for another site to say
     rows = site.rows(view)
     await site.settled(rows, request)
     overview = site.overview(view)  # after the rows, which may answer it

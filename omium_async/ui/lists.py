@@ -86,7 +86,7 @@ class Listing:
         for status, page in zip(wanted, await together(*map(self._page_of, wanted)), strict=True):
             self._pages.pop(status, None)
             self._pages[status] = page
-        return _merged(self._pages.values())
+        return _merged(self._pages.values(), len(view.statuses))
 
     def _page_of(self, status: str) -> Any:
         return self._questions.page(self._view.workflow_id, status)
@@ -181,14 +181,15 @@ async def _until(rows: AsyncGenerator[Execution], stop: asyncio.Future[None]) ->
         found.append(row)
 
 
-def _merged(pages: Iterable[ExecutionPage]) -> Rows:
+def _merged(pages: Iterable[ExecutionPage], looks: int) -> Rows:
     """The newest of several lists; of a row that stands in two, what was read last."""
     known = list(pages)
     merged = {execution.id: execution for page in known for execution in page.items}
     totals = [page.total for page in known if page.total is not None]
     total = sum(totals) if len(totals) == len(known) else None
     full = any(len(page.items) >= PAGE_SIZE for page in known)
-    return Rows(tuple(newest_first(merged.values())[:PAGE_SIZE]), total, len(merged) > PAGE_SIZE or full)
+    items = tuple(newest_first(merged.values())[:PAGE_SIZE])
+    return Rows(items, total, len(merged) > PAGE_SIZE or full, looks=looks)
 
 
 def newest_first(executions: Iterable[Execution]) -> list[Execution]:

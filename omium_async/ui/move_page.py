@@ -27,25 +27,28 @@ class Move:
     """What a replay or a rollback would do, as it is shown before it is done.
 
     :ivar later: checkpoints after the chosen one: run again by a replay, discarded by a rollback.
+    :ivar sent: how many replays and rollbacks of it this console has sent before.
     """
 
     action: str
     execution: ExecutionDetail
     checkpoint: Checkpoint
     later: tuple[Checkpoint, ...]
+    sent: int
 
     @classmethod
-    def of(cls, action: str, execution: ExecutionDetail, checkpoint_id: str) -> Move | None:
+    def of(cls, action: str, execution: ExecutionDetail, checkpoint_id: str, sent: int) -> Move | None:
         """The move to a checkpoint; ``None`` if the execution has no such checkpoint."""
         for number, checkpoint in enumerate(execution.checkpoints):
             if checkpoint.id == checkpoint_id:
-                return cls(action, execution, checkpoint, execution.checkpoints[number + 1 :])
+                return cls(action, execution, checkpoint, execution.checkpoints[number + 1 :], sent)
         return None
 
     @property
     def seen(self) -> str:
         """What somebody who confirms has seen: another text when it would do something else by now."""
-        told = [self.action, str(self.execution.status), self.checkpoint.id, *(each.id for each in self.later)]
+        told = [self.action, str(self.execution.status), str(self.sent), self.checkpoint.id]
+        told += [each.id for each in self.later]
         return hashlib.sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -69,14 +72,13 @@ async def do(request: web.Request) -> web.StreamResponse:
     token, checkpoint_id = form.get("token", ""), form.get("checkpoint", "")
 
     async def write(key: str) -> Verdict:
-        return await _move(site, action, execution_id, checkpoint_id, form.get("seen", ""), key)
+        async with site.moves.alone(execution_id):
+            return await _move(site, action, execution_id, checkpoint_id, form.get("seen", ""), key)
 
     try:
         verdict = await site.once.do(token, (action, execution_id, checkpoint_id), write)
-    except StaleForm:
+    except (StaleForm, WrittenOtherwise):
         return site.renderer.page("stale.html", depth=2, status=409, back=f"../{escaped_id(execution_id)}")
-    except WrittenOtherwise as sent:
-        verdict = sent.verdict
     except _Changed as changed:
         return _confirm(site, action, changed.execution, checkpoint_id, changed=True)
     if verdict.outcome is WriteOutcome.APPLIED:
@@ -104,9 +106,10 @@ class _Changed(Exception):  # noqa: N818 - it says what is the case
 
 async def _move(site: Site, action: str, execution_id: str, checkpoint_id: str, seen: str, key: str) -> Verdict:
     execution = await site.questions.execution(execution_id)
-    move = Move.of(action, execution, checkpoint_id)
+    move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution_id))
     if move is None or move.seen != seen:
         raise _Changed(execution)
+    site.moves.send(execution_id)
     executions = site.questions.acting.executions
     try:
         if action == "replay":
@@ -134,7 +137,7 @@ async def _execution(site: Site, execution_id: str) -> ExecutionDetail | web.Res
 
 
 def _confirm(site: Site, action: str, execution: ExecutionDetail, checkpoint_id: str, *, changed: bool) -> web.Response:
-    move = Move.of(action, execution, checkpoint_id)
+    move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution.id))
     context: dict[str, Any] = {"execution": execution, "execution_id": execution.id, "action": action}
     if move is None:
         return site.renderer.page(

@@ -77,7 +77,8 @@ class Once:
     def verdict(self, receipt: str) -> Verdict | None:
         """What became of the write whose token begins so, once it has ended."""
         sent = self._sent.get(receipt)
-        return sent.task.result() if sent and sent.task.done() and not sent.task.cancelled() else None
+        ended = sent is not None and sent.task.done() and not sent.task.cancelled() and sent.task.exception() is None
+        return sent.task.result() if sent is not None and ended else None
 
     @staticmethod
     def receipt(token: str) -> str:

@@ -13,6 +13,7 @@ from .bulk import Bulks
 from .lists import Listing, Rows
 from .live import Live, Pace, Watch
 from .meter import Meter
+from .moves import Moves
 from .once import Once
 from .overview import Counting, Overview
 from .questions import Questions
@@ -42,7 +43,8 @@ class Site:
         self.questions = Questions(omium, self.meter)
         self.once = Once()
         self.relations = Relations()
-        self.bulks = Bulks(self.questions.acting, self.relations.remember, self.live.soon)
+        self.moves = Moves()
+        self.bulks = Bulks(self.questions.acting, self.moves, self.relations.remember, self.live.soon)
         self.renderer = Renderer(repr(omium).strip("<>"))
 
     async def open(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
@@ -44,6 +45,7 @@ class Timeline:
     :ivar count: how many checkpoints there are.
     :ivar seconds: from begin to end.
     :ivar ticks: where checkpoints lie, in percent of the whole.
+    :ivar last: when the last checkpoint was made, or it began.
     :ivar tail: what came after the last checkpoint, where time passed since or something went wrong.
     :ivar window: where the steps of the window begin and end, in percent of the whole; the bars of the steps are to
         scale within it. ``None`` where it is the whole.
@@ -55,6 +57,7 @@ class Timeline:
     seconds: float | None
     begin: datetime | None
     end: datetime | None
+    last: datetime | None
     ticks: tuple[float, ...]
     tail: Step | None
     window: tuple[float, float] | None
@@ -77,9 +80,9 @@ def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
     begin = execution.started_at or execution.created_at
     settled = execution.status is not None and execution.status.is_settled
     last = next((each.created_at for each in reversed(checkpoints) if each.created_at), None)
-    end = (execution.completed_at or execution.updated_at or last) if settled else datetime.now(UTC)
+    end = (execution.completed_at or execution.updated_at or last) if settled else _about_now(begin)
     known = [moment for moment in (begin, end, last) if moment is not None]
-    begin, end = (min(known), max(known)) if known else (None, None)
+    begin, end = begin or min(known, default=None), max(known, default=None)
     whole = _Scale(begin, end)
     first = max(1, count - WINDOW + 1) if first is None else max(1, min(first, max(1, count)))
     final = min(count, first + WINDOW - 1)
@@ -95,13 +98,23 @@ def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
     ]
     tail = None
     if not settled or execution.error or execution.status in ("failed", "error", "cancelled"):
-        begun = last or begin
-        left, width, seconds = scale.place(begun, end)
+        left, width, seconds = scale.place(last or begin, end)
         tail = Step(count + 1, None, left, width, seconds, 0)
     spots = {round(whole.at(each.created_at) * _TICKS / 100) for each in checkpoints if each.created_at}
     ticks = tuple(spot * 100 / _TICKS for spot in sorted(spots))
     window = (whole.at(opens), whole.at(closes)) if part and opens and closes else None
-    return Timeline(tuple(steps), first, count, whole.seconds, begin, end, ticks, tail, window)
+    return Timeline(tuple(steps), first, count, whole.seconds, begin, end, last or begin, ticks, tail, window)
+
+
+def _about_now(begin: datetime | None) -> datetime:
+    """Now, so coarse that what runs for long is not drawn anew at each look."""
+    now = datetime.now(UTC)
+    if begin is None:
+        return now
+    grain, seconds = 5.0, (now - begin).total_seconds()
+    while seconds > 60 * grain:
+        grain *= 2
+    return begin + timedelta(seconds=math.ceil(max(0.0, seconds) / grain) * grain)
 
 
 def _step(scale: _Scale, number: int, begun: datetime | None, checkpoint: Checkpoint, count: int) -> Step:

@@ -22,6 +22,7 @@ STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed
 _AGE: Final = re.compile(r"(\d{1,6}) ?(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DEEPEST: Final = 1_000_000
+_MOST_STATUSES: Final = 12  # each is a request
 
 
 class BadView(ValueError):  # noqa: N818 - it is what the address says that is bad
@@ -87,6 +88,8 @@ class View:
                 _pair(text)
             except ValueError as error:
                 problems["metadata"] = f"metadata: {error}"
+        if len(self.statuses) > _MOST_STATUSES:
+            problems["status"] = f"status: {len(self.statuses)} of them, at most {_MOST_STATUSES} can be asked for"
         if self.page > _DEEPEST:
             problems["page"] = f"page: at most {_DEEPEST:,}"
         if problems:

@@ -62,6 +62,8 @@ def headline(error: Exception) -> str:
             return "The service refuses the console's key"
         case RateLimitError():
             return "The service asks for fewer requests"
+        case APITimeoutError() if not error.attempts:
+            return "The client holds its requests back"
         case APIStatusError() if error.status < 500:
             return "The service refuses what this page asks"
         case OmiumError():
@@ -81,6 +83,8 @@ def advice(error: Exception) -> str:
             return "The service asks for a pause; the console keeps it."
         case NotFoundError():
             return "The service does not know it: look at the id, and at whose key the console uses."
+        case APITimeoutError() if not error.attempts:
+            return "The service asked for a pause, or its limit is used up; the console goes on when it may."
         case APITimeoutError():
             return "The service did not answer in time; the console goes on asking."
         case APIStatusError() if error.status >= 500:

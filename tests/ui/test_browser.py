@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import AsyncGenerator
@@ -21,7 +22,7 @@ from omium_async import AsyncOmium
 from omium_async.local import LocalOmium
 from omium_async.ui import console
 
-from .conftest import KEY, row
+from .conftest import KEY, row, stamp
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed: no browser is driven")
 
@@ -257,16 +258,17 @@ async def test_what_the_service_injects_stays_text(browser, service):
 async def test_data_of_megabytes_unfolds_as_far_as_one_looks(browser, service):
     rows = [{"n": n, "text": "x" * 80} for n in range(50_000)]
     service.rows = [row(1, output_data={"rows": rows, "needle": "here"})]
-    page = await browser.open("executions/exec_1")
-    assert await page.locator("#part-output details").count() == 2
-    await page.click("#part-output summary >> text=rows")
-    await page.locator("#part-output .more a").wait_for()
-    assert await page.locator("#part-output details details details").count() == 100
-    await page.click("#part-output .more a")
-    await page.locator("#part-output summary:has-text('199')").wait_for()
-    await page.fill("#part-output input[type=search]", "HERE")
-    await page.keyboard.press("Enter")
-    await page.locator("#finds-output li").wait_for()
+    page = await browser.open()
+    async with responsive(page):
+        await page.click("[id='row-exec_1']")
+        await page.locator("#part-output summary >> text=rows").click()
+        await page.locator("#part-output .more a").wait_for()
+        await page.click("#part-output .more a")
+        await page.locator("#part-output summary:has-text('199')").wait_for()
+        await page.fill("#part-output input[type=search]", "HERE")
+        await page.keyboard.press("Enter")
+        await page.locator("#finds-output li").wait_for()
+    assert await page.locator("#part-output details details details").count() == 200
     assert await page.locator("#finds-output li").all_inner_texts() == ["/needle here"]
 
 
@@ -280,17 +282,45 @@ async def test_ids_are_copied_by_a_click(browser, service):
     assert await page.locator("#said").inner_text() == "Copied"
 
 
-async def test_the_page_stays_responsive_while_a_thousand_executions_change_a_minute(browser, service):
-    service.rows = [row(n, "running") for n in range(1000, 0, -1)]
-    page = await browser.open()
-    await page.evaluate(
-        "window.longest = 0; new PerformanceObserver(list => list.getEntries().forEach(task =>"
-        " window.longest = Math.max(window.longest, task.duration))).observe({type: 'longtask'}); 0"
+@contextlib.asynccontextmanager
+async def responsive(page):
+    """Chromium's own trace of what is done meanwhile has no task of a page's main thread of over 200 ms."""
+    chromium = page.context.browser
+    await chromium.start_tracing(
+        page=page, categories=["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"]
     )
-    for number in range(200):
-        service.rows[number % 60]["status"] = ["failed", "completed", "running"][number % 3]
-        await asyncio.sleep(0.06)
-    assert await page.evaluate("window.longest") < 200
+    yield
+    events = json.loads(await chromium.stop_tracing())["traceEvents"]
+    mains = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        event
+        for event in events
+        if "tdur" in event and event["name"].endswith("RunTask") and (event["pid"], event["tid"]) in mains
+    ]
+    assert len(tasks) > 100, "the trace is not what it was thought to be"
+    # By its own time: on a machine of two cores a clock also counts what others do meanwhile.
+    longest = max(tasks, key=lambda task: task["tdur"])
+    assert longest["tdur"] < 200_000, longest  # microseconds
+
+
+async def test_the_page_stays_responsive_while_a_thousand_executions_change_a_minute(browser, service):
+    service.rows = [row(n, "running", started_at=stamp(n)) for n in range(2_000, 0, -1)]
+    page = await browser.open()
+    await page.locator("#count-running:has-text('2,000')").wait_for()
+    statuses = ["failed", "completed", "paused"]
+    async with responsive(page):
+        for look in range(6):  # of which one in two seconds shows the changes of two seconds
+            for number in range(25):
+                service.rows[2 * number]["status"] = statuses[(look + number) % 3]
+            for number in range(10):
+                service.rows.insert(0, row(2_001 + look * 10 + number, "running"))
+            newest = service.rows[0]["id"]
+            await page.locator(f"[id='row-{newest}']").wait_for()
+    assert await page.locator(".rows tbody tr").count() == 50
 
 
 PAGES = [

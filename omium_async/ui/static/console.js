@@ -50,9 +50,11 @@
   const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
   const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
 
-  const ago = (moment) => {
+  const FAST = 600; // seconds by which the service's clock may be ahead: what has happened is not to come
+
+  const ago = (moment, past) => {
     const seconds = (Date.now() - moment) / 1000;
-    if (Math.abs(seconds) < 4.5) return "just now";
+    if (Math.abs(seconds) < 4.5 || (past && seconds < 0 && seconds > -FAST)) return "just now";
     for (const [unit, length] of UNITS) {
       if (Math.abs(seconds) >= length) return words.format(-Math.trunc(seconds / length), unit);
     }
@@ -60,8 +62,8 @@
   };
 
   const tellTimes = () => {
-    for (const element of document.querySelectorAll("time[data-ago]")) {
-      const text = ago(Date.parse(element.dateTime));
+    for (const element of document.querySelectorAll("time")) {
+      const text = ago(Date.parse(element.dateTime), "ago" in element.dataset);
       if (element.textContent !== text) element.textContent = text;
     }
   };
