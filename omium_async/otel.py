@@ -130,30 +130,13 @@ def _attributes(method: str, origin: str, template: str | None) -> dict[str, Att
     return found
 
 
-class Telemetry:
-    """Watches the calls of a client, for ``AsyncOmium(telemetry=...)`` and ``Omium(telemetry=...)``.
+class _Watch:
+    """What the client tells of its calls, as `_telemetry.Telemetry` says; users call none of this."""
 
-    One instance may serve any number of clients, on any number of event loops.
-
-    :param tracer_provider: makes the spans; ``None``: the global provider.
-    :param meter_provider: takes the metrics; ``None``: the global provider.
-    :raises TypeError: a provider is not one of OpenTelemetry's.
-    """
-
-    def __init__(
-        self,
-        tracer_provider: trace.TracerProvider | None = None,
-        meter_provider: metrics.MeterProvider | None = None,
-    ) -> None:
-        _check(tracer_provider, trace.TracerProvider, "tracer_provider")
-        _check(meter_provider, metrics.MeterProvider, "meter_provider")
-        self._instruments = _Instruments(
-            trace.get_tracer(_SCOPE, tracer_provider=tracer_provider),
-            metrics.get_meter(_SCOPE, meter_provider=meter_provider),
-        )
+    _instruments: _Instruments
 
     def call_started(self, request: Request) -> _CallSpan | None:
-        """A call begins. The client calls this, and the methods below.
+        """A call begins.
 
         :param request: what is to be sent.
         :return: what watches it; ``None`` while nobody records anything and no trace is to be carried on.
@@ -230,6 +213,29 @@ class Telemetry:
             finally:
                 span.leave(token)
                 span.end(failure)
+
+
+class Telemetry(_Watch):
+    """Watches the calls of a client, for ``AsyncOmium(telemetry=...)`` and ``Omium(telemetry=...)``.
+
+    One instance may serve any number of clients, on any number of event loops.
+
+    :param tracer_provider: makes the spans; ``None``: the global provider.
+    :param meter_provider: takes the metrics; ``None``: the global provider.
+    :raises TypeError: a provider is not one of OpenTelemetry's.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
+    ) -> None:
+        _check(tracer_provider, trace.TracerProvider, "tracer_provider")
+        _check(meter_provider, metrics.MeterProvider, "meter_provider")
+        self._instruments = _Instruments(
+            trace.get_tracer(_SCOPE, tracer_provider=tracer_provider),
+            metrics.get_meter(_SCOPE, meter_provider=meter_provider),
+        )
 
 
 class _CallSpan:

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from docutils import nodes
 from docutils.statemachine import StringList
+from given import GIVEN
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -56,6 +57,9 @@ def move_fields(_: Sphinx, what: str, name: str, obj: Any, __: Any, lines: list[
     """Give the text of ``:ivar name:`` to the entry of that name."""
     if what in {"class", "exception"} and isinstance(obj, type):
         _take_fields_out(obj, lines)
+        if name in GIVEN:
+            said = f"You are given one, {GIVEN[name]}, and make none: the constructor may change at any time."
+            lines[:] = [*lines[:1], "", said.replace("`", "``"), *lines[1:]]
     elif what in {"attribute", "property"}:
         owner, _, field = name.rpartition(".")
         text = described_fields(_find(owner)).get(field) if owner else None
@@ -82,6 +86,8 @@ def _take_fields_out(cls: type, lines: list[str]) -> None:
 
 def plain_signature(_: Sphinx, __: str, ___: str, obj: Any, *_____: Any) -> tuple[str, str] | None:
     """The constructor of an attrs class by the names of its fields: their types and defaults stand with the fields."""
+    if getattr(obj, "_is_protocol", False):
+        return "", ""
     if not (inspect.isclass(obj) and attrs.has(obj) and obj.__module__.startswith("omium_")):
         return None
     shown: list[str] = []

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[2] / "docs" / "_extensions"))
+from given import GIVEN
 
 LISTING = Path(__file__).parents[2] / "docs" / "reference" / "api.txt"
 MODULES = [
@@ -37,7 +42,7 @@ def members(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in inspect.getmembers_static(cls):
         owner = next((base for base in cls.__mro__ if name in vars(base)), object)
-        if not name.startswith("_") and of_ours(owner):
+        if not name.startswith("_") and not owner.__name__.startswith("_") and of_ours(owner):
             found[name] = value
     return found
 
@@ -76,15 +81,35 @@ def is_made_by_users(cls: type) -> bool:
 
 
 def _of_class(dotted: str, cls: type) -> Iterator[str]:
-    bases = [base.__name__ for base in cls.__mro__[1:] if "._" not in base.__module__ and base.__name__ not in _UNTOLD]
-    yield f"{dotted}{_signature(cls) if is_made_by_users(cls) else ''}" + (f": {', '.join(bases)}" if bases else "")
-    fields = {name for base in cls.__mro__ if of_ours(base) for name in inspect.get_annotations(base)}
+    bases = [base.__name__ for base in cls.__mro__[1:] if _is_told(base)]
+    shown = "" if dotted in GIVEN or not is_made_by_users(cls) else _signature(cls)
+    yield f"{dotted}{shown}" + (f": {', '.join(bases)}" if bases else "")
     found = members(cls)
-    for name in {*found, *(name for name in fields if not name.startswith("_"))}:
+    for name in {*found, *fields(cls)} - of_errors_above(cls):
         member = found.get(name)
         function = getattr(member, "__func__", member)
         word = "async " if inspect.iscoroutinefunction(function) else ""
         yield f"{dotted}.{name}" + (f"{_signature(function)} {word}".rstrip() if inspect.isfunction(function) else "")
+
+
+def _is_told(base: type) -> bool:
+    private = "._" in base.__module__ or base.__name__.startswith("_")
+    return not private and base.__name__ not in _UNTOLD
+
+
+def fields(cls: type) -> set[str]:
+    """What instances have: what is annotated, and what the docstrings tell of."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        if of_ours(base):
+            found |= {*inspect.get_annotations(base), *re.findall(r":ivar (\w+):", base.__doc__ or "")}
+    return {name for name in found if not name.startswith("_")}
+
+
+def of_errors_above(cls: type) -> set[str]:
+    """What an error has from those that it comes from stands with them."""
+    above = [base for base in cls.__mro__[1:] if of_ours(base) and issubclass(base, Exception)]
+    return {name for base in above for name in {*members(base), *fields(base)}} - {*vars(cls)}
 
 
 def _signature(thing: Any) -> str:
