@@ -130,10 +130,11 @@ def _ratios(program: str, unit: str = "") -> Iterator[str]:
     if shown:
         yield from _head("what", "ours to", "ratio", "over the rounds", "wanted")
     for each in shown:
-        for peer in each.peers:
+        for place, peer in enumerate(each.peers):
             ratios = each.ratios(peer)
             spread = f"{number(min(ratios))} to {number(max(ratios))}"
-            yield _row(f"{each.what}; {each.unit}", peer, number(each.ratio(peer)), spread, each.bound(peer))
+            what = "" if place else f"{each.what}; {each.unit}"
+            yield _row(what, peer, number(each.ratio(peer)), spread, each.bound(peer))
     if found.figures:
         yield ""
         yield from _head("what", "found", "wanted")

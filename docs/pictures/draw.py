@@ -1,6 +1,6 @@
 """Draws the drawings of the explanations and the README, light and dark.
 
-    python docs/pictures/draw.py [overview unknown-writes lists threads journals]
+    python docs/pictures/draw.py [overview unknown-writes lists threads journals local-omium]
 
 Beside each stands what it was made of; `tests/docs/test_pictures.py` says which are stale.
 """
@@ -142,12 +142,35 @@ def journals(palette: dict[str, str]) -> Drawing:
     return drawing
 
 
+def local_omium(palette: dict[str, str]) -> Drawing:
+    """What is in the double, and what it shares with the client: nothing."""
+    drawing = Drawing(
+        "LocalOmium: the service's interface, workflows and their steps, on one machine", 720, 250, palette
+    )
+    drawing.box(10, 85, 140, 60, "your code\nand the client", bold=True)
+    drawing.box(230, 15, 480, 220, colour="accent", fill="tint")
+    drawing.words(470, 40, "LocalOmium", bold=True, size=15)
+    drawing.box(250, 60, 130, 60, "endpoints\nas documented", size=13)
+    drawing.box(250, 145, 130, 60, "faults on purpose", size=13, colour="bad")
+    drawing.box(420, 60, 130, 145, "your workflow:\nan async function\n\nstep\nstep\nstep", size=13)
+    drawing.box(590, 60, 105, 145, "SQLite file\n\ncheckpoint\ncheckpoint", size=13)
+    drawing.line(152, 108, 246, 92, colour="accent")
+    drawing.words(196, 84, "HTTP", colour="accent", size=12)
+    drawing.line(246, 175, 152, 125, colour="bad", dashed=True)
+    drawing.line(382, 90, 416, 90)
+    for y in (147, 166):
+        drawing.line(552, y, 586, y, colour="good")
+    drawing.words(643, 224, "on disk before a step counts", colour="good", size=12, align="end")
+    return drawing
+
+
 DRAWINGS: dict[str, Callable[[dict[str, str]], Drawing]] = {
     "overview": overview,
     "unknown-writes": unknown_writes,
     "lists": lists,
     "threads": threads,
     "journals": journals,
+    "local-omium": local_omium,
 }
 
 
