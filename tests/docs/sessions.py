@@ -176,7 +176,7 @@ def serve(desk: Desk) -> None:
 
     def press(_: Any, terminal: int) -> None:
         seen = b""
-        while seen.count(b"\n") < 4:
+        while b"Stop with Ctrl-C.\r\n" not in seen:
             seen += os.read(terminal, 65536)
         said.append(seen)
         os.write(terminal, b"\x03")
