@@ -19,7 +19,9 @@ app = Celery(
     backend=os.environ.get("CELERY_RESULT_BACKEND", "cache+memory://"),
 )
 app.conf.task_serializer = app.conf.result_serializer = "json"
-app.conf.task_acks_late = True  # a worker that dies leaves its task to another: hence the key below
+# A task that was taken counts as done even if its worker dies: with `task_acks_late` another worker would send it anew,
+# which is safe only where the service honours the key below (LocalOmium does, the hosted one is not known to).
+app.conf.task_acks_late = False
 
 omium = Omium()  # opened in each worker process at its first call
 

@@ -70,3 +70,19 @@ def test_the_map_names_only_what_is_there():
     everything = [f"/{path.relative_to(ROOT).as_posix()}" for path in paths]
     missing = [name for name in named if not any(path.endswith(f"/{name.rstrip('/')}") for path in everything)]
     assert missing == []
+
+
+def test_each_status_has_a_colour_and_a_shape_wherever_it_is_shown() -> None:
+    """A status is declared in one place, and drawn in others, which must not forget one."""
+    from omium_async import ExecutionStatus
+    from omium_async.local.columns import STATUSES as SERVED
+    from omium_async.ui.view import STATUSES as COUNTED
+    from omium_sync.cli.render import _STYLES
+
+    statuses = {str(status) for status in ExecutionStatus}
+    assert set(SERVED) == set(COUNTED) == statuses
+    assert statuses <= set(_STYLES)
+    console = ROOT / "omium_async" / "ui"
+    colours = (console / "static" / "console.css").read_text(encoding="utf-8")
+    shapes = (console / "templates" / "shapes.html").read_text(encoding="utf-8")
+    assert [status for status in statuses if f".is-{status}" not in colours or f'id="s-{status}"' not in shapes] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import threading
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import attrs
 
@@ -15,7 +15,7 @@ from .jsontext import encode_result
 __all__ = ["Fault", "FaultAction", "Faults"]
 
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
-_ACTIONS: Final = ("drop", "stall", "status", "truncate", "garbage", "delay")
+_ACTIONS: Final = get_args(FaultAction)
 
 
 def _headers(given: Mapping[str, str] | None) -> dict[str, str]:

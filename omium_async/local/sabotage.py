@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from aiohttp import web
 
@@ -62,6 +62,8 @@ class Saboteur:
                 await self._pause(request, None)
             case "drop":
                 pass
+            case unknown:
+                assert_never(unknown)
         return self._closed(request)
 
     async def _pause(self, request: web.BaseRequest, seconds: float | None) -> None:
