@@ -42,7 +42,7 @@ def comparison(program: str, begins: str, unit: str = "") -> Comparison:
 
 def number(ratio: float) -> str:
     """A ratio as people say it."""
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
 # -- charts: bars as long as the median ratio to the first peer ---------------------------
