@@ -1,7 +1,9 @@
-"""The site, built once for all tests of a process."""
+"""The site, built once for all tests of a run."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +25,13 @@ sys.exit(main(sys.argv[1:]))
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as the README does it."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-c", BUILD, "--fail-on-warning", "--keep-going", "--quiet", "docs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / "index.html").is_file()
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # by all workers of this run
+    folder = shared / "site"
+    with (shared / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "index.html").is_file():
+            command = [sys.executable, "-c", BUILD, "--fail-on-warning", "--keep-going", "--quiet", "docs", str(folder)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder
