@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import sys
 import tracemalloc
 
 import pytest
@@ -67,6 +68,46 @@ async def test_a_list_of_large_rows_is_never_whole_in_memory(tmp_path):
             writer.close()
         assert size > 30 * 4 * MIB
         assert peak < 30 * 4 * MIB / 4
+
+
+SERVING = """
+import asyncio, sys
+from omium_async.local import LocalOmium
+
+def rss(name):
+    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
+    return int(line.split()[1]) // 1024
+
+async def main():
+    async with LocalOmium(sys.argv[1]) as local:
+        print(local.url, local.api_key, flush=True)
+        before = rss("VmRSS")
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        print(rss("VmHWM") - before)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is asked for in /proc")
+async def test_a_list_of_the_largest_rows_costs_the_process_a_few_of_them(tmp_path):
+    """Rows of 16 MiB, the most that a create takes: 30 cost 48 MiB, and 1.9 GB where a list is made whole."""
+    async with LocalOmium(tmp_path / "o.db") as local:
+        await fill(local, 10, 16 * MIB)
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVING, str(tmp_path / "o.db"), stdin=pipe, stdout=pipe
+    )
+    url, key = (await server.stdout.readline()).decode().split()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(f"GET /api/v1/executions?page_size=100 HTTP/1.0\r\nX-API-Key: {key}\r\n\r\n".encode())
+    size = 0
+    while piece := await reader.read(MIB):
+        size += len(piece)
+    writer.close()
+    more, _ = await server.communicate(b"")
+    assert size > 10 * 16 * MIB
+    assert int(more) < 80
 
 
 async def test_a_client_that_goes_away_in_the_middle(tmp_path, connect):

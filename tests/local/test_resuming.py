@@ -8,6 +8,7 @@ import asyncio
 import functools
 import logging
 import sqlite3
+import tracemalloc
 
 import pytest
 
@@ -170,6 +171,37 @@ async def test_no_more_than_a_bounded_number_is_taken_up_at_once(tmp_path, conne
         while await total(wire, "completed") < 300:
             await asyncio.sleep(0.01)
         assert most == 20
+
+
+async def test_thousands_that_wait_neither_hold_up_the_start_nor_fill_the_memory(tmp_path, connect):
+    """Answers come meanwhile. 100,000 took 51 s on a busy machine, 1,000 alive at once and 8 MiB more."""
+    path = tmp_path / "o.db"
+    await fill(path, 5000)
+    local = LocalOmium(path)
+    alive = most = ended = answers = 0
+
+    @local.workflow("w")
+    async def w(run):
+        nonlocal alive, most, ended
+        alive += 1
+        most = max(most, alive)
+        await asyncio.sleep(0)
+        alive -= 1
+        ended += 1
+
+    tracemalloc.start()
+    try:
+        async with connect(local) as wire:
+            assert await total(wire, "completed") < 5000
+            while ended < 5000:
+                answers += (await wire.get("/executions?page_size=1")).status == 200
+                assert len(local._running.engine._runs) <= resuming._AT_ONCE
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most <= resuming._AT_ONCE
+    assert answers > 10
+    assert peak < 30 * 2**20
 
 
 async def test_a_run_that_takes_long_makes_room_for_what_it_waits_for(tmp_path, connect, monkeypatch):

@@ -166,7 +166,7 @@ async def test_out_of_time_says_the_last_status_and_the_last_failure():
     with pytest.raises(WaitTimeoutError, match=r"'x' \(running\), 'y' \(running\)"):
         await drained(
             wait_for_each(
-                Scripted(["running"] * 1000), ["x", "y"], Polling.of(0.1, 0.01, "failed", (1, 1)), details=True
+                Scripted(["running"] * 1000), ["x", "y"], Polling.of(0.5, 0.01, "failed", (1, 1)), details=True
             )
         )
 
