@@ -58,7 +58,7 @@ class AsyncOmium:
         ``Idempotency-Key``.
     :param max_connections: connections at once, on each event loop.
     :param rate_limit: requests a minute, never exceeded over any minute; ``None``: learn from the answers.
-    :param max_response_bytes: the largest body taken, decompressed. Decoded, JSON of the worst form takes some 45 times
+    :param max_response_bytes: the largest body taken, decompressed. Decoded, JSON of the worst form takes some 50 times
         its size in memory, and 0.3 seconds a MiB in the loop's thread: give less where the service is not trusted.
     :param agent_id: sent with every ``create`` that gives none of its own.
     :param headers: added to every request.

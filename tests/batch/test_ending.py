@@ -162,6 +162,25 @@ async def test_after_a_cancelled_scope_the_journal_is_free_and_holds_what_was_kn
     assert {outcome.execution.id for outcome in again if outcome.resumed} >= set(told)
 
 
+@pytest.mark.parametrize("kind", ["create_many", "replay_many"])
+async def test_a_journalled_batch_that_was_left_by_break_starts_again_at_once(omium, local, path, kind):
+    """Nobody closes the generator: it ends in a task of its own while the next start waits for the journal."""
+    ids = await failed_ones(omium, local, 30) if kind == "replay_many" else []
+    starts = {
+        "create_many": lambda: omium.executions.create_many(numbered(60), concurrency=8, journal=path, settle=0.2),
+        "replay_many": lambda: omium.executions.replay_many(ids, concurrency=8, journal=path),
+    }
+    for _ in range(3):
+        async for _outcome in starts[kind]():
+            break
+    found = await collect(starts[kind]())
+    assert {outcome.state for outcome in found} <= {"created", "replayed", "unknown"}
+    assert len(found) == (60 if kind == "create_many" else 30)
+    if kind == "create_many":
+        assert await omium.executions.count() == 60
+    assert any(outcome.resumed for outcome in found)
+
+
 async def test_a_client_is_closed_in_a_cancelled_scope(omium):
     await omium.executions.count()
     async with asyncio.timeout(5):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import gzip
 import json
 import random
+import tracemalloc
 
 import psutil
 import pytest
 
-from omium_async import ExecutionRequest
+from omium_async import AsyncOmium, ExecutionRequest
 from omium_async._batch.create import create_each
 
 from .service import MemoryCaller
@@ -66,6 +69,35 @@ async def test_a_hundred_thousand(kind):
     assert furthest <= 4 * CONCURRENCY + 64
     early = max(levels[:5])
     assert max(levels[5:]) < early + 5_000_000, levels
+
+
+async def test_refusals_that_are_kept_cost_what_is_kept_of_them():
+    """32 at once, of 16 MiB each, which are 16 KiB on the wire: kept are 64 KiB of each body."""
+    body = gzip.compress(b'{"detail": "' + b"a" * 2**24 + b'"}')
+    head = f"HTTP/1.1 422 No\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    async def refuse(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                asked = await reader.readuntil(b"\r\n\r\n")
+                (length,) = [line for line in asked.lower().split(b"\r\n") if line.startswith(b"content-length")]
+                await reader.readexactly(int(length.split(b":")[1]))
+                writer.write(head + body)
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    tracemalloc.start()
+    try:
+        async with AsyncOmium("key_of_a_test", base_url=url) as omium:
+            requests = (ExecutionRequest("w", {"number": number}) for number in range(32))
+            kept = [outcome async for outcome in omium.executions.create_many(requests, concurrency=32)]
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        server.close()
+    assert {(outcome.state, len(outcome.error.body)) for outcome in kept} == {("rejected", 2**16)}
+    assert now < 32 * 0.25 * 2**20
+    assert peak < 32 * 2 * 2**20
 
 
 async def test_a_slow_consumer_is_not_overtaken():
