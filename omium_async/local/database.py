@@ -113,6 +113,7 @@ class Database:
         try:
             await asyncio.shield(database._ready)
         except asyncio.CancelledError:
+            database._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())  # nobody asks now
             await database.close()
             raise
         return database

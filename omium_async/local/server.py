@@ -22,7 +22,7 @@ from .listener import HOST
 from .parts import Parts
 from .registry import Registered, SharedWorkflow, definition_of
 from .run import WorkflowFunction
-from .shielded import to_the_end
+from .shielded import cancelled_once, to_the_end
 from .started import Started
 from .tables import explained
 from .times import Clock, Times
@@ -226,7 +226,7 @@ class LocalOmium:
             raise LocalOmiumError("this LocalOmium is started already")
         self._starting = True
         try:
-            self._running = await self._start()
+            self._running = await cancelled_once(self._start(), Started.close)
             started_here(self._running)
         finally:
             self._starting = False

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
-__all__ = ["to_the_end"]
+__all__ = ["cancelled_once", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,28 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         return task.result()
     finally:
         del interrupted  # it leads to this frame, which leads to it
+
+
+async def cancelled_once(work: Coroutine[Any, Any, T], undo: Callable[[T], Coroutine[Any, Any, object]]) -> T:
+    """What the work returns or raises. It is cancelled where the caller is, but once, and its end is waited for.
+
+    In a cancelled scope of anyio, which cancels anew at each turn of the loop, it could close nothing.
+
+    :param undo: is given the result where the work had ended well before it learned of the cancellation.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        await to_the_end(_undone(task, undo))
+        raise
+
+
+async def _undone(task: asyncio.Task[T], undo: Callable[[T], Coroutine[Any, Any, object]]) -> None:
+    await asyncio.wait({task})
+    if not task.cancelled() and task.exception() is None:
+        await undo(task.result())
 
 
 def _shield() -> contextlib.AbstractContextManager[Any]:

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
 
 import aiohttp
+import anyio
 import pytest
 
 from omium_async.local import Fault, LocalOmium, LocalOmiumError
@@ -322,3 +324,35 @@ def test_the_event_loop_is_never_blocked(tmp_path, connect):
 
     with blockbuster_ctx():
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["turns", "seconds"])
+async def test_a_start_in_a_cancelled_scope_leaves_neither_file_nor_port_in_use(tmp_path, kind):
+    """A scope of anyio cancels anew at each turn of the loop, also what cleans up."""
+    port = free_port()
+    for moment in range(40):
+        path = tmp_path / f"{moment}.db"
+        with anyio.CancelScope() as scope:
+            loop = asyncio.get_running_loop()
+            if kind == "seconds":
+                loop.call_later(moment * 0.0005, scope.cancel)
+            else:
+                loop.call_soon(cancel_after, moment, scope)
+            async with LocalOmium(path, port=port):
+                await asyncio.Event().wait()
+        async with LocalOmium(path, port=port) as local:
+            assert local.url
+        assert scope.cancelled_caught
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def cancel_after(turns, scope):
+    if turns:
+        asyncio.get_running_loop().call_soon(cancel_after, turns - 1, scope)
+    else:
+        scope.cancel()
