@@ -273,6 +273,22 @@ def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:
     assert read_refusal(body, {"x": "y"}, "Reason").message.strip()
 
 
+def test_a_message_is_looked_for_four_levels_deep() -> None:
+    def words(depth: int) -> str:
+        return read_refusal((b'{"error": ' * depth) + b'{"message": "words"}' + b"}" * depth, {}, None).message
+
+    assert [words(depth) for depth in range(4)] == ["words"] * 4
+    assert words(4) != "words"
+
+
+async def test_what_is_wrong_with_an_answer_is_said_with_its_place(raw) -> None:
+    async with raw.pair(lambda request: request.send(raw.answer(body=b'{"id": 5}'))) as (omium, _, _attempts):
+        with pytest.raises(om.InvalidResponseError) as caught:
+            await omium.executions.get("e")
+    assert caught.value.path
+    assert f"cannot be understood: {caught.value.path}: " in str(caught.value)
+
+
 #: Each was once worked on in time that grew with the square of its length, or twice, or whole.
 COSTLY = {
     "titles that nothing ends": b"<html>" + b"<title" * 2**20,

@@ -67,6 +67,9 @@ def test_earliest_is_never_later_than_true() -> None:
     assert rules.earliest(3.0, 0, 0) == 11.0
     assert rules.earliest(3.0, 0, 1) == 12.0
     assert rules.earliest(3.0, 0, 2) == 21.0
+    assert rules.earliest(100.0, 0, 2) == 110.0  # those that ended long ago count no more
+    rules.ended(1.0)
+    rules.ended(2.0)
     assert rules.look_again_at(10.0, 0) == 11.0  # the first permit, with nobody before
     assert rules.earliest(11.0, 0, 0) == 11.0
 
@@ -164,7 +167,9 @@ def test_a_wait_that_was_too_short_is_stretched_and_one_that_was_not_is_kept() -
 def test_calm_forgets() -> None:
     rules = Allowance(None, 60)
     rules.learn(0, Lesson(429, {}, 1.0), 0)
-    rules.learn(200, Lesson(200, {}, None), 0)
+    rules.learn(120, Lesson(200, {}, None), 0)
+    assert rules.limits
+    rules.learn(121, Lesson(200, {}, None), 0)
     assert not rules.limits
 
 
@@ -205,6 +210,29 @@ def test_headers_close_the_gate_before_a_429() -> None:
     assert rules.permits(31, 0)
     rules.learn(31, Lesson(200, {"ratelimit-remaining": "199", "ratelimit-reset": "60"}, None), 0)
     assert rules.permits(31, 1)
+
+
+def test_no_more_start_than_are_left_beside_those_under_way() -> None:
+    rules = Allowance(None, 60)
+    rules.started(0)
+    rules.learn(0, Lesson(200, {"ratelimit-remaining": "5", "ratelimit-reset": "30"}, None), 20)
+    assert not rules.permits(0, 20)
+    assert rules.permits(0, 0)
+
+
+def test_the_gate_learns_what_passed_while_it_was_open_and_which_calls_come_again() -> None:
+    pacer = Pacer(None)
+    pacer.passed = 7
+    attempt = LiveAttempt(1, "id", 0.0, False)
+    attempt.status, attempt.headers = 429, {}
+    pacer._learn(0.0, attempt, 5.0)
+    assert (pacer.passed, pacer._rules._cycle.at_once, pacer.open) == (0, 7, False)
+    pacer = Pacer(None)
+    for number, again in ((1, 0), (2, 1), (3, 2)):
+        attempt = LiveAttempt(number, "id", 0.0, False)
+        attempt.status, attempt.headers = 429, {}
+        pacer._learn(0.0, attempt, 0.0)
+        assert pacer._rules._refused_again == again
 
 
 def test_a_wrong_reset_does_not_stop_a_client_for_a_day() -> None:

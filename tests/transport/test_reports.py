@@ -22,7 +22,7 @@ async def flaky(raw, request) -> None:
     if request.number == 1:
         await request.send(raw.answer(503, b'{"detail": "not now"}', "X-Request-Id: first"))
     else:
-        await request.send(raw.answer(body=raw.EXECUTION))
+        await request.send(raw.answer(200, raw.EXECUTION, "X-Request-Id: second"))
 
 
 async def test_records_carry_what_they_say_as_fields(raw, caplog) -> None:
@@ -37,7 +37,8 @@ async def test_records_carry_what_they_say_as_fields(raw, caplog) -> None:
         assert record.omium_request_id == attempt.request_id
         assert "secret" not in record.getMessage()
     assert (attempts[0].method, attempts[0].path) == ("GET", "/api/v1/things")
-    assert attempts[0].request_id == "first"
+    assert [attempt.request_id for attempt in attempts] == ["first", "second"]
+    assert "/api/v1/things" in warning.getMessage()
 
 
 @pytest.mark.parametrize("retried", [True, False])

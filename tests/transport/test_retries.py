@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,7 +12,7 @@ import pytest
 
 import omium_async as om
 from omium_async._transport.answers import retry_after_of
-from omium_async._transport.retry import Budget
+from omium_async._transport.retry import Budget, could_mend
 from omium_async._transport.retry import backoff as real_backoff
 
 
@@ -165,6 +166,42 @@ async def test_what_a_rate_limit_refused_waits_at_the_gate_and_costs_no_budget(r
             await omium.executions.get("e")
         assert len(server.requests) == 151
     assert not asked
+
+
+async def test_refused_again_without_a_wait_it_backs_off(raw, monkeypatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("omium_async._transport.call.backoff", lambda retries, _: asked.append(retries) or 0.0)
+    async with raw.pair(failing(raw, [429] * 3, "Retry-After: 0"), max_retries=3) as (omium, _server, _):
+        await omium.executions.get("e")
+    assert asked == [0, 1]  # not the first time
+
+
+async def test_a_retry_comes_within_the_last_second_too(raw) -> None:
+    async with raw.pair(failing(raw, [503]), max_retries=1, timeout=0.9) as (omium, server, _):
+        await omium.executions.get("e")
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "could"),
+    [
+        (om.APIConnectionError("lost", outcome="not_applied"), True),
+        (om.ServerError("down", status=503, outcome="not_applied"), True),
+        (om.ServerError("not there", status=501, outcome="not_applied"), False),
+        (om.NotFoundError("no", status=404, outcome="not_applied"), False),
+        (om.InvalidResponseError("no JSON", status=200, outcome="not_applied"), True),
+        (om.InvalidResponseError("a wrong type", status=200, path="$.id", outcome="not_applied"), False),
+        (om.OmiumError("whatever", outcome="not_applied"), False),
+    ],
+)
+def test_what_could_mend(error: om.OmiumError, could: bool) -> None:
+    assert could_mend(error) is could
+
+
+def test_a_certificate_does_not_mend() -> None:
+    error = om.APIConnectionError("no connection", outcome="not_applied")
+    error.__cause__ = ssl.SSLCertVerificationError()
+    assert not could_mend(error)
 
 
 @pytest.mark.parametrize(("status", "told"), [(299, None), (300, 7.0)])
