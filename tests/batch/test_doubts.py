@@ -117,6 +117,7 @@ async def test_a_look_serves_all_of_a_workflow(batch, clock):
     assert batch.looks == [("w", {"a", "c"}, True), ("other", {"b"}, True)]
     words = "the service shows no metadata, and x, y, z may be it"
     assert batch.done == [("sent again", "a"), ("adopted", "c", "exec_c"), ("left", "b", words, None)]
+    assert not batch.doubts._doubts
 
 
 async def test_of_many_that_may_be_it_three_are_said(batch, clock):

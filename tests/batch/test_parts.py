@@ -17,7 +17,7 @@ from omium_async import (
     Execution,
 )
 from omium_async._batch.clock import Clocks
-from omium_async._batch.keys import content_digest, header_key, item_key
+from omium_async._batch.keys import content_digest, header_key, item_key, own_key
 from omium_async._batch.sending import Sending, was_refused_for_good
 from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
 from omium_async._data.shared import shared
@@ -200,6 +200,8 @@ def test_keys_are_those_of_journals_that_exist_already():
     assert header_key("\xe9") == "d4b1b0202b21bb84e60a3d272ecab0db"
     assert header_key("k" * 200) == "k" * 200
     assert len(header_key("k" * 201)) == 32
+    with pytest.raises(ValueError, match="NUL"):
+        own_key("a\0b")
 
 
 def test_what_the_service_refused_for_good_is_a_4xx_about_the_item():
