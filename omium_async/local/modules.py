@@ -71,7 +71,7 @@ def _of_file(path: Path) -> tuple[str, ModuleType]:
     if not path.is_file():
         raise LocalOmiumError(f"there is no file {path}")
     module = _imported(path.stem, path.absolute().parent)
-    origin = module.__file__
+    origin: str | None = getattr(module, "__file__", None)  # a module that is built in has none
     if origin is None or not path.samefile(origin):
         raise LocalOmiumError(f"{path} has the name of another module ({origin or 'built in'}): give it another one")
     return path.stem, module

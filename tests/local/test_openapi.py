@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -10,6 +11,8 @@ import threading
 import pytest
 
 from omium_async.local import LocalOmium
+from omium_async.local.openapi import DOCUMENT
+from omium_async.local.routes import ROUTES
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,17 @@ def served():
     loop.call_soon_threadsafe(stop.set)
     thread.join()
     loop.close()
+
+
+def test_each_path_describes_what_it_takes_and_gives():
+    document = json.loads(DOCUMENT)
+    assert list(document["paths"]) == [route.path for route in {route.path: route for route in ROUTES}.values()]
+    for route in ROUTES:
+        described = document["paths"][route.path][route.method.lower()]
+        names = {(parameter["in"], parameter["name"]) for parameter in described.get("parameters", [])}
+        assert (("path", "execution_id") in names) is ("{execution_id}" in route.path)
+        assert ("requestBody" in described) is (route.body is not None)
+        assert {str(route.status), *map(str, route.troubles)} == set(described["responses"])
 
 
 def test_schemathesis_finds_no_failure(served, tmp_path):
