@@ -319,3 +319,63 @@ def test_a_refusal_that_is_no_text_is_stored_all_the_same():
     assert (back.message, back.headers, back.request_id) == ("\ufffd no", {"x-\udce4": "\udcfc"}, "\ufffd")
     str(back).encode()
     assert stored_refusal(APIConnectionError("x")) is None
+
+
+class TestWhoLooksInAnOutage:
+    """One looks, or goes alone; the others stand in line."""
+
+    @pytest.fixture
+    async def sending(self):
+        async with AsyncOmium("omium_some_key") as omium:
+            sending = Sending(omium.executions._caller, Limit(4), "create_many")
+            sending._outage = SimpleNamespace(lasts=True, answered=lambda: None)
+            sending._has_scout = True
+            yield sending
+
+    async def in_line(self, sending, count):
+        waiting = [asyncio.create_task(sending._wait_in_line()) for _ in range(count)]
+        await asyncio.sleep(0)
+        return waiting
+
+    async def test_the_next_is_handed_the_look(self, sending):
+        first, second = await self.in_line(sending, 2)
+        sending._hand_over()
+        assert await first is True
+        assert (second.done(), sending._has_scout) == (False, True)
+        sending._hand_over()
+        assert await second is True
+        sending._hand_over()
+        assert sending._has_scout is False
+
+    async def test_who_is_cancelled_when_it_is_handed_the_look_hands_it_on(self, sending):
+        first, second = await self.in_line(sending, 2)
+        sending._hand_over()
+        first.cancel()
+        assert await asyncio.wait_for(second, 30) is True
+        (third,) = await self.in_line(sending, 1)
+        third.cancel()  # it was handed nothing
+        await asyncio.gather(first, third, return_exceptions=True)
+        sending._hand_over()
+        assert sending._has_scout is False
+
+    async def test_an_answer_wakes_all_and_the_end_of_the_batch_too(self, sending):
+        for wake in (lambda: sending._take_answer(alone=True), sending._stop):
+            waiting = await self.in_line(sending, 3)
+            wake()
+            assert await asyncio.wait_for(asyncio.gather(*waiting), 30) == [False] * 3
+        (waiting,) = await self.in_line(sending, 1)
+        sending._take_answer(alone=False)  # to what was sent before the outage
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+
+    async def test_a_look_that_ends_the_batch_hands_on(self, sending, monkeypatch):
+        async def look():
+            raise ValueError("whatever")
+
+        monkeypatch.setattr(sending, "_look_until_answered", look)
+        sending._has_scout = False
+        turn = asyncio.create_task(sending._turn())
+        with pytest.raises(ValueError, match="whatever"):
+            await turn
+        assert sending._has_scout is False

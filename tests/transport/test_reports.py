@@ -177,10 +177,15 @@ def watched(omium: om.AsyncOmium) -> Watcher:
 
 
 @pytest.mark.parametrize("sessions", ["own", "users"])
-async def test_a_call_is_watched_from_its_beginning_to_its_end(raw, sessions: str) -> None:
+@pytest.mark.parametrize("hook", [None, lambda attempt: None])
+async def test_a_call_is_watched_from_its_beginning_to_its_end(raw, sessions: str, hook) -> None:
     async with aiohttp.ClientSession() as session:
         own = session if sessions == "users" else None
-        async with raw.pair(lambda request: flaky(raw, request), max_retries=1, session=own) as (omium, server, _):
+        async with raw.pair(lambda request: flaky(raw, request), max_retries=1, session=own, on_attempt=hook) as (
+            omium,
+            server,
+            _,
+        ):
             watcher = watched(omium)
             await omium.executions.get("a/b")
     assert watcher.told == [
