@@ -24,6 +24,7 @@ from ._models.types import (
     ExecutionStatus,
     OutputError,
     UnfitRequest,
+    ended_as,
 )
 from ._run import Run
 
@@ -379,8 +380,7 @@ class Workflow(Definition[In, Out]):
 
     def _result_of(self, detail: ExecutionDetail) -> Out:
         if detail.status is not ExecutionStatus.COMPLETED:
-            because = f": {detail.error}" if detail.error else ""
-            raise ExecutionFailedError(f"execution {detail.id} ended as {detail.status}{because}", execution=detail)
+            raise ExecutionFailedError(ended_as(detail), execution=detail)
         return self.output(detail)
 
 

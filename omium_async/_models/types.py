@@ -29,6 +29,7 @@ __all__ = [
     "ReplayResult",
     "RollbackResult",
     "UnfitRequest",
+    "ended_as",
 ]
 
 
@@ -217,8 +218,7 @@ class ExecutionDetail(Execution):
         :raises ExecutionFailedError: it ended as failed, error or cancelled.
         """
         if self.status in _FAILURES:
-            because = f": {self.error}" if self.error else ""
-            raise ExecutionFailedError(f"execution {self.id} ended as {self.status}{because}", execution=self)
+            raise ExecutionFailedError(ended_as(self), execution=self)
 
 
 # -- errors about an execution ---------------------------------------------------------------------------------------
@@ -229,6 +229,12 @@ _OF_AN_EXECUTION: Final[Mapping[str, Any]] = {
     "execution_id": ...,
     "execution": None,
 }
+
+
+def ended_as(execution: Execution) -> str:
+    """How an execution ended and why, in words."""
+    because = f": {execution.error}" if execution.error else ""
+    return f"execution {execution.id} ended as {execution.status}{because}"
 
 
 class ExecutionFailedError(OmiumError):

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
+from omium_async._models.types import ended_as
 from omium_sync import Execution, ExecutionDetail
 
 from .failures import BAD_ENDS, REFUSED
@@ -42,8 +43,7 @@ def verdict(settled: Iterable[Execution]) -> int:
     """The exit status for executions that were waited for; a line for each that ended badly."""
     bad = [execution for execution in settled if execution.status in BAD_ENDS]
     for execution in bad:
-        because = f": {execution.error}" if execution.error else ""
-        complain(f"execution {execution.id} ended as {execution.status}{because}")
+        complain(ended_as(execution))
     return REFUSED if bad else 0
 
 
