@@ -135,6 +135,8 @@ class Allowance:
     def earliest(self, now: float, under_way: int, ahead: int) -> float:
         """The earliest time at which a request with ``ahead`` others before it can start, as far as is known."""
         start = max(now, self.blocked_until)
+        if self.finding_out and now < self._left_until:
+            start = max(start, self._next_at)
         if self._most is None:
             return start
         self._forget_ended(now)
@@ -166,7 +168,8 @@ class Allowance:
             self._heed(now, remaining, reset, under_way, waiting)
 
     def _refused(self, now: float, seen: Lesson, reset: float | None, under_way: int) -> None:
-        wait = reset if seen.retry_after is None else seen.retry_after
+        # A reset that is over by now says nothing of when to come again.
+        wait = (reset or None) if seen.retry_after is None else seen.retry_after
         if seen.retry_after == 0:
             self._refused_again += seen.again
             if self._refused_again <= _MOST_REFUSED_AGAIN:
@@ -201,6 +204,8 @@ class Allowance:
     def _block(self, now: float, asked: float | None) -> None:
         new = now >= self.blocked_until  # else of one that was under way when the block began
         if new:
+            if now - self._learned_at > 2 * self._minute:  # no cycle lasts so long: nobody asked meanwhile
+                self._blocks, self._cycle = 0, Cycle()
             self._blocks += 1
         seconds = min(self._wait(asked), self.longest_block)
         if new:

@@ -165,7 +165,7 @@ class Transport:
         pacer, slots, deadline = self._pacer, progress.connections.slots, progress.deadline
         if not pacer.open:
             pacer.check(deadline)
-        await slots.take(None if deadline is None else max(0.0, deadline - monotonic()), first=bool(progress.attempts))
+        await slots.take(deadline, first=bool(progress.attempts))
         entered = False
         try:
             # Only now: whoever had passed the gate before waiting for a slot would run into a block.

@@ -44,7 +44,8 @@ class Cycle:
             return
         guessed_too_low = self._refused_again and not told
         self.at_once = accepted if guessed_too_low or not whole else max(1, int(accepted * seconds / whole))
-        self.spacing = min(_MARGIN * whole / accepted, _WIDEST)
+        # Of the first cycle nobody saw the beginning: how much would have come through in all of it is not known.
+        self.spacing = 0.0 if self._began is None else min(_MARGIN * whole / accepted, _WIDEST)
         self._began, self._refused_again = until, False
 
     def allowed_more(self) -> None:

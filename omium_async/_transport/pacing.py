@@ -184,6 +184,10 @@ class Pacer:
             for waiter in [w for w in self._line if w.deadline is not None and w.deadline < until]:
                 self._drop(waiter)
                 self._tell(waiter, may_go=False)
+            for loop, slots in self._slots.items():
+                if slots.waiting:
+                    with suppress(RuntimeError):  # it is closed, and nobody waits any more
+                        loop.call_soon_threadsafe(slots.refuse, until)
 
     def _pump(self, now: float) -> None:
         """Let through who may start, and come back when time alone opens the gate."""

@@ -119,18 +119,42 @@ def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
     for _ in range(5):
         rules.learn(0, Lesson(200, {}, None), 0)
     rules.learn(0, Lesson(429, {}, 10.0), 0)
-    now = 10.0
-    for _ in range(5):
+    let_through(rules, 10, 5)
+    assert rules.permits(10, 0)  # to find out whether more is allowed, but
+    assert not rules.permits(10, 1)  # one at a time
+    rules.learn(12, Lesson(429, {}, 8.0), 0)
+    let_through(rules, 20, 4)  # four fifths of the ten seconds were a block
+    assert not rules.permits(20, 0)  # the fifth, and single ones to find out, go later: 5 in 10 s are one in 2
+    assert rules.look_again_at(20, 0) == rules.earliest(20, 0, 0) == 23
+    assert rules.permits(23, 0)
+    assert not rules.permits(23, 1)
+    rules.learn(23, Lesson(429, {}, 7.0), 0)
+    rules.learn(30, Lesson(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
+    assert rules._left == 2
+
+
+def let_through(rules: Allowance, now: float, count: int) -> None:
+    for _ in range(count):
         assert rules.permits(now, 0)
         rules.started(now)
         rules.learn(now, Lesson(200, {}, None), 0)
-    assert not rules.permits(now, 0)  # single ones go, to find out, but later: 5 in 10 s are one in 2
-    assert rules.look_again_at(now, 0) == now + 3
-    assert rules.permits(now + 3, 0)
-    assert not rules.permits(now + 3, 1)
-    rules.learn(now, Lesson(429, {}, 10.0), 0)
-    rules.learn(now + 10, Lesson(429, {}, 10.0), 0)  # a probe that fails teaches nothing new
-    assert rules._left == 5
+
+
+def test_a_first_block_spaces_nothing() -> None:
+    """Of what came before it nobody knows how long that took: one accepted may be one of a hundred a second."""
+    rules = Allowance(None, 60)
+    rules.learn(0, Lesson(200, {}, None), 0)
+    rules.learn(0, Lesson(429, {}, 30.0), 0)
+    let_through(rules, 30, 100)
+
+
+def test_hours_without_a_call_are_no_cycle() -> None:
+    rules = Allowance(None, 60)
+    for now in (0.0, 10.0):
+        rules.learn(now, Lesson(200, {}, None), 0)
+        rules.learn(now, Lesson(429, {}, 1.0), 0)
+    rules.learn(7200, Lesson(429, {}, 1.0), 0)
+    let_through(rules, 7201, 30)
 
 
 def test_what_comes_through_drop_by_drop_is_spaced() -> None:
@@ -194,6 +218,13 @@ def test_a_429_without_retry_after_heeds_its_reset() -> None:
     rules = Allowance(None, 60)
     rules.learn(0, Lesson(429, {"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 2.0), 0)
     assert rules.blocked_until == 2
+
+
+@pytest.mark.parametrize("reset", ["0", "1700000000"])
+def test_a_429_whose_reset_is_over_waits_all_the_same(reset: str) -> None:
+    rules = Allowance(None, 60)
+    rules.learn(0, Lesson(429, {"ratelimit-remaining": "0", "ratelimit-reset": reset}, None), 0)
+    assert 0.5 <= rules.blocked_until <= 1
 
 
 def test_headers_close_the_gate_before_a_429() -> None:
@@ -502,6 +533,25 @@ async def test_too_late_is_said_at_once() -> None:
         calls.pacer.check(time.monotonic() + 30)
     calls.pacer.check(time.monotonic() + 90)
     assert calls.nothing_left()
+
+
+async def test_who_waits_for_a_slot_is_told_of_a_block_at_once() -> None:
+    """It would hold them past their deadline; others wait on."""
+    pacer = Pacer(None, minute=60)
+    calls = Calls(pacer, size=1)
+    await calls.slots.take(None)
+    waiting = [asyncio.create_task(calls.slots.take(time.monotonic() + seconds)) for seconds in (10, 50, 20)]
+    await asyncio.sleep(0)
+    pacer.ended(calls.slots, seen(429), 30.0)  # the first gets its slot, and will ask the gate
+    await waiting[0]
+    done, _ = await asyncio.wait(waiting[1:], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    assert done == {waiting[2]}
+    with pytest.raises(TimeoutError):
+        await waiting[2]
+    calls.slots.give()
+    await waiting[1]
+    assert calls.slots.busy == 1
+    assert calls.slots.waiting == 0
 
 
 async def test_loops_that_died_hold_nobody_up() -> None:
