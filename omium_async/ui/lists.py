@@ -114,8 +114,9 @@ class _Search:
         self._next: list[int] = []
 
     async def read(self) -> Rows:
-        if self._rows is None or self._cost == 1:
+        if self._rows is None or self._cost == 1 or self._size > self._questions.largest:
             return await self._anew()
+        self._next = self._next or self._worth_a_look(self._rows.items)
         number = self._next.pop(0)
         window = await self._questions.page(self._view.workflow_id, self._status, number, self._size)
         self._moved = self._moved or (number in self._windows and window != self._windows[number])
@@ -125,7 +126,6 @@ class _Search:
             return await self._anew()
         now = {execution.id: execution for execution in window.items}
         items = tuple(now.get(execution.id, execution) for execution in self._rows.items)
-        self._next = self._next or self._worth_a_look(items)
         self._rows = attrs.evolve(self._rows, items=items, looks=len(self._worth_a_look(items)))
         return self._rows
 
@@ -139,7 +139,8 @@ class _Search:
             found, ended = await questions.listed(self._size, read, **view.arguments(), limit=wanted)
         self._when, self._cost, self._moved = begun, cost.requests, False
         items = tuple(found[skipped : skipped + PAGE_SIZE])
-        reached = min(self._size, questions.largest) * self._cost
+        self._size = min(self._size, questions.largest)
+        reached = self._size * self._cost
         if self._cost > 1 and self._size < questions.largest:  # the next search is cheaper: it may be made at once
             self._size, self._windows = min(reached, questions.largest), {}
             self._when, self._cost = -math.inf, math.ceil(reached / self._size)

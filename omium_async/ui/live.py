@@ -64,7 +64,7 @@ class Watch(Generic[T]):
         self._pace = pace
         self._meter = meter
         self._asked = 0.0  # when the last question began, by the monotonic clock
-        self._spent: deque[tuple[float, int]] = deque()  # when it asked within the last minute, and what it took
+        self._spent: deque[tuple[float, int]] = deque(maxlen=64)  # when it asked last, and what it took
         self._answers = 0
         self._answered = asyncio.Event()
         self._wake = asyncio.Event()
@@ -75,9 +75,8 @@ class Watch(Generic[T]):
     @property
     def in_the_last_minute(self) -> int:
         """Requests that it took."""
-        while self._spent and self._spent[0][0] < time.monotonic() - 60:
-            self._spent.popleft()
-        return sum(requests for _, requests in self._spent)
+        since = time.monotonic() - 60
+        return sum(requests for when, requests in self._spent if when > since)
 
     @property
     def due_in(self) -> float:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,19 @@ async def test_data_of_megabytes_unfolds_as_far_as_one_looks(browser, service):
         await page.locator("#finds-output li").wait_for()
     assert await page.locator("#part-output details details details").count() == 200
     assert await page.locator("#finds-output li").all_inner_texts() == ["/needle here"]
+
+
+async def test_a_clock_of_the_service_that_is_minutes_off_does_not_tell_of_the_future(browser, service):
+    ahead = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    service.rows = [row(1, "running", created_at=ahead, started_at=ahead), row(2, created_at=stamp(0))]
+    service.rows[0]["checkpoints"] = [{"id": "chk_1", "name": "read", "created_at": ahead}]
+    page = await browser.open()
+    ago = page.locator("tr", has_text="exec_1").locator("time")
+    assert (await ago.inner_text(), (await ago.get_attribute("title"))[-3:]) == ("just now", "UTC")
+    assert "ago" in await page.locator("tr", has_text="exec_2").locator("time").inner_text()
+    await page.click("[id='row-exec_1']")
+    await page.locator(".tail >> text=just now").wait_for()
+    assert "in " not in " ".join(await page.locator("time").all_inner_texts())
 
 
 async def test_ids_are_copied_by_a_click(browser, service):

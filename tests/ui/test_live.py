@@ -128,6 +128,20 @@ async def test_an_outage_shows_and_its_end_too(page, service):
     await tab.look_until(r'^<div role="status" aria-live="polite">\s*</div>', "outage")
 
 
+async def test_a_search_that_was_cut_off_goes_on_after_the_outage(page, service, caplog):
+    service.rows = [row(n, metadata={"user": "ada" if n % 300 == 0 else "bob"}) for n in range(3_000, 0, -1)]
+    tab = Tab(page, QUICKER, "/?metadata=user%3Dada")
+    await tab.open()
+    await tab.look_for(MINUTE / 2)
+    service.trouble = 503
+    await tab.look_for(MINUTE)
+    service.trouble = None
+    service.find("exec_300").update(error="it changed meanwhile")
+    await tab.look_until("it changed meanwhile", "rows")
+    await tab.look_until(r'^<div role="status" aria-live="polite">\s*</div>', "outage")
+    assert "could not read" not in caplog.text
+
+
 async def test_a_pause_that_the_service_asks_for_is_kept(page, service):
     service.rows = [row(1)]
     service.trouble = 429  # with 40 seconds, which are not scaled
