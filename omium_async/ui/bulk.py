@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -14,10 +14,9 @@ from omium_async import AsyncOmium, Execution, OmiumError, ReplayOutcome
 from .moves import Moves
 from .view import View
 
-__all__ = ["Bulk", "Bulks"]
+__all__ = ["AT_ONCE", "Bulk", "Bulks"]
 
-_CHUNK: Final = 64  # executions between two chances to stop
-_AT_ONCE: Final = 16
+AT_ONCE: Final = 16
 _KEPT: Final = 50
 
 State = Literal["planning", "planned", "replaying", "done"]
@@ -107,7 +106,7 @@ class Bulks:
             bulk.task = asyncio.create_task(self._replay(bulk))
 
     def stop(self, bulk: Bulk) -> None:
-        """End a dry run; send nothing more of a replay. What is under way gets its verdict."""
+        """End a dry run; begin nothing more of a replay. What has begun gets its verdict."""
         bulk.stopping = True
         if bulk.state == "planning" and bulk.task is not None:
             bulk.task.cancel()
@@ -133,31 +132,33 @@ class Bulks:
             bulk.state = "planned"
 
     async def _replay(self, bulk: Bulk) -> None:
-        ids = [execution.id for execution in bulk.planned]
+        room = asyncio.Semaphore(AT_ONCE)  # a batch takes more ahead, which could not be stopped
         try:
-            for start in range(0, len(ids), _CHUNK):
-                if bulk.stopping:
-                    break
-                chunk = self._still_to_send(bulk, ids[start : start + _CHUNK])
-                outcomes = self._omium.executions.replay_many(chunk, concurrency=_AT_ONCE)
-                async with contextlib.aclosing(outcomes):
-                    async for outcome in outcomes:
-                        bulk.outcomes[outcome.execution.id] = outcome
-                        if outcome.result is not None:
-                            self._replayed(outcome.execution.id, outcome.result.execution_id)
+            outcomes = self._omium.executions.replay_many(self._to_send(bulk, room), concurrency=AT_ONCE)
+            async with contextlib.aclosing(outcomes):
+                async for outcome in outcomes:
+                    room.release()
+                    bulk.outcomes[outcome.execution.id] = outcome
+                    if outcome.result is not None:
+                        self._replayed(outcome.execution.id, outcome.result.execution_id)
         except (OmiumError, TypeError, ValueError) as error:
             bulk.error = error
         finally:
             bulk.state = "done"
             self._written()
 
-    def _still_to_send(self, bulk: Bulk, ids: list[str]) -> list[str]:
-        """Those that the console has not replayed or rolled back since the dry run; they are about to be sent."""
-        found = [each for each in ids if self._moves.sent(each) == bulk.sent[each]]
-        bulk.passed_over.update(set(ids).difference(found))
-        for each in found:
-            self._moves.send(each)
-        return found
+    async def _to_send(self, bulk: Bulk, room: asyncio.Semaphore) -> AsyncGenerator[str]:
+        """What was planned, each as its turn comes; not what the console has replayed or rolled back since."""
+        for execution in bulk.planned:
+            await room.acquire()
+            if bulk.stopping:
+                return
+            if self._moves.sent(execution.id) != bulk.sent[execution.id]:
+                bulk.passed_over.add(execution.id)
+                room.release()
+                continue
+            self._moves.send(execution.id)
+            yield execution.id
 
     def _forget(self) -> None:
         ended = [name for name, bulk in self._known.items() if bulk.task is None or bulk.task.done()]

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from omium_async import WriteOutcome
 
-from .bulk import Bulk
+from .bulk import AT_ONCE, Bulk
 from .list_page import view_of
 from .once import StaleForm, Verdict, WrittenOtherwise
 from .site import SITE, Site, form_of
@@ -75,6 +75,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         depth=1,
         bulk=bulk,
         tally=bulk.tally(),
+        at_once=AT_ONCE,
+        outage=site.meter.outage if busy else None,
         verdicts=list(islice(bulk.verdicts(), _SHOWN)),
     )
 

@@ -128,6 +128,15 @@ class Meter(logging.Handler):
         """Keep a warning for the page."""
         self.warnings.append(Warned(datetime.fromtimestamp(record.created, UTC), record.name, record.getMessage()))
 
+    @property
+    def outage(self) -> SeenAttempt | None:
+        """The latest attempt, if it met a service that does not answer as it should, or asks for a pause."""
+        if not self._attempts:
+            return None
+        latest = self._attempts[-1]
+        status = latest.attempt.status
+        return latest if latest.failed and (status is None or status >= 500 or status == 429) else None
+
     @contextlib.contextmanager
     def counting(self) -> Generator[Cost]:
         """Count the requests of all that is awaited within, also by tasks that it starts."""

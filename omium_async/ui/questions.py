@@ -27,7 +27,7 @@ __all__ = ["PAGE_SIZE", "WHOLE", "Questions", "together"]
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 50
-WHOLE: Final = 500  # no more executions than these are read all at once: cheaper than to count them
+WHOLE: Final = 1000  # no more executions than these are read all at once: cheaper than to count them
 _LARGEST: Final = 1000  # rows that one answer of the service may hold
 _FRESH: Final = 15.0  # seconds for which what one question found answers another
 _SMALLER_FOR: Final = 600.0  # seconds for which pages stay smaller after one was too large

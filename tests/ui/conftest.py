@@ -54,6 +54,7 @@ class Service:
     delay: float = 0.0  # seconds that every answer takes
     trouble: str | int | None = None  # of all requests: "stall", "drop", or a status
     then: tuple[str, Callable[[], object]] | None = None  # done once such a query has got its answer
+    held: asyncio.Event | None = None  # until which no write is answered
     write_trouble: str | int | None = None  # of writes, after they were applied; a status: before
     replay_answer: dict[str, Any] = attrs.field(factory=dict)
     url: str = ""
@@ -92,13 +93,11 @@ class Service:
 
     def _page(self, request: web.Request) -> web.StreamResponse:
         query = request.query
-        wanted = [
-            {name: value for name, value in each.items() if name != "checkpoints"}
-            for each in self.rows
-            if all(query.get(name, each[name]) == each[name] for name in ("status", "workflow_id"))
-        ]
+        filters = {name: query[name] for name in ("status", "workflow_id") if name in query}
+        wanted = [each for each in self.rows if all(each[name] == text for name, text in filters.items())]
         number, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), 1000)
-        items = wanted[(number - 1) * size : number * size]
+        shown = wanted[(number - 1) * size : number * size]
+        items = [{name: value for name, value in each.items() if name != "checkpoints"} for each in shown]
         if not self.totals:
             return web.json_response({"items": items})
         return web.json_response({"items": items, "total": len(wanted), "page": number, "page_size": size})
@@ -117,6 +116,8 @@ class Service:
         else:
             answer = row(len(self.rows) + 1, "running", workflow_id=body["workflow_id"])
             self.rows.insert(0, answer)
+        if self.held is not None:
+            await self.held.wait()
         await self._misbehave(request, self.write_trouble)
         return web.json_response(answer, status=200 if path else 201)
 

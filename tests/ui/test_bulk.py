@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from omium_async.ui import bulk as bulk_module
+from omium_async.ui.bulk import AT_ONCE
 
 from .conftest import row
 from .test_forms import asked, fields, post
@@ -104,16 +104,34 @@ async def test_a_batch_that_is_refused_says_what_was_not_sent(page, failures):
     assert ">not sent</span>" in text
 
 
-async def test_it_can_be_stopped(page, failures, monkeypatch):
-    monkeypatch.setattr(bulk_module, "_CHUNK", 2)
+async def test_an_outage_meanwhile_is_told_and_sat_out(page, failures):
     path = await planned(page)
     await shown(page, path, "Replay 10 executions?")
-    failures.write_trouble = "drop"  # each is written, and slow to be known
+    failures.trouble = 503
     await post(page, path, {})
+    await shown(page, path, "What is left waits for it")
+    failures.trouble = None
+    assert "What is left" not in await shown(page, path, "Done: 10 of 10 replayed")
+    assert len(failures.writes) == 10
+
+
+async def test_once_stopped_it_begins_nothing_more(page, service):
+    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
+    for each in service.rows:
+        service.checkpoints(each["id"], "read")
+    path = await planned(page)
+    await shown(page, path, "Replay 60 executions?")
+    service.held = asyncio.Event()
+    await post(page, path, {})
+    async with asyncio.timeout(20):
+        while len(service.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
+            await asyncio.sleep(0.02)
     assert (await post(page, f"{path}/stop", {})).status == 303
-    text = await shown(page, path, "Stopped: ")
-    assert len(failures.writes) < 10
-    assert ">not sent</span>" in text
+    assert "are waited for" in await asked(page, path)
+    service.held.set()
+    text = await shown(page, path, "Stopped: 16 of 60 replayed")
+    assert len(service.writes) == AT_ONCE
+    assert text.count(">not sent</span>") == 60 - AT_ONCE
 
 
 async def test_filters_decide_what_is_found(page, failures):

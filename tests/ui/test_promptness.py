@@ -52,7 +52,7 @@ async def seconds_until(page, service, path, asked, change, part, wanted):
     [
         ("/", "page_size=50&", 0),
         ("/", "page_size=50&", 2),
-        ("/?status=failed&status=completed", "page_size=500&", 2),
+        ("/?status=failed&status=completed", "page_size=1000&", 2),
         ("/?since=2026-01-01T12:00:01Z", "page_size=250&", 2),
         ("/?metadata=user%3Dada", "page_size=500&", 0),
         ("/?workflow_id=report&page=2", "page=2&", 2),
@@ -79,7 +79,7 @@ async def test_counts_within_sixty_seconds(page, service, count, delay):
         for number in range(1, 4):  # which the page does not show
             service.find(f"exec_{number}").update(status="failed", error="boom")
 
-    asked = "page_size=500&" if count == 300 else "status=paused&"
+    asked = "page_size=1000&" if count == 300 else "status=paused&"
     taken = await seconds_until(page, service, "/?page=2", asked, change, "counts", r"count-failed.*?3</span>")
     assert taken < 62
 
