@@ -62,8 +62,8 @@ class Saboteur:
                 await self._pause(request, None)
             case "drop":
                 pass
-            case unknown:
-                assert_never(unknown)
+            case _:
+                assert_never(fault.action)
         return self._closed(request)
 
     async def _pause(self, request: web.BaseRequest, seconds: float | None) -> None:

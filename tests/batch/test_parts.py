@@ -15,11 +15,13 @@ from omium_async import (
     AsyncOmium,
     ConflictError,
     Execution,
+    ExecutionRequest,
 )
 from omium_async._batch.clock import Clocks
+from omium_async._batch.items import make_item
 from omium_async._batch.keys import content_digest, header_key, item_key, own_key
 from omium_async._batch.sending import Sending, was_refused_for_good
-from omium_async._batch.stored import execution_from, refusal_from, stored_answer, stored_refusal
+from omium_async._batch.stored import execution_from, refusal_from, snapshot_of, stored_answer, stored_refusal
 from omium_async._data.shared import shared
 from omium_async._journal.commits import Entry
 from omium_async._pool.limit import Gate, Limit
@@ -379,3 +381,16 @@ class TestWhoLooksInAnOutage:
         with pytest.raises(ValueError, match="whatever"):
             await turn
         assert sending._has_scout is False
+
+
+def test_what_is_kept_of_an_execution_says_whose_it_is():
+    kept = execution_from(shared())(snapshot_of(Execution("exec_1", "work", "failed", agent_id="agent", error="e")))
+    assert (kept.agent_id, kept.error, kept.status) == ("agent", "e", "failed")
+    assert "agent_id" not in snapshot_of(Execution("exec_1", "work", "failed"))
+
+
+@pytest.mark.parametrize(("key", "words"), [(None, "item 7"), ("mine", "item 7 (key 'mine')")])
+def test_an_item_is_called_by_its_place_and_the_users_key(key, words):
+    item = make_item(ExecutionRequest("work", key=key), 7, {"workflow_id": "work"}, "batch", "key")
+    assert str(item) == words
+    assert item.id == (7 if key is None else None)

@@ -166,6 +166,31 @@ class TestJournal:
         again = await collect(omium.executions.replay_many(journal=journal))
         assert states(again) == {("replayed", True): 18, ("unknown", True): 2}
 
+    async def test_that_breaks_in_the_middle(self, omium, runs, local, tmp_path, monkeypatch):
+        """What is known is told, then the error; and nothing is replayed twice."""
+        from omium_async._journal import file as file_module
+
+        carry_out, broken = file_module.carry_out, False
+
+        def breaking(connection, text, work):
+            nonlocal broken
+            if broken:
+                connection.execute("CREATE TABLE in_the_way AS SELECT nowhere")
+            return carry_out(connection, text, work)
+
+        await fail(omium, 30)
+        monkeypatch.setattr(file_module, "carry_out", breaking)
+        found = []
+        with pytest.raises(JournalError):
+            async for outcome in omium.executions.replay_many(concurrency=2, journal=tmp_path / "journal"):
+                found.append(outcome)
+                broken = len(found) >= 3
+        assert 3 <= len(found) < 30
+        monkeypatch.undo()
+        outcomes = await collect(omium.executions.replay_many(journal=tmp_path / "journal"))
+        assert {outcome.execution.id for outcome in found} <= {outcome.execution.id for outcome in outcomes}
+        assert max(runs.values()) <= 2
+
     async def test_of_another_scope_or_kind(self, omium, tmp_path):
         journal = tmp_path / "journal"
         await collect(omium.executions.replay_many(workflow_id="fails", journal=journal))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from omium_async._streaming.windows import Sizes, Window
+
 from .model import ModelList, ModelServer, Reader
 
 Change = Callable[[ModelList], object]
@@ -196,3 +198,11 @@ WALKS: dict[str, tuple[int, list[int]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_walk(case: str) -> None:
     assert walk(*CASES[case]) == WALKS[case]
+
+
+def test_the_test_of_sizes_asks_for_less_than_was_given_but_not_for_less_than_is_honoured() -> None:
+    sizes = Sizes(100)
+    sizes.smallest = sizes.delivered = 30
+    assert sizes.test() is None
+    sizes.delivered = 31
+    assert [sizes.test(), sizes.test()] == [Window(1, 30), None]
