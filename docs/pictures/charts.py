@@ -193,6 +193,8 @@ def _summary() -> Iterator[str]:
         found = comparison(program, begins, unit)
         if peer in found.values:
             yield _row(words.replace(" [^peers]", "¹"), number(found.ratio(peer)))
+    if any(peer in comparison(*where).values for words, (*where, peer) in SUMMARY.items() if "[^peers]" in words):
+        yield "\n¹ Its peer does not come with `[dev]`; `pip install --group benchmarks` (pip 25.1 or newer) installs it"
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
