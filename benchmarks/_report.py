@@ -147,6 +147,7 @@ class Report:
     def __init__(self, program: str, given: argparse.Namespace) -> None:
         self._program, self._given = Path(program).name, given
         self._found: list[Comparison | Figure] = []
+        self._load = os.getloadavg()[0]  # before it adds its own
 
     def add(self, found: Comparison | Figure) -> None:
         """Print it, and keep it for the end."""
@@ -167,7 +168,7 @@ class Report:
         if not path.suffix:
             path.mkdir(parents=True, exist_ok=True)
             path /= f"{Path(self._program).stem}.json"
-        run = {**surroundings(), "smoke": self._given.smoke}
+        run = {**surroundings(), "load": _short(self._load), "smoke": self._given.smoke}
         comparisons = [_shortened(found) for found in self._found if isinstance(found, Comparison)]
         figures = [attrs.evolve(found, value=_short(found.value)) for found in self._found if isinstance(found, Figure)]
         Result(self._program, run, comparisons, figures).write(path)

@@ -115,11 +115,12 @@ def _head(*cells: str) -> list[str]:
 
 
 def _surroundings() -> Iterator[str]:
-    yield from _head("program", "on", "commit", "Python", "machine")
+    yield from _head("program", "on", "commit", "Python", "machine", "load before")
     for name, result in results().items():
         run = result.run
         machine = f"{run['processor']}, {run['cpus']} cores, {run['system']}"
-        yield _row(f"`{name}.py`", run["date"], run["commit"] or "", run["python"], machine)
+        load = f"{run['load']:.1f}" if "load" in run else ""
+        yield _row(f"`{name}.py`", run["date"], run["commit"] or "", run["python"], machine, load)
     versions = {name: version for result in results().values() for name, version in result.run["versions"].items()}
     yield f"\nWith {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}."
 
@@ -187,14 +188,17 @@ SUMMARY: dict[str, tuple[str, str, str, str]] = {
 
 def _summary() -> Iterator[str]:
     run = results()["calls"].run
-    yield f"On {run['cpus']} cores, Python {run['python'].rpartition('.')[0]}, with everything switched on:\n"
+    busy = any(result.run.get("load", 0) > 2 * result.run["cpus"] for result in results().values())
+    while_busy = ", while the machine had other work to do" if busy else ""
+    version = run["python"].rpartition(".")[0]
+    yield f"On {run['cpus']} cores, Python {version}, with everything switched on{while_busy}:\n"
     yield from _head("what", "ratio")
     for words, (program, begins, unit, peer) in SUMMARY.items():
         found = comparison(program, begins, unit)
         if peer in found.values:
             yield _row(words.replace(" [^peers]", "¹"), number(found.ratio(peer)))
     if any(peer in comparison(*where).values for words, (*where, peer) in SUMMARY.items() if "[^peers]" in words):
-        yield "\n¹ Its peer does not come with `[dev]`; `pip install --group benchmarks` (pip 25.1 or newer) installs it"
+        yield "\n¹ Its peer does not come with `[dev]` but by `pip install --group benchmarks` (pip 25.1 or newer)."
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
