@@ -48,11 +48,13 @@ class Format:
 
     :ivar application_id: marks it as ours, whatever its name. :ivar version: of its tables.
     :ivar tables: the statements that make them.
+    :ivar upgrades: the statements that bring a file of version 1 to 2, those that bring one of 2 to 3, and so on.
     """
 
     application_id: int
     version: int
     tables: str
+    upgrades: tuple[str, ...] = ()
 
 
 _BY_CODE: Final = {
@@ -133,9 +135,11 @@ def connect(path: Path, **how: Any) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, form: Format) -> None:
-    """Make the tables in an empty file, or see that those of another are ours; then everything is durable.
+    """Make the tables in an empty file, or see that those of another are ours and up to date; then everything is
+    durable.
 
-    :raises UnusableFileError: it is not a file of ours. :raises sqlite3.Error: it cannot be used.
+    :raises UnusableFileError: it is not a file of ours. :raises sqlite3.Error: it cannot be used. Nothing is changed
+        then, once the connection is closed.
     """
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -149,7 +153,9 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
             f"was written by a newer omium-async (its format is {version}, this one knows {form.version}); upgrade "
             "omium-async, or give another path",
         )
-    if not empty:
+    if not empty and version < form.version:
+        _upgrade(connection, form, version)
+    elif not empty:
         _check_shape(connection, form)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what was written survives the machine, not only the process
@@ -159,6 +165,14 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
             f"BEGIN IMMEDIATE; PRAGMA application_id = {form.application_id}; PRAGMA user_version = {form.version};"
             f"{form.tables} COMMIT;"
         )
+
+
+def _upgrade(connection: sqlite3.Connection, form: Format, version: int) -> None:
+    """In one transaction, which ends well only if the tables then are ours."""
+    steps = "".join(form.upgrades[max(version, 1) - 1 :])
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {form.version};")
+    _check_shape(connection, form)
+    connection.execute("COMMIT")
 
 
 def _check_shape(connection: sqlite3.Connection, form: Format) -> None:

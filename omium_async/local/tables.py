@@ -76,7 +76,11 @@ CREATE TABLE answers (                          -- what was answered to a write 
 ) WITHOUT ROWID;
 """
 
-_FORMAT: Final = Format(application_id=0x4F6D6931, version=1, tables=_TABLES)  # "Omi1"
+_UPGRADES: Final = (
+    "CREATE TABLE IF NOT EXISTS forgotten (latest_id TEXT NOT NULL);",  # some of version 1 have it
+)
+
+_FORMAT: Final = Format(application_id=0x4F6D6931, version=2, tables=_TABLES, upgrades=_UPGRADES)  # "Omi1"
 
 _SAID: Final = {
     Trouble.LOCKED: "is locked by another program; close that one, or use another database",

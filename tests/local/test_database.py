@@ -197,6 +197,54 @@ async def test_a_database_of_a_newer_version(tmp_path, connect):
     assert path.read_bytes() == content
 
 
+@pytest.fixture
+def version_1(tmp_path, connect):
+    """Makes a file of version 1: before resets remembered the latest id, or after, when it was still called 1."""
+
+    async def make(*, remembers: bool = False, besides: str = ""):
+        path = tmp_path / "o.db"
+        async with connect(LocalOmium(path)) as wire:
+            execution_id = await wire.create("w", {"a": 1})
+        connection = sqlite3.connect(path)
+        dropped = "" if remembers else "DROP TABLE forgotten;"
+        connection.executescript(f"{dropped} PRAGMA user_version = 1; {besides}")
+        connection.close()
+        return path, execution_id
+
+    return make
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_a_database_of_version_1_is_brought_up_to_date(version_1, connect, remembers):
+    path, execution_id = await version_1(remembers=remembers)
+    for _ in range(2):
+        async with connect(LocalOmium(path)) as wire:
+            assert (await wire.detail(execution_id))["input_data"] == {"a": 1}
+    async with connect(LocalOmium(path)) as wire:
+        await wire.local.reset()
+    async with connect(LocalOmium(path)) as wire:
+        assert await wire.create("w") > execution_id
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "CREATE TABLE theirs (x)",
+        "CREATE TRIGGER theirs AFTER INSERT ON answers BEGIN SELECT 1; END",
+        "CREATE TABLE forgotten (theirs)",
+        "CREATE VIEW forgotten AS SELECT '' AS latest_id",
+    ],
+)
+async def test_a_database_of_version_1_that_somebody_altered_is_left_as_it_is(version_1, theirs):
+    path, _ = await version_1(besides=theirs)
+    content = path.read_bytes()
+    assert "not as omium-async made it" in await refused(path)
+    assert path.read_bytes() == content
+
+
 async def test_a_damaged_database(tmp_path, connect):
     path = tmp_path / "o.db"
     async with connect(LocalOmium(path)) as wire:
