@@ -79,7 +79,7 @@ class ServerThread:
 
     def __enter__(self) -> LocalOmium:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         return self.local
 
     def __exit__(self, *_: object) -> None:

@@ -60,7 +60,7 @@ def go_on_by_hand(omiumctl, farewell):
     assert omiumctl.here("wait", show[-1], "--until", "completed", "--timeout", "20").code == 0
     assert '"lines": ' in omiumctl.here(*show).out
     process.send_signal(signal.SIGTERM)
-    assert omiumctl.ended(process, timeout=10).code == 0
+    assert omiumctl.ended(process, timeout=30).code == 0
 
 
 def test_any_folder_is_measured_and_left_as_it_was(omiumctl, tmp_path):
@@ -149,7 +149,7 @@ def test_interrupted_it_ends_and_the_next_goes_on(omiumctl):
         pass
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    ended = omiumctl.ended(process, timeout=20)
+    ended = omiumctl.ended(process, timeout=30)
     assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
     again = omiumctl("demo")
     assert again.code == 0

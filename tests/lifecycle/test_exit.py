@@ -55,7 +55,7 @@ def test_collected_client_closes_its_connections_and_ends_the_thread(lifecycle):
     cycle.append(cycle)
     del client, cycle
     gc.collect()
-    loop.join(10)
+    loop.join(30)
     say(threads())
     """
     for ended in lifecycle.run(program):
@@ -212,7 +212,7 @@ def test_a_look_up_that_hangs_does_not_hold_the_exit_up(lifecycle):
     socket.getaddrinfo = hang
     client = Omium(base_url="https://nowhere.example")
     threading.Thread(target=client.executions.get, args=["a"], daemon=True).start()
-    looking.wait(10)
+    looking.wait(30)
     say("end")
     """
     for ended in lifecycle.run(program):
@@ -227,7 +227,7 @@ def test_a_hook_that_hangs_does_not_hold_the_exit_up(lifecycle):
         time.sleep(60)
     client = Omium(on_attempt=hang)
     threading.Thread(target=client.executions.get, args=["a"], daemon=True).start()
-    hanging.wait(10)
+    hanging.wait(30)
     say("end")
     """
     for ended in lifecycle.run(program):

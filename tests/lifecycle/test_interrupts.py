@@ -224,7 +224,7 @@ def test_at_the_start(lifecycle):
     client.close()
     for thread in threading.enumerate():
         if thread.name == "omium_sync":  # given up by the interrupt: it ends as soon as it has started
-            thread.join(10)
+            thread.join(30)
     say(threads())
     """
     for ended in lifecycle.run(program):

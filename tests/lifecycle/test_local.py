@@ -99,11 +99,11 @@ blocked = threading.Event()
 @local.workflow("blocks")
 async def blocks(run):
     blocked.set()
-    release.wait(20)
+    release.wait(30)
 release = threading.Event()
 with local, Omium(local.api_key, base_url=local.url) as client, Omium() as other:
     client.executions.create("blocks")
-    blocked.wait(20)
+    blocked.wait(30)
     say(other.executions.get("a").id)
     release.set()
 """

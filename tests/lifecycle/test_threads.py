@@ -92,7 +92,7 @@ def test_closed_while_other_threads_call(lifecycle):
     time.sleep(0.2)
     client.close()
     for thread in started:
-        thread.join(10)
+        thread.join(30)
     for end in sorted(map(str, ends)):
         say(end)
     other.close()

@@ -125,7 +125,7 @@ async def test_stall_until_the_client_goes_away(local, connect, when):
         posted.cancel()
         await asyncio.wait([posted])
         connections = local._running.http.connections
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(local._running.http.connections) == len(connections):
                 await asyncio.sleep(0.001)
         assert (await wire.get("/executions")).json["total"] == (when == "after")
@@ -138,7 +138,7 @@ async def test_stall_until_the_server_stops(local, connect, monkeypatch):
         waiting = [asyncio.create_task(wire.get("/executions")) for _ in range(5)]
         while len(local.requests) < 5:
             await asyncio.sleep(0.001)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await local.stop()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(result, aiohttp.ClientError) for result in results)

@@ -125,7 +125,7 @@ async def test_out_of_descriptors_is_said_once(connect, caplog, monkeypatch):
             for one in spare:
                 one.setblocking(False)
                 await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", port))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while "no connection can be taken" not in caplog.text:
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
@@ -134,7 +134,7 @@ async def test_out_of_descriptors_is_said_once(connect, caplog, monkeypatch):
         said = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert [record.name for record in said] == ["omium_async.local.http"]
         head = f"GET /api/v1/executions HTTP/1.1\r\nHost: x\r\nX-API-Key: {local.api_key}\r\n\r\n".encode()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.get_running_loop().sock_sendall(spare[0], head)
             assert (await asyncio.get_running_loop().sock_recv(spare[0], 100)).startswith(b"HTTP/1.1 200")
         for one in spare:

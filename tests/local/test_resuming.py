@@ -59,7 +59,7 @@ async def test_a_workflow_registered_while_the_start_resumes_others(tmp_path, co
     registering = asyncio.create_task(register())
     async with connect(local) as wire:
         await registering
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await total(wire, "completed") < 30:
                 await asyncio.sleep(0.001)
 
@@ -115,7 +115,7 @@ async def test_what_a_lock_held_back_goes_on_by_itself(tmp_path, connect, monkey
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         go_on.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "the database refuses to write" not in caplog.text:
                 await asyncio.sleep(0.005)
         assert (await wire.call("POST", "/executions", {"workflow_id": "w"})).status == 500
@@ -145,7 +145,7 @@ async def test_jobs_that_wait_for_a_lock_wait_together(tmp_path, connect, monkey
         held = [asyncio.create_task(wire.call("POST", "/executions", {"workflow_id": "w"})) for _ in range(8)]
         while len(local.requests) < 16:
             await asyncio.sleep(0.001)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await local.stop()
         await asyncio.gather(*held, return_exceptions=True)
         other.execute("ROLLBACK")
@@ -222,6 +222,6 @@ async def test_a_run_that_takes_long_makes_room_for_what_it_waits_for(tmp_path, 
         await all_begun.wait()
 
     async with connect(local) as wire:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await total(wire, "completed") < 9:
                 await asyncio.sleep(0.01)

@@ -46,6 +46,6 @@ def test_what_becomes_of_it(text: str, line: str) -> None:
 
 
 def test_a_text_of_megabytes_costs_no_more_than_its_beginning() -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does
     assert len(clean_id("\x1b " * 20_000_000)) <= 200
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -108,7 +108,7 @@ async def test_within_a_time_out_of_the_users_own() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await attempt(alarms, 10.0)
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(30):
         assert await attempt(alarms, 0.02) == "timed out"
         await asyncio.sleep(0)
 

@@ -88,7 +88,7 @@ async def survive(raw, data: bytes, *, close: bool = True, **options) -> None:
                     status = attempt.status
                     assert status is not None
                     assert (400 <= status < 500 and status not in (408, 499)) or status == 501
-            assert time.monotonic() - started < 2.0
+            assert time.monotonic() - started < 10
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 

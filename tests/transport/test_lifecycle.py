@@ -269,7 +269,7 @@ async def test_aclose_ends_calls_that_the_pace_holds(raw) -> None:
         held = [asyncio.create_task(client.executions.create("wf")) for _ in range(3)]
         await asyncio.sleep(0.01)
         await client.aclose()
-        ends = await asyncio.wait_for(asyncio.gather(*held, return_exceptions=True), timeout=5)
+        ends = await asyncio.wait_for(asyncio.gather(*held, return_exceptions=True), timeout=30)
     assert [type(end) for end in ends] == [RuntimeError] * 3
     assert len(server.requests) == 1
 
@@ -286,5 +286,5 @@ async def test_aclose_from_another_loop_ends_the_calls_of_this_one(raw) -> None:
         call = asyncio.create_task(client.executions.create("wf"))
         await arrived.wait()
         await asyncio.to_thread(asyncio.run, client.aclose())
-        (end,) = await asyncio.wait_for(asyncio.gather(call, return_exceptions=True), timeout=5)
+        (end,) = await asyncio.wait_for(asyncio.gather(call, return_exceptions=True), timeout=30)
     assert end.outcome_unknown

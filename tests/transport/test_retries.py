@@ -176,12 +176,6 @@ async def test_refused_again_without_a_wait_it_backs_off(raw, monkeypatch) -> No
     assert asked == [0, 1]  # not the first time
 
 
-async def test_a_retry_comes_within_the_last_second_too(raw) -> None:
-    async with raw.pair(failing(raw, [503]), max_retries=1, timeout=0.9) as (omium, server, _):
-        await omium.executions.get("e")
-    assert len(server.requests) == 2
-
-
 @pytest.mark.parametrize(
     ("error", "could"),
     [
