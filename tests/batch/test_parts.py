@@ -16,6 +16,8 @@ from omium_async import (
     ConflictError,
     Execution,
     ExecutionRequest,
+    RateLimitError,
+    ServerError,
 )
 from omium_async._batch.clock import Clocks
 from omium_async._batch.items import make_item
@@ -394,3 +396,34 @@ def test_an_item_is_called_by_its_place_and_the_users_key(key, words):
     item = make_item(ExecutionRequest("work", key=key), 7, {"workflow_id": "work"}, "batch", "key")
     assert str(item) == words
     assert item.id == (7 if key is None else None)
+
+
+async def test_each_answer_lets_one_more_call_out_at_once():
+    async with AsyncOmium("omium_some_key") as omium:
+        limit = Limit(100)
+        sending = Sending(omium.executions._caller, limit, "create_many")
+        for more in range(1, 4):
+            assert await sending.call(lambda: asyncio.sleep(0, "answer")) == "answer"
+            assert limit.now == 16 + more
+
+
+@pytest.mark.parametrize(("status", "calls"), [(501, 1), (400, 1), (503, 3), (429, 3)])
+async def test_what_the_service_cannot_do_at_all_is_not_asked_for_again(status, calls):
+    made = []
+
+    async def request():
+        made.append(status)
+        if len(made) < 3:
+            kind = RateLimitError if status == 429 else ServerError if status >= 500 else APIStatusError
+            raise kind("no", status=status, outcome="not_applied")
+        return "answer"
+
+    async with AsyncOmium("omium_some_key", backoff=(0.001, 0.001)) as omium:
+        sending = Sending(omium.executions._caller, Limit(4), "create_many")
+        sending._look_until_answered = lambda: asyncio.sleep(0)
+        if calls == 1:
+            with pytest.raises(APIStatusError):
+                await sending.call(request)
+        else:
+            assert await asyncio.wait_for(sending.call(request), 30) == "answer"
+    assert len(made) == calls
