@@ -191,6 +191,22 @@ class TestJournal:
         assert {outcome.execution.id for outcome in found} <= {outcome.execution.id for outcome in outcomes}
         assert max(runs.values()) <= 2
 
+    async def test_that_breaks_when_the_only_outcome_is_recorded(self, omium, runs, local, tmp_path, monkeypatch):
+        from omium_async._journal import file as file_module
+
+        carry_out = file_module.carry_out
+
+        def breaking(connection, text, work):
+            if "POST /executions/*/replay" in local.counts:
+                connection.execute("CREATE TABLE in_the_way AS SELECT nowhere")
+            return carry_out(connection, text, work)
+
+        await fail(omium, 1)
+        monkeypatch.setattr(file_module, "carry_out", breaking)
+        found, error = await ended(omium.executions.replay_many(journal=tmp_path / "journal"))
+        assert isinstance(error, JournalError)
+        assert states(found) == {("replayed", False): 1}
+
     async def test_of_another_scope_or_kind(self, omium, tmp_path):
         journal = tmp_path / "journal"
         await collect(omium.executions.replay_many(workflow_id="fails", journal=journal))
