@@ -29,6 +29,7 @@ T = TypeVar("T")
 PAGE_SIZE: Final = 50
 WHOLE: Final = 1000  # no more executions than these are read all at once: cheaper than to count them
 _LARGEST: Final = 1000  # rows that one answer of the service may hold
+_HONOURED: Final = 20  # rows of a page that every service gives if it has them
 _FRESH: Final = 15.0  # seconds for which what one question found answers another
 _SMALLER_FOR: Final = 600.0  # seconds for which pages stay smaller after one was too large
 _LOOK_TIMEOUT: Final = 7.0  # with the longest pause between looks still an outage that shows within 20 seconds
@@ -49,8 +50,10 @@ class _Heard:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all that there are."""
-        return len(self.items) < self.size if self.total is None else len(self.items) == self.total
+        """Whether these are all that there are; where no total says so, a page may hold fewer than were asked for."""
+        if self.total is None:
+            return len(self.items) < min(self.size, _HONOURED)
+        return len(self.items) == self.total
 
 
 class Questions:

@@ -31,7 +31,7 @@ _FIRST: Final = 3.0  # seconds that a page waits for its first answer before it 
 # What is answered is on the page half a second later: rows within 10 seconds, counts within 60.
 _ROWS: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
 _EXECUTION: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
-_OVERVIEW: Final = Pace(quick=4.0, slow=54.0, each_request=4.0)
+_OVERVIEW: Final = Pace(quick=10.0, slow=54.0, each_request=4.0)
 
 
 class Site:

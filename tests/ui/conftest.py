@@ -50,6 +50,7 @@ class Service:
     rows: list[dict[str, Any]] = attrs.field(factory=list)  # newest first
     requests: list[tuple[str, str]] = attrs.field(factory=list)
     writes: list[tuple[str, Any]] = attrs.field(factory=list)
+    most: int = 1000  # rows of a page, whatever is asked for
     totals: bool = True  # whether lists say how many there are
     delay: float = 0.0  # seconds that every answer takes
     trouble: str | int | None = None  # of all requests: "stall", "drop", or a status
@@ -95,7 +96,7 @@ class Service:
         query = request.query
         filters = {name: query[name] for name in ("status", "workflow_id") if name in query}
         wanted = [each for each in self.rows if all(each[name] == text for name, text in filters.items())]
-        number, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), 1000)
+        number, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), self.most)
         shown = wanted[(number - 1) * size : number * size]
         items = [{name: value for name, value in each.items() if name != "checkpoints"} for each in shown]
         if not self.totals:

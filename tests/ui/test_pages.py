@@ -74,7 +74,7 @@ async def test_several_statuses_are_one_list(page, service):
     assert re.findall(r'id="row-(exec_\d+)"', text) == wanted[:50]
 
 
-@pytest.mark.parametrize("count", [30, 120, 700])
+@pytest.mark.parametrize("count", [12, 120, 700])
 async def test_a_service_that_does_not_count_is_no_outage(page, service, count):
     service.totals = False
     service.rows = [row(n, "failed" if n % 4 == 0 else "completed", error="boom") for n in range(count, 0, -1)]
@@ -94,6 +94,12 @@ async def test_rows_too_large_to_be_read_many_at_once_are_read_few_at_once(servi
     async with AsyncOmium(KEY, **options) as omium, served(omium) as page:
         await text_with(page, path, "As of")
         assert "300\N{MULTIPLICATION SIGN}" in await text_with(page, path, "What failed")
+
+
+async def test_a_page_that_holds_fewer_than_were_asked_for_is_not_taken_for_all(page, service):
+    service.totals, service.most = False, 20
+    service.rows = [row(n, "failed" if n > 280 else "completed", error="boom") for n in range(300, 0, -1)]
+    assert "does not say how many" in await text_of(page, "/")
 
 
 async def test_a_list_filtered_by_the_client(page, service):
