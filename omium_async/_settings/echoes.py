@@ -17,7 +17,7 @@ _ANCHOR: Final = 4  # characters by which an echo is found; the whole is followe
 _MOST_STEPS: Final = 100_000  # in one text; what takes more is made to, and not worth reading
 _TIMES: Final = (0, 1, 2)  # that an escape may be escaped again in its own way
 _ESCAPES: Final = re.compile(r"[%\\&+]")
-_UNFINISHED: Final = re.compile(r"[%\\&][\\\w#;%]{0,16}")  # an escape that a cut has ended
+_UNFINISHED: Final = re.compile(r"[%\\&][\\\w#;%{}]{0,16}")  # an escape that a cut has ended
 
 # What escapes are made of may be escaped for a URL in turn.
 # Bounded, so that a page full of backslashes takes no longer than another.
@@ -108,8 +108,10 @@ def _forms_of(character: str) -> Iterator[str]:
     point = ord(character)
     yield "".join(f"{_BACKSLASHES}u{_hex(unit)}" for unit in _utf16(character))
     yield f"{_BACKSLASHES}U{_hex(f'{point:08x}')}"
+    yield rf"{_BACKSLASHES}[uU]\{{0{{0,4}}{_hex(f'{point:x}')}\}}"
     if point <= 0xFF:
         yield f"{_BACKSLASHES}x{_hex(f'{point:02x}')}"
+        yield f"{_BACKSLASHES}{point:03o}"
     if character == "\\":
         yield from (f"(?:{'|'.join(_written(character))}){{{times}}}" for times in (2, 4))
     elif not character.isalnum():
@@ -122,7 +124,7 @@ def _written(character: str) -> Iterator[str]:
     yield re.escape(character)
     for times in _TIMES:
         yield "".join(f"%{'25' * times}{_hex(f'{byte:02x}')}" for byte in character.encode())
-        yield f"{_AMP}{_AMP_AGAIN * times}{_HASH}(?:0?{point}|[xX]0?{_hex(f'{point:x}')}){_SEMI}"
+        yield f"{_AMP}{_AMP_AGAIN * times}{_HASH}(?:0{{0,6}}{point}|[xX]0{{0,6}}{_hex(f'{point:x}')}){_SEMI}"
         if name := codepoint2name.get(point, "apos" if character == "'" else None):
             yield f"{_AMP}{_AMP_AGAIN * times}{name}{_SEMI}"
     if character == " ":
