@@ -32,3 +32,10 @@ def local():
 def client(local):
     with Omium(local.api_key, base_url=local.url) as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def _long_naps(monkeypatch):
+    """Who waits for a call is woken, and does not just look again after a while."""
+    for module in ("call", "reading"):
+        monkeypatch.setattr(f"omium_sync._bridge.{module}.NAP", 1000.0)

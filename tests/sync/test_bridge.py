@@ -39,8 +39,11 @@ def test_a_call_cancelled_before_its_first_step_ends_and_does_nothing(client):
     call = Call(step)
     with HeldLoop(client) as held:
         held.calls._hand_over(call)
+        waiting = threading.Thread(target=call.wait, daemon=True)
+        waiting.start()
         assert held.calls.end_soon(call)
-    call.wait()
+    waiting.join(30)
+    assert not waiting.is_alive()
     assert type(call.error).__name__ == "CancelledError"
     client.executions.count()
     assert (ran, held.calls._running) == ([], set())
