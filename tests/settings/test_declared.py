@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import os
 import types
 import typing
 
@@ -18,16 +17,6 @@ from omium_async._settings.declared import Options, Settings, declarations
 
 KEY = "omium_test_0123456789abcdef"
 DECLARED = {**declarations(Settings), **declarations(Options)}
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    for name in list(os.environ):
-        if name.startswith("OMIUM_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".omium").mkdir()
-    return tmp_path / ".omium" / "config.json"
 
 
 @pytest.mark.parametrize("client", [om.AsyncOmium, omium_sync.Omium])

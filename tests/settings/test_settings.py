@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 
 import aiohttp
@@ -12,16 +11,6 @@ import pytest
 import omium_async as om
 
 KEY = "omium_test_0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    for name in list(os.environ):
-        if name.startswith("OMIUM_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".omium").mkdir()
-    return tmp_path / ".omium" / "config.json"
 
 
 def settings_of(client: om.AsyncOmium):
