@@ -28,7 +28,7 @@ def _run(session: nox.Session, *command: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests; ``-- tests/batch -k journal`` for some of them."""
-    _run(session, "pytest", *(session.posargs or ["-n", "4"]))
+    _run(session, "pytest", *(session.posargs or ["-n", "3"]))
 
 
 @nox.session
@@ -87,7 +87,7 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "--constraint", str(constraints), "--editable", ".[dev]")
     others = ("docs", "frameworks", "packaging", "plugin", "test_readme.py", "typing", "ui")  # not of the core
     without = [f"--ignore=tests/{name}" for name in others]
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "4", "-q", *without]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "3", "-q", *without]))
 
 
 @nox.session(venv_backend="venv")

@@ -291,7 +291,9 @@ async def test_replays_sit_it_out_too(server, client, tmp_path, kind, journalled
         await run.step("first", lambda: 1)
         raise ValueError
 
-    outcomes = await collect(client.executions.create_many(ExecutionRequest("fails") for _ in range(60)))
+    outcomes = await collect(
+        client.with_options(attempt_timeout=30.0).executions.create_many(ExecutionRequest("fails") for _ in range(60))
+    )
     ids = [outcome.execution.id for outcome in outcomes]
     for execution_id in ids:
         await client.executions.wait(execution_id, poll_interval=0.01)
@@ -329,7 +331,9 @@ async def test_replays_of_what_a_filter_finds_sit_it_out_from_the_start(server, 
         await run.step("first", lambda: 1)
         raise ValueError
 
-    outcomes = await collect(client.executions.create_many(ExecutionRequest("fails") for _ in range(150)))
+    outcomes = await collect(
+        client.with_options(attempt_timeout=30.0).executions.create_many(ExecutionRequest("fails") for _ in range(150))
+    )
     async for _ in client.executions.wait_many([outcome.execution.id for outcome in outcomes], poll_interval=0.05):
         pass
     monkeypatch.setattr(endpoints, "page", counting)
