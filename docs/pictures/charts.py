@@ -157,7 +157,12 @@ def _calls() -> Iterator[str]:
 SUMMARY: dict[str, tuple[str, str, str, str]] = {
     "`get`, 64 at once, calls a CPU second, to bare aiohttp": ("calls", "get, 64", CPU, "aiohttp"),
     "the same, to httpx": ("calls", "get, 64", CPU, "httpx"),
-    "the same, to the official client [^peers]": ("calls", "get, 64", CPU, "official omium"),
+    "the same, to a GET by id of the official client, which has none for executions [^peers]": (
+        "calls",
+        "get, 64",
+        CPU,
+        "official omium",
+    ),
     "the same, to `openai` on its aiohttp backend [^peers]": ("calls", "get, 64", CPU, "openai on aiohttp"),
     "`omium_sync`: iterating 100,000 rows, time, to the async iteration": ("facade", "iterating", "", "omium_async"),
     "`omium_sync`: one `get`, time, to `httpx.Client`": ("facade", "2,000 gets", "", "httpx.Client"),
@@ -192,11 +197,11 @@ def _summary() -> Iterator[str]:
     while_busy = ", while the machine had other work to do" if busy else ""
     version = run["python"].rpartition(".")[0]
     yield f"On {run['cpus']} cores, Python {version}, with everything switched on{while_busy}:\n"
-    yield from _head("what", "ratio")
+    yield from _head("what", "ratio", "better is")
     for words, (program, begins, unit, peer) in SUMMARY.items():
         found = comparison(program, begins, unit)
         if peer in found.values:
-            yield _row(words.replace(" [^peers]", "¹"), number(found.ratio(peer)))
+            yield _row(words.replace(" [^peers]", "¹"), number(found.ratio(peer)), "more" if found.more else "less")
     if any(peer in comparison(*where).values for words, (*where, peer) in SUMMARY.items() if "[^peers]" in words):
         yield "\n¹ Its peer does not come with `[dev]` but by `pip install --group benchmarks` (pip 25.1 or newer)."
 
