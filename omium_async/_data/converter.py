@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import cattrs
 
@@ -98,6 +98,9 @@ class OmiumConverter(cattrs.Converter):
         """
         found = obj if unstructure_as is None else self.unstructure(obj, unstructure_as)
         return encode(plain(found, "the value", self))
+
+    def __copy__(self) -> Self:
+        return self.copy()  # else the two would share their hooks
 
     # What was looked up is looked up again after any of these; cattrs itself forgets its own look-ups.
 

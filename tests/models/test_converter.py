@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from omium_async import (
     RollbackResult,
     make_converter,
 )
+from omium_async._data.converter import OmiumConverter
 from omium_async._models.answer import Timestamp
 from omium_async.local import LocalOmium
 
@@ -213,17 +215,21 @@ class TestAsAConverter:
         assert make_converter() is not make_converter()
         assert omium_sync.make_converter is omium_async.make_converter
 
-    def test_a_copy_has_the_hooks_and_is_its_own(self) -> None:
+    @pytest.mark.parametrize("copied", [OmiumConverter.copy, copy.copy, copy.deepcopy])
+    def test_a_copy_has_the_hooks_and_is_its_own(self, copied: Any) -> None:
         first = make_converter()
         first.register_unstructure_hook(Money, lambda money: money.cents)
         first.register_structure_hook(Money, lambda value, _: Money(value))
-        copy = first.copy()
+        assert first.decode(json.dumps(DETAIL).encode(), ExecutionDetail).checkpoints == (Checkpoint("c"),)
+        second = copied(first)
         first.register_unstructure_hook(Money, lambda money: "changed")
         first.register_structure_hook(Checkpoint, lambda value, _: Checkpoint("changed"))
-        assert copy.dumps({"a": [Money(5)]}) == b'{"a":[5]}'
-        assert copy.loads(b"[5]", list[Money]) == [Money(5)]
-        assert copy.structure(DETAIL, ExecutionDetail).checkpoints == (Checkpoint("c"),)
-        assert first.structure(DETAIL, ExecutionDetail).checkpoints == (Checkpoint("changed"),)
+        assert second.dumps({"a": [Money(5)]}) == b'{"a":[5]}'
+        assert second.loads(b"[5]", list[Money]) == [Money(5)]
+        second.register_structure_hook(ExecutionStatus, lambda _, __: ExecutionStatus.PAUSED)
+        found = {one: one.decode(json.dumps(DETAIL).encode(), ExecutionDetail) for one in (first, second)}
+        assert (found[first].status, found[first].checkpoints) == ("failed", (Checkpoint("changed"),))
+        assert (found[second].status, found[second].checkpoints) == ("paused", (Checkpoint("c"),))
 
     def test_decorators_and_factories_of_cattrs_work(self) -> None:
         converter = make_converter()
@@ -332,12 +338,12 @@ def test_hooks_of_users_datetimes_are_not_those_of_the_models() -> None:
 def test_copies_with_other_options_read_models_as_well() -> None:
     several: list[dict[str, Any]] = [{"detailed_validation": False}, {"forbid_extra_keys": True}, {"use_alias": True}]
     for options in several:
-        copy = make_converter().copy(**options)
-        found = copy.loads(json.dumps({**DETAIL, "new": 1}).encode(), ExecutionDetail)
+        second = make_converter().copy(**options)
+        found = second.loads(json.dumps({**DETAIL, "new": 1}).encode(), ExecutionDetail)
         assert found == ExecutionDetail.from_dict({**DETAIL, "new": 1})
-        assert copy.unstructure(found) == found.to_dict()
+        assert second.unstructure(found) == found.to_dict()
         with pytest.raises(InvalidResponseError, match="expected text, got a whole number"):
-            copy.loads(b'{"items": [{"id": 5}]}', ExecutionPage)
+            second.loads(b'{"items": [{"id": 5}]}', ExecutionPage)
 
 
 def test_hooks_of_built_in_types_are_not_asked_about_untyped_data() -> None:
@@ -365,7 +371,7 @@ def test_another_converter_is_refused(wrong: Any) -> None:
 
 
 def test_a_converter_and_its_copy_are_taken() -> None:
-    for converter in (make_converter(), make_converter().copy(), None):
+    for converter in (make_converter(), make_converter().copy(), copy.copy(make_converter()), None):
         AsyncOmium("omium_key_of_a_test", converter=converter)
 
 
