@@ -21,11 +21,11 @@ __all__ = ["Later", "Page", "Row", "detail", "next_rows", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
-_FIRST_OF_ANY_SIZE: Final = _NAMES.index("error")
-_KNOWN: Final = ", ".join(_NAMES[:_FIRST_OF_ANY_SIZE])
-_READ_LATER: Final = ", ".join(_NAMES[_FIRST_OF_ANY_SIZE:])
+#: The row without what may be of any size.
+_SMALL: Final = ", ".join("NULL" if column.is_json else column.name for column in SHOWN)
+_ID: Final = _NAMES.index("id")
 _STATUS: Final = _NAMES.index("status")
-_ENDED: Final = frozenset({"completed", "failed"})  # all others have neither error nor output
+_GIVEN: Final = tuple(_NAMES.index(name) for name in ("metadata", "input_data"))  # never change
 _SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
 _AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read, and sent, together
 
@@ -36,11 +36,13 @@ Row = tuple[Any, ...]  # the columns that answers show
 class Later:
     """A row of a list, of which what may be of any size is not read yet.
 
-    :ivar known: its other columns, as they were when the list was asked for.
+    :ivar generation: of its run, when the list was asked for.
+    :ivar small: its other columns, as they were then.
     """
 
     position: int
-    known: Row
+    generation: int
+    small: Row
 
 
 @attrs.frozen
@@ -82,21 +84,21 @@ def page(
 def next_rows(connection: sqlite3.Connection, rest: list[Later]) -> list[Row]:
     """The next rows of a rest, which are taken from it; those that were forgotten are not there.
 
-    Each has the status with which it is in the list, whatever has become of it meanwhile.
+    Each is as it was when the list was asked for, or as it is now where it still has that status; an output that a
+    rollback has discarded meanwhile is gone.
     """
     rows: list[Row] = []
     size = 0
     while rest and size <= _AT_ONCE:
-        row = rest.pop(0)
+        listed = rest.pop(0)
         found = connection.execute(
-            f"SELECT {_READ_LATER} FROM executions WHERE position = ? AND id = ?",  # noqa: S608
-            (row.position, row.known[0]),
+            f"SELECT generation, {_ROW} FROM executions WHERE position = ? AND id = ?",  # noqa: S608
+            (listed.position, listed.small[_ID]),
         ).fetchone()
         if found is not None:
-            error, *given, output = found
-            if row.known[_STATUS] not in _ENDED:
-                error = output = None
-            rows.append((*row.known, error, *given, output))
+            generation, *now = found
+            same = generation == listed.generation and now[_STATUS] == listed.small[_STATUS]
+            rows.append(tuple(now) if same else _as_listed(listed.small, now))
             size += _size(rows[-1])
     return rows
 
@@ -133,10 +135,16 @@ def _page(connection: sqlite3.Connection, total: int, left: int, which: str, val
     else:
         return Page(rows, [], total)
     all_of_it = connection.execute(
-        f"SELECT position, {_KNOWN} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
+        f"SELECT position, generation, {_SMALL} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
         values,
     )
-    return Page(rows, [Later(position, tuple(known)) for position, *known in islice(all_of_it, len(rows), None)], total)
+    behind = islice(all_of_it, len(rows), None)
+    return Page(rows, [Later(position, generation, tuple(small)) for position, generation, *small in behind], total)
+
+
+def _as_listed(small: Row, now: Sequence[Any]) -> Row:
+    """A row whose execution has another state by now: with what it was given, for that never changes."""
+    return tuple(now[index] if index in _GIVEN else column for index, column in enumerate(small))
 
 
 def _size(row: Row) -> int:

@@ -91,7 +91,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is asked for in /proc")
 async def test_a_list_of_the_largest_rows_costs_the_process_a_few_of_them(tmp_path):
-    """Rows of 16 MiB, the most that a create takes: 30 cost 48 MiB, and 1.9 GB where a list is made whole."""
+    """Rows of 16 MiB, the most that a create takes: 64 MiB, on a busy machine 97; 1.9 GB if 30 are whole."""
     async with LocalOmium(tmp_path / "o.db") as local:
         await fill(local, 10, 16 * MIB)
     pipe = asyncio.subprocess.PIPE
@@ -107,7 +107,7 @@ async def test_a_list_of_the_largest_rows_costs_the_process_a_few_of_them(tmp_pa
     writer.close()
     more, _ = await server.communicate(b"")
     assert size > 10 * 16 * MIB
-    assert int(more) < 80
+    assert int(more) < 130
 
 
 async def test_a_client_that_goes_away_in_the_middle(tmp_path, connect):
@@ -128,37 +128,51 @@ async def test_what_is_forgotten_meanwhile_is_left_out(local, connect, monkeypat
         assert len((await wire.get("/executions")).json["items"]) == 1
 
 
-@pytest.mark.parametrize("listed", ["running", "completed"])
-async def test_rows_have_the_status_with_which_they_are_in_the_list(local, connect, monkeypatch, listed):
-    """Whatever becomes of them before their turn comes; and a page is as long as it was."""
-    monkeypatch.setattr(lists, "_AT_ONCE", 0)
+@pytest.mark.parametrize(
+    ("listed", "then"),
+    [
+        ("running", "completed"),
+        ("completed", "paused"),
+        ("failed", "running"),
+        ("failed", "completed"),
+        ("failed", "failed"),
+    ],
+)
+async def test_rows_are_as_they_were_when_the_list_was_asked_for(local, connect, monkeypatch, listed, then):
+    """Whatever becomes of them before their turn comes. Only an output that is gone cannot be shown."""
     go_on, asked, done, all_there = (asyncio.Event() for _ in range(4))
-    there = []
+    begun = []
     real = lists.next_rows
 
     @local.workflow("work")
     async def work(run):
         await run.step("first", lambda: 1)
-        there.append(run)
-        if len(there) == 5:
+        begun.append(run)
+        if len(begun) == 5:
             all_there.set()
-        if listed == "running":
+        if "running" in (listed if len(begun) <= 5 else then):
             await go_on.wait()
+        if (listed if len(begun) <= 5 else then) == "failed":
+            raise RuntimeError(f"the error of run {len(begun)}")
         return "its output"
 
     async with connect(local) as wire, AsyncOmium(local.api_key, base_url=local.url) as omium:
         ids = [(await omium.executions.create("work")).id for _ in range(5)]
         await all_there.wait()
         await drained(omium.executions.wait_many(ids, until=listed))
+        before = (await wire.get(f"/executions?status={listed}")).json["items"]
 
         async def change() -> None:
             await asked.wait()
-            go_on.set()
+            if listed == "running":
+                go_on.set()
             for id in ids:
-                if listed == "running":
-                    await omium.executions.wait(id)
-                else:
+                if listed == "completed":
                     await omium.executions.rollback(id, checkpoint_name="first")
+                if listed == "failed":
+                    await omium.executions.replay(id, checkpoint_name="first")
+            for id in ids:
+                await omium.executions.wait(id, until=then)  # a wait for many would ask for lists
             done.set()
 
         loop = asyncio.get_running_loop()
@@ -167,21 +181,24 @@ async def test_rows_have_the_status_with_which_they_are_in_the_list(local, conne
             loop.call_soon_threadsafe(asked.set)
             return real(connection, later if done.is_set() else [])
 
+        monkeypatch.setattr(lists, "_AT_ONCE", 0)
         monkeypatch.setattr(lists, "next_rows", after_the_change)
         changing = asyncio.create_task(change())
         rows = (await wire.get(f"/executions?status={listed}")).json["items"]
         await changing
         assert [row["status"] for row in rows] == [listed] * 5
-        assert [row["id"] for row in rows] == sorted(ids, reverse=True)
-        if listed == "running":
-            assert [row["output_data"] for row in rows] == [None] * 5
+        if listed == "completed":
+            for row in before[1:]:  # the first had been read by then
+                row["output_data"] = None
+        assert rows == before
+        go_on.set()
 
 
 async def test_a_place_that_was_given_away_again_is_not_shown(local, connect, monkeypatch):
     monkeypatch.setattr(lists, "_AT_ONCE", 0)
     async with connect(local) as wire:
         await fill(local, 5, 10)
-        later = lists.Later(local._running.keyring.tenants()[0].id * store.POSITIONS_PER_TENANT + 1, ("exec_other",))
+        later = lists.Later(local._running.keyring.tenants()[0].id * store.POSITIONS_PER_TENANT + 1, 0, ("exec_other",))
         assert await local._running.database.read(lambda c: lists.next_rows(c, [later])) == []
         assert (await wire.get("/executions")).status == 200
 
