@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["created", "detail", "moved", "page", "row", "tail", "trouble"]
 
 _JSON: Final = tuple(index for index, column in enumerate(SHOWN) if column.is_json)
-_FIRST_JSON: Final = _JSON[0]  # the JSON columns are the last
 _ERROR: Final = [column.name for column in SHOWN].index("error")
 _METADATA: Final = [column.name for column in SHOWN].index("metadata")
 
@@ -98,4 +97,8 @@ def _shown(one: Row, tenant: Tenant) -> Any:
 
 
 def _values(one: Row) -> list[Any]:
-    return [*one[:_FIRST_JSON], *(None if text is None else _Raw(text) for text in one[_FIRST_JSON:])]
+    values = list(one)
+    for index in _JSON:
+        if values[index] is not None:
+            values[index] = _Raw(values[index])
+    return values
