@@ -3,7 +3,8 @@
 What was not applied, because it was never sent or was refused for now, goes back in line. When nothing but failures has
 come since such a call began, there is an *outage*: nothing more is sent, and the first in line looks with one read at a
 time whether the service is back. After a good look it goes alone, and only its answer ends the outage; so an outage
-costs the batch what was under way when it began, and then one item for each good look that deceived.
+costs the batch what was under way when it began, and then one item for each good look that deceived. What waited for
+its turn within the client then is called back. Patience bounds attempts, never the wait for a turn.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from .._errors import (
     RateLimitError,
     ServerError,
 )
+from .._permit import CalledBack
 from .._pool.limit import Gate, Limit
 from .._pool.pool import Pool, Stopped
 from .._streaming.filters import Filters
 from .._waiting.outage import Outage
+from .callers import Callers
 
 __all__ = ["Marking", "Sending", "is_silence", "key_is_refused", "was_refused_for_good"]
 
@@ -114,16 +117,13 @@ class Sending:
 
     def __init__(self, caller: Caller, limit: Limit, what: str, *, gate: Gate | None = None) -> None:
         options = caller.options
-        alone = options if options.retry_ambiguous_writes else attrs.evolve(options, max_retries=0)
-        self._writer = caller.with_options(alone)
-        self._unbounded = options.timeout is None and options.attempt_timeout is None
         self._what = what
-        self._reader = caller
         self._limit = limit
         self._gate = gate
         self._pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
         self._outage = Outage(what, options.patience, self._pause, excuses_asked=True, telemetry=caller.telemetry)
         self._answered_at = 0.0
+        self._callers = Callers(caller, self._outage, limit, lambda: self._answered_at)
         self._patience = options.patience
         self._held_since: float | None = None  # nothing but 429s came that ask to wait; without the time asked for
         self._held_until = 0.0
@@ -139,16 +139,12 @@ class Sending:
 
     @property
     def caller(self) -> Caller:
-        """What writes are made with.
-
-        What was not applied is sent again from here and not by the call itself, so that a call that is under way when
-        the service goes away is one request. Patience bounds it where nothing else does.
-        """
-        return self._writer.within(self._outage.left()) if self._unbounded else self._writer
+        """What writes are made with: what was not applied is sent again from here, and not by the call itself."""
+        return self._callers.writer()
 
     def reader(self) -> Caller:
         """What reads are made with: without retries of its own while nothing answers."""
-        return self._outage.looker(self._reader)
+        return self._callers.reader()
 
     @property
     def quiet(self) -> bool:
@@ -201,8 +197,11 @@ class Sending:
                         continue
                     if marking is not None and not marking.fresh:
                         await marking.write()
-                        self._check_going_on()
+                        if not self._may_go(alone=alone):
+                            continue
                     return await self._request(request, alone=alone)
+            except CalledBack:  # while it waited for its turn an outage began, or the batch ended
+                continue
             finally:
                 if alone:
                     self._hand_over()
@@ -258,11 +257,17 @@ class Sending:
             return True
 
     async def _look_until_answered(self) -> None:
+        held = False  # whether the client's own pace let no look through, which tells nothing of the service
         while self._outage.lasts:  # else it ended just when this one's turn came
-            await self._sleep(self._outage.pause())
+            paused = time.monotonic()
+            await self._sleep(_FIRST_PAUSE if held else self._outage.pause())
             started = time.monotonic()
+            if held:
+                self._outage.excuse(paused, started)
             try:
                 await endpoints.page(self.reader(), 1, 1, Filters())
+            except CalledBack:
+                self._check_going_on()
             except OmiumError as error:
                 if key_is_refused(error):
                     raise
@@ -270,6 +275,7 @@ class Sending:
                     return
                 self._take_silence(error, started)
                 self._check_going_on()
+                held = not error.attempts
             else:
                 return
 
@@ -313,6 +319,7 @@ class Sending:
     def _stop(self) -> None:
         self._stopping.set()
         self._wake_all()
+        self._callers.call_back()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the end of the batch."""
@@ -331,23 +338,29 @@ class Sending:
             self._wake_all()
 
     def _take_silence(self, error: OmiumError, started: float) -> bool:
-        """Whether there is an outage, or was until the batch was ended for it."""
+        """Whether there is an outage, or was until the batch was ended for it.
+
+        :param started: when the call began, which may have waited for its turn since.
+        """
+        if not error.attempts:  # held back by the client's own pace, which tells nothing of the service
+            if not self._outage.lasts:
+                self._limit.refused(started)
+            return self._outage.lasts
+        sent = max(started, self._callers.turn())
         if self._outage.lasts:
-            return self._bear(error, started)
-        if not error.attempts:  # held back by the client's own pace
-            self._limit.refused(started)
-            return False
+            return self._bear(error, sent)
         if isinstance(error, RateLimitError):
             self._limit.refused(started)
             if _asked(error):
-                return self._hold(error, started)
-        return started >= self._answered_at and self._bear(error, started)
+                return self._hold(error, sent)
+        return sent >= self._answered_at and self._bear(error, sent)
 
     def _bear(self, error: OmiumError, started: float) -> bool:
         try:
             self._outage.failed(error, started)
         except OmiumError:
             self._end(error)
+        self._callers.call_back()
         return True
 
     def _hold(self, error: OmiumError, started: float) -> bool:

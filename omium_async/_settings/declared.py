@@ -11,6 +11,7 @@ import attrs
 
 from .._data.masked import Secret
 from .._errors import Attempt
+from .._permit import Permit
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
 from .secret import Redactor
@@ -99,7 +100,10 @@ def declarations(cls: type[Any]) -> Mapping[str, Declaration]:
 
 @attrs.frozen
 class Options:
-    """What may differ from call to call: ``with_options`` changes these."""
+    """What may differ from call to call: ``with_options`` changes these.
+
+    :ivar permit: asked before an attempt that had to wait begins; ``None``: it may. No setting: batches set it.
+    """
 
     timeout: float | None = _setting(
         checks.number, _SECONDS, default=DEFAULT_TIMEOUT, optional=True, variable="OMIUM_TIMEOUT", in_file="timeout",
@@ -127,6 +131,7 @@ class Options:
         checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
+    permit: Permit | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen

@@ -9,12 +9,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from multidict import CIMultiDict, istr
 
 from .._data.text import clean_id
 from .._errors import APITimeoutError
+from .._permit import CalledBack
 from .allowance import RATE_HEADERS
 from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
@@ -92,6 +93,7 @@ class Transport:
         :param keep: is given what was seen of the success.
         :param span: is told what happens; ``None`` where there is no telemetry.
         :raises OmiumError: what the last attempt ended with, and the verdict of all of them.
+        :raises CalledBack: none began, and its permit was withdrawn.
         :raises RuntimeError: the client is closed, or no task of asyncio's makes the call.
         """
         connections = self._sessions.known() or await self._connect()
@@ -146,19 +148,21 @@ class Transport:
         """Wait for a slot and for the pace; whether the gate was entered (and must be left)."""
         if progress.span is not None:
             progress.span.waits()
+        permit = progress.options.permit
+        turn = self._wait_for_turn(progress)
         entered: bool | None = None
         try:
-            entered = await self._wait_for_turn(progress)
+            entered = await (turn if permit is None else permit.until(turn, progress.attempts))
         except (TooLate, TimeoutError):
             pass
         finally:
             if progress.span is not None:
                 progress.span.waited()
         if entered is None:
-            progress.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
-        if self._sessions.closed:
+            self._begin_none(progress)
+        if not self._may_go_on(progress):
             self._give_back(progress.connections, entered=entered)
-            self._check_open(progress)
+            self._begin_none(progress)
         return entered
 
     async def _wait_for_turn(self, progress: Progress) -> bool:
@@ -179,11 +183,19 @@ class Transport:
             raise
         return entered
 
-    def _check_open(self, progress: Progress) -> None:
-        if self._sessions.closed:
-            if progress.failure is not None:
-                progress.raise_error(progress.failure.error, self._redactor)
-            self._sessions.raise_closed()
+    def _may_go_on(self, progress: Progress) -> bool:
+        """After a wait: the client may have been closed meanwhile, or the call's permit withdrawn."""
+        permit = progress.options.permit
+        return not self._sessions.closed and (permit is None or permit.allows(progress.attempts))
+
+    def _begin_none(self, progress: Progress) -> NoReturn:
+        """End a call that waited for its turn, and whose turn does not come or comes too late."""
+        if progress.failure is None:
+            if self._sessions.closed:
+                self._sessions.raise_closed()
+            if not self._may_go_on(progress):
+                raise CalledBack
+        progress.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
 
     # -- after an attempt ----------------------------------------------------------------------------------------------
 
@@ -233,7 +245,7 @@ class Transport:
         retries = len(progress.attempts) - 1
         asked = failure.retry_after or 0.0
         left = math.inf if progress.deadline is None else progress.deadline - monotonic() - asked
-        if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or self._sessions.closed:
+        if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or not self._may_go_on(progress):
             progress.raise_error(failure.error, self._redactor)
         if attempt.status == 429:
             delay = self._beyond_the_gate(failure.retry_after, retries, options)
@@ -246,8 +258,8 @@ class Transport:
         self._reports.retried(request, attempt, None if paced else delay, again=failure.outcome_unknown)
         if delay:
             await progress.connections.pause(delay)
-        self._check_open(progress)
-        if progress.deadline is not None and monotonic() >= progress.deadline:  # a busy machine woke it too late
+        too_late = progress.deadline is not None and monotonic() >= progress.deadline  # a busy machine woke it then
+        if too_late or not self._may_go_on(progress):
             progress.raise_error(failure.error, self._redactor)
 
     def _beyond_the_gate(self, asked: float | None, retries: int, options: Options) -> float:

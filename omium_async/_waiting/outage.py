@@ -121,6 +121,12 @@ class Outage:
             self._warned = now
             self._warn(error, max(0.0, now - self._since))
 
+    def excuse(self, since: float, until: float) -> None:
+        """What passed between these moments (of ``time.monotonic``) was no waiting for the service, and is borne."""
+        if self._since is not None:
+            self._since += max(0.0, until - max(since, self._since, self._excused_until))
+            self._excused_until = max(self._excused_until, until)
+
     def _warn(self, error: OmiumError, seconds: float) -> None:
         bound = (
             "without end" if self._patience is None else f"for {max(self._patience - seconds, 0):.0f} s more at most"

@@ -377,6 +377,23 @@ async def test_the_service_is_asked_with_one_read_at_a_time(server, client, monk
     assert 2 <= looks <= 8
 
 
+@pytest.mark.parametrize("journalled", [False, True], ids=["plain", "journal"])
+async def test_what_waits_for_a_connection_is_not_sent_into_it(server, tmp_path, journalled):
+    how = {"journal": tmp_path / "batch.journal", "settle": 0.1} if journalled else {}
+    few = {"max_connections": 2, "backoff": (0.02, 0.1), "patience": 60.0}
+    async with AsyncOmium(server.api_key, base_url=server.url, **few) as omium:
+        outcomes = omium.executions.create_many(numbered(200), concurrency=32, **how)
+        found = [await anext(outcomes) for _ in range(50)]
+        await go_away(server, "503", 0.3)
+        found += await collect(outcomes)
+        happened = await applied(omium)
+    told = Counter(outcome.state for outcome in found)
+    assert told["rejected"] == 0
+    assert told["unknown"] in ([0] if journalled else [1, 2])
+    assert max(happened.values()) == 1
+    assert len(happened) == told["created"] == 200 - told["unknown"]
+
+
 async def test_an_outage_is_told_with_what_waits_and_since_when(server, client, caplog):
     caplog.set_level(logging.WARNING, logger="omium_async")
     server.inject(Fault(action="status", status=503, times=None))
