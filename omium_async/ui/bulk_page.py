@@ -19,7 +19,7 @@ __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_PARTS: Final = ("bulk_state", "bulk_items")
+_PARTS: Final = ("bulk_state", "bulk_decide", "bulk_items")
 _LIMITS: Final = (100, 500, 2_000, 10_000)
 _SHOWN: Final = 500
 _WHILE_BUSY: Final = 0.7  # seconds between looks at what this process does by itself

@@ -69,7 +69,10 @@ async def test_new_executions_are_linked_with_their_origins(page, failures):
     path = await planned(page)
     await shown(page, path, "Replay 1 execution?")
     await post(page, path, {})
-    assert 'href="../executions/exec_2"' in await shown(page, path, "Done: 1 of 1 replayed")
+    text = await shown(page, path, "Done: 1 of 1 replayed")
+    for name in ("exec_2", "exec_1"):
+        assert f'href="../executions/{name}"' in text
+    assert re.findall(r'data-copy="([^"]*)"', text) == ["exec_2"]  # what stands before the button
     assert "Replay of" in await asked(page, "/executions/exec_2")
 
 
