@@ -119,6 +119,8 @@ class Watch(Generic[T]):
         """Wait until it has a value that is not older than it may be, or has failed; at most so many seconds."""
         if self.value is not None and time.monotonic() - self._asked < self._pace.slow:
             return
+        if self.error is not None and self.due_in:
+            return  # it failed a moment ago: it is not asked now, and what is known is shown
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 before = self._answers
@@ -127,7 +129,8 @@ class Watch(Generic[T]):
 
     async def _run(self) -> None:
         while True:
-            if self.value is None or self.due_in == 0 or self._now:
+            unheard = self.value is None and self.error is None
+            if unheard or self.due_in == 0 or self._now:
                 self._now = False
                 await self._once()
             self._wake.clear()

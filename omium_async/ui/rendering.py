@@ -25,6 +25,8 @@ __all__ = ["Renderer", "escaped_id"]
 _HERE: Final = Path(__file__).parent
 _PART: Final = Markup('<div id="part-{name}" data-part="{name}" data-digest="{digest}"{oob}>{html}</div>')
 _OOB: Final = Markup(' hx-swap-oob="true"')
+_TITLE: Final = Markup("<title>{title}{titled}</title>")
+_TITLED: Final = " \N{EN DASH} Omium console"  # how every title ends
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 _SOONEST: Final = 0.3
 _LATEST: Final = 2.0  # looks keep the poll awake: see `live.LOOK`
@@ -61,7 +63,12 @@ class Renderer:
             "status": words.plain_status,
             "segment": escaped_id,
         }
-        self._everywhere: dict[str, Any] = {"service": service, "stamp": self._stamp, "STATUSES": STATUSES}
+        self._everywhere: dict[str, Any] = {
+            "service": service,
+            "stamp": self._stamp,
+            "STATUSES": STATUSES,
+            "titled": _TITLED,
+        }
         for name in self._templates.list_templates():
             self._templates.get_template(name, globals=self._everywhere)  # once, before anybody waits for it
 
@@ -92,12 +99,11 @@ class Renderer:
         made = {part: self._html(f"part_{part}.html", depth, context) for part in parts}
         digests = {part: hashlib.blake2b(html.encode(), digest_size=9).hexdigest() for part, html in made.items()}
         if "have" in request.query and request.headers.get("HX-Request") == "true":
-            answer = self._changes(request.query["have"], made, digests)
+            answer = self._changes(request.query["have"], made, digests, self._title(name, context))
         else:
             shown = {part: _as_part(part, digests[part], html) for part, html in made.items()}
-            here = "?".join(
-                filter(None, (request.rel_url.raw_path.rpartition("/")[2] or "./", request.rel_url.raw_query_string))
-            )
+            last = "./" + request.rel_url.raw_path.rpartition("/")[2]  # whose colon would else end a scheme
+            here = "?".join(filter(None, (last, request.rel_url.raw_query_string)))
             answer = self.page(name, depth=depth, status=status, parts=shown, here=here, **context)
         answer.headers["X-Next-Look"] = f"{min(max(due_in + 0.15, _SOONEST), _LATEST):.2f}"
         return answer
@@ -120,12 +126,18 @@ class Renderer:
     def _html(self, name: str, depth: int, context: dict[str, Any]) -> str:
         return self._templates.get_template(name).render(base="../" * depth or "./", **context)
 
-    def _changes(self, have: str, made: dict[str, str], digests: dict[str, str]) -> web.Response:
+    def _title(self, name: str, context: dict[str, Any]) -> Markup:
+        """The title of a page, which says how things stand; htmx takes it over."""
+        template = self._templates.get_template(name)
+        title = "".join(template.blocks["title"](template.new_context(context)))
+        return _TITLE.format(title=Markup(title), titled=_TITLED)  # noqa: S704 - escaped by the template
+
+    def _changes(self, have: str, made: dict[str, str], digests: dict[str, str], title: Markup) -> web.Response:
         known = set(have.split(","))
         changed = [name for name in made if f"{name}:{digests[name]}" not in known]
         if not changed:
             return web.Response(status=204)
-        html = "".join(_as_part(name, digests[name], made[name], oob=True) for name in changed)
+        html = title + Markup().join(_as_part(name, digests[name], made[name], oob=True) for name in changed)
         return web.Response(text=html, content_type="text/html")
 
 

@@ -181,6 +181,56 @@ async def test_a_bulk_replay_ends_with_a_verdict_for_each(real):
     assert await omium.executions.count(status="failed") == 0
 
 
+async def test_a_slow_press_stops_a_bulk_replay_whose_page_changes_meanwhile(browser, service):
+    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
+    for each in service.rows:
+        service.checkpoints(each["id"], "read")
+    held = service.held = asyncio.Event()
+    page = await browser.open("bulk?status=failed")
+    await page.click("text=Dry run")
+    await page.click("#confirm")
+    await page.locator("h1:has-text('Replaying 0 of 60')").wait_for()
+    await page.hover("#stop")
+    await page.mouse.down()
+    service.held = asyncio.Event()
+    held.set()
+    await page.locator("h1:has-text('Replaying 16 of 60')").wait_for()
+    await page.mouse.up()
+    await page.locator("text=are waited for").wait_for()
+    service.held.set()
+    await page.locator("h1:has-text('Stopped: 32 of 60 replayed')").wait_for()
+    assert len(service.writes) == 32
+
+
+async def test_the_title_says_how_things_stand_now(browser, service):
+    service.rows = [row(1, "running")]
+    page = await browser.open("executions/exec_1")
+    assert await page.title() == "exec_1 running \N{EN DASH} Omium console"
+    service.rows[0].update(status="failed", error="</title><b>boom")
+    await playwright.expect(page).to_have_title("exec_1 failed \N{EN DASH} Omium console", timeout=20_000)
+
+
+async def test_an_id_with_a_colon_is_looked_at_again(browser, service):
+    service.rows = [row(1, "running", id="exec:1")]
+    page = await browser.open("executions/exec:1")
+    service.rows[0].update(status="completed")
+    await page.locator(".facts .is-completed").wait_for()
+
+
+async def test_a_page_of_before_a_restart_says_so_and_keeps_what_it_shows(browser, service):
+    service.rows = [row(1, "failed")]
+    page = await browser.open("bulk?status=failed")
+    await page.click("text=Dry run")
+    await page.locator("#confirm").wait_for()
+    await page.route(f"{page.url}?*", lambda route: route.fulfill(status=404, body="No such bulk replay"))
+    await page.evaluate("htmx.trigger(document.getElementById('look'), 'look')")
+    await page.locator("text=The console was started anew since").wait_for()
+    assert not await page.locator("text=does not answer").is_visible()
+    assert await page.locator("#confirm").is_visible()
+    assert [text.partition(" from ")[0] for text in browser.complaints] == ["Response Status Error Code 404"]
+    browser.complaints.clear()
+
+
 async def test_a_create_is_refused_kept_mended_and_sent_exactly(real):
     browser, omium, _ = real
     page = await browser.open("new")

@@ -251,6 +251,24 @@ async def test_a_service_that_fails_is_told_in_words(page, service, trouble):
     assert "Last errors" in await text_of(page, "/client")
 
 
+@pytest.mark.parametrize("trouble", [401, 429])
+async def test_a_page_that_is_refused_is_there_at_once_also_when_it_is_opened_again(page, service, trouble):
+    service.trouble = trouble
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for _ in range(3):
+        await text_of(page, "/", 502)
+        await text_of(page, "/executions/exec_1", 502)
+    assert loop.time() - begun < 2
+    assert len(service.requests) <= 4
+
+
+async def test_a_long_error_has_a_button_with_a_short_name(page, service):
+    service.rows = [row(1, "failed", error="boom " * 1_000)]
+    names = re.findall(r'aria-label="(Copy [^"]*)"', await text_of(page, "/executions/exec_1"))
+    assert sorted(names) == ["Copy the error", "Copy the id exec_1"]
+
+
 async def test_what_was_known_stays_shown_with_its_age(page, service):
     service.rows = [row(1)]
     await text_of(page, "/")

@@ -27,12 +27,16 @@
     if (event.target !== look()) return;
     const answer = event.detail.xhr;
     const answered = answer.status >= 200 && answer.status < 400;
-    showAway(!answered);
-    lookIn(answered ? Number(answer.getResponseHeader("X-Next-Look")) || FIRST : FIRST);
+    const forgotten = answer.status === 404; // it was started anew: nobody knows what this page was about
+    showAway(!answered, forgotten);
+    if (!forgotten) lookIn(answered ? Number(answer.getResponseHeader("X-Next-Look")) || FIRST : FIRST);
   });
 
-  const showAway = (gone) => {
+  const showAway = (gone, forgotten) => {
     const banner = document.getElementById("console-away");
+    for (const words of banner.querySelectorAll("[data-away]")) {
+      words.hidden = (words.dataset.away === "anew") !== forgotten;
+    }
     if (gone && away === null) {
       away = new Date();
       banner.querySelector("[data-away-since]").textContent = away.toLocaleTimeString();
