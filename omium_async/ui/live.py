@@ -29,6 +29,7 @@ LOOK: Final = 4.0  # a page that is looked at looks again every 2 seconds; nothi
 _AFTER_FAILURE: Final = 5.0
 _AFTER_REFUSAL: Final = 30.0
 _LONGEST_HOLD: Final = 3600.0
+_ENDED: Final = 54.0  # seconds until the answer of the next look at what does not change any more by itself
 _KEPT: Final = 32
 
 _log = logging.getLogger("omium_async.ui")
@@ -59,6 +60,7 @@ class Watch(Generic[T]):
         self.interval = pace.quick
         self.cost = 1
         self.on_change: Callable[[], object] | None = None
+        self.has_ended: Callable[[T], bool] = lambda _: False
         self.kept: dict[str, Any] = {}  # what a page made of the value, for its next look
         self._ask = ask
         self._pace = pace
@@ -94,6 +96,7 @@ class Watch(Generic[T]):
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(LOOK, self.stop)
         if self._task is None:
+            self._no_later()
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
@@ -121,11 +124,18 @@ class Watch(Generic[T]):
             return
         if self.error is not None and self.due_in:
             return  # it failed a moment ago: it is not asked now, and what is known is shown
+        self._no_later()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 before = self._answers
                 while self._answers == before:
                     await self._answered.wait()
+
+    def _no_later(self) -> None:
+        """Somebody comes to look: what has ended may have been replayed elsewhere."""
+        if self.error is None and self.interval > self._pace.slow:
+            self.interval = self._pace.slow
+            self._wake.set()
 
     async def _run(self) -> None:
         while True:
@@ -166,7 +176,8 @@ class Watch(Generic[T]):
             self.value = value
         self.as_of, self.error, self.failing_since = datetime.now(UTC), None, None
         quick = self._quick()
-        slow = max(self._pace.slow - (time.monotonic() - self._asked), quick)  # the next may take as long as this one
+        slow = _ENDED if self.has_ended(value) else self._pace.slow
+        slow = max(slow - (time.monotonic() - self._asked), quick)  # the next may take as long as this one
         self.interval = quick if changed and not first else min(max(self.interval, quick) * 2, slow)
         if (changed or recovered) and self.on_change is not None:
             self.on_change()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
@@ -19,6 +20,9 @@ __all__ = ["GROUPED", "Counting", "Failures", "Overview", "grouped"]
 
 GROUPED: Final = 500  # failures that are looked at for what they have in common
 _ALL_ANEW: Final = 300.0  # seconds
+_COMPARED: Final = 2_000  # characters of an error
+_WORD: Final = re.compile(r"[\w-]+")
+_STATUS_OF_HTTP: Final = re.compile(r"[45]\d\d")
 
 #: An execution that changes leaves or enters one of these, or is new: as long as they and the total stay, all do.
 _MENDED: Final = ("failed", "paused")
@@ -28,15 +32,17 @@ _FAILURES: Final = ("failed", "error")
 
 @attrs.frozen
 class Failures:
-    """Failed executions with the same error.
+    """Failed executions with the same error, its ids and numbers apart.
 
-    :ivar error: what they say.
+    :ivar error: what the newest of them says.
+    :ivar alike: whether all say exactly that.
     :ivar count: how many there are.
     :ivar newest: the newest of them.
     :ivar workflows: theirs, the most frequent first.
     """
 
     error: str
+    alike: bool
     count: int
     newest: Execution
     workflows: tuple[str, ...]
@@ -132,15 +138,28 @@ def _overview_of(items: tuple[Execution, ...]) -> Overview:
 
 
 def grouped(failures: Iterable[Execution]) -> tuple[Failures, ...]:
-    """Failures by what they say, the largest group first; of each, the first is the newest."""
+    """Failures by what they say, ids and numbers apart, the largest group first; of each, the first is the newest."""
     groups: dict[str, list[Execution]] = {}
     for execution in failures:
-        groups.setdefault(execution.error or "no error was given", []).append(execution)
-    found = [
-        Failures(error, len(group), group[0], tuple(_by_frequency(member.workflow_id for member in group)))
-        for error, group in groups.items()
-    ]
-    return tuple(sorted(found, key=lambda group: -group.count))
+        groups.setdefault(_masked(execution.error or ""), []).append(execution)
+    return tuple(sorted(map(_group, groups.values()), key=lambda group: -group.count))
+
+
+def _group(members: list[Execution]) -> Failures:
+    alike = len({member.error for member in members}) == 1
+    workflows = tuple(_by_frequency(member.workflow_id for member in members))
+    return Failures(members[0].error or "no error was given", alike, len(members), members[0], workflows)
+
+
+def _masked(error: str) -> str:
+    """An error without what differs from one execution to the next: words with digits, save for statuses of HTTP."""
+
+    def mask(word: re.Match[str]) -> str:
+        text = word[0]
+        telling = text.isalpha() or _STATUS_OF_HTTP.fullmatch(text) or not any(map(str.isdigit, text))
+        return text if telling else "#"
+
+    return _WORD.sub(mask, error[:_COMPARED])
 
 
 def _by_frequency(names: Iterable[str | None]) -> list[str]:

@@ -78,7 +78,9 @@ class Site:
     def execution(self, execution_id: str) -> Watch[ExecutionDetail]:
         """One execution."""
         ask = partial(self.questions.execution, execution_id)
-        return self.live.look(("execution", execution_id), lambda: ask, _EXECUTION)
+        watch = self.live.look(("execution", execution_id), lambda: ask, _EXECUTION)
+        watch.has_ended = _has_ended
+        return watch
 
     async def settled(self, watch: Watch[Any], request: web.Request) -> None:
         """Wait for a page's first answer; a look does not wait."""
@@ -87,6 +89,11 @@ class Site:
 
 
 SITE: Final = web.AppKey("SITE", Site)
+
+
+def _has_ended(execution: ExecutionDetail) -> bool:
+    """Whether only a rollback can still change it; what failed may be replayed elsewhere, and recovers by itself."""
+    return execution.status in ("completed", "cancelled", "rolled_back")
 
 
 async def form_of(request: web.Request) -> dict[str, str]:

@@ -18,7 +18,7 @@ def quicken(monkeypatch, times):
         monkeypatch.setattr(site, name, scaled)
     monkeypatch.setattr(live, "LOOK", 1.0)  # for what a busy machine takes to answer a look is not scaled
     for module, names in {
-        live: ("_AFTER_FAILURE", "_AFTER_REFUSAL"),
+        live: ("_AFTER_FAILURE", "_AFTER_REFUSAL", "_ENDED"),
         questions: ("_FRESH", "_LOOK_TIMEOUT"),
         overview: ("_ALL_ANEW",),
         lists: ("_SPACED", "_ANEW"),

@@ -62,6 +62,21 @@ async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, s
     assert 4 <= len(service.requests) - before <= 13  # a scaled minute may begin just before one and end just after
 
 
+async def test_what_has_ended_is_read_once_or_twice_a_minute_and_anew_when_somebody_comes(page, service):
+    service.rows = [row(1, "completed", output_data="word " * 1_000)]
+    tab = Tab(page, QUICKER, "/executions/exec_1")
+    await tab.open()
+    await tab.look_for(2 * MINUTE)
+    before = len(service.requests)
+    await tab.look_for(MINUTE)
+    assert len(service.requests) - before <= 2
+    await asyncio.sleep(10 / QUICKER)
+    service.rows[0]["status"] = "rolled_back"  # by somebody else
+    again = Tab(page, QUICKER, "/executions/exec_1")
+    await again.open()
+    assert "is-rolled_back" in again.texts["summary"]
+
+
 @pytest.mark.parametrize("path", ["/", "/?status=failed&status=error", "/?since=2020-01-01", "/?metadata=user%3Dada"])
 async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, path):
     service.rows = [row(n, "failed", error="boom") for n in range(3_000, 0, -1)]

@@ -47,6 +47,23 @@ async def test_a_list_shows_rows_counts_and_failures(page, service):
     assert len(service.requests) == 1  # which says all there is to count
 
 
+async def test_failures_that_differ_in_ids_and_numbers_are_one_group(page, service):
+    errors = [f"order ord-{n}f, of {n} in all, was not found (HTTP {404 if n > 2 else 500})" for n in range(1, 7)]
+    service.rows = [row(n, "failed", error=errors[n - 1]) for n in range(6, 0, -1)]
+    text = await text_of(page, "/")
+    groups = re.findall(r'title="(\d) executions">.*?id="failure-\d"[^>]*>(.*?)</a>(.*?)</div>', text, re.DOTALL)
+    assert [(count, error) for count, error, _ in groups] == [("4", errors[5]), ("2", errors[1])]
+    assert all("ids or numbers differ" in more for *_, more in groups)
+
+
+async def test_an_error_of_megabytes_holds_up_no_page(page, service):
+    service.rows = [row(n, "failed", error="w" * 1_000_000) for n in range(5, 0, -1)]
+    begun = asyncio.get_running_loop().time()
+    text = await text_of(page, "/")
+    assert asyncio.get_running_loop().time() - begun < 3
+    assert "ids or numbers differ" not in text
+
+
 async def test_counts_of_a_long_list_are_asked_for(page, service):
     service.rows = [row(n, "failed" if n % 4 == 0 else "completed", error="boom") for n in range(120, 0, -1)]
     text = await text_of(page, "/")
