@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from multidict import CIMultiDict
 
+from omium_async._transport import alarm, attempt, call
 from omium_async._transport.exchange import Exchange
 from omium_async._transport.failures import Refused
 
@@ -48,8 +49,8 @@ class _Leaping(selectors.DefaultSelector):
 def _virtual_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
         patched.setattr(time, "monotonic", clock)
-        for module in ("call", "alarm", "attempt"):
-            patched.setattr(f"omium_async._transport.{module}.monotonic", clock)
+        for module in (call, alarm, attempt):  # imported by now: else their own would be this clock for ever
+            patched.setattr(module, "monotonic", clock)
         yield
 
 
