@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ __all__ = ["AT_ONCE", "Bulk", "Bulks"]
 
 AT_ONCE: Final = 16
 _KEPT: Final = 50
+_LAST_VERDICTS: Final = 5.0  # seconds for what has begun when the console is stopped
+
+_log = logging.getLogger("omium_async.ui")
 
 State = Literal["planning", "planned", "replaying", "done"]
 
@@ -112,11 +116,24 @@ class Bulks:
             bulk.task.cancel()
 
     async def close(self) -> None:
-        """Cut off what is under way."""
+        """Begin nothing more, give what has begun a moment, cut off the rest, and log how far each replay came."""
+        replaying = [bulk for bulk in self._known.values() if bulk.state == "replaying"]
         tasks = [bulk.task for bulk in self._known.values() if bulk.task is not None and not bulk.task.done()]
+        for bulk in self._known.values():
+            self.stop(bulk)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_VERDICTS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for bulk in replaying:
+            tally = bulk.tally()
+            _log.warning(
+                "the console was stopped during a bulk replay of %d executions: "
+                "%d were replayed, %d rejected, %d are unknown, %d have no verdict",
+                len(bulk.planned),
+                *tally.values(),
+            )
 
     async def _plan(self, bulk: Bulk) -> None:
         wanted: dict[str, Any] = {"status": "failed", **bulk.view.arguments(), "limit": bulk.limit, "dry_run": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any, Final
 
@@ -55,8 +56,7 @@ class Site:
         """Ask for nothing more, and give writes under way a moment."""
         self.meter.detach()
         self.live.close()
-        await self.bulks.close()
-        await self.once.close()
+        await asyncio.gather(self.bulks.close(), self.once.close())
 
     def rows(self, view: View) -> Watch[Rows]:
         """The rows of a view."""

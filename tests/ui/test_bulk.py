@@ -137,6 +137,23 @@ async def test_once_stopped_it_begins_nothing_more(page, service):
     assert text.count(">not sent</span>") == 60 - AT_ONCE
 
 
+async def test_a_console_that_is_stopped_begins_nothing_more_and_logs_the_verdicts(page, service, caplog):
+    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
+    for each in service.rows:
+        service.checkpoints(each["id"], "read")
+    path = await planned(page)
+    await shown(page, path, "Replay 60 executions?")
+    held = service.held = asyncio.Event()
+    await post(page, path, {})
+    async with asyncio.timeout(20):
+        while len(service.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
+            await asyncio.sleep(0.02)
+    asyncio.get_running_loop().call_later(0.3, held.set)  # while it closes
+    await page.close()
+    assert len(service.writes) == AT_ONCE
+    assert "of 60 executions: 16 were replayed, 0 rejected, 0 are unknown, 44 have no verdict" in caplog.text
+
+
 async def test_filters_decide_what_is_found(page, failures):
     failures.rows[0]["status"] = "paused"
     text = await shown(page, await planned(page, "?status=paused"), "Replay 1 execution?")
