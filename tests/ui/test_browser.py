@@ -223,7 +223,6 @@ async def test_a_page_of_before_a_restart_says_so_and_keeps_what_it_shows(browse
     await page.click("text=Dry run")
     await page.locator("#confirm").wait_for()
     await page.route(f"{page.url}?*", lambda route: route.fulfill(status=404, body="No such bulk replay"))
-    await page.evaluate("htmx.trigger(document.getElementById('look'), 'look')")
     await page.locator("text=The console was started anew since").wait_for()
     assert not await page.locator("text=does not answer").is_visible()
     assert await page.locator("#confirm").is_visible()
