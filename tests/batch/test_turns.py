@@ -68,12 +68,16 @@ class Service:
 
 @attrs.define
 class Told:
-    """How a batch went."""
+    """How a batch went.
+
+    :ivar tasks: how many it left.
+    """
 
     service: Service
     states: Counter[str] = attrs.Factory(Counter)
     seconds: float = 0.0
     error: OmiumError | None = None
+    tasks: int = 0
 
 
 @pytest.fixture
@@ -86,6 +90,7 @@ def batch(monkeypatch):
         items: int = 20,
         concurrency: int = 8,
         is_away: Callable[[int], bool] = lambda writes: False,
+        leave_after: int | None = None,
         **options: Any,
     ) -> Told:
         clock = Clock()
@@ -97,11 +102,16 @@ def batch(monkeypatch):
         async def work() -> None:
             started = clock()
             async with AsyncOmium("key_of_a_test", base_url="http://127.0.0.1:9", **options) as omium:
+                outcomes = omium.executions.create_many(numbered(items), concurrency=concurrency)
                 try:
-                    async for outcome in omium.executions.create_many(numbered(items), concurrency=concurrency):
+                    async for outcome in outcomes:
                         told.states[outcome.state] += 1
+                        if told.states.total() == leave_after:
+                            break
                 except OmiumError as error:
                     told.error = error
+                await outcomes.aclose()
+                told.tasks = len(asyncio.all_tasks()) - 1
             told.seconds = clock() - started
 
         monkeypatch.setattr(Exchange, "run", exchange)
@@ -208,3 +218,11 @@ def test_a_black_hole_ends_a_batch(batch, options, seconds):
 def test_slow_writes_are_no_outage(batch, options):
     told = batch(lambda number: Answer(seconds=8.0), **options)
     assert (told.states, told.error) == ({"created": 20}, None)
+
+
+def test_leaving_waits_for_no_turn_and_leaves_nothing(batch):
+    told = batch(lambda number: HEALTHY, rate_limit=4, items=40, concurrency=16, timeout=None, leave_after=4)
+    assert told.states == {"created": 4}
+    assert len(told.service.writes) == 4
+    assert told.seconds == pytest.approx(SECONDS_ONE_WRITE)
+    assert told.tasks == 0
