@@ -28,6 +28,7 @@ class Call:
 
     __slots__ = (
         "_asked",
+        "_cancelled",
         "_lock",
         "args",
         "context",
@@ -59,6 +60,7 @@ class Call:
         self.error: BaseException | None = None
         self.ended = False
         self._asked: Callable[[], None] | None = None
+        self._cancelled = False
         self._lock = allocate_lock()
         self._lock.acquire()
 
@@ -138,11 +140,15 @@ class Call:
         return answer
 
     def cancel(self) -> None:
-        """Cancel it. If it was not begun yet it never will be: not even its first step, which may send something."""
-        if self.task is not None:
-            self.task.cancel()
-        else:
+        """Cancel it. If it was not begun yet it never will be: not even its first step, which may send something.
+
+        Once, however often it is asked for: a second time would cut what it does to come to its end.
+        """
+        if self.task is None:
             self.end(asyncio.CancelledError())
+        elif not self._cancelled:
+            self._cancelled = True
+            self.task.cancel()
 
     def end(self, error: BaseException | None = None) -> None:
         """Wake who waits, once.

@@ -68,8 +68,6 @@ class Reading(ABC, Generic[U, T]):
 
     async def pump(self) -> None:
         """Read until the items end, or this is cancelled."""
-        from anyio import CancelScope  # noqa: PLC0415 - there since the first call
-
         try:
             async for item in self._items:
                 self._give(item)
@@ -83,8 +81,7 @@ class Reading(ABC, Generic[U, T]):
             trace = error.__traceback__
             self.error = error.with_traceback(trace and trace.tb_next)
         finally:
-            with CancelScope(shield=True):
-                await self._items.aclose()
+            await self._items.aclose()  # whole: a call is cancelled once
 
     def end(self, error: BaseException | None) -> None:
         """`pump` has ended: tell the reader, now or when it comes."""

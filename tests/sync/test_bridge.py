@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Self
 
@@ -9,7 +10,10 @@ import pytest
 
 from omium_async import OmiumError
 from omium_sync import Omium
+from omium_sync._bridge import calls as calls_module
 from omium_sync._bridge.call import Call
+from omium_sync._bridge.reading import OneByOne
+from omium_sync._iterators import Stream
 
 
 class HeldLoop:
@@ -47,6 +51,61 @@ def test_a_call_cancelled_before_its_first_step_ends_and_does_nothing(client):
     assert type(call.error).__name__ == "CancelledError"
     client.executions.count()
     assert (ran, held.calls._running) == ([], set())
+
+
+class Cleaning:
+    """What is read, and cleans up for as long as it is held up."""
+
+    def __init__(self, client: Omium) -> None:
+        self.began = threading.Event()
+        self.may_end = asyncio.Event()
+        self.did = []
+        self.stream = Stream(client._line, OneByOne(self._items()))
+        assert next(self.stream) == 1
+        self.calls, self.call = self.stream._begun
+
+    async def _items(self):
+        try:
+            yield 1
+        finally:
+            self.began.set()
+            await self.may_end.wait()
+            self.did.append("all of it")
+
+    def let_end(self) -> None:
+        self.calls.thread.notify(self.may_end.set)
+
+
+def test_a_second_cancel_does_not_cut_the_cleanup_of_what_is_read(client):
+    cleaning = Cleaning(client)
+    assert cleaning.calls.end_soon(cleaning.call)
+    assert cleaning.began.wait(30)
+    assert cleaning.calls.end_soon(cleaning.call)
+    cleaning.let_end()
+    cleaning.stream.close()
+    assert cleaning.did == ["all of it"]
+
+
+def test_a_client_that_is_closed_does_not_cut_the_cleanup_of_what_is_read(client, monkeypatch):
+    monkeypatch.setattr(calls_module, "_OWN_END", 0.0)
+    cleaning = Cleaning(client)
+    cancels, again = [], threading.Event()
+    cancel = Call.cancel
+
+    def told(call):
+        cancel(call)
+        cancels.append(call)
+        if len(cancels) == 2:
+            again.set()
+
+    monkeypatch.setattr(Call, "cancel", told)
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    assert cleaning.began.wait(30)
+    assert again.wait(30)
+    cleaning.let_end()
+    closing.join(30)
+    assert (cleaning.did, closing.is_alive()) == (["all of it"], False)
 
 
 def test_what_arrives_while_the_loop_is_busy_is_begun_in_its_next_turn(client):
