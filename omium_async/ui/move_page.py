@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, Literal, cast, get_args
 
 import attrs
 from aiohttp import web
@@ -18,7 +18,9 @@ __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_MOVES: Final = ("replay", "rollback")
+Action = Literal["replay", "rollback"]
+
+_PATH: Final = rf"/executions/{{id:[^/]+}}/{{action:{'|'.join(get_args(Action))}}}"
 _LISTED: Final = 100
 
 
@@ -30,14 +32,14 @@ class Move:
     :ivar sent: how many replays and rollbacks of it this console has sent before.
     """
 
-    action: str
+    action: Action
     execution: ExecutionDetail
     checkpoint: Checkpoint
     later: tuple[Checkpoint, ...]
     sent: int
 
     @classmethod
-    def of(cls, action: str, execution: ExecutionDetail, checkpoint_id: str, sent: int) -> Move | None:
+    def of(cls, action: Action, execution: ExecutionDetail, checkpoint_id: str, sent: int) -> Move | None:
         """The move to a checkpoint; ``None`` if the execution has no such checkpoint."""
         for number, checkpoint in enumerate(execution.checkpoints):
             if checkpoint.id == checkpoint_id:
@@ -52,22 +54,22 @@ class Move:
         return hashlib.sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-@routes.get(r"/executions/{id:[^/]+}/{action:replay|rollback}")
+@routes.get(_PATH)
 async def ask(request: web.Request) -> web.StreamResponse:
     """What it would do. Nothing is written."""
     site = request.app[SITE]
-    execution_id, action = request.match_info["id"], request.match_info["action"]
+    execution_id, action = _asked(request)
     execution = await _execution(site, execution_id)
     if isinstance(execution, web.StreamResponse):
         return execution
     return _confirm(site, action, execution, request.query.get("checkpoint", ""), changed=False)
 
 
-@routes.post(r"/executions/{id:[^/]+}/{action:replay|rollback}")
+@routes.post(_PATH)
 async def do(request: web.Request) -> web.StreamResponse:
     """Do what was confirmed, if it is still what was shown."""
     site = request.app[SITE]
-    execution_id, action = request.match_info["id"], request.match_info["action"]
+    execution_id, action = _asked(request)
     form = await form_of(request)
     token, checkpoint_id = form.get("token", ""), form.get("checkpoint", "")
 
@@ -104,7 +106,7 @@ class _Changed(Exception):  # noqa: N818 - it says what is the case
         self.execution = execution
 
 
-async def _move(site: Site, action: str, execution_id: str, checkpoint_id: str, seen: str, key: str) -> Verdict:
+async def _move(site: Site, action: Action, execution_id: str, checkpoint_id: str, seen: str, key: str) -> Verdict:
     execution = await site.questions.execution(execution_id)
     move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution_id))
     if move is None or move.seen != seen:
@@ -112,16 +114,22 @@ async def _move(site: Site, action: str, execution_id: str, checkpoint_id: str, 
     site.moves.send(execution_id)
     executions = site.questions.acting.executions
     try:
-        if action == "replay":
-            replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
-            site.relations.remember(execution_id, replayed.execution_id)
-            said, target = replayed.message, replayed.execution_id
-        else:
-            rolled_back = await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)
-            said, target = rolled_back.message, execution_id
+        match action:
+            case "replay":
+                replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
+                site.relations.remember(execution_id, replayed.execution_id)
+                said, target = replayed.message, replayed.execution_id
+            case "rollback":
+                rolled_back = await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)
+                said, target = rolled_back.message, execution_id
     finally:
         site.live.soon()
     return Verdict(WriteOutcome.APPLIED, said or f"The service took the {action}.", target, execution_id)
+
+
+def _asked(request: web.Request) -> tuple[str, Action]:
+    """The id of the execution, and what is to be done with it."""
+    return request.match_info["id"], cast("Action", request.match_info["action"])
 
 
 async def _execution(site: Site, execution_id: str) -> ExecutionDetail | web.Response:
@@ -136,7 +144,9 @@ async def _execution(site: Site, execution_id: str) -> ExecutionDetail | web.Res
         )
 
 
-def _confirm(site: Site, action: str, execution: ExecutionDetail, checkpoint_id: str, *, changed: bool) -> web.Response:
+def _confirm(
+    site: Site, action: Action, execution: ExecutionDetail, checkpoint_id: str, *, changed: bool
+) -> web.Response:
     move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution.id))
     context: dict[str, Any] = {"execution": execution, "execution_id": execution.id, "action": action}
     if move is None:
