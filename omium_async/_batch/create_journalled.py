@@ -192,12 +192,7 @@ class _Creation:
     # -- the journal ---------------------------------------------------------------------------------------------
 
     async def mark(self, item: Item, *, again: bool) -> None:
-        """Record that the item is about to be sent.
-
-        :raises Stopped: the batch is ending.
-        """
-        if self._limit.closed:
-            raise Stopped
+        """Record that the item is about to be sent."""
         timeout = self._caller.options.timeout
         within = None if timeout is None else _FRESH + timeout
         run, ahead = self._file.run, self._clocks.ahead

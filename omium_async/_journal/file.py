@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from .._errors import JournalError, WriteOutcome
+from .._errors import JournalError
 from .._pool.ending import ended
 from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, entry_of, give, row_of, text_of
 from .schema import MARK, MARK_AGAIN, RECORD, Identity, OpenJournal, trouble
@@ -59,10 +59,8 @@ class JournalFile:
         writer = Writer(path)
         try:
             opened = await writer.run(lambda: writer.open(identity, wait))
-        except BaseException as error:
+        except BaseException:
             await writer.end()
-            if isinstance(error, JournalError):
-                error.outcome = WriteOutcome.NOT_APPLIED  # nothing was sent yet
             raise
         return cls(path, opened, writer, interval)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -25,6 +26,7 @@ from omium_async import (
     ServerError,
     UnprocessableEntityError,
 )
+from omium_async._journal.commits import Mark, Work
 from omium_async._journal.file import JournalFile
 from omium_async.local import Fault
 
@@ -484,6 +486,33 @@ async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
     outcomes = await collect(omium.executions.create_many(numbered(1000), journal=path, settle=0.2))
     assert {outcome.state for outcome in outcomes} == {"created"}
     assert await applied(omium) == dict.fromkeys(range(1000), 1)
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.05])
+async def test_what_is_still_to_be_written_is_written_before_the_file_is_let_go(path, interval):
+    file = await JournalFile.open(path, _identity(), interval)
+    await file.mark(Mark(0, "key", 0, file.run, "digest", time.time(), None, None, None), again=False)
+    told = []
+    file.record_soon(0, "created", "exec_1", None, told.append)
+    await file.close()
+    assert told == [None]
+    again = await JournalFile.open(path, _identity())
+    assert await again.known(["exec_1"]) == {"exec_1"}
+    await again.close()
+
+
+async def test_an_error_of_the_disk_reaches_all_who_wait_and_is_not_reported_for_those_who_left():
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    cancelled, waiting = (asyncio.get_running_loop().create_future() for _ in range(2))
+    cancelled.cancel()
+    error = JournalError("full", outcome="not_applied")
+    Work(written=[cancelled, waiting]).fail(error)
+    with pytest.raises(JournalError, match="full"):
+        await waiting
+    Work(ids={1: asyncio.get_running_loop().create_future()}).fail(error)  # for one who was cancelled just now
+    gc.collect()
+    assert reported == []
 
 
 async def test_the_service_down_at_the_start(path, local):

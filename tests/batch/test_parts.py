@@ -146,6 +146,32 @@ class TestPool:
         assert worked == [(0, "a"), (1, "b"), (2, "c"), (1, "b")]
         await pool.close()
 
+    @pytest.mark.parametrize("streamed", [False, True])
+    async def test_so_many_items_are_taken_ahead_of_the_consumer_and_no_more(self, streamed):
+        taken = 0
+
+        def items():
+            nonlocal taken
+            while True:
+                taken += 1
+                yield taken
+
+        async def stream():
+            for item in items():
+                yield item
+
+        async def work(position, item):
+            return item
+
+        pool = Pool(stream() if streamed else items(), work, Limit(2))
+        await pool.more()
+        for given in range(3):
+            for _ in range(500):
+                await asyncio.sleep(0)
+            assert taken == 4 * 2 + 64 + given
+            pool.pop()
+        await pool.close()
+
     async def test_an_error_of_the_work_comes_last(self):
         async def work(position, item):
             await asyncio.sleep(0)

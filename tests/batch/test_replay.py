@@ -19,6 +19,7 @@ from omium_async.local import Fault
 from .conftest import collect, ended, states
 
 REPLAY = {"method": "POST", "path": "/executions/*/replay"}
+IN_AN_HOUR = {"Retry-After": "3600"}
 
 
 @pytest.fixture
@@ -102,6 +103,17 @@ async def test_a_refused_key_ends_it(omium, runs, local):
     local.inject(Fault(**REPLAY, action="status", status=401))
     with pytest.raises(AuthenticationError):
         await collect(omium.executions.replay_many(concurrency=1))
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_what_ends_it_waits_for_none_that_was_asked_to_wait(omium, local, dry_run):
+    """One is to come back in an hour; another shows meanwhile that the key is refused."""
+    local.inject(Fault(method="GET", path="/executions/exec_1", action="status", status=429, headers=IN_AN_HOUR))
+    local.inject(Fault(method="GET", path="/executions/exec_2", action="status", status=401))
+    once = omium.with_options(max_retries=0)
+    with pytest.raises(AuthenticationError):
+        async with asyncio.timeout(30):
+            await collect(once.executions.replay_many(execution_ids=["exec_1", "exec_2"], dry_run=dry_run))
 
 
 async def test_limit_and_leaving_early(omium, runs, local):
