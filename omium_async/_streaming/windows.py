@@ -119,7 +119,7 @@ class Sizes:
             return self.first(wanted)
         depth = min(overlap, point)
         size, reach = self._best(point - depth, wanted + depth)
-        if reach <= depth and depth > 1:
+        if reach <= depth:
             depth = 1
             size, reach = self._best(point - 1, wanted + 1)
         if reach <= depth and self.broken:

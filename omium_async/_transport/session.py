@@ -122,7 +122,6 @@ def _close_orphans(session: aiohttp.ClientSession) -> None:
         for protocol in _protocols_of(connector):
             if protocol.transport is not None:
                 _close_socket(protocol.transport)
-        connector._conns.clear()  # noqa: SLF001
 
 
 def _close_socket(transport: Any) -> None:

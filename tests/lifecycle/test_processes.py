@@ -66,6 +66,23 @@ say(threads())
         assert sum(map(len, ports)) == len(set().union(*ports)), "no connection was shared"
 
 
+def test_copies_of_a_client_are_the_childs_own_too(lifecycle):
+    program = (
+        FORK
+        + """
+client = Omium()
+copy = client.with_options(timeout=50)
+say(copy.executions.get("parent").id)
+ended(fork(lambda: say(copy.executions.get("child").id, client.executions.get("child").id)))
+say(copy.executions.get("parent").id)
+"""
+    )
+    for ended in lifecycle.run(program):
+        ended.check("parent", "child child", "parent")
+        assert len(ended.server.ports("GET parent")) == len(ended.server.ports("GET child")) == 1
+        assert not ended.server.ports("GET child") & ended.server.ports("GET parent")
+
+
 def test_many_generations(lifecycle):
     program = (
         FORK

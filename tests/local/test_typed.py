@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 import omium_sync
 from omium_async import AsyncOmium, Workflow, make_converter
 from omium_async.local import LocalOmium
+from omium_async.local.annotations import input_argument, result_type_of
 
 if TYPE_CHECKING:
     from omium_async.local import WorkflowRun  # as users import it: for annotations alone
@@ -162,6 +163,18 @@ def test_classes_of_the_function_around_are_found(made):
     async def bare(run: WorkflowRun, data: list[Here]) -> Here: ...
 
     assert set(local.workflows) == {"called", "bare"}
+
+
+def test_classes_of_the_function_that_asks_are_found():
+    @attrs.frozen
+    class Here:
+        x: int
+
+    def workflow(run: WorkflowRun, data: Here) -> list[Here]: ...
+
+    found = input_argument(workflow)
+    assert found is not None
+    assert (found.type, result_type_of(workflow)) == (Here, list[Here])
 
 
 @pytest.mark.parametrize("bound", [False, True])

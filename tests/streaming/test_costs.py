@@ -6,6 +6,7 @@ look at the walk, and whether it is what `search.py` and `windows.py` say.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -198,6 +199,24 @@ WALKS: dict[str, tuple[int, list[int]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_walk(case: str) -> None:
     assert walk(*CASES[case]) == WALKS[case]
+
+
+@pytest.mark.parametrize("smallest", [1, 3])
+@pytest.mark.parametrize("largest", [3, 4, 5, 7, 12])
+def test_the_window_over_a_point_is_the_one_that_reaches_farthest(smallest: int, largest: int) -> None:
+    sizes = Sizes(100)
+    sizes.smallest, sizes.largest = smallest, largest
+    for point, overlap in itertools.product(range(1, 200), range(1, 5)):
+        window = sizes.over(point, overlap, 1000)
+        for depth in (min(overlap, point), 1):  # if none shows as many known rows, one will do
+            page_ends = [size * ((point - depth) // size + 1) for size in range(smallest, largest + 1)]
+            if max(page_ends) > point:
+                assert (window.start <= point - depth, window.end) == (True, max(page_ends))
+                assert not window.joined
+                break
+        else:
+            assert window.joined
+            assert window.start <= point < window.end
 
 
 def test_the_test_of_sizes_asks_for_less_than_was_given_but_not_for_less_than_is_honoured() -> None:

@@ -91,6 +91,17 @@ async def test_it_starts_slowly_and_doubles_as_the_consumer_waits() -> None:
     assert desk.most == 8
 
 
+async def test_more_is_asked_for_at_once_when_the_consumer_begins_to_wait() -> None:
+    desk = Desk()
+    async with aclosing(stream_batches(desk, page_size=100, prefetch=8)) as batches:
+        await take(batches, desk)
+        waiting = asyncio.ensure_future(anext(batches))
+        await settle()
+        assert len(desk.open) == 2
+        desk.answer(min(desk.open))
+        await waiting
+
+
 async def test_it_stays_low_while_the_consumer_is_slower() -> None:
     desk = Desk()
     async with aclosing(stream_batches(desk, page_size=100, prefetch=8)) as batches:
