@@ -96,6 +96,7 @@ CASES: dict[str, tuple[int, int, Change, int, int, dict[str, Any]]] = {
     "a size of 10": (60, 30, inserted(25), 100, 0, {"fixed": 10}),
     "a size of 10, gone": (60, 30, removed(25), 100, 0, {"fixed": 10}),
     "a size of 10, gone and unsaid": (60, 30, removed(25), 100, 0, {"fixed": 10, "says_total": False}),
+    "a silent size of 55, gone": (187, 35, removed(39), 1000, 2, {"fixed": 55, "says_size": False}),
     "a smallest size of 50": (400, 100, inserted(120), 20, 0, {"least": 50}),
     "a hole": (400, 100, inserted(0), 100, 0, {"hole": range(150, 320)}),
     "the first page for every page": (400, 100, inserted(0), 100, 0, {"ignores_page": True}),
@@ -167,6 +168,7 @@ WALKS: dict[str, tuple[int, list[int]]] = {
     "a size of 10": (5, [30, 50, 60, 70, 80]),
     "a size of 10, gone": (1, [30]),
     "a size of 10, gone and unsaid": (1, [30]),
+    "a silent size of 55, gone": (4, [0, 54, 0, 55]),  # larger ones are not tried again
     "a smallest size of 50": (5, [99, 200, 297, 392, 485]),
     "a hole": (6, [99, 99, 196, 291, 291, 384]),
     "the first page for every page": (6, [99, 0, 196, 0, 392, 0]),
