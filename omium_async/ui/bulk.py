@@ -133,6 +133,8 @@ class Bulks:
                 "%d were replayed, %d rejected, %d are unknown, %d have no verdict",
                 len(bulk.planned),
                 *tally.values(),
+                extra={"omium_planned": len(bulk.planned)}
+                | {f"omium_{state.replace(' ', '_')}": count for state, count in tally.items()},
             )
 
     async def _plan(self, bulk: Bulk) -> None:
