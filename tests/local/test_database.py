@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -13,12 +14,14 @@ import subprocess
 import sys
 import threading
 import traceback
+import zlib
 
 import pytest
 
 import omium_async.local
 import omium_sync
-from omium_async.local import LocalOmium, LocalOmiumError
+from omium_async._data import sqlite as sqlite_files
+from omium_async.local import LocalOmium, LocalOmiumError, tables
 
 KEY = "omium_secret_0123456789"
 
@@ -195,6 +198,15 @@ async def test_a_database_of_a_newer_version(tmp_path, connect):
     content = path.read_bytes()
     assert "newer omium-async" in await refused(path)
     assert path.read_bytes() == content
+
+
+def test_other_tables_are_another_version():
+    """Who changes them raises the version, says in `upgrades` how a file gets there, and writes down the new sum."""
+    opened = tables.open_memory()
+    shape = json.dumps(sorted(sqlite_files._shape(opened.writer)))
+    opened.close()
+    assert (tables._FORMAT.version, zlib.crc32(shape.encode())) == (2, 4045693771)
+    assert len(tables._FORMAT.upgrades) == tables._FORMAT.version - 1
 
 
 @pytest.fixture
