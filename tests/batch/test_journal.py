@@ -337,6 +337,12 @@ class TestMisuse:
         await file.close()
         await self.refused(omium, local, path, "batch at https://api.omium.ai/api/v1, not at http://127.0.0.1")
 
+    async def test_a_local_server_may_have_another_port_but_no_other_path(self, path):
+        for base_url in ("http://127.0.0.1:5/a:5", "http://127.0.0.1:6/a:5"):
+            await (await JournalFile.open(path, _identity(base_url))).close()
+        with pytest.raises(JournalError, match="batch at"):
+            await JournalFile.open(path, _identity("http://127.0.0.1:5/a"))
+
     async def test_a_newer_format(self, omium, local, path):
         await (await JournalFile.open(path, _identity())).close()
         _execute(path, "PRAGMA user_version = 99")
