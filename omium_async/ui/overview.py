@@ -12,7 +12,7 @@ import attrs
 
 from omium_async import Execution
 
-from .lists import newest_first
+from .listing import newest_first
 from .questions import Questions, together
 from .view import STATUSES
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from omium_async import AsyncOmium, ExecutionDetail
 
 from .bulk import Bulks
-from .lists import Listing, Rows
+from .listing import Listing, Rows
 from .live import Live, Pace, Watch
 from .meter import Meter
 from .moves import Moves

@@ -8,7 +8,7 @@ import re
 import attrs
 import pytest
 
-from omium_async.ui import lists, live, overview, questions, site
+from omium_async.ui import listing, live, overview, questions, site
 
 
 def quicken(monkeypatch, times):
@@ -21,7 +21,7 @@ def quicken(monkeypatch, times):
         live: ("_AFTER_FAILURE", "_AFTER_REFUSAL", "_ENDED"),
         questions: ("_FRESH", "_LOOK_TIMEOUT"),
         overview: ("_ALL_ANEW",),
-        lists: ("_SPACED", "_ANEW"),
+        listing: ("_SPACED", "_ANEW"),
     }.items():
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / times)
