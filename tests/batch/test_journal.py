@@ -467,6 +467,16 @@ async def test_a_full_disk(omium, local, path, limit):
     assert await applied(omium) == dict.fromkeys(range(3000), 1)
 
 
+async def test_a_journal_that_breaks_before_anything_is_sent(omium, local, path, monkeypatch):
+    def breaking(connection, text, work):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("omium_async._journal.file.carry_out", breaking)
+    with pytest.raises(JournalError):
+        await collect(omium.executions.create_many(numbered(1), journal=path))
+    assert "POST /executions" not in local.counts
+
+
 async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
     """Every outcome that is known is told, then the error; and what was recorded is not sent again."""
     from omium_async._journal import file as file_module
