@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -28,3 +29,13 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)([_encodable(each) for each in value])
     return value
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_loggers() -> Iterator[None]:
+    """A level that a test sets ends with it: later tests look at all that is logged."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("omium_")]
+    before = {logger: logger.level for logger in loggers}
+    yield
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("omium_")]:
+        logging.getLogger(name).setLevel(before.get(logging.getLogger(name), logging.NOTSET))
