@@ -179,7 +179,7 @@ class Allowance:
         self._block(now, wait)
 
     def _let_more(self, now: float) -> None:
-        if now - self._learned_at > 2 * self._minute:  # calm for so long: what was learned is forgotten
+        if self._was_calm(now):
             self._left = self._at_once = None
             self._cycle = Cycle()
         elif self._at_once is not None:
@@ -189,6 +189,10 @@ class Allowance:
             self._at_once += max(1 / self._at_once, _LEAST_GROWTH)
             if self._at_once >= self._free_at:
                 self._at_once = None
+
+    def _was_calm(self, now: float) -> bool:
+        """Whether it is so long ago that anything was learned that it is to be forgotten."""
+        return now - self._learned_at > 2 * self._minute
 
     def _one_fewer(self, now: float, under_way: int) -> None:
         """A 429 that asks for no wait: no window is used up, it is only too many at once, or one that drew a blank.
@@ -204,7 +208,7 @@ class Allowance:
     def _block(self, now: float, asked: float | None) -> None:
         new = now >= self.blocked_until  # else of one that was under way when the block began
         if new:
-            if now - self._learned_at > 2 * self._minute:  # no cycle lasts so long: nobody asked meanwhile
+            if self._was_calm(now):  # no cycle lasts so long: nobody asked meanwhile
                 self._blocks, self._cycle = 0, Cycle()
             self._blocks += 1
         seconds = min(self._wait(asked), self.longest_block)
@@ -220,10 +224,11 @@ class Allowance:
 
     def _wait(self, asked: float | None) -> float:
         """Seconds: those asked for, and more if they were too short the last time; a guess where none are."""
+        grown = 2.0 ** min(self._blocks - 1, 9)
         if asked is None:
-            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2.0 ** min(self._blocks - 1, 9))
+            longest = min(_LONGEST_BLOCK, _FIRST_BLOCK * grown)
             return random.uniform(longest / 2, longest)  # noqa: S311
-        stretched = asked * min(2.0 ** min(self._blocks - 1, 9), _MOST_STRETCHED)
+        stretched = asked * min(grown, _MOST_STRETCHED)
         return random.uniform(asked, max(asked, min(stretched, _STRETCHED)))  # noqa: S311
 
     def _heed(self, now: float, remaining: int, reset: float, under_way: int, waiting: int) -> None:

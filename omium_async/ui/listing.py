@@ -27,9 +27,8 @@ __all__ = ["Listing", "Rows", "newest_first"]
 _FIRST_WINDOW: Final = 250  # rows that a search asks for at once, until it is known how far it reaches
 _SEARCH: Final = 20  # requests after which a search stops, to go on when it is told to
 _SPACED: Final = 4.0  # seconds between two searches for each request of one, while something moves
-_ANEW: Final = (
-    300.0  # seconds; at least so long while nothing does, for time alone moves rows past `since` and `before`
-)
+# At least so many seconds between two while nothing does, for time alone moves rows past `since` and `before`.
+_ANEW: Final = 300.0
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -59,7 +58,6 @@ class Listing:
     def __init__(self, questions: Questions, view: View) -> None:
         self._questions = questions
         self._view = view
-        self._status = view.statuses[0] if len(view.statuses) == 1 else None
         self._pages: dict[str, ExecutionPage] = {}  # of several statuses, the one asked for last at the end
         self._search = _Search(questions, view)
 
@@ -70,7 +68,7 @@ class Listing:
             return await self._search.read()
         if len(view.statuses) > 1:
             return await self._of_several()
-        page = await self._questions.page(view.workflow_id, self._status, view.page)
+        page = await self._questions.page(view.workflow_id, view.status, view.page)
         shown = (view.page - 1) * PAGE_SIZE + len(page.items)
         more = len(page.items) >= PAGE_SIZE if page.total is None else shown < page.total and bool(page.items)
         return Rows(page.items, page.total, more)
@@ -103,7 +101,6 @@ class _Search:
     def __init__(self, questions: Questions, view: View) -> None:
         self._questions = questions
         self._view = view
-        self._status = view.statuses[0] if len(view.statuses) == 1 else None
         self._size = _FIRST_WINDOW
         self._rows: Rows | None = None
         self._cost = 0  # of the last search
@@ -118,7 +115,7 @@ class _Search:
             return await self._anew()
         self._next = self._next or self._worth_a_look(self._rows.items)
         number = self._next.pop(0)
-        window = await self._questions.page(self._view.workflow_id, self._status, number, self._size)
+        window = await self._questions.page(self._view.workflow_id, self._view.status, number, self._size)
         self._moved = self._moved or (number in self._windows and window != self._windows[number])
         self._windows[number] = window
         spaced = _SPACED * self._cost if self._moved else _ANEW

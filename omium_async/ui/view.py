@@ -101,6 +101,11 @@ class View:
         return bool(self.since or self.before or self.metadata)
 
     @property
+    def status(self) -> str | None:
+        """The one status that is wanted, which the service filters; ``None``: all, or several."""
+        return self.statuses[0] if len(self.statuses) == 1 else None
+
+    @property
     def filtered(self) -> bool:
         """Whether it leaves anything out."""
         return bool(self.workflow_id or self.statuses or self.by_client)
