@@ -7,7 +7,8 @@ A comparison is turned, a `not` removed or added, a `raise` or a call whose resu
 moved by one. Each change is made to a copy of the project, on which tests run to their first failure. A first run, of
 all tests of the room without any change, tells which test reaches which line, and how long it takes. For a change in a
 function the tests that reach it are run, the quickest first, then those that start processes; for one that runs at
-import, or that no test reaches in its own process, all.
+import, or that no test reaches in its own process, all. What runs at import takes a new process; for the others one
+process has collected the tests, and forks (`swapped.py`).
 
 A seed gives the same changes each time, also after a change of other lines. What survives is listed: read each, and
 write the test that notices it, unless the change does not matter. Of those that matter, 19 of 20 are to be noticed.
@@ -29,12 +30,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import coverage
 import psutil
+import swapped
 
 ROOT: Final = Path(__file__).parents[1]
 TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
@@ -169,44 +172,68 @@ class Copy:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
 
-    def run(self, runner: list[str], arguments: list[str], limit: float | None) -> int | None:
-        """The exit status of pytest; None where it did not end in time."""
+    def start(self, runner: list[str], arguments: list[str], **environment: str) -> psutil.Popen:
+        """Start pytest."""
         (self._folder / "arguments.txt").write_text("\n".join(arguments), encoding="utf-8")
         command = [sys.executable, "-m", *runner, "-q", "-p", "no:cacheprovider", "-p", "tests.reached"]
-        environment = os.environ | {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"}
         with (self._folder / "output.txt").open("wb") as output:
-            process = psutil.Popen(
-                [*command, "@arguments.txt"], cwd=self._folder, env=environment, stdout=output, stderr=output
+            return psutil.Popen(
+                [*command, "@arguments.txt"],
+                cwd=self._folder,
+                env=os.environ | {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+                stdout=output,
+                stderr=output,
             )
-            try:
-                return process.wait(limit)
-            except psutil.TimeoutExpired:
-                return None
-            finally:
-                for each in [*process.children(recursive=True), process] if process.is_running() else []:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        each.kill()
+
+    def output(self) -> str:
+        """The last of what pytest said."""
+        return (self._folder / "output.txt").read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def watch(self, room: Room) -> Reach:
         """Run the tests of a room without any change."""
         source = ",".join(sorted({Path(name).parts[0] for name in room.code}))
-        status = self.run(["coverage", "run", f"--source={source}", "-m", "pytest"], list(room.tests), None)
+        status = self.start(["coverage", "run", f"--source={source}", "-m", "pytest"], list(room.tests)).wait()
         if status not in {0, 1}:
-            raise SystemExit(f"the tests did not run:\n{(self._folder / 'output.txt').read_text()[-3000:]}")
+            raise SystemExit(f"the tests did not run:\n{self.output()}")
         data = coverage.CoverageData(str(self._folder / ".coverage"))
         data.read()
         reached = {path: data.contexts_by_lineno(str(self._folder / path)) for path in room.files}
         return Reach(**json.loads((self._folder / "reached.json").read_text()), reached=reached)
 
-    def survives(self, mutant: Mutant, tests: list[str], limit: float) -> bool | None:
-        """Whether these tests let a change pass; None where they hang."""
-        changed = self._folder / mutant.path
+    @contextlib.contextmanager
+    def forking(self, room: Room) -> Iterator[Connection]:
+        """A pytest that has collected the tests of a room, and forks for each change that it is asked to try."""
+        address = str(self._folder / "mutants.socket")
+        with Listener(address, "AF_UNIX") as listener:
+            process = self.start(["pytest", "-p", "tests.swapped"], list(room.tests), OMIUM_MUTANTS=address)
+            try:
+                with listener.accept() as connection:
+                    yield connection
+                    connection.send(None)
+                process.wait(60)
+            finally:
+                swapped.end(process, 0)
+
+    def check(self, reach: Reach, forking: Connection) -> None:
+        """See that all tests pass in a fork without any change: else what they notice would tell nothing."""
+        path = ROOT / "tests/swapped.py"
+        forking.send(((str(path), path.read_text(encoding="utf-8")), list(reach.seconds), None))
+        if forking.recv() != swapped.SURVIVED:
+            raise SystemExit(f"without any change this fails in a fork: {(self._folder / swapped.FAILED).read_text()}")
+
+    def tried(self, mutant: Mutant, tests: list[str], limit: float, forking: Connection) -> int | None:
+        """How a run of these tests on a change ends: an exit status, None where they hang."""
+        changed, before = self._folder / mutant.path, (ROOT / mutant.path).read_text(encoding="utf-8")
         changed.write_bytes(mutant.made())
         try:
-            status = self.run(["pytest", "-x"], tests, limit)
+            if not mutant.imported:
+                forking.send(((str(changed), before), tests, limit))
+                status = forking.recv()
+                if status != swapped.NOT_SWAPPED:
+                    return status
+            return swapped.end(self.start(["pytest", "-x"], tests), limit)
         finally:
-            changed.write_bytes((ROOT / mutant.path).read_bytes())
-        return None if status is None else status == 0
+            changed.write_bytes(before.encode())
 
 
 @attrs.frozen
@@ -261,14 +288,16 @@ def main() -> None:
         project = Copy(Path(name))
         reach = project.watch(room)
         print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s; {len(mutants)} changes", flush=True)
-        for mutant in mutants:
-            tests = reach.tests_of(mutant)
-            began = time.monotonic()
-            survived = project.survives(mutant, tests, reach.limit(tests))
-            word = {True: "SURVIVED", False: "noticed ", None: "hung    "}[survived]
-            print(f"{word} {time.monotonic() - began:4.0f} s of {len(tests):4} tests  {mutant}", flush=True)
-            if survived:
-                survivors.append(mutant)
+        with project.forking(room) as forking:
+            project.check(reach, forking)
+            for mutant in mutants:
+                tests = reach.tests_of(mutant)
+                began = time.monotonic()
+                status = project.tried(mutant, tests, reach.limit(tests), forking)
+                word = {swapped.SURVIVED: "SURVIVED", None: "hung    "}.get(status, "noticed ")
+                print(f"{word} {time.monotonic() - began:4.0f} s of {len(tests):4} tests  {mutant}", flush=True)
+                if status == swapped.SURVIVED:
+                    survivors.append(mutant)
     print(f"\nnoticed {len(mutants) - len(survivors)} of {len(mutants)}")
     for mutant in survivors:
         print(mutant)
