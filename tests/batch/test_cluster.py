@@ -227,7 +227,7 @@ def test_what_was_known_when_a_shard_ended_is_told_before_its_error(server, tmp_
         add = list.append
 
     monkeypatch.setattr(distributed, "as_completed", Running)
-    outcomes = cluster.create_many(Dask(), numbered(40), journals=tmp_path, shard_size=20, patience=0.2, backoff=(0, 0))
+    outcomes = cluster.create_many(Dask(), numbered(40), journals=tmp_path, shard_size=20, backoff=(0, 0))
     found = [next(outcomes) for _ in range(20)]
     with pytest.raises(AuthenticationError) as caught:
         found.extend(outcomes)

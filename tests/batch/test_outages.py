@@ -63,7 +63,7 @@ async def server(tmp_path):
 
 
 @pytest.fixture
-async def client(server):
+async def client(server, patient):
     quick = {"attempt_timeout": 1.0, "backoff": (0.02, 0.1), "patience": 60.0}
     async with AsyncOmium(server.api_key, base_url=server.url, **quick) as omium:
         yield omium

@@ -130,7 +130,7 @@ async def test_what_a_lock_held_back_goes_on_by_itself(tmp_path, connect, monkey
 
 async def test_jobs_that_wait_for_a_lock_wait_together(tmp_path, connect, monkeypatch):
     """Each its own few seconds, not each those of all before it; and none once the server stops."""
-    monkeypatch.setattr(database, "_PATIENCE", 0.3)
+    monkeypatch.setattr(database, "_PATIENCE", 1.0)
     path = tmp_path / "o.db"
     local = LocalOmium(path)
     loop = asyncio.get_running_loop()
@@ -140,7 +140,7 @@ async def test_jobs_that_wait_for_a_lock_wait_together(tmp_path, connect, monkey
         start = loop.time()
         answers = await asyncio.gather(*(wire.call("POST", "/executions", {"workflow_id": "w"}) for _ in range(8)))
         assert {answer.status for answer in answers} == {500}
-        assert loop.time() - start < 0.3 * 4
+        assert loop.time() - start < 6  # 8 for one after the other
         monkeypatch.setattr(database, "_PATIENCE", 60.0)
         held = [asyncio.create_task(wire.call("POST", "/executions", {"workflow_id": "w"})) for _ in range(8)]
         while len(local.requests) < 16:
@@ -173,19 +173,21 @@ async def test_no_more_than_a_bounded_number_is_taken_up_at_once(tmp_path, conne
         assert most == 20
 
 
-async def test_thousands_that_wait_neither_hold_up_the_start_nor_fill_the_memory(tmp_path, connect):
+async def test_thousands_that_wait_neither_hold_up_the_start_nor_fill_the_memory(tmp_path, connect, monkeypatch):
     """Answers come meanwhile. 100,000 took 51 s on a busy machine, 1,000 alive at once and 8 MiB more."""
+    monkeypatch.setattr(resuming, "_LONG", 1000.0)
     path = tmp_path / "o.db"
     await fill(path, 5000)
     local = LocalOmium(path)
     alive = most = ended = answers = 0
+    answered = asyncio.Event()
 
     @local.workflow("w")
     async def w(run):
         nonlocal alive, most, ended
         alive += 1
         most = max(most, alive)
-        await asyncio.sleep(0)
+        await answered.wait()
         alive -= 1
         ended += 1
 
@@ -195,12 +197,14 @@ async def test_thousands_that_wait_neither_hold_up_the_start_nor_fill_the_memory
             assert await total(wire, "completed") < 5000
             while ended < 5000:
                 answers += (await wire.get("/executions?page_size=1")).status == 200
+                if answers == 10:
+                    answered.set()
                 assert len(local._running.engine._runs) <= 1000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most <= 1000
-    assert answers > 10
+    assert answers >= 10
     assert peak < 30 * 2**20
 
 

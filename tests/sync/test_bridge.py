@@ -9,6 +9,7 @@ from typing import Self
 import pytest
 
 from omium_async import OmiumError
+from omium_async.local import Fault
 from omium_sync import Omium
 from omium_sync._bridge import calls as calls_module
 from omium_sync._bridge.call import Call
@@ -177,8 +178,10 @@ def test_an_interrupt_in_place_of_the_end_of_a_call_says_what_it_was_about(clien
         "start": lambda: flow.start(2),
         "execute": lambda: flow.execute(2),
         "replay": lambda: client.executions.replay(failed.id),
-        "a failed run": lambda: client.executions.run("nobody", timeout=0.5),
+        "a failed run": lambda: client.executions.run("double", 2),
     }
+    if kind == "a failed run":
+        local.inject(Fault(method="GET", path="/executions/*", status=403))  # which ends its wait
     wait = Call.wait
 
     def interrupted(call, *, to_the_end=False):

@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 import pytest
 
 import omium_async as om
 
-SLACK = 0.35  # a busy machine; what would break a rule here takes far longer
+pytestmark = pytest.mark.usefixtures("patient")
+
+SLACK = 0.25  # what would break a rule here takes far longer
 
 
 @contextlib.contextmanager
 def ends_after(seconds: float, slack: float = SLACK):
-    started = time.monotonic()
+    now = asyncio.get_running_loop().time
+    started = now()
     yield
-    took = time.monotonic() - started
+    took = now() - started
     assert seconds - 0.01 <= took < seconds + slack
 
 

@@ -92,6 +92,7 @@ async def survive(raw, data: bytes, *, close: bool = True, **options) -> None:
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "left open"])
 @pytest.mark.parametrize("data", HEADS, ids=range(len(HEADS)))
 async def test_heads_and_bodies_that_are_none(raw, data: bytes, close: bool) -> None:
@@ -138,6 +139,7 @@ def mutated(seed: int) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_thousand_mutations(raw) -> None:
     data = b""
 

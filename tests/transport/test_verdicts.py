@@ -122,6 +122,7 @@ async def client_of(raw, case, sessions: str, **options):
         yield await stack.enter_async_context(client), server, attempts
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("sessions", ["own", "users"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_a_write(raw, case, sessions: str) -> None:
@@ -144,6 +145,7 @@ async def test_a_write(raw, case, sessions: str) -> None:
             assert ("was not applied" in str(error)) is not unknown
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_a_read(raw, case) -> None:
     *_, count = CASES[case]

@@ -14,14 +14,12 @@ from omium_async.ui import live, site
 from .conftest import row
 from .tab import Tab, quicken
 
-pytestmark = pytest.mark.timeout(60)
-
 QUICKER = 20  # times; a minute is three seconds
 MINUTE = 60 / QUICKER
 
 
 @pytest.fixture(autouse=True)
-def quicker(monkeypatch):
+def quicker(monkeypatch, patient):
     quicken(monkeypatch, QUICKER)
 
 

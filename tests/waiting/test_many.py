@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 
 import pytest
@@ -228,15 +227,15 @@ async def test_on_a_server(omium, local):
 async def test_in_time_also_while_a_request_is_under_way(omium, local):
     ids = [(await omium.executions.create("nobody")).id for _ in range(20)]
     local.inject(Fault(method="GET", action="stall", times=None))
-    start = time.monotonic()
+    start = asyncio.get_running_loop().time()
     with pytest.raises(WaitTimeoutError) as raised:
         await collect(omium.executions.wait_many(ids, timeout=0.3))
-    assert 0.3 <= time.monotonic() - start < 2
+    assert 0.3 <= asyncio.get_running_loop().time() - start < 2
     assert set(raised.value.pending) == set(ids)
-    start = time.monotonic()
+    start = asyncio.get_running_loop().time()
     with pytest.raises(WaitTimeoutError):
         await collect(omium.executions.wait_many(ids[:2], timeout=0.3))
-    assert time.monotonic() - start < 2
+    assert asyncio.get_running_loop().time() - start < 2
 
 
 @pytest.mark.parametrize("count", [2, 20])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -27,7 +26,7 @@ READ = {"method": "GET", "path": "/executions/*"}
 
 
 def seconds_since(start: float) -> float:
-    return time.monotonic() - start
+    return asyncio.get_running_loop().time() - start
 
 
 class TestWait:
@@ -63,7 +62,7 @@ class TestWait:
     async def test_in_time_also_while_a_request_is_under_way(self, omium, local):
         execution = await omium.executions.create("nobody")
         local.inject(Fault(**READ, action="stall", times=None))
-        start = time.monotonic()
+        start = asyncio.get_running_loop().time()
         with pytest.raises(WaitTimeoutError) as raised:
             await omium.executions.wait(execution.id, timeout=0.2)
         assert 0.2 <= seconds_since(start) < 1.5
@@ -200,7 +199,7 @@ class TestRun:
         assert (detail.status, detail.output_data, detail.metadata["a"]) == ("completed", 42, 1)
 
     async def test_time_for_both(self, omium):
-        start = time.monotonic()
+        start = asyncio.get_running_loop().time()
         with pytest.raises(WaitTimeoutError) as raised:
             await omium.executions.run("nobody", timeout=0.2, poll_interval=0.01)
         assert seconds_since(start) < 1.5
@@ -267,9 +266,9 @@ class TestPace:
         assert pace.next(moved=True, requests=600) == 10.0
 
     async def test_the_time_counts_from_the_beginning(self):
-        polling = Polling.of(5, None, ["completed"], (0.5, 10.0))
+        polling = Polling.of(500, None, ["completed"], (0.5, 10.0))
         assert polling.left() is None
         left = polling.begin().left()
         assert left is not None
-        assert 4.9 < left <= 5
+        assert 400 < left <= 500
         assert await Polling.of(0.01, None, ["completed"], (0.5, 10.0)).begin().sleep(5) is False
