@@ -8,7 +8,8 @@ moved by one. Each change is made to a copy of the project, on which tests run t
 all tests of the room without any change, tells which test reaches which line, and how long it takes. For a change in a
 function the tests that reach it are run, the quickest first, then those that start processes; for one that runs at
 import, or that no test reaches in its own process, all. What runs at import takes a new process; for the others one
-process has collected the tests, and forks (`swapped.py`).
+process has collected the tests, and forks (`swapped.py`). A test notices a change when it fails twice: once may be
+the load of the machine.
 
 A seed gives the same changes each time, also after a change of other lines. What survives is listed: read each, and
 write the test that notices it, unless the change does not matter. Of those that matter, 19 of 20 are to be noticed.
@@ -29,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ from typing import Any, Final
 import attrs
 import coverage
 import psutil
+import reached
 import swapped
 
 ROOT: Final = Path(__file__).parents[1]
@@ -52,6 +54,7 @@ TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
+WHOLE_RUN: Final = "a run that ends before its tests"  # an import that fails, pytest that is ended
 
 
 @attrs.frozen
@@ -215,13 +218,47 @@ class Copy:
                 swapped.end(process, 0)
 
     def check(self, reach: Reach, forking: Connection) -> None:
-        """See that all tests pass in a fork without any change: else what they notice would tell nothing."""
+        """Leave out what fails in a fork without any change: what it notices would tell nothing."""
         path = ROOT / "tests/swapped.py"
-        forking.send(((str(path), path.read_text(encoding="utf-8")), list(reach.seconds), None))
-        if forking.recv() != swapped.SURVIVED:
-            raise SystemExit(f"without any change this fails in a fork: {(self._folder / swapped.FAILED).read_text()}")
+        unchanged = str(path), path.read_text(encoding="utf-8")
 
-    def tried(self, mutant: Mutant, tests: list[str], limit: float, forking: Connection) -> int | None:
+        def run(tests: list[str]) -> int | None:
+            forking.send((unchanged, tests, reach.limit(tests)))
+            return forking.recv()
+
+        tests = list(reach.seconds)
+        while (found := self._first_failing(tests, run)) is not None:
+            if found not in tests:
+                raise SystemExit(f"without any change: {found}")
+            print(f"left out, for it fails in a fork without any change: {found}", flush=True)
+            del reach.seconds[found]
+            tests = tests[tests.index(found) + 1 :]
+
+    def noticing(self, mutant: Mutant, reach: Reach, forking: Connection) -> str | None:
+        """The test that notices a change; None where none does."""
+
+        def run(tests: list[str]) -> int | None:
+            return self._tried(mutant, tests, reach.limit(tests), forking)
+
+        return self._first_failing(reach.tests_of(mutant), run)
+
+    def _first_failing(self, tests: list[str], run: Callable[[list[str]], int | None]) -> str | None:
+        """The first that fails, and does so twice, or what else ends a run; None where all pass."""
+        failed = self._folder / reached.FAILED
+        while tests:
+            failed.write_text(WHOLE_RUN, encoding="utf-8")
+            status = run(tests)
+            if status is None:
+                return "a run that hangs"
+            if status == swapped.SURVIVED:
+                return None
+            found = failed.read_text(encoding="utf-8").partition("\n")[0]
+            if found not in tests or run([found]) != swapped.SURVIVED:
+                return found
+            tests = tests[tests.index(found) + 1 :]
+        return None
+
+    def _tried(self, mutant: Mutant, tests: list[str], limit: float, forking: Connection) -> int | None:
         """How a run of these tests on a change ends: an exit status, None where they hang."""
         changed, before = self._folder / mutant.path, (ROOT / mutant.path).read_text(encoding="utf-8")
         changed.write_bytes(mutant.made())
@@ -291,13 +328,14 @@ def main() -> None:
         with project.forking(room) as forking:
             project.check(reach, forking)
             for mutant in mutants:
-                tests = reach.tests_of(mutant)
                 began = time.monotonic()
-                status = project.tried(mutant, tests, reach.limit(tests), forking)
-                word = {swapped.SURVIVED: "SURVIVED", None: "hung    "}.get(status, "noticed ")
-                print(f"{word} {time.monotonic() - began:4.0f} s of {len(tests):4} tests  {mutant}", flush=True)
-                if status == swapped.SURVIVED:
+                noticing = project.noticing(mutant, reach, forking)
+                if noticing is None:
                     survivors.append(mutant)
+                said = "SURVIVED" if noticing is None else "noticed "
+                print(f"{said} {time.monotonic() - began:4.0f} s  {mutant}", flush=True)
+                if noticing is not None:
+                    print(f"                 by {noticing}", flush=True)
     print(f"\nnoticed {len(mutants) - len(survivors)} of {len(mutants)}")
     for mutant in survivors:
         print(mutant)

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import coverage
 import pytest
 from hypothesis import Phase, settings
 
+FAILED: Final = Path("failed.txt")  # the test that failed last, and why
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
 _processes: set[str] = set()  # tests that start some: what they reach there is not seen
@@ -47,6 +48,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed:
         _failed.add(report.nodeid)
+        FAILED.write_text(f"{report.nodeid}\n{report.longreprtext}", encoding="utf-8")
 
 
 def pytest_sessionfinish() -> None:

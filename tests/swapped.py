@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from multiprocessing.connection import Client
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Final
 
 import psutil
 import pytest
 
 SURVIVED, NOTICED, NOT_SWAPPED = range(3)  # exit statuses of the forked process
-FAILED: Final = Path("failed.txt")  # the test that failed last, and why
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -54,7 +52,6 @@ def _run(items: list[pytest.Item]) -> bool:
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             if report.failed:
                 failed.append(report.nodeid)
-                FAILED.write_text(f"{report.nodeid}\n{report.longreprtext}", encoding="utf-8")
 
     items[0].config.pluginmanager.register(Watching())
     for item, following in zip(items, [*items[1:], None], strict=True):

@@ -78,7 +78,6 @@ class Prefetch:
     async def aclose(self) -> None:
         """Cancel what is in flight, and return when all of it has ended."""
         tasks = [task for _, task in self._flying]
-        self._flying.clear()
         for task in tasks:
             task.cancel()
         try:

@@ -100,6 +100,10 @@ def test_the_end_is_met_by_halving() -> None:
     assert looking.target(*UNSAID) == 700
     looking.saw_foreign(900)
     assert looking.target(*UNSAID) == 900  # near enough: a window before the end
+    looking = search()
+    looking.saw_foreign_start()
+    looking.saw_end(1001)
+    assert looking.target(*UNSAID) == 500
 
 
 def test_a_list_of_one_window_holds_nothing_behind_its_start() -> None:

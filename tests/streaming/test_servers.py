@@ -199,9 +199,16 @@ def test_holes_are_passed_over(hole: tuple[int, int], depth: int) -> None:
 
 
 def test_eight_empty_windows_are_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    server = ModelServer(ModelList.of(1500), hole=range(100, 860))  # seven
+    assert read(server).got == server.list.ids[:100] + server.list.ids[860:]
+    assert "empty" not in "".join(warnings(caplog))
+    caplog.clear()
     server = ModelServer(ModelList.of(1500), hole=range(100, 1200))
     assert read(server).got == server.list.ids[:100]
     assert len(warnings(caplog)) == 1
+    nothing = read(ModelServer(ModelList.of(0), total=1500), depth=0)
+    assert [window.page for window in nothing.asked] == [1, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert "8 pages in a row were empty, although its total is 1500" in warnings(caplog)[1]
 
 
 @pytest.mark.parametrize("depth", [0, 8])
@@ -209,6 +216,16 @@ def test_eight_empty_windows_are_the_end(caplog: pytest.LogCaptureFixture) -> No
 def test_pages_that_are_always_empty_are_read_from_others(pages: tuple[int, ...], depth: int) -> None:
     server = ModelServer(ModelList.of(1000), blank_pages=pages)
     assert sorted(read(server, 100, depth).got) == sorted(server.list.ids)
+
+
+@pytest.mark.parametrize("depth", [0, 8])
+@pytest.mark.parametrize("size", [60, 100])
+def test_a_page_that_is_always_empty_and_whose_rows_no_other_shows_is_passed_over(size: int, depth: int) -> None:
+    """Also where rows behind it are known already: it is not asked for again and again."""
+    server = ModelServer(ModelList.of(size), least=20, blank_pages=(2,))
+    reader = read(server, 20, depth)
+    assert reader.got[:40] == server.list.ids[:40]
+    assert reader.requests <= 35
 
 
 @pytest.mark.parametrize("slip", ["empty", "half", "one"])

@@ -89,7 +89,7 @@ def test_a_batch_takes_its_requests_in_the_thread_of_the_caller(client):
     database.close()
     assert sorted(given) == list(range(300))
     assert max(ahead) <= 4 * 3 + 64
-    assert threading.active_count() < 16
+    assert threading.active_count() < 100  # none for each item
 
 
 def test_a_batch_from_an_async_iterable(client):
