@@ -84,7 +84,7 @@ class _Creation:
         self._sending = Sending(caller, limit, BATCH, gate=Gate(limit))
         self._clocks = Clocks(self._sending)
         self._started = time.monotonic()
-        self._names: dict[str, int] = {}  # keys of items on their way into the journal, and their positions
+        self._names: dict[str, int] = {}  # keys of items under way, and their positions
         self._sendings: dict[int, int] = {}  # of items that were sent more than once
 
     def start(self, requests: Any) -> Pool[Any, CreateOutcome]:
@@ -198,8 +198,6 @@ class _Creation:
         run, ahead = self._file.run, self._clocks.ahead
         mark = Mark(_id(item), item.key, item.position, run, item.digest, time.time(), within, ahead, None)
         await self._file.mark(mark, again=again)
-        if item.named:
-            self._names.pop(item.key, None)  # from here on the journal knows it
 
     def _recorded(self, item: Item, outcome: CreateOutcome, answer: str | None, state: str = "created") -> None:
         """Give the outcome once it is recorded; the task goes on with the next item meanwhile, whose mark is written

@@ -202,11 +202,11 @@ class _JournalledReplay:
                 raise
             return ReplayOutcome(shown, "rejected", None, error)
         entry = await self._file.find_named(row.id)
-        mark = self._mark_of(position, now, self._file.new_id() if entry is None else entry.id, checkpoint_id)
+        mark = self._mark_of(position, now, self._file.new_id() if entry is None else entry.id)
         return await self._send(shown, checkpoint_id, _Marking(self._file, mark, again=entry is not None))
 
-    def _mark_of(self, position: int, now: ExecutionDetail, item_id: int, checkpoint_id: str) -> Mark:
-        digest = item_key(self._file.batch, 0, checkpoint_id)
+    def _mark_of(self, position: int, now: ExecutionDetail, item_id: int) -> Mark:
+        digest = ""  # it has no content that could change
         return Mark(item_id, now.id, position, self._file.run, digest, time.time(), None, None, snapshot_of(now))
 
     async def _send(self, row: Execution, checkpoint_id: str, marking: _Marking) -> ReplayOutcome:

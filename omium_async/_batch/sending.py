@@ -267,14 +267,13 @@ class Sending:
             try:
                 await endpoints.page(self.reader(), 1, 1, Filters())
             except CalledBack:
-                self._check_going_on()
+                continue
             except OmiumError as error:
                 if key_is_refused(error):
                     raise
                 if not is_silence(error):
                     return
                 self._take_silence(error, started)
-                self._check_going_on()
                 held = not error.attempts
             else:
                 return

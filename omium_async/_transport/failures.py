@@ -184,9 +184,7 @@ def write_is_unknown(attempt: LiveAttempt) -> bool:
     """Whether a write of which this was seen, and no success, may have been applied."""
     if not attempt.sent:
         return False
-    if attempt.status is None or 200 <= attempt.status < 300:
-        return True
-    return write_status_is_unknown(attempt.status)
+    return attempt.status is None or write_status_is_unknown(attempt.status)
 
 
 def _retry_after(attempt: LiveAttempt) -> float | None:

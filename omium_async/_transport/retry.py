@@ -27,7 +27,8 @@ def write_was_refused_for_now(status: int) -> bool:
 
 
 def write_status_is_unknown(status: int) -> bool:
-    """Whether a write that was answered with ``status`` (no success) may have been applied all the same.
+    """Whether a write that was answered with ``status`` (and not with a success that was understood) may have been
+    applied all the same.
 
     A refusal (4xx, 501) is believed, but for those by which gateways tell of a handler that ran too long.
     """

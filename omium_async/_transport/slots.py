@@ -75,6 +75,4 @@ class Slots:
         while self._line:
             turn, _ = self._line.popitem(last=False)
             if not turn.done():
-                self.busy += 1
-                self.free -= 1
                 turn.set_result(None)

@@ -109,6 +109,18 @@ async def test_a_refused_key_ends_it_and_its_items_are_sent_again(omium, local, 
     assert await applied(omium) == {0: 1}
 
 
+async def test_what_was_never_sent_when_the_batch_ended_is_not_looked_for(omium, local, path):
+    """Recorded as about to be sent, it waited for its turn within the client."""
+    local.inject(Fault(**CREATE, status=401))
+    async with AsyncOmium(local.api_key, base_url=local.url, rate_limit=2, timeout=None) as slow:
+        _, error = await ended(slow.executions.create_many(numbered(5), journal=path))
+    assert isinstance(error, AuthenticationError)
+    looks = local.counts["GET /executions"]
+    again = await collect(omium.executions.create_many(numbered(5), journal=path))
+    assert states(again) == {("created", False): 5}
+    assert local.counts["GET /executions"] == looks + 1  # which is for the time of the service
+
+
 async def test_what_an_earlier_run_sent_counts_in_the_error_that_ends_a_later_one(omium, local, path):
     """Though the later one did not come to it."""
 

@@ -13,21 +13,25 @@ from omium_async import (
     APIConnectionError,
     APIStatusError,
     AsyncOmium,
+    AuthenticationError,
     ConflictError,
     Execution,
     ExecutionRequest,
+    PermissionDeniedError,
     RateLimitError,
     ServerError,
 )
+from omium_async import _endpoints as endpoints
 from omium_async._batch.clock import Clocks
 from omium_async._batch.items import make_item
 from omium_async._batch.keys import content_digest, header_key, item_key, own_key
-from omium_async._batch.sending import Sending, was_refused_for_good
+from omium_async._batch.sending import Sending, is_silence, key_is_refused, was_refused_for_good
 from omium_async._batch.stored import execution_from, refusal_from, snapshot_of, stored_answer, stored_refusal
 from omium_async._data.shared import shared
+from omium_async._errors import status_error_class
 from omium_async._journal.commits import Entry
 from omium_async._pool.limit import Gate, Limit
-from omium_async._pool.pool import Pool
+from omium_async._pool.pool import Pool, Stopped
 
 
 class TestLimit:
@@ -245,6 +249,25 @@ def test_what_the_service_refused_for_good_is_a_4xx_about_the_item():
     assert not was_refused_for_good(APIConnectionError("lost", outcome="not_applied"))
 
 
+def test_what_is_no_answer_to_the_question_is_silence():
+    def silent(status):
+        return is_silence(status_error_class(status)("no", status=status))
+
+    assert [status for status in range(300, 600) if silent(status)] == [408, 425, 429, 499, *range(500, 600)]
+    assert is_silence(APIConnectionError("lost"))
+    assert not is_silence(ValueError("no"))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [(b'{"detail": "no"}', True), (b"1e999", True), (b"<html>no</html>", False), (b"", False)],
+)
+def test_a_403_is_about_the_key_where_the_service_says_it_and_not_its_edge(body, is_refused):
+    assert key_is_refused(PermissionDeniedError("no", status=403, body=body)) is is_refused
+    assert key_is_refused(AuthenticationError("no", status=401, body=body))
+    assert not key_is_refused(ConflictError("no", status=409, body=body))
+
+
 class TestClocks:
     def entry(self, **more):
         mark = {"id": 1, "key": "k", "position": 0, "run": 1, "digest": "d", "sent_at": 1000.0, "within": 30.0}
@@ -398,6 +421,23 @@ class TestWhoLooksInAnOutage:
         await asyncio.sleep(0)
         assert not waiting.done()
         waiting.cancel()
+
+    async def test_no_look_is_made_once_the_batch_has_ended(self, sending, monkeypatch):
+        looks = []
+
+        async def page(*_):
+            looks.append("a look")
+
+        monkeypatch.setattr(endpoints, "page", page)
+        sending._has_scout = False
+        sending._outage.pause = lambda: 3600.0
+        turn = asyncio.create_task(sending._turn())
+        await asyncio.sleep(0)
+        sending._limit.closed = True
+        sending._stop()
+        with pytest.raises(Stopped):
+            await asyncio.wait_for(turn, 30)
+        assert looks == []
 
     async def test_a_look_that_ends_the_batch_hands_on(self, sending, monkeypatch):
         async def look():

@@ -67,17 +67,27 @@ async def test_a_stopped_alarm_never_rings() -> None:
 async def test_one_timer_for_all() -> None:
     loop = asyncio.get_running_loop()
     alarms = Alarms(loop)
-    set_timers = []
-    call_at, loop.call_at = loop.call_at, lambda *a, **k: set_timers.append(a) or call_at(*a, **k)
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def noted(*a, **k) -> asyncio.TimerHandle:
+        timers.append(call_at(*a, **k))
+        return timers[-1]
+
+    loop.call_at = noted
     try:
         waiting = [live() for _ in range(100)]
         for alarm in waiting:
             alarms.set(alarm, time.monotonic() + 30.0)
-        for alarm in waiting:
+        assert len(timers) == 1
+        sooner = live()
+        alarms.set(sooner, time.monotonic() + 20.0)
+        assert [timer.cancelled() for timer in timers] == [True, False]
+        for alarm in (sooner, *waiting):
             alarms.stop(alarm)
     finally:
         loop.call_at = call_at
-    assert len(set_timers) == 1
+    assert len(timers) == 2
 
 
 async def test_one_that_never_rings_winds_no_timer() -> None:

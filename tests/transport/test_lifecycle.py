@@ -252,14 +252,37 @@ async def test_aclose_ends_calls_wherever_they_are(raw) -> None:
     assert len(server.requests) == len(attempts) == 2
 
 
-async def test_a_session_of_the_users_that_is_closed_meanwhile_is_said_to_be(raw) -> None:
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_a_session_of_the_users_that_is_closed_is_said_to_be(raw, when: str) -> None:
+    attempts: list[Attempt] = []
     async with raw.Server() as server:
         session = aiohttp.ClientSession()
-        async with raw.client(server.url, session=session) as client:
-            await client.executions.get("exec_1")
+        async with raw.client(server.url, session=session, on_attempt=attempts.append) as client:
+            if when == "meanwhile":
+                await client.executions.get("exec_1")
             await session.close()
             with pytest.raises(RuntimeError, match="the session given to this client is closed"):
                 await client.executions.get("exec_1")
+    assert [attempt.sent for attempt in attempts] == ([] if when == "before" else [True, False])
+
+
+def test_a_loop_that_goes_on_after_closing_its_generators_is_given_other_connections(raw) -> None:
+    loop = asyncio.new_event_loop()
+
+    async def with_server() -> None:
+        server.append(await raw.Server().__aenter__())
+
+    server: list = []
+    loop.run_until_complete(with_server())
+    client = raw.client(server[0].url)
+    loop.run_until_complete(client.executions.get("exec_1"))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    with pytest.warns(ResourceWarning, match="shutdown_asyncgens"):  # asyncio's own
+        loop.run_until_complete(client.executions.get("exec_1"))
+    assert len(server[0].requests) == 2
+    loop.run_until_complete(client.aclose())
+    loop.run_until_complete(server[0].__aexit__(None, None, None))
+    loop.close()
 
 
 async def test_aclose_ends_calls_that_the_pace_holds(raw) -> None:

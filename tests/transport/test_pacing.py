@@ -133,6 +133,22 @@ def test_what_a_window_accepted_is_what_the_next_is_given() -> None:
     assert rules._left == 2
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_after_a_probe_that_was_refused_too_single_ones_go_as_rarely_as_the_server_says(told: bool) -> None:
+    """A cycle lasts on, to its second block's end; a guess at how long tells nothing of the server's own cycle."""
+    rules, wait = Allowance(None, 60), 2.0 if told else None
+    for _ in range(5):
+        rules.learn(0, Lesson(200, {}, None), 0)
+    rules.learn(0, Lesson(429, {}, wait), 0)
+    first = rules.blocked_until
+    rules.started(first)
+    rules.learn(first, Lesson(429, {}, wait), 0)
+    now = rules.blocked_until
+    let_through(rules, now, 5)
+    assert rules.permits(now, 0) is not told
+    assert rules.permits(now + now - first, 0)
+
+
 def let_through(rules: Allowance, now: float, count: int) -> None:
     for _ in range(count):
         assert rules.permits(now, 0)
@@ -543,6 +559,23 @@ async def test_too_late_is_said_at_once() -> None:
     with pytest.raises(TooLate):
         calls.pacer.check(time.monotonic() + 30)
     calls.pacer.check(time.monotonic() + 90)
+    assert calls.nothing_left()
+
+
+async def test_whether_it_is_too_late_counts_those_before_and_a_call_that_was_refused_has_none() -> None:
+    calls = Calls(Pacer(1, minute=60))
+    await calls.begin()
+    calls.end()
+    waiting = [asyncio.create_task(calls.begin()) for _ in range(2)]  # in one minute, and in two
+    await asyncio.sleep(0)
+    with pytest.raises(TooLate):
+        await asyncio.wait_for(calls.begin(time.monotonic() + 150), 30)  # its turn would be in three
+    waiting.append(asyncio.create_task(calls.begin(time.monotonic() + 90, attempts=1)))
+    await asyncio.sleep(0)
+    assert not waiting[-1].done()  # in one minute, before the others
+    for call in waiting:
+        call.cancel()
+    await asyncio.wait(waiting)
     assert calls.nothing_left()
 
 

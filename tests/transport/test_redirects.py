@@ -50,6 +50,23 @@ def own_session(sessions: str):
     return aiohttp.ClientSession() if sessions == "users" else contextlib.nullcontext()
 
 
+@pytest.mark.parametrize("status", [303, 307])
+async def test_a_303_asks_for_another_page_and_takes_no_body_along(raw, status: int) -> None:
+    async def handler(request) -> None:
+        await request.send(raw.answer(status, b"", "Location: /y") if request.number == 1 else raw.answer(200, b""))
+
+    async with raw.pair(handler) as (omium, server, _):
+        await omium.request("OPTIONS", "/x", json={"a": 1})
+    first, second = server.requests
+    assert (first.body, first.headers["content-type"]) == (b'{"a":1}', "application/json")
+    if status == 303:
+        assert (second.method, second.body, second.headers.get("content-type")) == ("GET", b"", None)
+    else:
+        assert (second.method, second.body, second.headers["content-type"]) == (
+            "OPTIONS", first.body, "application/json",
+        )  # fmt: skip
+
+
 async def test_at_most_five(raw) -> None:
     async def handler(request) -> None:
         hop = int(request.target.rpartition("/")[2])
