@@ -128,8 +128,8 @@ def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
     holder = threading.Thread(target=client.executions.get, args=["hold"])
     holder.start()
     sys.stdin.readline()
-    threading.Timer(0.3, interrupt).start()
     try:
+        threading.Timer(0.3, interrupt).start()
         client.executions.create("w")
     except KeyboardInterrupt:
         say("interrupted")
@@ -208,11 +208,11 @@ def test_in_the_requests_of_a_batch(lifecycle):
 def test_at_the_start(lifecycle):
     program = """
     import omium_sync._bridge.loop as loop
-    new_loop = loop._new_loop
+    new_loop, go_on = loop._new_loop, threading.Event()
     def slow_loop():
         loop._new_loop = new_loop
         interrupt()
-        time.sleep(0.5)
+        go_on.wait()
         return new_loop()
     loop._new_loop = slow_loop
     client = Omium()
@@ -220,6 +220,7 @@ def test_at_the_start(lifecycle):
         client.executions.create("w")
     except KeyboardInterrupt:
         say("interrupted", threads())
+        go_on.set()
     say(client.executions.get("after").id)
     client.close()
     for thread in threading.enumerate():
@@ -270,13 +271,17 @@ def test_whatever_a_handler_raises(lifecycle):
         raise SoftTimeLimit
     signal.signal(signal.SIGALRM, limit)
     client = Omium(timeout=60, attempt_timeout=60)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
         client.executions.get("hold")
     except SoftTimeLimit as error:
         say("limited", error.__cause__, error.__context__)
     """
-    for ended in lifecycle.run(program):
+
+    def drive(program):
+        program.server.wait_for("GET hold")
+        program.send(signal.SIGALRM)
+
+    for ended in lifecycle.run(program, drive):
         ended.check("limited None None")
         ended.server.wait_for_end_of("GET hold")
 

@@ -45,6 +45,7 @@ async def test_a_retry_after_of_any_length_is_waited_or_ends_the_call(raw, digit
     assert caught.value.retry_after == float("9" * digits)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_jitter_never_ends_a_call_that_has_time_left(raw) -> None:
     async def handler(request) -> None:
         await request.send(raw.answer(body=raw.EXECUTION) if request.number % 3 == 0 else raw.answer(503, b"{}"))

@@ -319,7 +319,7 @@ async def test_a_refusal_costs_no_more_than_what_is_kept_of_it(raw, cost: str) -
 
     started = time.process_time()
     peak, error = await peak_of(raw, handler, timeout=10)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5
     assert peak < 20
     assert error.status == 500
     assert len(error.body) <= 2**16

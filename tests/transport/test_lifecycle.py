@@ -243,7 +243,7 @@ async def test_aclose_ends_calls_wherever_they_are(raw) -> None:
         await arrived.wait()
         await client.aclose()
         ends = await asyncio.wait_for(
-            asyncio.gather(backing_off, in_flight, *queued, return_exceptions=True), timeout=5
+            asyncio.gather(backing_off, in_flight, *queued, return_exceptions=True), timeout=30
         )
     assert ends[0].status == 503
     assert type(ends[1]).__name__ == "APIConnectionError"

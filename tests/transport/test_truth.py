@@ -7,11 +7,14 @@ import json
 from collections import Counter
 
 import attrs
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import omium_async as om
+
+from ..patient import be_patient
 
 KEY = "omium_test_0123456789abcdef"
 ACTIONS = ("drop", "reset", "status", "garbage", "truncate", "half a head", "stall")
@@ -108,6 +111,9 @@ class Truth(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
+        self.patches = pytest.MonkeyPatch()
+        be_patient(self.runner.get_loop(), self.patches)
+        self.patches.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
         self.outcomes: list[Outcome] = []
         self.service = Service()
 
@@ -180,6 +186,7 @@ class Truth(RuleBasedStateMachine):
 
         if hasattr(self, "clients"):
             self.runner.run(end())
+        self.patches.undo()
         self.runner.close()
 
 
@@ -190,12 +197,3 @@ Truth.TestCase.settings = settings(
 
 class TestTruth(Truth.TestCase):
     """As hypothesis wants it for pytest."""
-
-    def setUp(self) -> None:
-        import pytest
-
-        self.patches = pytest.MonkeyPatch()
-        self.patches.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
-
-    def tearDown(self) -> None:
-        self.patches.undo()
