@@ -24,7 +24,7 @@ async def local() -> AsyncIterator[LocalOmium]:
 
 
 @pytest.fixture
-async def omium(local) -> AsyncIterator[AsyncOmium]:
+async def omium(local, patient) -> AsyncIterator[AsyncOmium]:
     async with AsyncOmium(local.api_key, base_url=local.url) as client:
         yield client
 

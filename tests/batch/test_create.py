@@ -34,7 +34,6 @@ async def test_each_request_is_applied_once_and_has_one_outcome(omium):
         assert outcome.error is None
 
 
-@pytest.mark.usefixtures("patient")
 async def test_an_async_iterable_is_read_as_lazily(omium):
     read = []
 

@@ -202,7 +202,6 @@ async def test_where_looks_cannot_be_understood_they_are_unknown(omium, local, p
     assert await applied(omium) == dict.fromkeys(range(3), 1)
 
 
-@pytest.mark.usefixtures("patient")
 async def test_where_nothing_answers_the_look_they_are_unknown_and_the_batch_ends(omium, local, path):
     local.inject(Fault(**CREATE, when="after", action="drop"))
     steady = omium.with_options(max_retries=0, backoff=(0, 0), patience=0.3)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from omium_async import ExecutionRequest, JournalError
 from omium_async._journal.file import JournalFile
 
+from ..patient import be_patient
 from .service import Connection, Service
 
 ITEMS = 24
@@ -101,6 +102,15 @@ async def survive(
     order: str = "newest first",
     skew: float = 0.0,
     **how: Any,
+) -> None:
+    """Deaths, and then starts until it is done: by a clock by which no stall hides what was under way from a look."""
+    with pytest.MonkeyPatch.context() as patch:
+        be_patient(asyncio.get_running_loop(), patch)
+        await _survive(folder, seed, deaths, named=named, order=order, skew=skew, **how)
+
+
+async def _survive(
+    folder: Path, seed: int, deaths: list[int], *, named: bool, order: str, skew: float, **how: Any
 ) -> None:
     chance = random.Random(seed)
     service = Service(order=order, skew=skew)

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ..ports import free_port
+
 KILLS = int(os.environ.get("OMIUM_TEST_KILLS", "6"))
 ITEMS = int(os.environ.get("OMIUM_TEST_KILLED_ITEMS", "900"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import random
-import socket
 from collections import Counter
 from typing import Any
 
@@ -30,6 +29,7 @@ from omium_async import (
 from omium_async import _endpoints as endpoints
 from omium_async.local import Fault, LocalOmium
 
+from ..ports import free_port
 from .conftest import applied, collect, ended, numbered, states
 
 ITEMS = int(os.environ.get("OMIUM_TEST_OUTAGE_ITEMS", "300"))
@@ -45,12 +45,6 @@ KINDS: dict[str, Fault | None] = {
     "429": Fault(action="status", status=429, times=None),
     "half-open": Fault(action="stall", when="after", times=None),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,8 @@ from types import ModuleType
 import pytest
 
 from omium_sync import LocalOmium
+
+from ..ports import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -73,20 +74,14 @@ def example(environment: dict[str, str]) -> Iterator[Callable[[str], ModuleType]
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def serve(environment: dict[str, str], free_port: int) -> Callable[..., object]:
+def serve(environment: dict[str, str]) -> Callable[..., object]:
     """Run a server's command until the block ends; ``{port}`` in it is a free one."""
 
     @contextmanager
     def run(*command: str) -> Iterator[str]:
-        address = f"http://127.0.0.1:{free_port}"
-        words = [sys.executable, "-m", *(word.format(port=free_port) for word in command)]
+        port = free_port()
+        address = f"http://127.0.0.1:{port}"
+        words = [sys.executable, "-m", *(word.format(port=port) for word in command)]
         process = subprocess.Popen(words, env=environment, cwd=EXAMPLES)
         try:
             until_up(process, address)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,8 @@ import anyio
 import pytest
 
 from omium_async.local import Fault, LocalOmium, LocalOmiumError
+
+from ..ports import free_port
 
 
 def left_behind() -> set[str]:
@@ -343,12 +344,6 @@ async def test_a_start_in_a_cancelled_scope_leaves_neither_file_nor_port_in_use(
         async with LocalOmium(path, port=port) as local:
             assert local.url
         assert scope.cancelled_caught
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def cancel_after(turns, scope):

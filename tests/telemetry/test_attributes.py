@@ -14,6 +14,8 @@ from omium_async.local import Fault
 from omium_sync import LocalOmium as ThreadedOmium
 from omium_sync import Omium
 
+from ..ports import free_port
+
 
 @pytest.mark.parametrize(
     ("fault", "kind", "raised"),
@@ -36,10 +38,9 @@ async def test_error_type_is_the_status_or_the_class_of_the_error_everywhere(omi
     assert [attributes["error.type"] for attributes in told] == [kind] * 4
 
 
-async def test_a_refused_connection_and_a_timeout_are_told_by_their_class(watch, unused_tcp_port, local):
-    refused = AsyncOmium(
-        "key", base_url=f"http://127.0.0.1:{unused_tcp_port}", max_retries=0, telemetry=watch.telemetry
-    )
+@pytest.mark.usefixtures("patient")
+async def test_a_refused_connection_and_a_timeout_are_told_by_their_class(watch, local):
+    refused = AsyncOmium("key", base_url=f"http://127.0.0.1:{free_port()}", max_retries=0, telemetry=watch.telemetry)
     async with refused:
         with pytest.raises(APIConnectionError):
             await refused.executions.count()

@@ -13,6 +13,8 @@ from multidict import CIMultiDict
 import omium_async as om
 from omium_async._transport import session as session_module
 
+from ..ports import free_port
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
 
@@ -156,17 +158,11 @@ async def test_a_read(raw, case) -> None:
         assert len(server.requests) == len(attempts) == count
 
 
-def refusing_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 @pytest.mark.parametrize("sessions", ["own", "users"])
 async def test_refused_connections_are_attempts_that_were_never_sent(raw, sessions: str) -> None:
     async with aiohttp.ClientSession() as session:
         omium = raw.client(
-            f"http://127.0.0.1:{refusing_port()}", max_retries=2, session=session if sessions == "users" else None
+            f"http://127.0.0.1:{free_port()}", max_retries=2, session=session if sessions == "users" else None
         )
         async with omium:
             with pytest.raises(om.APIConnectionError) as caught:
