@@ -8,8 +8,8 @@ moved by one. Each change is made to a copy of the project, on which tests run t
 all tests of the room without any change, tells which test reaches which line, and how long it takes. For a change in a
 function the tests that reach it are run, the quickest first, then those that start processes; for one that runs at
 import, or that no test reaches in its own process, all. What runs at import takes a new process; for the others one
-process has collected the tests, and forks (`swapped.py`). A test notices a change when it fails twice: once may be
-the load of the machine.
+process has collected the tests, and forks (`swapped.py`). A test notices a change when it fails with it twice, the
+second time alone, and passes alone without it: once may be the load of the machine, or what a test before it left.
 
 A seed gives the same changes each time, also after a change of other lines. What survives is listed: read each, and
 write the test that notices it, unless the change does not matter. Of those that matter, 19 of 20 are to be noticed.
@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any, Final
@@ -169,6 +169,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._passing: dict[str, bool] = {}
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
         for name in filter(None, listed.stdout.decode().split("\0")):
             if (ROOT / name).is_file():
@@ -217,58 +218,46 @@ class Copy:
             finally:
                 swapped.end(process, 0)
 
-    def check(self, reach: Reach, forking: Connection) -> None:
-        """Leave out what fails in a fork without any change: what it notices would tell nothing."""
-        path = ROOT / "tests/swapped.py"
-        unchanged = str(path), path.read_text(encoding="utf-8")
-
-        def run(tests: list[str]) -> int | None:
-            forking.send((unchanged, tests, reach.limit(tests)))
-            return forking.recv()
-
-        tests = list(reach.seconds)
-        while (found := self._first_failing(tests, run)) is not None:
-            if found not in tests:
-                raise SystemExit(f"without any change: {found}")
-            print(f"left out, for it fails in a fork without any change: {found}", flush=True)
-            del reach.seconds[found]
-            tests = tests[tests.index(found) + 1 :]
-
     def noticing(self, mutant: Mutant, reach: Reach, forking: Connection) -> str | None:
-        """The test that notices a change; None where none does."""
-
-        def run(tests: list[str]) -> int | None:
-            return self._tried(mutant, tests, reach.limit(tests), forking)
-
-        return self._first_failing(reach.tests_of(mutant), run)
-
-    def _first_failing(self, tests: list[str], run: Callable[[list[str]], int | None]) -> str | None:
-        """The first that fails, and does so twice, or what else ends a run; None where all pass."""
-        failed = self._folder / reached.FAILED
+        """The first test that notices a change: it fails with it also alone, and not without it; None if none does."""
+        now, tests = self._folder / reached.NOW, reach.tests_of(mutant)
         while tests:
-            failed.write_text(WHOLE_RUN, encoding="utf-8")
-            status = run(tests)
-            if status is None:
-                return "a run that hangs"
+            now.write_text(WHOLE_RUN, encoding="utf-8")
+            status = self._tried(mutant, reach.limits(tests), forking)
             if status == swapped.SURVIVED:
                 return None
-            found = failed.read_text(encoding="utf-8").partition("\n")[0]
-            if found not in tests or run([found]) != swapped.SURVIVED:
+            found = now.read_text(encoding="utf-8").partition("\n")[0]
+            if found not in tests:
                 return found
+            alone = reach.limits([found])
+            again = self._tried(mutant, alone, forking)
+            if again != swapped.SURVIVED and self._passes(alone, forking):
+                return found if again is not None else f"{found}, which hangs"
             tests = tests[tests.index(found) + 1 :]
         return None
 
-    def _tried(self, mutant: Mutant, tests: list[str], limit: float, forking: Connection) -> int | None:
-        """How a run of these tests on a change ends: an exit status, None where they hang."""
+    def _passes(self, alone: dict[str, float], forking: Connection) -> bool:
+        """Whether a test passes without any change: it may need another before it, which is a defect of its own."""
+        (test,) = alone
+        if test not in self._passing:
+            path = ROOT / "tests/swapped.py"
+            forking.send(((str(path), path.read_text(encoding="utf-8")), alone))
+            self._passing[test] = forking.recv() == swapped.SURVIVED
+            if not self._passing[test]:
+                print(f"tells nothing, for it fails alone without any change: {test}", flush=True)
+        return self._passing[test]
+
+    def _tried(self, mutant: Mutant, limits: dict[str, float], forking: Connection) -> int | None:
+        """How a run of these tests on a change ends: an exit status, None where one hangs."""
         changed, before = self._folder / mutant.path, (ROOT / mutant.path).read_text(encoding="utf-8")
         changed.write_bytes(mutant.made())
         try:
             if not mutant.imported:
-                forking.send(((str(changed), before), tests, limit))
+                forking.send(((str(changed), before), limits))
                 status = forking.recv()
                 if status != swapped.NOT_SWAPPED:
                     return status
-            return swapped.end(self.start(["pytest", "-x"], tests), limit)
+            return swapped.end(self.start(["pytest", "-x"], list(limits)), 60 + sum(limits.values()))
         finally:
             changed.write_bytes(before.encode())
 
@@ -292,9 +281,9 @@ class Reach:
             key=lambda test: (test not in reaching, self.seconds[test]),
         )
 
-    def limit(self, tests: list[str]) -> float:
-        """Seconds after which these tests are taken to hang."""
-        return 60 + 3 * sum(self.seconds[test] for test in tests)
+    def limits(self, tests: list[str]) -> dict[str, float]:
+        """Seconds after which each of these tests is taken to hang."""
+        return {test: 15 + 5 * self.seconds[test] for test in tests}
 
 
 def chosen(room: Room, place: str, count: int, seed: int) -> list[Mutant]:
@@ -326,7 +315,6 @@ def main() -> None:
         reach = project.watch(room)
         print(f"{len(reach.seconds)} tests, {sum(reach.seconds.values()):.0f} s; {len(mutants)} changes", flush=True)
         with project.forking(room) as forking:
-            project.check(reach, forking)
             for mutant in mutants:
                 began = time.monotonic()
                 noticing = project.noticing(mutant, reach, forking)

@@ -13,7 +13,7 @@ import coverage
 import pytest
 from hypothesis import Phase, settings
 
-FAILED: Final = Path("failed.txt")  # the test that failed last, and why
+NOW: Final = Path("now.txt")  # the test that runs, or failed last; then also why
 _seconds: dict[str, float] = {}
 _failed: set[str] = set()
 _processes: set[str] = set()  # tests that start some: what they reach there is not seen
@@ -39,6 +39,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     if watching is not None:
         watching.switch_context(item.nodeid)
     _running[:] = [item.nodeid]
+    NOW.write_text(item.nodeid, encoding="utf-8")
     began = time.monotonic()
     result = yield
     _seconds[item.nodeid] = time.monotonic() - began
@@ -48,7 +49,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed:
         _failed.add(report.nodeid)
-        FAILED.write_text(f"{report.nodeid}\n{report.longreprtext}", encoding="utf-8")
+        NOW.write_text(f"{report.nodeid}\n{report.longreprtext}", encoding="utf-8")
 
 
 def pytest_sessionfinish() -> None:

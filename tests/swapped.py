@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Client
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import Any
 
 import psutil
 import pytest
@@ -88,9 +90,23 @@ def end(process: psutil.Process, limit: float | None) -> int | None:
                     each.kill()
 
 
+def _watched(process: psutil.Process, limits: dict[str, float], now: Path) -> int | None:
+    """The exit status of a process that runs tests; None where one takes more seconds than it may.
+
+    :param now: names the test that runs.
+    """
+    while True:
+        with contextlib.suppress(psutil.TimeoutExpired):
+            return process.wait(1)
+        test, since = now.read_text(encoding="utf-8").partition("\n")[0], now.stat().st_mtime
+        if time.time() - since > limits.get(test, max(limits.values())):
+            return end(process, 0)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool:
     """Try each change that is asked for, until there are no more."""
+    reached: Any = session.config.pluginmanager.get_plugin("tests.reached")
     items = {item.nodeid: item for item in session.items}
     functions: dict[str, list[FunctionType]] = {}
     for each in gc.get_objects():
@@ -98,9 +114,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             functions.setdefault(each.__code__.co_filename, []).append(each)
     with Client(os.environ["OMIUM_MUTANTS"], "AF_UNIX") as asked:
         while (given := asked.recv()) is not None:
-            change, tests, limit = given
+            change, limits = given
             pid = os.fork()
             if not pid:
-                os._exit(_try(change, functions.get(change[0], []), [items[test] for test in tests]))
-            asked.send(end(psutil.Process(pid), limit))
+                os._exit(_try(change, functions.get(change[0], []), [items[test] for test in limits]))
+            asked.send(_watched(psutil.Process(pid), limits, reached.NOW))
     return True

@@ -55,7 +55,6 @@ class Line:
 
     def connect(self) -> Calls:
         """Where calls are made, from now on if need be."""
-        self.check_open()
         process.check_running()
         from .calls import Calls  # noqa: PLC0415 - imports anyio
 

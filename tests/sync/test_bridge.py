@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from typing import Self
 
 import pytest
@@ -13,8 +15,11 @@ from omium_async.local import Fault
 from omium_sync import Omium
 from omium_sync._bridge import calls as calls_module
 from omium_sync._bridge.call import Call
+from omium_sync._bridge.feed import Feed
+from omium_sync._bridge.loop import _LookUps
 from omium_sync._bridge.reading import OneByOne
 from omium_sync._iterators import Stream
+from omium_sync._mirrors import fed
 
 
 class HeldLoop:
@@ -211,3 +216,154 @@ def test_a_client_closed_between_the_looks_of_a_run_says_what_was_created(local)
     with pytest.raises(RuntimeError, match="closed") as raised:
         client.executions.run("nobody", poll_interval=60, on_created=created.append)
     assert created[0].id in raised.value.__notes__[0]
+
+
+def test_a_call_that_comes_when_all_is_over_is_refused(client):
+    client.executions.count()
+    calls = client._line.connect()
+    client.close()
+    call = Call(asyncio.sleep, (0,))
+    calls._hand_over(call)
+    assert call.ended
+    with pytest.raises(RuntimeError, match="this client was closed"):
+        raise call.error
+
+
+def test_a_call_handed_over_while_the_client_is_closed_is_refused(client):
+    client.executions.count()
+    calls, began, may_end = client._line.connect(), threading.Event(), asyncio.Event()
+
+    async def shut():
+        began.set()
+        await may_end.wait()
+
+    calls._shut = shut
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    assert began.wait(30)
+    late = Call(asyncio.sleep, (0,))
+    calls._hand_over(late)
+    calls.thread.notify(may_end.set)
+    late.wait()
+    closing.join(30)
+    assert (str(late.error), closing.is_alive()) == ("this client was closed", False)
+
+
+def test_calls_that_are_served_twice_end_once(client):
+    """An interrupt, or its handler, comes just when the first call begins."""
+    client.executions.count()
+    calls = client._line.connect()
+    again = calls.thread.portal().start_task_soon(calls._serve)
+    client.executions.count()
+    assert not again.done()
+    client.close()
+    assert again.result(30) is None
+
+
+def test_a_client_that_was_interrupted_before_its_first_call_leaves_no_loop(local):
+    client = Omium(local.api_key, base_url=local.url)
+    thread = client._line.connect().thread
+    client.close()
+    assert not thread.alive
+    collected = Omium(local.api_key, base_url=local.url)
+    calls = collected._line.connect()
+    del collected
+    gc.collect()
+    assert calls not in calls.thread.users
+
+
+def test_loops_that_have_ended_are_forgotten_but_for_the_last(local):
+    threads = []
+    for _ in range(3):
+        with Omium(local.api_key, base_url=local.url) as client:
+            client.executions.count()
+            threads.append(weakref.ref(client._line.connect().thread))
+    del client
+    gc.collect()
+    assert [thread() for thread in threads[:2]] == [None, None]
+
+
+def test_one_client_that_is_closed_leaves_the_loop_to_the_others(client, local):
+    client.executions.count()
+    with Omium(local.api_key, base_url=local.url) as other:
+        other.executions.count()
+        thread = other._line.connect().thread
+        assert client._line.connect().thread is thread
+    assert thread.alive
+    client.close()
+    assert not thread.alive
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_an_iterator_is_begun_ends_what_was_begun(client, monkeypatch, when):
+    client.executions.count()
+    calls = client._line.connect()
+    hand_over, handed = calls._hand_over, []
+
+    def interrupted(call):
+        handed.append(call)
+        if when == "after":
+            hand_over(call)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calls, "_hand_over", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(client.executions.pages())
+    monkeypatch.undo()
+    assert handed[0].ended
+    assert client.executions.count() >= 0
+    assert calls._running == set()
+
+
+def test_looked_up_names_come_back_and_so_does_what_went_wrong():
+    """And who gave up meanwhile cannot take away the thread's place to put it."""
+    found, go_on = _LookUps(), threading.Event()
+
+    def fails():
+        raise OSError("no such name")
+
+    assert isinstance(found.submit(fails).exception(30), OSError)
+    looking = found.submit(lambda: go_on.wait(30))
+    assert not looking.cancel()
+    go_on.set()
+    assert looking.result(30)
+
+
+@pytest.mark.parametrize("ahead", [1, 5])
+def test_no_more_is_taken_from_an_iterable_than_is_allowed_for_without_results(ahead):
+    async def main():
+        feed = Feed(range(100))
+        feed.ahead = ahead
+        feed.pull(lambda told: told(), until=lambda: False)
+        assert [await anext(feed) for _ in range(ahead)] == list(range(ahead))
+        assert not feed.room
+        feed.given += 2
+        feed.pull(lambda told: told(), until=lambda: False)
+        assert [await anext(feed) for _ in range(2)] == [ahead, ahead + 1]
+        assert not feed.room
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_batch_takes_so_many_requests_ahead_of_its_results_and_no_more(client, concurrency):
+    most = 4 * concurrency + 64
+    taken, ahead = [], []
+
+    def requests():
+        for number in range(most + 10):
+            ahead.append(number - len(given))
+            taken.append(number)
+            yield number
+
+    async def slow(_core, items, *, concurrency):
+        waiting = [await anext(items) for _ in range(most)]
+        await asyncio.sleep(0.2)  # in which another would be taken
+        for number in waiting:
+            yield number
+
+    given = []
+    for number in fed(client.executions, slow, requests(), concurrency=concurrency):
+        given.append(number)  # noqa: PERF402 - read by `requests` meanwhile
+    assert given == list(range(most))
+    assert max(ahead) == most - 1

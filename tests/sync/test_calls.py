@@ -166,9 +166,9 @@ def test_copies_and_requests(client):
 
 def test_no_request_is_made_that_nobody_asked_for(client, local):
     list(client.executions.create_many([ExecutionRequest("asked")] * 100))
-    before = local.counts["GET /executions"]
+    before = local.counts.get("GET /executions", 0)
     rows = client.executions.list(workflow_id="asked", page_size=20, prefetch=0)
-    assert local.counts["GET /executions"] == before
+    assert local.counts.get("GET /executions", 0) == before
     for _ in range(20):
         next(rows)
     assert local.counts["GET /executions"] == before + 1

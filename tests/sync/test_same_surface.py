@@ -53,6 +53,12 @@ def test_signature(core, facade, name, facade_name):
     assert signature.return_annotation == expected_return(original, theirs)
 
 
+@pytest.mark.parametrize("make", [omium_sync._client.Executions.create_many, omium_sync.Workflow.create_many])
+def test_a_default_that_is_shown_is_the_one_that_counts(make):
+    """The facade shows the signature of the core, whatever its own says."""
+    assert make.__kwdefaults__["concurrency"] == inspect.signature(make).parameters["concurrency"].default == 32
+
+
 def expected_return(signature, function):
     found = str(signature.return_annotation)
     if found.startswith("AsyncGenerator["):
