@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _arguments as check
 from . import _endpoints as endpoints
-from . import _lists as lists
 from . import _moves as moves
 from ._arguments import Status, Statuses
-from ._batch.begin import create_many, replay_many
 from ._caller import Caller
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
@@ -25,11 +23,20 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._streaming import Batch
+from ._public import LazyModule
 from ._telemetry import Telemetry, spanned, spanned_each
-from ._waiting.many import wait_for_each
-from ._waiting.one import run_and_wait, wait_for, watch_changes
-from ._waiting.polling import Polling
+
+if TYPE_CHECKING:
+    from . import _lists as lists
+    from ._batch import begin as batch
+    from ._streaming import streams
+    from ._waiting import many, one
+    from ._waiting import polling as polls
+else:  # each at the first call that goes there: together, and with asyncio, they are a third of the import
+    lists, batch = LazyModule("omium_async._lists"), LazyModule("omium_async._batch.begin")
+    streams = LazyModule("omium_async._streaming.streams")
+    many, one = LazyModule("omium_async._waiting.many"), LazyModule("omium_async._waiting.one")
+    polls = LazyModule("omium_async._waiting.polling")
 
 __all__ = ["Executions"]
 
@@ -227,7 +234,7 @@ class Executions:
         """
         polling = self._polling(timeout, poll_interval, until)
         check.execution_segment(execution_id)
-        return await wait_for(self._caller, execution_id, polling.begin())
+        return await one.wait_for(self._caller, execution_id, polling.begin())
 
     @spanned_each(writes=False)
     def watch(
@@ -244,7 +251,7 @@ class Executions:
         """
         polling = self._polling(None, poll_interval, until)
         check.execution_segment(execution_id)
-        return watch_changes(self._caller, execution_id, polling)
+        return one.watch_changes(self._caller, execution_id, polling)
 
     @spanned(writes=True)
     async def run(
@@ -282,7 +289,7 @@ class Executions:
         polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
-        return await run_and_wait(caller, body, idempotency_key, polling, on_created)
+        return await one.run_and_wait(caller, body, idempotency_key, polling, on_created)
 
     @spanned_each(writes=True)
     def create_many(
@@ -314,7 +321,7 @@ class Executions:
         :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used, or not any longer.
         """
-        return create_many(self._caller, requests, concurrency, journal, settle)
+        return batch.create_many(self._caller, requests, concurrency, journal, settle)
 
     @spanned_each(writes=True)
     def replay_many(
@@ -358,7 +365,7 @@ class Executions:
         :raises JournalError: the journal cannot be used, or not any longer.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
-        return replay_many(
+        return batch.replay_many(
             self._caller,
             execution_ids,
             filters,
@@ -417,7 +424,7 @@ class Executions:
         """
         ids = check.execution_ids(execution_ids)
         polling = self._polling(timeout, poll_interval, until)
-        return wait_for_each(self._caller, ids, polling, details=check.flag(details, "details"))
+        return many.wait_for_each(self._caller, ids, polling, details=check.flag(details, "details"))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -430,7 +437,7 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
         **wanted: Any,
-    ) -> AsyncGenerator[Batch]:
+    ) -> AsyncGenerator[streams.Batch]:
         """`list` in batches, for the facade."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
@@ -441,5 +448,5 @@ class Executions:
         """What watches the calls of the client, if anything does."""
         return self._caller.telemetry
 
-    def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> Polling:
-        return Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)
+    def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> polls.Polling:
+        return polls.Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)

@@ -8,8 +8,8 @@ from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import Execution, ExecutionPage
-from ._streaming import Batch, Fetch, stream_batches, stream_pages, stream_rows
 from ._streaming.filters import Filters
+from ._streaming.streams import Batch, Fetch, stream_batches, stream_pages, stream_rows
 from ._waiting.outage import Outage
 
 Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]

@@ -14,8 +14,8 @@ __all__ = ["LazyModule", "publish"]
 class LazyModule:
     """A module that is imported when something of it is asked for.
 
-    It stands where annotations name types of a module that is too slow to import for them alone, so that
-    ``typing.get_type_hints`` finds them.
+    It stands for a module that only some calls need; and where annotations name types of one that is too slow to import
+    for them alone, so that ``typing.get_type_hints`` finds them.
     """
 
     def __init__(self, name: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._arguments import Statuses
 from ._errors import OmiumError, WriteOutcome
 from ._executions import Executions
 from ._models.types import SETTLED, ExecutionDetail, ReplayResult, RollbackResult
-from ._waiting.one import goes_on
+from ._public import LazyModule
+
+if TYPE_CHECKING:
+    from ._waiting import one
+else:  # at the first wait
+    one = LazyModule("omium_async._waiting.one")
 
 __all__ = ["Run"]
 
@@ -75,7 +80,7 @@ class Run(Generic[Out]):
             raise
         except BaseException as error:
             if self._started:
-                error.add_note(goes_on(execution_id))
+                error.add_note(one.goes_on(execution_id))
             raise
         return self._result_of(detail)
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final, TypeVar, cast
 import msgspec
 
 from .._data.codec import decode_json
-from .answer import Answer, Field, Timestamp, entry_type, fields_of, known_extras, remember_sent
+from .answer import Answer, Timestamp, remember_sent
+from .fields import Field, entry_type, fields_of, known_extras
 
 __all__ = ["FastReader", "can_be_fast", "known_names", "struct_of"]
 

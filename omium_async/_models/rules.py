@@ -17,8 +17,9 @@ from .._data.hooks import read_text, read_whole_number
 from .._data.misfit import Misfit, misfit_of, wrong
 from .._data.moments import read_timestamp, write_timestamp
 from .._errors import InvalidResponseError
-from .answer import Answer, Field, Timestamp, entry_type, fields_of, remember_sent, sent_of
+from .answer import Answer, Timestamp, remember_sent, sent_of
 from .fast import FastReader, can_be_fast
+from .fields import Field, entry_type, fields_of
 from .types import STATUS_BY_TEXT, Execution, ExecutionStatus
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import attrs
 
 from .._data.masked import Secret
 from .._errors import Attempt
-from .._permit import Permit
+from .._public import LazyModule
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
 from .secret import Redactor
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from .. import _permit as permits
     from .._data.converter import OmiumConverter
     from .._telemetry import Telemetry
 
     SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
+else:
+    permits = LazyModule("omium_async._permit")  # which imports asyncio
 
 __all__ = [
     "DEFAULT_BACKOFF",
@@ -131,7 +134,7 @@ class Options:
         checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
-    permit: Permit | None = attrs.field(default=None, repr=False, eq=False)
+    permit: permits.Permit | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen

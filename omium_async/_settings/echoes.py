@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.entities import codepoint2name
 from typing import Final
 
 from .._data.masked import MASK
@@ -120,6 +119,8 @@ def _forms_of(character: str) -> Iterator[str]:
 
 def _written(character: str) -> Iterator[str]:
     """Patterns for one character but for those of source code, in which a backslash tells."""
+    from html.entities import codepoint2name  # noqa: PLC0415 - with the patterns, which most clients never need
+
     point = ord(character)
     yield re.escape(character)
     for times in _TIMES:

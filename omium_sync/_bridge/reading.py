@@ -9,12 +9,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from omium_async import Execution
-from omium_async._streaming import Batch
 
 from .feed import Feed
+
+if TYPE_CHECKING:
+    from omium_async._streaming.streams import Batch
 
 __all__ = ["NAP", "Gathered", "OneByOne", "Reading", "Rows"]
 
@@ -107,7 +109,7 @@ class OneByOne(Reading[T, T]):
         self._put((item,))
 
 
-class Rows(Reading[Batch, Execution]):
+class Rows(Reading["Batch", Execution]):
     """The rows of a list: batches come over by themselves, and the reader seldom has to ask for one.
 
     Only a reader who has gone some way is sure to go on; until then nothing is read that was not asked for. And never

@@ -23,6 +23,13 @@ UNWANTED = [
     "concurrent.futures.process",
     "xml",
     "unittest",
+    "asyncio",
+    "hashlib",
+    "html",
+    "omium_async._batch",
+    "omium_async._lists",
+    "omium_async._streaming.streams",
+    "omium_async._waiting",
 ]
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from omium_async import AsyncOmium, Execution, ExecutionStatus
 from omium_async._arguments import filters
-from omium_async._streaming import stream_batches, stream_pages, stream_rows
 from omium_async._streaming.filters import Filters, Sieve
+from omium_async._streaming.streams import stream_batches, stream_pages, stream_rows
 from omium_async._streaming.windows import Window
 from omium_async.local import LocalOmium
 

@@ -13,8 +13,9 @@ from contextlib import aclosing
 import pytest
 
 from omium_async._models.types import Execution, ExecutionPage
-from omium_async._streaming import prefetch, stream_batches, stream_pages, stream_rows
+from omium_async._streaming import prefetch
 from omium_async._streaming.prefetch import default_bound
+from omium_async._streaming.streams import stream_batches, stream_pages, stream_rows
 from omium_async._streaming.windows import Window
 
 from .model import ModelList, ModelServer
@@ -446,7 +447,7 @@ def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
     program = """
         import asyncio, sys
         from omium_async._models.types import Execution, ExecutionPage
-        from omium_async._streaming import stream_rows
+        from omium_async._streaming.streams import stream_rows
 
         async def fetch(page, size):
             await asyncio.sleep(0.001)

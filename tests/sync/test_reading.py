@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async._streaming import Batch
+from omium_async._streaming.streams import Batch
 from omium_sync._bridge.reading import Rows
 
 
