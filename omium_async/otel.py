@@ -108,12 +108,16 @@ class _Instruments:
         )
         self._never = isinstance(self.request_duration, metrics.NoOpHistogram)
 
+    # An application may set the global providers at any time. Until it does, tracer and instruments are stand-ins for
+    # none; should the names by which that is seen change, spans are asked for and measurements made in vain.
+
+    def make_spans(self) -> bool:
+        """Whether spans are made, and not only a user's own handed on."""
+        return type(getattr(self.tracer, "_tracer", self.tracer)) is not trace.NoOpTracer
+
     def measure(self) -> bool:
-        """Whether somebody takes measurements: an application may set the global provider at any time."""
-        if self._never:
-            return False
-        # Until it does, instruments are stand-ins for none. Should that name change, measurements are made for nobody.
-        return getattr(self.request_duration, "_real_instrument", self) is not None
+        """Whether somebody takes measurements."""
+        return not self._never and getattr(self.request_duration, "_real_instrument", self) is not None
 
 
 @functools.lru_cache(1024)
@@ -142,7 +146,10 @@ class _Watch:
         :return: what watches it; ``None`` while nobody records anything and no trace is to be carried on.
         """
         instruments, operation = self._instruments, request.operation
-        try:  # not by `_harmless`: this is a good part of what telemetry costs where nobody records it
+        try:  # not by `_harmless`: this is most of what telemetry costs where nobody records it
+            is_recorded = instruments.make_spans() or instruments.measure()
+            if not is_recorded and trace.get_current_span() is trace.INVALID_SPAN:
+                return None
             name, template = (_REQUEST, None) if operation is None else operation
             origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
             attributes = _attributes(request.method, origin, template)
