@@ -30,13 +30,14 @@ class Connections:
         self.owned = owned
         self.slots = Slots(size)
         self.alarms = Alarms(self.loop)
+        self._closing = _Closing(session)
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
 
     async def keep(self, sessions: Sessions) -> None:
         """Let the loop close the session at its end, as `asyncio.run` closes the generators that it knows."""
         if self.owned:
-            self._keeper = _keeper(self.session, weakref.ref(self), weakref.ref(sessions))
+            self._keeper = _keeper(self._closing, weakref.ref(self), weakref.ref(sessions))
             await anext(self._keeper)
 
     async def pause(self, seconds: float) -> None:
@@ -56,6 +57,7 @@ class Connections:
         for waiter in self._pauses:
             _wake(waiter)
         if self._keeper is not None:
+            await self._closing.wait()
             with contextlib.suppress(RuntimeError):  # the loop's own end is closing it at this moment
                 await self._keeper.aclose()
 
@@ -65,9 +67,7 @@ class Connections:
             self.loop.call_soon_threadsafe(self._begin_close)
 
     def _begin_close(self) -> None:
-        task = self.loop.create_task(self.close())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        _hold(self.loop.create_task(self.close()))
 
     def __del__(self) -> None:
         # Nobody closed the client and its loop either closed no generators or is gone: no noise for that.
@@ -75,7 +75,34 @@ class Connections:
             _close_orphans(self.session)
 
 
-_closing: set[asyncio.Task[None]] = set()  # a loop by itself holds its tasks weakly
+class _Closing:
+    """The closing of a session: any number may wait for it, and it goes on when one of them is cancelled.
+
+    A client may be closed by its user and by the end of the loop at once.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when the session is closed."""
+        if self._task is None or self._task.cancelled():  # as all tasks are at the end of a loop
+            self._task = _hold(asyncio.get_running_loop().create_task(self._close()))
+        await asyncio.shield(self._task)
+
+    async def _close(self) -> None:
+        _let_go_of_closing(self._session)
+        await self._session.close()
+
+
+_held: set[asyncio.Task[None]] = set()  # a loop by itself holds its tasks weakly
+
+
+def _hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
+    _held.add(task)
+    task.add_done_callback(_held.discard)
+    return task
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -84,7 +111,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 async def _keeper(
-    session: aiohttp.ClientSession, of: weakref.ref[Connections], among: weakref.ref[Sessions]
+    closing: _Closing, of: weakref.ref[Connections], among: weakref.ref[Sessions]
 ) -> AsyncGenerator[None, None]:
     try:
         yield
@@ -93,8 +120,7 @@ async def _keeper(
         if connections is not None and sessions is not None:
             sessions.forget(connections)
         del connections, sessions
-        _let_go_of_closing(session)
-        await session.close()
+        await closing.wait()
 
 
 def _protocols_of(connector: Any) -> list[Any]:

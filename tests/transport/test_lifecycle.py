@@ -110,6 +110,19 @@ ENDS = {
         first.run_until_complete(asyncio.sleep(0.01))
         first.close()
     """,
+    "aclose while another loop stands still, which then ends": """
+        with asyncio.Runner() as first:
+            first.run(client.executions.get("exec_1"))
+            with asyncio.Runner() as second:
+                second.run(client.aclose())
+    """,
+    "aclose while another loop stands still, which then closes its generators": """
+        first = asyncio.new_event_loop()
+        first.run_until_complete(client.executions.get("exec_1"))
+        asyncio.run(client.aclose())
+        first.run_until_complete(first.shutdown_asyncgens())
+        first.close()
+    """,
     "never used": "client",
     "sys.exit within a call": """
         async def main():
