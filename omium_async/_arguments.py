@@ -34,6 +34,7 @@ __all__ = [
     "ids_alone",
     "known_statuses",
     "many",
+    "one_status",
     "plain_function",
     "query",
     "reading",
@@ -229,6 +230,15 @@ def filters(
         raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
     wanted = None if not metadata else plain(metadata, "metadata", converter)
     return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
+
+
+def one_status(value: Any) -> Any:
+    """A status, or ``None``, for what the service alone filters."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(
+            f"status: {shown(value)} is not text; give one status, for the service filters by one (`list` by several)"
+        )
+    return value
 
 
 def ids_alone(value: Any, filters: Filters) -> Any:

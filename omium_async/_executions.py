@@ -99,7 +99,7 @@ class Executions:
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
-        return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, status))
+        return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, check.one_status(status)))
 
     async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """How many executions there are, by the service's own total.
@@ -108,7 +108,7 @@ class Executions:
         :param status: only those at this status.
         :raises InvalidResponseError: the service did not say.
         """
-        return await endpoints.count(self._caller, check.filters(workflow_id, status))
+        return await endpoints.count(self._caller, check.filters(workflow_id, check.one_status(status)))
 
     @spanned_each(writes=False)
     def list(

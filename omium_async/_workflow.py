@@ -351,7 +351,7 @@ class Workflow(Definition[In, Out]):
         if self.input_type is not None:
             matches(self._bound_caller.converter, value, self.input_type, "input_data")
 
-    def _request(self, given: Any) -> ExecutionRequest:
+    def _request(self, given: Any) -> ExecutionRequest | UnfitRequest:
         request = given if isinstance(given, ExecutionRequest) else ExecutionRequest(self.workflow_id, given)
         try:
             if request.workflow_id != self.workflow_id:
@@ -361,10 +361,10 @@ class Workflow(Definition[In, Out]):
                 )
             self._check_input(request.input_data)
         except Exception as error:  # noqa: BLE001 - what a user's own hooks raise is about this item, whatever it is
-            return UnfitRequest.of(request, error)
+            return UnfitRequest(request, error)
         return request
 
-    async def _requests_later(self, inputs: AsyncIterable[Any]) -> AsyncGenerator[ExecutionRequest]:
+    async def _requests_later(self, inputs: AsyncIterable[Any]) -> AsyncGenerator[ExecutionRequest | UnfitRequest]:
         async for given in inputs:
             yield self._request(given)
 

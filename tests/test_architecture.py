@@ -55,12 +55,12 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
 
 
-def test_local_omium_takes_only_the_rules_for_data_of_the_core():
+def test_local_omium_takes_only_errors_and_the_rules_for_data_of_the_core():
     taken = {
         target for file, targets in arrows().items() if file.startswith("omium_async/local/") for target in targets
     }
     rooms = {target.split("/")[1] for target in taken}
-    assert {"_data", "local"} <= rooms <= {"_data", "_public.py", "local"}
+    assert {"_data", "local"} <= rooms <= {"_data", "_errors", "_public.py", "local"}
 
 
 def test_the_map_names_only_what_is_there():

@@ -17,7 +17,7 @@ from .keys import header_key
 from .sending import Sending, key_is_refused
 from .verdict import judged
 
-__all__ = ["BATCH", "body_of", "create_each"]
+__all__ = ["BATCH", "body_of", "create_each", "unfit"]
 
 BATCH = "create_many"  # what waits, in warnings
 
@@ -34,7 +34,7 @@ def create_each(
             body = body_of(caller, request)
             key = _fresh_key() if request.key is None else header_key(request.key)
         except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
-            return CreateOutcome(request, "rejected", None, error)
+            return unfit(request, error)
         try:
             execution = await sending.call(lambda: endpoints.create(sending.caller, body, key))
         except OmiumError as error:
@@ -53,11 +53,17 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
 
     :raises TypeError: the item is none, or holds what JSON has no form for. :raises ValueError: JSON would change it.
     """
+    if isinstance(request, UnfitRequest):
+        raise request.error
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
-    if isinstance(request, UnfitRequest) and request.error is not None:
-        raise request.error
     return endpoints.create_body(caller, request.workflow_id, request.input_data, request.metadata, request.agent_id)
+
+
+def unfit(request: Any, error: Exception) -> CreateOutcome:
+    """The outcome of an item that cannot be sent."""
+    given = request.request if isinstance(request, UnfitRequest) else request
+    return CreateOutcome(given, "rejected", None, error)
 
 
 def _fresh_key() -> str:

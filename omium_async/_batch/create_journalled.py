@@ -30,7 +30,7 @@ from .._models.types import Execution, ExecutionRequest
 from .._pool.limit import Gate, Limit
 from .._pool.pool import Pool, Stopped
 from .clock import Clocks
-from .create import BATCH, body_of
+from .create import BATCH, body_of, unfit
 from .doubts import Doubt, Doubts
 from .items import Item, make_item
 from .lookup import Lookup
@@ -112,7 +112,7 @@ class _Creation:
             body = body_of(self._caller, given)
             item = make_item(given, position, body, self._file.batch, self._key_field)
         except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
-            return CreateOutcome(given, "rejected", None, error)
+            return unfit(given, error)
         if not item.named:
             entry = await self._file.find(position) if position <= self._file.highest else None
             return await self._go_on(item, entry)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
 import cattrs
+from cattrs.errors import ClassValidationError, IterableValidationError
 
+from .arrays import is_array
 from .codec import decode_json, encode
 from .forms import SHAPES, Shape
 from .hooks import is_structured, register_readers
@@ -19,6 +21,15 @@ from .unions import is_union
 __all__ = ["OmiumConverter", "register_data"]
 
 T = TypeVar("T")
+
+
+class UnfitValueError(ClassValidationError, ValueError):
+    """What cattrs raises for a class, where a hook of this package found it; cattrs has ValueError for plain values."""
+
+
+class UnfitEntriesError(IterableValidationError, ValueError):
+    """What cattrs raises for what has entries, where a hook of this package found it."""
+
 
 #: The name of a class attribute: hooks of the class are not those of the classes below it.
 _OWN_HOOKS: Final = "_hooks_are_its_own"
@@ -43,6 +54,20 @@ class OmiumConverter(cattrs.Converter):
         if not is_structured(hook):
             hook(None, type)
         return hook
+
+    def structure(self, obj: Any, cl: type[T]) -> T:
+        """As cattrs does, and with its errors.
+
+        :param obj: plain data.
+        :param cl: the class of the result.
+        :raises InvalidResponseError: it does not fit a model.
+        :raises cattrs.BaseValidationError: it does not fit another type.
+        """
+        try:
+            return super().structure(obj, cl)
+        except Misfit as misfit:
+            kind: Any = UnfitEntriesError if is_array(cl) else UnfitValueError
+            raise kind(f"While structuring {cl!r}", [misfit], cl) from None
 
     def loads(self, data: bytes, cl: type[T]) -> T:
         """Decode JSON and structure it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
 
 from .foreign import full_name
@@ -87,8 +88,9 @@ _TYPE = type
 def _is_instance(value: Any, cls: Any) -> bool:
     if cls is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(value, bool):
-        return issubclass(bool, cls) and cls is not int
+    # Two that are instances of a class as which they would not be read back.
+    if (cls is int and isinstance(value, bool)) or (cls is date and isinstance(value, datetime)):
+        return False
     return isinstance(value, cls)
 
 

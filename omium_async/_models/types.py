@@ -399,17 +399,12 @@ class ExecutionRequest:
 
 
 @attrs.frozen(slots=True)
-class UnfitRequest(ExecutionRequest):
+class UnfitRequest:
     """One that was found wrong before the batch saw it: it is not sent, and its outcome says why.
 
+    :ivar request: as it was given.
     :ivar error: what is wrong with it.
     """
 
-    error: Exception | None = attrs.field(default=None, kw_only=True, eq=False)
-
-    @classmethod
-    def of(cls, request: ExecutionRequest, error: Exception) -> UnfitRequest:
-        """``request``, with what is wrong with it."""
-        return cls(
-            request.workflow_id, request.input_data, request.metadata, request.agent_id, request.key, error=error
-        )
+    request: ExecutionRequest
+    error: Exception

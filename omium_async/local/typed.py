@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .._data.misfit import Misfit
 from .._data.reading import check_type, read_typed
 from .._data.shared import is_ours, shared
+from .._errors import ConfigurationError
 from .annotations import ABSENT, result_type_of
 from .jsontext import decode, encode_result
 
@@ -22,12 +23,16 @@ class Types:
     """The converter of one server, as its workflows use it.
 
     :param converter: what `make_converter` gives; None: the process's shared one.
-    :raises ValueError: it is something else.
+    :raises ConfigurationError: it is something else.
     """
 
     def __init__(self, converter: OmiumConverter | None) -> None:
         if converter is not None and not is_ours(converter):
-            raise ValueError(f"converter must be what make_converter() gives, or a copy of it, not {converter!r:.80}")
+            raise ConfigurationError(
+                f"converter must be what make_converter() gives, or a copy of it, not {converter!r:.80}",
+                setting="converter",
+                source="argument",
+            )
         self._given = converter
 
     @property

@@ -112,9 +112,13 @@ class Guard:
         if site not in (None, "same-origin", "none"):
             return "another site sends a form to the console"
         origin = request.headers.getall("Origin", [])
-        if len(origin) != 1 or (origin[0] not in self._origins and origin[0] != f"{request.scheme}://{host[0]}"):
+        if len(origin) != 1 or origin[0] not in self._own_origins(request.scheme, host[0]):
             return "the form is not the console's own (Origin)"
         return None
+
+    def _own_origins(self, scheme: str, host: str) -> frozenset[str]:
+        """Those named; on this machine also the address itself. Of a named host the named scheme alone is right."""
+        return self._origins if host.lower() in self._hosts else self._origins | {f"{scheme}://{host}"}
 
     def _is_ours(self, host: str) -> bool:
         if host.lower() in self._hosts:

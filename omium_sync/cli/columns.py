@@ -37,12 +37,12 @@ class Columns:
         headings = [_HEADINGS.get(name, name) for name in self.names]
         return Rows(*headings)
 
-    def cells(self, execution: Execution) -> list[object]:
+    def cells(self, execution: Execution, output: Output = Output.TABLE) -> list[object]:
         """The cells of one execution."""
-        return [_cell(name, execution) for name in self.names]
+        return [_cell(name, execution, output) for name in self.names]
 
 
-def _cell(name: str, execution: Execution) -> object:
+def _cell(name: str, execution: Execution, output: Output) -> object:
     field, *inner = name.split(".")
     value: Any = getattr(execution, field)
     for key in inner:
@@ -53,7 +53,7 @@ def _cell(name: str, execution: Execution) -> object:
     if name == "status":
         return state_text(value)
     if isinstance(value, datetime):
-        return moment(value)
+        return value.isoformat() if output is Output.CSV else moment(value)
     return value if isinstance(value, str) else json_text(value)
 
 

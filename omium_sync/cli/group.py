@@ -29,8 +29,14 @@ __all__ = ["omiumctl"]
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 done, 1 the service refused or failed, 2 wrong usage, 130 interrupted. The options above may"
-    " also stand behind a command's name. The key is never taken from the command line, where others see it.",
+    epilog="""\b
+Examples:
+  omiumctl check
+  omiumctl list --status failed --since 1d
+  omiumctl replay --status failed --since 1d --yes
+
+Exit status: 0 done, 1 the service refused or failed, 2 wrong usage, 130 interrupted. The options above may also stand
+behind a command's name. The key is never taken from the command line, where others see it.""",
 )
 @connection_options(hidden=False)
 @click.version_option(__version__, prog_name="omiumctl", message="%(prog)s %(version)s")

@@ -55,12 +55,10 @@ class Source:
         self._start = os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0  # of stdin, others may have read
 
     def count(self) -> int | None:
-        """How many lines there are, before any is read; ``None`` where that cannot be known."""
+        """How many lines are not blank, before any is read; ``None`` where that cannot be known."""
         if not self.is_file:
             return None
-        found = 0
-        for chunk in iter(lambda: os.read(self._descriptor, _CHUNK), b""):
-            found += chunk.count(b"\n")
+        found = sum(content is None or not content.isspace() for content in self._contents() if content != b"")
         self.rewind()
         return found
 

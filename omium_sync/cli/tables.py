@@ -20,7 +20,7 @@ __all__ = ["CSVRows", "RowWriter", "Rows"]
 _ROWS_AT_ONCE: Final = 500
 _GAP: Final = 2
 _LONGEST_CELL: Final = 10_000  # characters; no terminal is as wide
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also as wide characters
 
 
 class RowWriter(Protocol):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_async import ExecutionStatus
+from omium_async import AsyncOmium, ExecutionStatus
 from omium_async import _arguments as check
 
 
@@ -70,6 +70,14 @@ def test_a_status_that_is_waited_for_is_known_or_meant():
         check.known_statuses("complete", "until")
     assert check.known_statuses(ExecutionStatus("weird"), "until") == {"weird"}
     assert check.known_statuses(["failed", ExecutionStatus.PAUSED], "until") == {"failed", "paused"}
+
+
+@pytest.mark.parametrize("status", [["failed"], ["failed", "error"], frozenset({"failed"}), 3])
+async def test_what_the_service_alone_filters_takes_one_status(status):
+    omium = AsyncOmium("key", base_url="http://127.0.0.1:9")
+    for call in (omium.executions.count, omium.executions.page, omium.workflow("report").count):
+        with pytest.raises(TypeError, match=r"status: a value of type .* give one status|status: 3 is not text"):
+            await call(status=status)
 
 
 def test_the_literals_that_checkers_know_are_the_statuses_that_are_known():

@@ -49,6 +49,10 @@ def test_every_line_once_also_when_run_again(connected, service, write):
     assert {row["state"] for row in outcomes} == {"created"}
     by_line = {row["line"]: row["execution_id"] for row in outcomes}
 
+    rows = [json.loads(line) for line in connected("batch", "in.jsonl", *FLAGS, "--output", "jsonl").out.splitlines()]
+    assert rows == report_of(connected)
+    assert {row["line"]: row["execution_id"] for row in rows} == by_line
+
     write("in.jsonl", *({"number": number} for number in range(120)))
     second = connected("batch", "in.jsonl", *FLAGS, "--output", "json")
     assert second.code == 0

@@ -59,8 +59,8 @@ def test_create_and_wait_at_once(connected):
 
 def test_a_wait_that_ends_too_late(connected, service):
     open_one, done = connected.here("create", "nobody", "-o", "json").json["id"], service.create("echo")
-    several = connected.here("wait", open_one, done, "--until", "archived", "--timeout", "0.1")
-    assert "warning: archived is no status that this version knows" in several.err
+    typo = connected.here("wait", open_one, done, "--until", "complete", "--timeout", "0.1")
+    assert (typo.code, "'complete' is not one of 'pending', " in typo.err) == (2, True)
     one = connected.here("wait", open_one, done, "--timeout", "2")
     assert (one.code, "1 execution did not come" in one.err) == (1, True)
 

@@ -82,6 +82,17 @@ def test_columns(connected, mixed):
     ]
 
 
+def test_csv_has_times_as_they_are(connected, service, mixed):
+    rows = list(csv.reader(io.StringIO(connected.here("list", "-o", "csv", "--columns", "created_at").out, newline="")))
+    with service.client() as omium:
+        assert [row[0] for row in rows[1:]] == [each.created_at.isoformat() for each in omium.executions.list()]
+
+
+def test_a_count_for_programs(connected, mixed):
+    for form in ("json", "jsonl"):
+        assert connected.here("count", "--status", "failed", "-o", form).json == {"count": 2}
+
+
 def test_csv_is_whole(connected, mixed):
     ended = connected.here("list", "-o", "csv", "--columns", "id,error")
     rows = list(csv.reader(io.StringIO(ended.out, newline="")))
@@ -97,7 +108,9 @@ def test_no_cell_of_csv_is_a_formula_and_none_is_lost(cells):
         rows.add(cell)
     text = rows._text.getvalue()
     read = [row[0] for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in read)
+    assert not any(
+        cell.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")) for cell in read
+    )
     assert text.count("\r\n") == len(cells) + 1
 
 
@@ -156,7 +169,7 @@ def test_a_bulk_replay_without_a_terminal_needs_yes(connected, mixed):
 
 
 def test_a_batch_asks_how_many(connected, service):
-    (connected.home / "lines.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    (connected.home / "lines.jsonl").write_text('{"n": 1}\n\n  \r\n{"n": 2}')
     batch = ("batch", "lines.jsonl", "--workflow-id", "echo", "--journal", "j")
     written, code = in_terminal(connected, *batch, answer=b"n\n")
     assert "each of the 2 lines of lines.jsonl? [y/N]" in written

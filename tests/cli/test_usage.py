@@ -96,11 +96,13 @@ def test_help_and_version(omiumctl):
     overview = omiumctl.here("--help")
     assert (overview.code, overview.err) == (0, "")
     assert "Exit status: 0 done" in overview.out
+    assert "Examples:\n    omiumctl " in overview.out
     for command in ("demo", "serve", "list", "show", "create", "replay", "rollback", "wait", "batch"):
         assert f"  {command} " in overview.out
         text = omiumctl.here(command, "-h")
         assert (text.code, text.err) == (0, "")
         assert "Usage: omiumctl" in text.out
+        assert "Examples:\n    omiumctl " in text.out
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
@@ -168,5 +170,9 @@ def test_check_fails_with_one_line(connected, tmp_path):
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "the service refuses the key from --api-key-file" in refused.err
     assert "another-key-altogether" not in refused.out + refused.err
+    for given in (["--url", "nowhere"], ["--url", "http://example.com", "-o", "jsonl"]):
+        unusable = connected.here("check", *given)
+        assert (unusable.code, unusable.err.count("\n"), "--url: " in unusable.err) == (1, 1, True)
+        assert "-o" not in given or unusable.json == {"ok": False, "error": unusable.err.strip().partition(": ")[2]}
     away = connected.here("check", "--url", "http://127.0.0.1:9", "--retries", "0")
     assert (away.code, away.err.count("\n")) == (1, 1)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 import attrs
+import cattrs
 import pytest
 
 from omium_async import Execution, make_converter
@@ -302,3 +303,25 @@ def test_an_input_that_is_close_enough() -> None:
     matches(CONVERTER, True, object, "input_data")
     with pytest.raises(ValueError, match=r"input_data\[0\]: nan"):
         matches(CONVERTER, [float("nan")], list[float], "input_data")
+
+
+@pytest.mark.parametrize(
+    ("value", "cls", "error"),
+    [
+        ({"title": 3}, Movie, cattrs.ClassValidationError),
+        ({}, Movie, cattrs.ClassValidationError),
+        ({"a": "x"}, dict[str, int], cattrs.BaseValidationError),
+        (["x"], list[int], cattrs.IterableValidationError),
+        (["x", 1], tuple[int, str], cattrs.IterableValidationError),
+        ("5", int, ValueError),
+        ("x", Level, ValueError),
+        ("b", Literal["a"], cattrs.BaseValidationError),
+    ],
+)
+def test_what_does_not_fit_is_an_error_of_cattrs(value, cls, error):
+    converter = make_converter()
+    with pytest.raises(error) as raised:
+        converter.structure(value, cls)
+    assert not type(raised.value).__name__.startswith("Misfit")
+    with pytest.raises(Misfit, match="expected") if value else pytest.raises(Misfit, match="missing"):
+        converter.decode(encode(value), cls)

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import omium_sync
-from omium_async import AsyncOmium, Workflow, make_converter
+from omium_async import AsyncOmium, ConfigurationError, Workflow, make_converter
 from omium_async.local import LocalOmium
 from omium_async.local.annotations import input_argument, result_type_of
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_registered():
     with pytest.raises(TypeError, match="has no name of its own"):
         local.workflow()(functools.partial(unread))
     assert local.workflows == {}
-    with pytest.raises(ValueError, match="converter must be"):
+    with pytest.raises(ConfigurationError, match="converter must be"):
         LocalOmium(converter=object())
 
 

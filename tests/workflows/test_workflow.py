@@ -182,6 +182,9 @@ async def test_many(report, omium):
     outcomes = [one async for one in report.create_many(given_inputs)]
     states = {repr(one.request.input_data): one.state for one in outcomes}
     assert sorted(states.values()) == ["created", "created", "rejected", "rejected"]
+    assert {id(request) for request in given_inputs if isinstance(request, ExecutionRequest)} <= {
+        id(one.request) for one in outcomes
+    }
     assert {type(one.error) for one in outcomes if one.state == "rejected"} == {TypeError, ValueError}
 
     async def later():

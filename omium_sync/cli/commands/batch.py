@@ -71,7 +71,7 @@ Examples:
 )
 @yes_option
 @click.option("--strict", is_flag=True, help="Stop at a malformed line; of a file, before anything is sent.")
-@output_option(Output.TABLE, Output.JSON)
+@output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options()
 @pass_connection
 def batch(
@@ -93,7 +93,7 @@ def batch(
     A malformed line is reported with its number and stops nothing. Ctrl-C waits for what is under way; the same
     command with the same journal goes on, and sends nothing twice: a request that may have been sent before is first
     looked up at the service, for up to 30 seconds. The exit status is 1 if any line was malformed or
-    rejected, or its outcome is unknown.
+    rejected, or its outcome is unknown. With --output jsonl what became of each line goes to stdout as it is known.
     """
     if workflow_id is None and not whole:
         raise click.UsageError("give --workflow-id, or with --requests a workflow_id in each line")
@@ -140,6 +140,8 @@ class Batch:
         self._strict_stop: Malformed | None = None
         self._created: list[str] = []  # only when they are waited for
         self._settled = 0
+        self._report = Report(job.report)
+        self._rows = job.output is Output.JSONL
 
     def run(self) -> int:
         """All of it; the exit status."""
@@ -148,11 +150,11 @@ class Batch:
             self._check_all()
         interrupted = False
         try:
-            with Report(self._job.report) as report:
-                self._send(report, total)
+            with self._report:
+                self._send(total)
                 interrupted = self._interrupts.stopping
                 if self._job.wait and not interrupted:
-                    self._wait(report)
+                    self._wait()
         except KeyboardInterrupt:  # the second one, or one while it only waits
             interrupted = True
         except BaseException:
@@ -183,17 +185,17 @@ class Batch:
                 raise Failure(f"line {line.number} is malformed: {line.why}; nothing was sent")
         self._source.rewind()
 
-    def _send(self, report: Report, total: int | None) -> None:
+    def _send(self, total: int | None) -> None:
         found = self._omium.executions.create_many(
             self._requests(), concurrency=self._job.concurrency, journal=self._job.journal
         )
-        with Progress("sending", total, stalled=self._stalled) as progress, self._interrupts:
+        with Progress("sending", total, beside=self._rows, stalled=self._stalled) as progress, self._interrupts:
             for outcome in found:
                 line = self._under_way.pop(id(outcome.request))
                 if isinstance(line, Malformed):
-                    self._tell_malformed(line, report)
+                    self._tell_malformed(line)
                 else:
-                    self._note(line.number, outcome, report)
+                    self._note(line.number, outcome)
                 progress.advance(self._tally.note)
 
     def _stalled(self) -> str | None:
@@ -219,17 +221,17 @@ class Batch:
             self._under_way[id(item)] = line
             yield item
 
-    def _tell_malformed(self, line: Malformed, report: Report) -> None:
+    def _tell_malformed(self, line: Malformed) -> None:
         complain(f"line {line.number} is malformed: {line.why}")
         self._tally.add("malformed", f"malformed line: {line.why}")
-        report.write({"line": line.number, "state": "malformed", "error": line.why})
+        self._tell({"line": line.number, "state": "malformed", "error": line.why})
 
-    def _note(self, number: int, outcome: CreateOutcome, report: Report) -> None:
+    def _note(self, number: int, outcome: CreateOutcome) -> None:
         execution = outcome.execution
         self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
         if execution is not None and self._job.wait:
             self._created.append(execution.id)
-        report.write(
+        self._tell(
             {
                 "line": number,
                 "state": outcome.state,
@@ -239,20 +241,26 @@ class Batch:
             }
         )
 
-    def _wait(self, report: Report) -> None:
+    def _wait(self) -> None:
         found = self._omium.executions.wait_many(self._created)
         try:
-            with Progress("waiting", len(self._created)) as progress:
+            with Progress("waiting", len(self._created), beside=self._rows) as progress:
                 for execution in found:
                     self._settled += 1
                     status = str(execution.status)
                     self._tally.add(status, None if status not in BAD_ENDS else f"{status}: {execution.error}")
-                    report.write({"execution_id": execution.id, "state": status, "error": execution.error})
+                    self._tell({"execution_id": execution.id, "state": status, "error": execution.error})
                     progress.advance(f"{self._tally.states['failed']:,} failed")
         except MissingExecutionsError as error:
             for execution_id in error.missing:
-                report.write({"execution_id": execution_id, "state": "missing"})
+                self._tell({"execution_id": execution_id, "state": "missing"})
             raise
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        """What became of a line, to who reads it."""
+        self._report.write(row)
+        if self._rows:
+            write_json(row, self._job.output)
 
     def _summarise(self, *, interrupted: bool = False) -> None:
         pending = len(self._created) - self._settled if self._job.wait else 0
@@ -260,6 +268,6 @@ class Batch:
             if self._job.output is Output.JSON:
                 waited = {"pending": pending} if self._job.wait else {}
                 write_json({**self._tally.to_dict(), "interrupted": interrupted, **waited})
-            else:
+            elif self._job.output is Output.TABLE:
                 still = [f"{pending:,} of them had not settled yet"] if pending else []
                 click.echo("\n".join([*self._tally.lines(), *still]))

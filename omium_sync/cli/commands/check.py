@@ -10,6 +10,7 @@ import click
 
 from omium_async import AsyncOmium, Attempt, AuthenticationError, OmiumError
 
+from ..arguments import output_option
 from ..connection import Connection, connection_options, pass_connection
 from ..failures import Failure
 from ..render import Output, console, printable, write_json
@@ -44,27 +45,26 @@ Examples:
   omiumctl check
   omiumctl check --url http://127.0.0.1:8700 --output json""",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice([Output.TABLE.value, Output.JSON.value]),
-    default=Output.TABLE.value,
-    help="For people, or for programs.",
-)
+@output_option(Output.TABLE, Output.JSON, Output.JSONL)
 @connection_options()
 @pass_connection
-def check(connection: Connection, /, output: str) -> None:
-    """Make one request, and say whether it was answered; exit with 1 if not.
+def check(connection: Connection, /, output: Output) -> None:
+    """Make one request, and say whether it was answered; exit with 1 if not, or if key or URL cannot be used.
 
     The key itself is never shown, only which variable, file or option it came from.
     """
     attempts: list[Attempt] = []
-    omium = connection.made(AsyncOmium, on_attempt=attempts.append)
+    try:
+        omium = connection.made(AsyncOmium, on_attempt=attempts.append)
+    except Failure as failure:  # that is what was to be found out, not wrong usage
+        if output is not Output.TABLE:
+            write_json({"ok": False, "error": str(failure)}, output)
+        raise Failure(str(failure)) from None
     finding = asyncio.run(_look(omium, attempts))
-    if output == Output.JSON:
-        write_json(_fields(finding))
-    else:
+    if output is Output.TABLE:
         _show(finding)
+    else:
+        write_json(_fields(finding), output)
     if isinstance(finding.error, AuthenticationError):
         raise Failure(f"the service refuses the key from {finding.key_from}: {finding.error}")
     if finding.error is not None:

@@ -89,7 +89,7 @@ def list_(
 def _table(found: Iterator[Execution], limit: int | None, columns: Columns, output: Output) -> None:
     rows = columns.rows(output)
     for execution in itertools.islice(found, limit):
-        rows.add(*columns.cells(execution))
+        rows.add(*columns.cells(execution, output))
     rows.flush()
     if output is Output.CSV:
         return

@@ -15,7 +15,7 @@ from ..connection import Connection, connection_options, pass_connection
 from ..execution import to_row, verdict, write_execution
 from ..failures import Failure
 from ..progress import Progress
-from ..render import Output, complain, state_text, write_json
+from ..render import Output, state_text, write_json
 from ..tables import Rows
 
 __all__ = ["wait"]
@@ -39,7 +39,7 @@ Examples:
 )
 @click.option(
     "--until",
-    type=arguments.name,
+    type=click.Choice([status.value for status in ExecutionStatus]),
     multiple=True,
     metavar="STATUS",
     help="Wait for this one, may be repeated [any settled one].",
@@ -55,8 +55,6 @@ def wait(
     Settled are: completed, failed, cancelled, paused, rolled_back, error.
     """
     statuses = tuple(map(ExecutionStatus, until)) or SETTLED
-    for unknown in sorted(set(until) - {status.value for status in ExecutionStatus}):
-        complain(f"warning: {unknown} is no status that this version knows; it is waited for all the same")
     with connection.client() as omium:
         if len(execution_ids) == 1:
             with Progress("waiting", 1, lines=False):
