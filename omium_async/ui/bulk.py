@@ -6,11 +6,19 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from omium_async import AsyncOmium, Execution, OmiumError, ReplayOutcome
+from omium_async import (
+    AsyncOmium,
+    AuthenticationError,
+    Execution,
+    OmiumError,
+    PermissionDeniedError,
+    ReplayOutcome,
+)
 
 from .moves import Moves
 from .view import View
@@ -31,6 +39,7 @@ class Bulk:
 
     :ivar planned: what the dry run found, in its order. :ivar outcomes: by id, as they came.
     :ivar sent: of each that was found, how many replays and rollbacks the console had sent by then.
+    :ivar begun: handed over to be replayed. Once it is done, what has no outcome of these may have been replayed.
     :ivar passed_over: not sent, for it has sent another since.
     :ivar error: what ended it early. :ivar stopping: whether it was told to stop.
     """
@@ -43,6 +52,7 @@ class Bulk:
         self.planned: list[Execution] = []
         self.sent: dict[str, int] = {}
         self.passed_over: set[str] = set()
+        self.begun: set[str] = set()
         self.outcomes: dict[str, ReplayOutcome] = {}
         self.error: Exception | None = None
         self.stopping = False
@@ -54,19 +64,24 @@ class Bulk:
         """What it looks for; the failed ones where the view does not say."""
         return self.view.statuses or ("failed",)
 
-    def tally(self) -> dict[str, int]:
-        """How many came to which end so far; ``not sent`` are those without any."""
-        found = {"replayed": 0, "rejected": 0, "unknown": 0}
-        for outcome in self.outcomes.values():
-            found[outcome.state] = found.get(outcome.state, 0) + 1
-        return {**found, "not sent": len(self.planned) - len(self.outcomes)}
+    def fate(self, execution_id: str) -> str:
+        """What became of one that was found: the state of its outcome, ``unknown`` or ``not sent`` (yet)."""
+        outcome = self.outcomes.get(execution_id)
+        if outcome is not None:
+            return outcome.state
+        return "unknown" if self.state == "done" and execution_id in self.begun else "not sent"
 
-    def verdicts(self) -> Iterator[tuple[Execution, ReplayOutcome | None]]:
-        """Each execution and what became of it, ``None`` if it was not sent (yet). What went wrong comes first."""
-        order = {"unknown": 0, "rejected": 1}
-        pairs = [(execution, self.outcomes.get(execution.id)) for execution in self.planned]
-        pairs.sort(key=lambda pair: 3 if pair[1] is None else order.get(pair[1].state, 2))
-        return iter(pairs)
+    def tally(self) -> dict[str, int]:
+        """How many came to which end so far."""
+        found = Counter(self.fate(execution.id) for execution in self.planned)
+        return {state: found[state] for state in ("replayed", "rejected", "unknown", "not sent")}
+
+    def verdicts(self) -> Iterator[tuple[Execution, str, ReplayOutcome | None]]:
+        """Each execution, what became of it, and its outcome if it has one. What went wrong comes first."""
+        order = {"unknown": 0, "rejected": 1, "replayed": 2}
+        found = [(execution, self.fate(execution.id), self.outcomes.get(execution.id)) for execution in self.planned]
+        found.sort(key=lambda each: order.get(each[1], 3))
+        return iter(found)
 
 
 class Bulks:
@@ -130,7 +145,7 @@ class Bulks:
             tally = bulk.tally()
             _log.warning(
                 "the console was stopped during a bulk replay of %d executions: "
-                "%d were replayed, %d rejected, %d are unknown, %d have no verdict",
+                "%d were replayed, %d rejected, %d are unknown, %d were not sent",
                 len(bulk.planned),
                 *tally.values(),
                 extra={"omium_planned": len(bulk.planned)}
@@ -143,10 +158,10 @@ class Bulks:
             rows = self._omium.executions.replay_many(**wanted)
             async with contextlib.aclosing(rows):
                 async for outcome in rows:
-                    bulk.planned.append(outcome.execution)
                     bulk.sent[outcome.execution.id] = self._moves.sent(outcome.execution.id)
-        except (OmiumError, TypeError, ValueError) as error:
-            bulk.error = error
+                    bulk.planned.append(outcome.execution)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was found is not all
+            _ended_early(bulk, error)
         finally:
             bulk.state = "planned"
 
@@ -160,8 +175,10 @@ class Bulks:
                     bulk.outcomes[outcome.execution.id] = outcome
                     if outcome.result is not None:
                         self._replayed(outcome.execution.id, outcome.result.execution_id)
-        except (OmiumError, TypeError, ValueError) as error:
-            bulk.error = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was under way must not be called "not sent"
+            _ended_early(bulk, error)
+            if _tells_of_all(error):
+                bulk.begun.clear()
         finally:
             bulk.state = "done"
             self._written()
@@ -177,9 +194,27 @@ class Bulks:
                 room.release()
                 continue
             self._moves.send(execution.id)
+            bulk.begun.add(execution.id)
             yield execution.id
 
     def _forget(self) -> None:
         ended = [name for name, bulk in self._known.items() if bulk.task is None or bulk.task.done()]
         for name in ended[: max(0, len(self._known) - _KEPT)]:
             del self._known[name]
+
+
+def _ended_early(bulk: Bulk, error: Exception) -> None:
+    bulk.error = error
+    if not isinstance(error, OmiumError):
+        _log.error("a defect has ended a bulk replay, or its dry run", exc_info=error)
+
+
+def _tells_of_all(error: Exception) -> bool:
+    """Whether a batch that ended with this gave an outcome for all that may have been written.
+
+    Not by a defect, and not where the key was refused: the call that met it has no outcome, and where the client sends
+    writes again, the answer to an earlier attempt of it may have been lost.
+    """
+    if isinstance(error, AuthenticationError | PermissionDeniedError):
+        return not error.outcome_unknown
+    return isinstance(error, OmiumError)

@@ -7,17 +7,30 @@ import re
 
 import pytest
 
+from omium_async import AsyncOmium
+from omium_async import _endpoints as endpoints
 from omium_async.ui.bulk import AT_ONCE
+from omium_async.ui.site import SITE
 
-from .conftest import row
+from .conftest import KEY, row, served
 from .test_forms import asked, fields, post
 
 pytestmark = pytest.mark.timeout(60)
+
+FATE = r'(replayed|rejected|unknown|not sent|no verdict yet)</span></td>.*?id="row-(exec_\d+)"'
 
 
 @pytest.fixture
 def failures(service):
     service.rows = [row(n, "failed" if n % 2 else "completed", error="boom") for n in range(20, 0, -1)]
+    for each in service.rows:
+        service.checkpoints(each["id"], "read")
+    return service
+
+
+@pytest.fixture
+def sixty(service):
+    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
     for each in service.rows:
         service.checkpoints(each["id"], "read")
     return service
@@ -118,40 +131,123 @@ async def test_an_outage_meanwhile_is_told_and_sat_out(page, failures):
     assert len(failures.writes) == 10
 
 
-async def test_once_stopped_it_begins_nothing_more(page, service):
-    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
-    for each in service.rows:
-        service.checkpoints(each["id"], "read")
+class AllButTheFirst:
+    """Holds the answers to all writes but the first, which comes once so many were sent as are at once."""
+
+    def __init__(self, service):
+        self.service = service
+
+    async def wait(self):
+        first = len(self.service.writes) == 1
+        while not first or len(self.service.writes) < AT_ONCE:
+            self.service.written.clear()
+            await self.service.written.wait()
+
+
+async def test_what_was_under_way_when_the_console_itself_failed_is_unknown(page, sixty, monkeypatch, caplog):
+    def fail(*_):
+        raise LookupError("a <defect> of the console")
+
+    monkeypatch.setattr(page.server.app[SITE].bulks, "_replayed", fail)
     path = await planned(page)
     await shown(page, path, "Replay 60 executions?")
-    service.held = asyncio.Event()
+    sixty.held = AllButTheFirst(sixty)
+    await post(page, path, {})
+    text = await shown(page, path, "Ended early: 1 of 60 replayed")
+    assert "a &lt;defect&gt; of the console" in text
+    assert "a <defect> of the console" in caplog.text
+    begun = {name.partition("/")[0] for name, _ in sixty.writes}
+    assert len(begun) == AT_ONCE
+    assert set(ids(text)[: AT_ONCE - 1]) < begun  # which stand first
+    assert text.count(">unknown</span>") == text.count("it may have been replayed") == AT_ONCE - 1
+    assert text.count(">not sent</span>") == 60 - AT_ONCE
+    assert re.search(rf"<strong>{AT_ONCE - 1}</strong> unknown", text)
+    assert f"<strong>{60 - AT_ONCE}</strong> not sent" in text
+
+
+async def test_after_a_defect_of_the_client_nothing_that_was_written_is_called_not_sent(page, sixty, monkeypatch):
+    real = endpoints.replay
+
+    def replay(caller, execution_id, *more):
+        if execution_id == "exec_50":
+            raise TypeError("a defect of the client")
+        return real(caller, execution_id, *more)
+
+    monkeypatch.setattr(endpoints, "replay", replay)
+    path = await planned(page)
+    await shown(page, path, "Replay 60 executions?")
+    await post(page, path, {})
+    text = await shown(page, path, "Ended early")
+    fates = {name: fate for fate, name in re.findall(FATE, text, re.DOTALL)}
+    assert len(fates) == 60
+    assert fates["exec_50"] == "unknown"
+    assert {fates[name.partition("/")[0]] for name, _ in sixty.writes} <= {"replayed", "unknown"}
+    assert list(fates.values()).count("unknown") <= AT_ONCE
+    assert fates["exec_1"] == "not sent"
+
+
+async def test_a_refused_key_hides_no_write_of_which_nobody_knows(service, monkeypatch):
+    """Where the client sends writes again, a refusal may come after an attempt whose answer was lost."""
+    service.rows = [row(1, "failed")]
+    service.checkpoints("exec_1", "read")
+    options = {"base_url": service.url, "max_retries": 1, "retry_ambiguous_writes": True, "backoff": (0.01, 0.02)}
+    async with AsyncOmium(KEY, **options) as omium, served(omium) as page:
+        path = await planned(page)
+        await shown(page, path, "Replay 1 execution?")
+        service.write_trouble = "drop"
+        await post(page, path, {})
+        async with asyncio.timeout(20):
+            await service.written.wait()
+        service.write_trouble = 401
+        text = await shown(page, path, "Ended early: 0 of 1 replayed")
+    assert text.count(">unknown</span>") == 1
+
+
+async def test_a_dry_run_that_a_defect_ended_says_so_and_what_it_found_can_be_replayed(page, failures, monkeypatch):
+    moves = page.server.app[SITE].moves
+    real = moves.sent
+
+    def sent(execution_id):
+        if execution_id == "exec_17":
+            raise LookupError("a defect")
+        return real(execution_id)
+
+    monkeypatch.setattr(moves, "sent", sent)
+    path = await planned(page)
+    text = await shown(page, path, "The dry run ended early")
+    assert ids(text) == ["exec_19"]
+    await post(page, path, {})
+    assert "ended early" not in await shown(page, path, "Done: 1 of 1 replayed")
+
+
+async def test_once_stopped_it_begins_nothing_more(page, sixty):
+    path = await planned(page)
+    await shown(page, path, "Replay 60 executions?")
+    sixty.held = asyncio.Event()
     await post(page, path, {})
     async with asyncio.timeout(20):
-        while len(service.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
+        while len(sixty.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
             await asyncio.sleep(0.02)
     assert (await post(page, f"{path}/stop", {})).status == 303
     assert "are waited for" in await asked(page, path)
-    service.held.set()
+    sixty.held.set()
     text = await shown(page, path, "Stopped: 16 of 60 replayed")
-    assert len(service.writes) == AT_ONCE
+    assert len(sixty.writes) == AT_ONCE
     assert text.count(">not sent</span>") == 60 - AT_ONCE
 
 
-async def test_a_console_that_is_stopped_begins_nothing_more_and_logs_the_verdicts(page, service, caplog):
-    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
-    for each in service.rows:
-        service.checkpoints(each["id"], "read")
+async def test_a_console_that_is_stopped_begins_nothing_more_and_logs_the_verdicts(page, sixty, caplog):
     path = await planned(page)
     await shown(page, path, "Replay 60 executions?")
-    held = service.held = asyncio.Event()
+    held = sixty.held = asyncio.Event()
     await post(page, path, {})
     async with asyncio.timeout(20):
-        while len(service.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
+        while len(sixty.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
             await asyncio.sleep(0.02)
     asyncio.get_running_loop().call_later(0.3, held.set)  # while it closes
     await page.close()
-    assert len(service.writes) == AT_ONCE
-    assert "of 60 executions: 16 were replayed, 0 rejected, 0 are unknown, 44 have no verdict" in caplog.text
+    assert len(sixty.writes) == AT_ONCE
+    assert "of 60 executions: 16 were replayed, 0 rejected, 0 are unknown, 44 were not sent" in caplog.text
 
 
 async def test_filters_decide_what_is_found(page, failures):
