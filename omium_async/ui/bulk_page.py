@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import math
 from typing import Final
 
 from aiohttp import web
@@ -13,15 +13,15 @@ from .bulk import AT_ONCE, Bulk
 from .list_page import view_of
 from .once import StaleForm, Verdict, WrittenOtherwise
 from .site import SITE, Site, form_of
-from .view import BadView, View
+from .view import BadView, View, number_in
 
 __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_PARTS: Final = ("bulk_state", "bulk_decide", "bulk_items")
+_PARTS: Final = ("bulk_state", "bulk_decide", "bulk_items", "bulk_pages")
 _LIMITS: Final = (100, 500, 2_000, 10_000)
-_SHOWN: Final = 500
+_SHOWN: Final = 100  # verdicts on a page: each look gets what changed of these, and not of thousands
 _WHILE_BUSY: Final = 0.7  # seconds between looks at what this process does by itself
 
 
@@ -67,6 +67,8 @@ async def show(request: web.Request) -> web.StreamResponse:
     if bulk is None:
         return _forgotten(site)
     busy = bulk.state in ("planning", "replaying")
+    pages = max(1, math.ceil(len(bulk.planned) / _SHOWN))
+    page = min(number_in(request.query.get("page", "")), pages)
     return site.renderer.live(
         request,
         "bulk_run.html",
@@ -77,7 +79,9 @@ async def show(request: web.Request) -> web.StreamResponse:
         tally=bulk.tally(),
         at_once=AT_ONCE,
         outage=site.meter.outage if busy else None,
-        verdicts=list(islice(bulk.verdicts(), _SHOWN)),
+        verdicts=bulk.verdicts()[(page - 1) * _SHOWN : page * _SHOWN],
+        page=page,
+        pages=pages,
     )
 
 

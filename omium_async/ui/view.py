@@ -14,7 +14,7 @@ from omium_async import ExecutionStatus
 
 from .strict_json import parse
 
-__all__ = ["STATUSES", "BadView", "View"]
+__all__ = ["STATUSES", "BadView", "View", "number_in"]
 
 #: The statuses that the service is known to use, those that want attention first.
 STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back")
@@ -69,8 +69,8 @@ class View:
             since=query.get("since", "").strip(),
             before=query.get("before", "").strip(),
             metadata=tuple(dict.fromkeys(text.strip() for text in query.getall("metadata", ()) if text.strip())),
-            page=_number(query.get("page", "")),
-            reach=min(_number(query.get("reach", "")), 100),
+            page=number_in(query.get("page", "")),
+            reach=min(number_in(query.get("reach", "")), 100),
         )
         view.check()
         return view
@@ -153,7 +153,8 @@ class View:
         return ", ".join(parts) or "all executions"
 
 
-def _number(text: str) -> int:
+def number_in(text: str) -> int:
+    """The number of a page as an address says it; 1 where it says none."""
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
 
 

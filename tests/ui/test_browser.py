@@ -202,6 +202,36 @@ async def test_a_slow_press_stops_a_bulk_replay_whose_page_changes_meanwhile(bro
     assert len(service.writes) == 32
 
 
+async def test_pages_of_a_bulk_replay_are_turned_while_its_verdicts_come(browser, service):
+    service.rows = [row(n, "failed") for n in range(120, 0, -1)]
+    for each in service.rows:
+        service.checkpoints(each["id"], "read")
+    held = service.held = asyncio.Event()
+    page = await browser.open("bulk?status=failed")
+    await page.click("text=Dry run")
+    await page.click("#confirm")
+    await page.locator("h1:has-text('Replaying 0 of 120')").wait_for()
+    await page.focus("[id='row-exec_118']")
+    service.held = asyncio.Event()
+    held.set()
+    await page.locator("h1:has-text('Replaying 16 of 120')").wait_for()
+    assert await page.evaluate("document.activeElement.id") == "row-exec_118"
+    await page.hover("#next")
+    await page.mouse.down()
+    held, service.held = service.held, asyncio.Event()
+    held.set()
+    await page.locator("h1:has-text('Replaying 32 of 120')").wait_for()
+    await page.mouse.up()
+    await page.wait_for_url("**?page=2")
+    assert await page.locator(".rows a[id^=row-]").all_inner_texts() == [f"exec_{n}" for n in range(20, 0, -1)]
+    held, service.held = service.held, None
+    held.set()
+    await page.locator("h1:has-text('Done: 120 of 120')").wait_for()
+    await press_tab_until(page, "#previous")
+    await page.keyboard.press("Enter")
+    await page.locator("text=Page 1 of 2").wait_for()
+
+
 async def test_the_title_says_how_things_stand_now(browser, service):
     service.rows = [row(1, "running")]
     page = await browser.open("executions/exec_1")

@@ -13,6 +13,7 @@ from omium_async.ui.bulk import AT_ONCE
 from omium_async.ui.site import SITE
 
 from .conftest import KEY, row, served
+from .tab import Tab
 from .test_forms import asked, fields, post
 
 pytestmark = pytest.mark.timeout(60)
@@ -36,12 +37,12 @@ def sixty(service):
     return service
 
 
-async def planned(page, query=""):
+async def planned(page, query="", limit=100):
     """The address of a dry run that has ended."""
     form = fields(await asked(page, f"/bulk{query}"))
-    answer = await post(page, f"/bulk{query}", form | {"limit": "100"})
+    answer = await post(page, f"/bulk{query}", form | {"limit": str(limit)})
     assert answer.status == 303
-    again = await post(page, f"/bulk{query}", form | {"limit": "100"})
+    again = await post(page, f"/bulk{query}", form | {"limit": str(limit)})
     assert again.headers["Location"] == answer.headers["Location"]
     return "/" + answer.headers["Location"]
 
@@ -248,6 +249,31 @@ async def test_a_console_that_is_stopped_begins_nothing_more_and_logs_the_verdic
     await page.close()
     assert len(sixty.writes) == AT_ONCE
     assert "of 60 executions: 16 were replayed, 0 rejected, 0 are unknown, 44 were not sent" in caplog.text
+
+
+async def test_a_look_gets_a_page_of_verdicts_and_every_verdict_stands_on_one(page, service):
+    service.rows = [row(n, "failed") for n in range(250, 0, -1)]
+    for each in service.rows[:-2]:
+        service.checkpoints(each["id"], "read")  # without one it is rejected
+    path = await planned(page, limit=500)
+    await shown(page, path, "Replay 250 executions?")
+    tab = Tab(page, 1, path)
+    await tab.open()
+    assert ids(tab.texts["bulk_items"]) == [f"exec_{n}" for n in range(250, 150, -1)]
+    service.held = asyncio.Event()
+    await post(page, path, {})
+    await tab.look_until("Replaying 0 of 250", "bulk_state")
+    rows, links = ids(tab.texts["bulk_items"]), tab.texts["bulk_pages"]
+    assert re.findall(r'href="([^"]*)"', links) == [f"../{path[1:]}?page=2"]
+    service.held.set()
+    await tab.look_until("Done: 248 of 250 replayed", "bulk_state")
+    assert ids(tab.texts["bulk_items"]) == ["exec_2", "exec_1", *rows[:98]]  # all others keep their places
+    pages = [await asked(page, f"{path}?page={number}") for number in (1, 2, 3)]
+    assert [len(ids(text)) for text in pages] == [100, 100, 50]
+    fates = {name: fate for text in pages for fate, name in re.findall(FATE, text, re.DOTALL)}
+    assert fates == {f"exec_{n}": "rejected" if n < 3 else "replayed" for n in range(1, 251)}
+    for beyond in ("4", "99999999999", "-1", "x"):
+        assert len(ids(await asked(page, f"{path}?page={beyond}"))) in (50, 100)
 
 
 async def test_filters_decide_what_is_found(page, failures):
