@@ -8,7 +8,6 @@ from aiohttp import web
 
 from .live import longest_failing
 from .overview import GROUPED
-from .questions import PAGE_SIZE
 from .site import SITE, Site
 from .view import BadView, View
 
@@ -65,7 +64,6 @@ def _of_view(view: View, problems: dict[str, str]) -> dict[str, Any]:
     return {
         "view": view,
         "problems": problems,
-        "page_size": PAGE_SIZE,
         "grouped": GROUPED,
     }
 

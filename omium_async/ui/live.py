@@ -61,6 +61,7 @@ class Watch(Generic[T]):
         self.cost = 1
         self.on_change: Callable[[], object] | None = None
         self.has_ended: Callable[[T], bool] = lambda _: False
+        self.true_at: Callable[[T], datetime] = lambda _: datetime.now(UTC)  # all of a value that was just read
         self.kept: dict[str, Any] = {}  # what a page made of the value, for its next look
         self._ask = ask
         self._pace = pace
@@ -172,9 +173,8 @@ class Watch(Generic[T]):
     def _took(self, value: T) -> None:
         first, changed = self.value is None, value != self.value
         recovered = self.failing_since is not None
-        if changed:  # else what was made of the value stays good
-            self.value = value
-        self.as_of, self.error, self.failing_since = datetime.now(UTC), None, None
+        self.value, self.as_of = value, self.true_at(value)
+        self.error, self.failing_since = None, None
         quick = self._quick()
         slow = _ENDED if self.has_ended(value) else self._pace.slow
         slow = max(slow - (time.monotonic() - self._asked), quick)  # the next may take as long as this one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter
@@ -13,13 +14,12 @@ import attrs
 from omium_async import Execution
 
 from .listing import newest_first
-from .questions import Questions, together
+from .questions import Questions, anew_after, together
 from .view import STATUSES
 
 __all__ = ["GROUPED", "Counting", "Failures", "Overview", "grouped"]
 
 GROUPED: Final = 500  # failures that are looked at for what they have in common
-_ALL_ANEW: Final = 300.0  # seconds
 _COMPARED: Final = 2_000  # characters of an error
 _WORD: Final = re.compile(r"[\w-]+")
 _STATUS_OF_HTTP: Final = re.compile(r"[45]\d\d")
@@ -75,53 +75,77 @@ class Counting:
     def __init__(self, questions: Questions, workflow_id: str) -> None:
         self._questions = questions
         self._workflow_id = workflow_id
-        self._known: Overview | None = None
-        self._when = 0.0  # when all of it was read
+        self._failures = _Newest(questions, workflow_id)
+        self._known: dict[str | None, int] = {}  # how many there are of each status, and of all
+        self._when = 0.0  # when all of these were counted
 
     async def read(self) -> Overview:
         """The overview as it is now: of all executions where they are few, else of as few counts as tell."""
         whole = await self._questions.whole(self._workflow_id, lately=True)
         if whole is not None:
             return _overview_of(whole)
-        watched = self._watched()
-        total, *found = await together(*map(self._count, (None, *watched)))
-        if total is None:
-            return Overview({}, None, *await self._failures(_FAILURES))
-        counts = {status: count or 0 for status, count in zip(watched, found, strict=True)}
-        known = None if time.monotonic() - self._when > _ALL_ANEW else self._known
-        if known and total == known.total and all(known.counts[status] == count for status, count in counts.items()):
-            return known
-        return await self._all(total, counts, known)
+        total = await self._count(None)
+        counts = {} if total is None else await self._counts(total)
+        return Overview(counts, total, *await self._failures.read(counts))
 
-    async def _all(self, total: int, counts: dict[str, int], known: Overview | None) -> Overview:
-        """Something moved: all counts, and the failures if it was them."""
+    async def _counts(self, total: int) -> dict[str, int]:
         begun = time.monotonic()
-        others = [status for status in STATUSES if status not in counts]
-        found = await together(*map(self._count, others))
-        counts |= {status: count or 0 for status, count in zip(others, found, strict=True)}
-        if known and all(counts[status] == known.counts[status] for status in _FAILURES):
-            groups, looked_at = known.groups, known.grouped
-        else:
-            groups, looked_at = await self._failures(status for status in _FAILURES if counts[status])
-        self._known = Overview(counts, total, groups, looked_at)
-        self._when = self._when if known else begun
-        return self._known
+        found = {None: total} | await self._counted(self._watched())
+        anew = begun - self._when >= anew_after(1, moved=False)
+        if anew or any(self._known.get(status) != count for status, count in found.items()):
+            found |= await self._counted(status for status in STATUSES if status not in found)
+            self._known = found
+            self._when = begun if anew else self._when
+        return {status: self._known[status] for status in STATUSES}
 
     def _watched(self) -> tuple[str, ...]:
         """The statuses to count: those that are active need not be where the newest page shows all of them."""
         newest = self._questions.newest(self._workflow_id)
-        if self._known is None or not newest:
+        if not self._known or not newest:
             return (*_MENDED, *_ACTIVE)
         shown = Counter(str(execution.status) for execution in newest)
-        return (*_MENDED, *(status for status in _ACTIVE if shown[status] != self._known.counts[status]))
+        return (*_MENDED, *(status for status in _ACTIVE if shown[status] != self._known[status]))
+
+    async def _counted(self, statuses: Iterable[str]) -> dict[str | None, int]:
+        wanted = tuple(statuses)
+        found = await together(*map(self._count, wanted))
+        return {status: count or 0 for status, count in zip(wanted, found, strict=True)}
 
     def _count(self, status: str | None) -> Coroutine[Any, Any, int | None]:
         return self._questions.count(self._workflow_id, status)
 
-    async def _failures(self, statuses: Iterable[str]) -> tuple[tuple[Failures, ...], int]:
-        found = await together(*map(self._list, statuses))
-        newest = newest_first(execution for each in found for execution in each)[:GROUPED]
-        return grouped(newest), len(newest)
+
+class _Newest:
+    """The newest failures of one workflow, or of all, by what they say."""
+
+    def __init__(self, questions: Questions, workflow_id: str) -> None:
+        self._questions = questions
+        self._workflow_id = workflow_id
+        self._found: tuple[tuple[Failures, ...], int] = ((), 0)
+        self._sign: Any = None  # what would differ if there were others
+        self._cost = 0
+        self._when = -math.inf
+
+    async def read(self, counts: Mapping[str, int]) -> tuple[tuple[Failures, ...], int]:
+        """The groups, and how many failures were looked at.
+
+        :param counts: by status; none where the service does not count: then its newest failures show whether there
+            are others.
+        """
+        begun = time.monotonic()
+        sign = [counts[status] for status in _FAILURES] if counts else await self._first_pages()
+        if begun - self._when >= anew_after(self._cost, moved=sign != self._sign):
+            with self._questions.meter.counting() as cost:
+                statuses = [status for status in _FAILURES if not counts or counts[status]]
+                found = await together(*map(self._list, statuses))
+            newest = newest_first(execution for each in found for execution in each)[:GROUPED]
+            self._found = grouped(newest), len(newest)
+            self._sign, self._cost, self._when = sign, cost.requests, begun
+        return self._found
+
+    async def _first_pages(self) -> list[tuple[Execution, ...]]:
+        pages = await together(*(self._questions.page(self._workflow_id, status) for status in _FAILURES))
+        return [page.items for page in pages]
 
     async def _list(self, status: str) -> list[Execution]:
         async def read(rows: AsyncGenerator[Execution]) -> list[Execution]:

@@ -22,18 +22,23 @@ from omium_async import (
 
 from .meter import Meter
 
-__all__ = ["PAGE_SIZE", "WHOLE", "Questions", "together"]
+__all__ = ["HONOURED", "PAGE_SIZE", "WHOLE", "Questions", "anew_after", "together"]
 
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 50
 WHOLE: Final = 1000  # no more executions than these are read all at once: cheaper than to count them
 _LARGEST: Final = 1000  # rows that one answer of the service may hold
-_HONOURED: Final = 20  # rows of a page that every service gives if it has them
+HONOURED: Final = 20  # rows of a page that every service gives if it has them
 _FRESH: Final = 15.0  # seconds for which what one question found answers another
-_SMALLER_FOR: Final = 600.0  # seconds for which pages stay smaller after one was too large
+_SMALLER_FOR: Final = 600.0  # seconds for which pages stay smaller after one was too large, or held fewer rows
 _LOOK_TIMEOUT: Final = 7.0  # with the longest pause between looks still an outage that shows within 20 seconds
 _REMEMBERED: Final = 256
+_SPACED: Final = 4.0  # seconds between two readings of much for each request of one, while something moves
+# Likewise while nothing does, and at least so many: time alone moves rows past `since` and `before`, and what shows
+# that something moves does not show all.
+_AT_REST: Final = 120.0
+_ANEW: Final = 300.0
 
 
 @attrs.frozen
@@ -52,7 +57,7 @@ class _Heard:
     def whole(self) -> bool:
         """Whether these are all that there are; where no total says so, a page may hold fewer than were asked for."""
         if self.total is None:
-            return len(self.items) < min(self.size, _HONOURED)
+            return len(self.items) < min(self.size, HONOURED)
         return len(self.items) == self.total
 
 
@@ -68,12 +73,19 @@ class Questions:
         self._heard: dict[tuple[str, str | None], _Heard] = {}  # by workflow and status, the latest last
         self._totals: dict[str, int | None] = {}  # by workflow, of any age
         self._smaller: tuple[int, float] = (_LARGEST, 0.0)
+        self._given: tuple[int, float] = (_LARGEST, 0.0)
 
     @property
     def largest(self) -> int:
         """The largest page to ask for: less for a while after one was too large, or too slow, to be read."""
         size, until = self._smaller
         return size if time.monotonic() < until else _LARGEST
+
+    @property
+    def given(self) -> int:
+        """The rows that a page of this service holds at most, whatever is asked for, as far as was seen."""
+        rows, until = self._given
+        return rows if time.monotonic() < until else _LARGEST
 
     async def execution(self, execution_id: str) -> ExecutionDetail:
         """One execution with its checkpoints."""
@@ -88,9 +100,20 @@ class Questions:
             return found, size
 
         page, size = await self._in_pages_of(size, read)
+        if 0 < len(page.items) < size and (number - 1) * size + len(page.items) < (page.total or 0):
+            self.gives(len(page.items))
         if number == 1:
             self._hear(workflow_id, status, _Heard(page.items, page.total, size, time.monotonic()))
         return page
+
+    def size_of(self, page: ExecutionPage) -> int:
+        """How many rows the pages hold of which this is one, of those that are asked for with `PAGE_SIZE`."""
+        size = self.given if page.page_size is None else max(page.page_size, len(page.items))
+        return min(size, PAGE_SIZE)
+
+    def gives(self, rows: int) -> None:
+        """A page held so many rows, and there were more."""
+        self._given = (rows, time.monotonic() + _SMALLER_FOR)
 
     async def count(self, workflow_id: str, status: str | None) -> int | None:
         """How many there are, by what was heard a moment ago or by asking; ``None``: the service does not say."""
@@ -115,7 +138,7 @@ class Questions:
         if workflow_id not in self._totals:
             await self.count(workflow_id, None)
         total = self._totals[workflow_id]
-        if total is None or total > min(WHOLE, self.largest):
+        if total is None or total > min(WHOLE, self.largest, self.given):
             return None
         await self.page(workflow_id, None, size=WHOLE)
         heard = self._heard[workflow_id, None]
@@ -156,6 +179,14 @@ class Questions:
     def _lately(self, workflow_id: str, status: str | None) -> _Heard | None:
         heard = self._heard.get((workflow_id, status))
         return heard if heard is not None and time.monotonic() - heard.when < _FRESH else None
+
+
+def anew_after(requests: int, *, moved: bool) -> float:
+    """Seconds after which something is read anew that takes so many requests.
+
+    :param moved: whether something has shown that it may not be the same.
+    """
+    return _SPACED * requests if moved else max(_ANEW, _AT_REST * requests)
 
 
 async def together(*asked: Coroutine[Any, Any, T]) -> list[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 from aiohttp import web
@@ -61,6 +62,7 @@ class Site:
     def rows(self, view: View) -> Watch[Rows]:
         """The rows of a view."""
         watch = self.live.look(("rows", view), lambda: Listing(self.questions, view).read, _ROWS)
+        watch.true_at = attrgetter("as_of")
 
         def changed() -> None:
             overview = self.live.known(("overview", view.workflow_id))

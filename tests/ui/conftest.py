@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +52,7 @@ class Service:
     writes: list[tuple[str, Any]] = attrs.field(factory=list)
     most: int = 1000  # rows of a page, whatever is asked for
     totals: bool = True  # whether lists say how many there are
+    sizes: bool = True  # whether pages say how many rows they hold at most
     delay: float = 0.0  # seconds that every answer takes
     trouble: str | int | None = None  # of all requests: "stall", "drop", or a status
     then: tuple[str, Callable[[], object]] | None = None  # done once such a query has got its answer
@@ -92,16 +93,19 @@ class Service:
                 return web.json_response({"checkpoints": [], **each})
         return web.json_response({"detail": "Execution not found"}, status=404)
 
+    @staticmethod
+    def number(query: Mapping[str, str]) -> int:
+        return int(query.get("page", 1))
+
     def _page(self, request: web.Request) -> web.StreamResponse:
         query = request.query
         filters = {name: query[name] for name in ("status", "workflow_id") if name in query}
         wanted = [each for each in self.rows if all(each[name] == text for name, text in filters.items())]
-        number, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), self.most)
+        number, size = self.number(query), min(int(query.get("page_size", 20)), self.most)
         shown = wanted[(number - 1) * size : number * size]
         items = [{name: value for name, value in each.items() if name != "checkpoints"} for each in shown]
-        if not self.totals:
-            return web.json_response({"items": items})
-        return web.json_response({"items": items, "total": len(wanted), "page": number, "page_size": size})
+        said: dict[str, Any] = {"page": number, "page_size": size} if self.sizes else {}
+        return web.json_response({"items": items, **said, **({"total": len(wanted)} if self.totals else {})})
 
     async def _write(self, request: web.Request, path: str) -> web.StreamResponse:
         if isinstance(self.write_trouble, int):

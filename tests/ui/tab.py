@@ -8,7 +8,7 @@ import re
 import attrs
 import pytest
 
-from omium_async.ui import listing, live, overview, questions, site
+from omium_async.ui import live, questions, site
 
 
 def quicken(monkeypatch, times):
@@ -19,9 +19,7 @@ def quicken(monkeypatch, times):
     monkeypatch.setattr(live, "LOOK", 1.0)  # for what a busy machine takes to answer a look is not scaled
     for module, names in {
         live: ("_AFTER_FAILURE", "_AFTER_REFUSAL", "_ENDED"),
-        questions: ("_FRESH", "_LOOK_TIMEOUT"),
-        overview: ("_ALL_ANEW",),
-        listing: ("_SPACED", "_ANEW"),
+        questions: ("_FRESH", "_LOOK_TIMEOUT", "_SPACED", "_AT_REST", "_ANEW"),
     }.items():
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / times)

@@ -9,6 +9,7 @@ import pytest
 
 from omium_async import AsyncOmium
 from omium_async import _endpoints as endpoints
+from omium_async.ui import bulk
 from omium_async.ui.bulk import AT_ONCE
 from omium_async.ui.site import SITE
 
@@ -274,6 +275,19 @@ async def test_a_look_gets_a_page_of_verdicts_and_every_verdict_stands_on_one(pa
     assert fates == {f"exec_{n}": "rejected" if n < 3 else "replayed" for n in range(1, 251)}
     for beyond in ("4", "99999999999", "-1", "x"):
         assert len(ids(await asked(page, f"{path}?page={beyond}"))) in (50, 100)
+
+
+async def test_what_a_stopped_console_cuts_off_is_logged_as_unknown(page, sixty, monkeypatch, caplog):
+    monkeypatch.setattr(bulk, "_LAST_VERDICTS", 0.01)
+    path = await planned(page)
+    await shown(page, path, "Replay 60 executions?")
+    sixty.held = asyncio.Event()  # which is never set
+    await post(page, path, {})
+    async with asyncio.timeout(20):
+        while len(sixty.writes) < AT_ONCE:  # noqa: ASYNC110 - it is looked at from outside
+            await asyncio.sleep(0.02)
+    await page.close()
+    assert "0 were replayed, 0 rejected, 16 are unknown, 44 were not sent" in caplog.text
 
 
 async def test_filters_decide_what_is_found(page, failures):

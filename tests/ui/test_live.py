@@ -6,10 +6,13 @@ The bounds of a minute are tested in a sixtieth of the time: every pace of the c
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from omium_async.ui import live, site
+from omium_async.ui.listing import Listing
+from omium_async.ui.view import View
 
 from .conftest import row
 from .tab import Tab, quicken
@@ -30,22 +33,28 @@ def at_rest(page):
 
 
 @pytest.mark.parametrize(
-    ("path", "count"),
+    ("path", "count", "most", "says"),  # rows that the service gives at most, and whether it says that, and a total
     [
-        ("/", 200),
-        ("/", 3_000),
-        ("/?status=failed", 3_000),
-        ("/?status=failed&status=error&status=paused", 200),
-        ("/?status=failed&status=error&status=paused", 3_000),
-        ("/?page=2", 3_000),
-        ("/?since=2026-01-01T12:00:20Z", 200),
-        ("/?before=2026-01-01T12:00:30Z", 1_200),
-        ("/?metadata=user%3Dada", 1_200),
-        ("/?status=failed&status=error&page=2&metadata=user%3Dada", 1_200),
-        ("/executions/exec_200", 200),
+        ("/", 200, 1_000, True),
+        ("/", 3_000, 1_000, True),
+        ("/", 3_000, 20, False),
+        ("/", 30, 1_000, False),
+        ("/?status=failed", 3_000, 1_000, True),
+        ("/?status=failed&status=error&status=paused", 200, 1_000, True),
+        ("/?status=failed&status=error&status=paused", 3_000, 1_000, True),
+        ("/?status=failed&status=error", 3_000, 20, False),
+        ("/?page=2", 3_000, 1_000, True),
+        ("/?page=2", 3_000, 20, False),
+        ("/?since=2026-01-01T12:00:20Z", 200, 1_000, True),
+        ("/?before=2026-01-01T12:00:30Z", 1_200, 1_000, True),
+        ("/?metadata=user%3Dada", 1_200, 1_000, True),
+        ("/?metadata=user%3Dada", 1_200, 20, True),
+        ("/?status=failed&status=error&page=2&metadata=user%3Dada", 1_200, 1_000, True),
+        ("/executions/exec_200", 200, 1_000, True),
     ],
 )
-async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, service, path, count):
+async def test_a_page_that_stays_the_same_costs_twelve_requests_a_minute(page, service, path, count, most, says):
+    service.most, service.totals, service.sizes = most, says, says
     service.rows = [
         row(n, ["failed", "completed", "running"][n % 3], metadata={"user": "ada"} if n % 60 == 0 else {"user": "bob"})
         for n in range(count, 0, -1)
@@ -75,8 +84,20 @@ async def test_what_has_ended_is_read_once_or_twice_a_minute_and_anew_when_someb
     assert "is-rolled_back" in again.texts["summary"]
 
 
-@pytest.mark.parametrize("path", ["/", "/?status=failed&status=error", "/?since=2020-01-01", "/?metadata=user%3Dada"])
-async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, path):
+@pytest.mark.parametrize(
+    ("path", "most", "says"),
+    [
+        ("/", 1_000, True),
+        ("/?status=failed&status=error", 1_000, True),
+        ("/?since=2020-01-01", 1_000, True),
+        ("/?metadata=user%3Dada", 1_000, True),
+        ("/", 20, True),
+        ("/", 20, False),
+        ("/?status=failed&status=error", 20, False),
+    ],
+)
+async def test_a_page_on_which_all_changes_costs_sixty_at_most(page, service, path, most, says):
+    service.most, service.totals, service.sizes = most, says, says
     service.rows = [row(n, "failed", error="boom") for n in range(3_000, 0, -1)]
 
     async def change():
@@ -200,3 +221,30 @@ async def test_what_is_looked_at_is_not_kept_for_ever(page, service):
     await asyncio.sleep(live.LOOK + 0.3)
     await page.get("/executions/exec_81")
     assert len(kept) <= 33
+
+
+async def test_rows_that_no_single_look_sees_say_how_old_they_are(page, service):
+    service.rows = [row(n, metadata={"user": "ada" if n % 400 == 0 else "bob"}) for n in range(2_400, 0, -1)]
+    listing = Listing(page.server.app[site.SITE].questions, View(metadata=("user=ada",)))
+    await listing.read()
+    all_of_it = await listing.read()  # now it is known that larger windows are worth it
+    assert (len(all_of_it.items), all_of_it.looks) == (6, 3)
+    begun = datetime.now(UTC)
+    service.find("exec_1200")["error"] = "it changed"
+    first, second, third = [await listing.read() for _ in range(3)]
+    assert [sum(each.error is not None for each in rows.items) for rows in (first, second, third)] == [0, 1, 1]
+    assert all_of_it.as_of == first.as_of == second.as_of < begun < third.as_of
+    assert first == all_of_it  # for nothing that is shown has changed
+    tab = Tab(page, QUICKER, "/?metadata=user%3Dada")
+    await tab.open()
+    await tab.look_until("it takes 3 to see all", "freshness")
+    assert "each look sees a part" in tab.texts["freshness"]
+
+
+async def test_rows_of_several_statuses_are_as_old_as_the_status_that_was_asked_for_first(page, service):
+    service.rows = [row(n, ["failed", "error"][n % 2]) for n in range(1_200, 0, -1)]
+    listing = Listing(page.server.app[site.SITE].questions, View(statuses=("failed", "error")))
+    both = await listing.read()
+    begun = datetime.now(UTC)
+    first, second = await listing.read(), await listing.read()
+    assert both.as_of <= first.as_of < begun < second.as_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from urllib.parse import quote
 
@@ -13,9 +14,11 @@ from yarl import URL
 
 from omium_async import AsyncOmium
 from omium_async.ui import console, live
+from omium_async.ui.listing import Listing
 from omium_async.ui.site import SITE
+from omium_async.ui.view import View
 
-from .conftest import KEY, row, served
+from .conftest import KEY, Service, row, served
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -84,6 +87,62 @@ async def test_pages_go_back_without_end(page, service):
     assert "Nothing as far back as page 6" in await text_of(page, "/?page=6")
 
 
+async def crawled(page, path):
+    """The ids of this page and of all that its links to older ones lead to, and which rows each says that it shows."""
+    seen, said = [], []
+    while path is not None:
+        text = await text_of(page, path)
+        seen += re.findall(r'id="row-(exec_\d+)"', text)
+        said += re.findall(r'<span class="faint">(\d[\d,]*–[\d,]+(?: of [\d,]+)?)</span>', text)  # noqa: RUF001
+        older = re.search(r'id="older"[^>]* href="\.(/[^"]*)"', text)
+        path = older and html.unescape(older[1])
+    return seen, said
+
+
+@pytest.mark.parametrize("totals", [True, False])
+@pytest.mark.parametrize("sizes", [True, False])
+@pytest.mark.parametrize("query", ["", "status=failed", "status=failed&status=error"])
+async def test_pages_of_a_service_that_gives_fewer_rows_go_back_without_end(page, service, totals, sizes, query):
+    service.totals, service.sizes, service.most = totals, sizes, 20
+    service.rows = [row(n, ["failed", "error", "failed", "completed"][n % 4]) for n in range(190, 0, -1)]
+    seen, said = await crawled(page, f"/?{query}")
+    wanted = [each["id"] for each in service.rows if not query or each["status"] in query]
+    assert seen == wanted
+    size = 50 if query.count("status") == 2 else 20  # several statuses are read by the client, page by page
+    ranges = [f"{n + 1}–{min(n + size, len(wanted))}" for n in range(0, len(wanted), size)]  # noqa: RUF001
+    assert said == [f"{text} of {len(wanted)}" if totals and size == 20 else text for text in ranges]
+
+
+@pytest.mark.parametrize("first", [4, 7, 10])
+@pytest.mark.parametrize("totals", [True, False])
+async def test_a_page_of_fewer_rows_that_is_opened_first_leads_to_the_next(page, service, totals, first):
+    service.totals, service.sizes, service.most = totals, False, 20
+    service.rows = [row(n) for n in range(1_210, 0, -1)]
+    seen, said = await crawled(page, f"/?page={first}")
+    assert seen == [each["id"] for each in service.rows[(first - 1) * 20 :]]
+    assert said[0].startswith(f"{(first - 1) * 20 + 1}–")  # noqa: RUF001
+
+
+async def test_the_end_of_a_list_is_asked_for_once_where_nothing_else_tells_it(page, service):
+    service.totals = service.sizes = False
+    service.rows = [row(n) for n in range(30, 0, -1)]
+    assert 'id="older"' not in await text_of(page, "/")
+    listing = Listing(page.server.app[SITE].questions, View())
+    assert not (await listing.read()).more
+    before = len(service.requests)
+    assert not (await listing.read()).more
+    assert len(service.requests) - before == 1
+    service.rows = [row(n) for n in range(60, 0, -1)]
+    assert (await listing.read()).more
+
+
+async def test_a_service_that_knows_no_pages_has_no_older_ones(page, service, monkeypatch):
+    service.totals = service.sizes = False
+    service.rows = [row(n) for n in range(30, 0, -1)]
+    monkeypatch.setattr(Service, "number", staticmethod(lambda _: 1))
+    assert 'id="older"' not in await text_of(page, "/")
+
+
 async def test_several_statuses_are_one_list(page, service):
     service.rows = [row(n, ["failed", "error", "completed"][n % 3]) for n in range(90, 0, -1)]
     text = await text_of(page, "/?status=failed&status=error")
@@ -93,7 +152,7 @@ async def test_several_statuses_are_one_list(page, service):
 
 @pytest.mark.parametrize("count", [12, 120, 700])
 async def test_a_service_that_does_not_count_is_no_outage(page, service, count):
-    service.totals = False
+    service.totals = service.sizes = False
     service.rows = [row(n, "failed" if n % 4 == 0 else "completed", error="boom") for n in range(count, 0, -1)]
     text = await text_of(page, "/")
     assert f'id="row-exec_{count}"' in text
@@ -114,9 +173,20 @@ async def test_rows_too_large_to_be_read_many_at_once_are_read_few_at_once(servi
 
 
 async def test_a_page_that_holds_fewer_than_were_asked_for_is_not_taken_for_all(page, service):
-    service.totals, service.most = False, 20
+    service.totals = service.sizes = False
+    service.most = 20
     service.rows = [row(n, "failed" if n > 280 else "completed", error="boom") for n in range(300, 0, -1)]
     assert "does not say how many" in await text_of(page, "/")
+
+
+async def test_counts_and_failures_say_what_they_are_of(page, service):
+    service.rows = [row(n, "failed", error="boom") for n in range(3, 0, -1)]
+    assert "Counts are of" not in await text_of(page, "/?workflow_id=report&status=failed")
+    for query in ("since=1h", "before=1h", "metadata=user%3Dada"):
+        text = await text_of(page, f"/?{query}")
+        assert "Counts are of all executions: the service does not count by time or metadata." in text
+        assert "all 3, by error, of any time and metadata" in text
+    assert "Counts are of all of workflow report:" in await text_of(page, "/?workflow_id=report&since=1h")
 
 
 async def test_a_list_filtered_by_the_client(page, service):
