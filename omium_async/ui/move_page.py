@@ -117,7 +117,7 @@ async def _move(site: Site, action: Action, execution_id: str, checkpoint_id: st
         match action:
             case "replay":
                 replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
-                site.relations.remember(execution_id, replayed.execution_id)
+                site.relations.note(execution_id, replayed.execution_id)
                 said, target = replayed.message, replayed.execution_id
             case "rollback":
                 rolled_back = await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)

@@ -8,9 +8,13 @@ from collections.abc import AsyncGenerator
 from typing import Final
 from weakref import WeakValueDictionary
 
+from .memory import remember
+
 __all__ = ["Moves"]
 
-_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = (
+    100_000  # ten of the largest bulk replays, which another tab may have planned before they were sent
+)
 
 
 class Moves:
@@ -26,9 +30,7 @@ class Moves:
 
     def send(self, execution_id: str) -> None:
         """One is sent now."""
-        self._sent[execution_id] = self._sent.pop(execution_id, 0) + 1
-        if len(self._sent) > _REMEMBERED:
-            del self._sent[next(iter(self._sent))]
+        remember(self._sent, execution_id, self.sent(execution_id) + 1, _REMEMBERED)
 
     @contextlib.asynccontextmanager
     async def alone(self, execution_id: str) -> AsyncGenerator[None]:

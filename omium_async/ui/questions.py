@@ -20,6 +20,7 @@ from omium_async import (
     InvalidResponseError,
 )
 
+from .memory import remember
 from .meter import Meter
 
 __all__ = ["HONOURED", "PAGE_SIZE", "WHOLE", "Questions", "anew_after", "together"]
@@ -171,10 +172,7 @@ class Questions:
         self._heard = {key: each for key, each in self._heard.items() if heard.when - each.when < _FRESH}
         self._heard[workflow_id, status] = heard
         if status is None:
-            self._totals.pop(workflow_id, None)
-            self._totals[workflow_id] = heard.total
-            if len(self._totals) > _REMEMBERED:
-                del self._totals[next(iter(self._totals))]
+            remember(self._totals, workflow_id, heard.total, _REMEMBERED)
 
     def _lately(self, workflow_id: str, status: str | None) -> _Heard | None:
         heard = self._heard.get((workflow_id, status))

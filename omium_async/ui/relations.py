@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from omium_async import ExecutionDetail
 
+from .memory import remember
+
 __all__ = ["Relations"]
 
 _REMEMBERED: Final = 10_000
@@ -28,13 +30,11 @@ class Relations:
         self._origins: dict[str, str] = {}
         self._replays: dict[str, str] = {}
 
-    def remember(self, origin: str, execution_id: str) -> None:
+    def note(self, origin: str, execution_id: str) -> None:
         """A replay that the service made a new execution of."""
         if origin != execution_id:
-            self._origins[execution_id], self._replays[origin] = origin, execution_id
-            for known in (self._origins, self._replays):
-                while len(known) > _REMEMBERED:
-                    del known[next(iter(known))]
+            remember(self._origins, execution_id, origin, _REMEMBERED)
+            remember(self._replays, origin, execution_id, _REMEMBERED)
 
     def of(self, execution: ExecutionDetail) -> dict[str, str]:
         """Other executions that have to do with one: id by what it is called."""

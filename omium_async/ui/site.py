@@ -46,7 +46,7 @@ class Site:
         self.once = Once()
         self.relations = Relations()
         self.moves = Moves()
-        self.bulks = Bulks(self.questions.acting, self.moves, self.relations.remember, self.live.soon)
+        self.bulks = Bulks(self.questions.acting, self.moves, self.relations.note, self.live.soon)
         self.renderer = Renderer(repr(omium).strip("<>"))
 
     async def open(self) -> None:
