@@ -128,7 +128,7 @@ class Bulks:
 
     def stop(self, bulk: Bulk) -> None:
         """End a dry run; begin nothing more of a replay. What has begun gets its verdict."""
-        bulk.stopping = True
+        bulk.stopping = bulk.stopping or bulk.state in ("planning", "replaying")
         if bulk.state == "planning" and bulk.task is not None:
             bulk.task.cancel()
 
@@ -208,7 +208,7 @@ class Bulks:
 def _ended_early(bulk: Bulk, error: Exception) -> None:
     bulk.error = error
     if not isinstance(error, OmiumError):
-        _log.error("a defect has ended a bulk replay, or its dry run", exc_info=error)
+        _log.error("a bulk replay or its dry run ended early, and not by an error of a call", exc_info=error)
 
 
 def _tells_of_all(error: Exception) -> bool:

@@ -12,9 +12,7 @@ from .memory import remember
 
 __all__ = ["Moves"]
 
-_REMEMBERED: Final = (
-    100_000  # ten of the largest bulk replays, which another tab may have planned before they were sent
-)
+_REMEMBERED: Final = 100_000  # as many as ten of the largest bulk replays send: another tab may have planned them, too
 
 
 class Moves:

@@ -73,6 +73,8 @@ async def test_what_was_found_is_replayed_once_and_gets_its_verdict(page, failur
     assert {answer.status for answer in answers} == {303}
     text = await shown(page, path, "Done: 10 of 10 replayed")
     await post(page, path, {})
+    await post(page, f"{path}/stop", {})  # too late
+    assert "Done: 10 of 10 replayed" in await asked(page, path)
     assert sorted(failures.writes) == sorted((f"exec_{n}/replay", {"checkpoint_id": "chk_1"}) for n in range(1, 20, 2))
     assert text.count(">replayed</span>") == 10
 
