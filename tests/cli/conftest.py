@@ -71,7 +71,7 @@ class CLI:
                 process.kill()
                 process.communicate()
 
-    def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None, timeout: float = 60) -> Ended:
+    def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None, timeout: float = 100) -> Ended:
         try:
             out, err = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
@@ -172,7 +172,7 @@ def connected(omiumctl, service):
         outputs.extend((result.out, result.err))
         return result
 
-    def ended(process, stdin=None, timeout=60):
+    def ended(process, stdin=None, timeout=100):
         result = original(process, stdin, timeout)
         outputs.extend((result.out, result.err))
         return result

@@ -218,7 +218,7 @@ def test_an_interrupted_batch_goes_on(connected, service, write):
     process = connected.start("batch", "in.jsonl", *FLAGS, "--concurrency", "4")
     started(service, process, 30)
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert ended.code == 130
     assert "run the same command again to go on" in ended.err
     sent = len(inputs(service))
@@ -254,7 +254,7 @@ def test_interrupted_while_it_only_waits(connected, service, write):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert (ended.code, ended.err.count("\n")) == (130, 1)
     assert "run the same command again to go on" in ended.err
     said = ended.json
@@ -281,7 +281,7 @@ def test_a_slow_pipe_is_sent_as_it_comes_and_can_be_interrupted(connected, servi
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     os.close(theirs)
     assert ended.code == 130
     assert "2 created" in ended.out
@@ -339,7 +339,7 @@ def test_bulk_replay_interrupted_says_how_to_go_on(connected, service):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert ended.code == 130
     assert ended.out == ""  # there was no outcome to sum up
     assert "run the same command again to go on: r.db remembers" in ended.err

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -60,7 +61,7 @@ def go_on_by_hand(omiumctl, farewell):
     assert omiumctl.here("wait", show[-1], "--until", "completed", "--timeout", "20").code == 0
     assert '"lines": ' in omiumctl.here(*show).out
     process.send_signal(signal.SIGTERM)
-    assert omiumctl.ended(process, timeout=30).code == 0
+    assert omiumctl.ended(process, timeout=60).code == 0
 
 
 def test_any_folder_is_measured_and_left_as_it_was(omiumctl, tmp_path):
@@ -147,9 +148,11 @@ def test_interrupted_it_ends_and_the_next_goes_on(omiumctl):
     process = omiumctl.start("demo", "--executions", "2000")
     while b"Two more are made" not in process.stdout.readline():
         pass
-    time.sleep(1)
+    with contextlib.closing(sqlite3.connect(omiumctl.home / "state" / "omiumctl" / "demo.db")) as database:
+        while not database.execute("SELECT 1 FROM executions").fetchone():
+            time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    ended = omiumctl.ended(process, timeout=30)
+    ended = omiumctl.ended(process, timeout=60)
     assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
     again = omiumctl("demo")
     assert again.code == 0

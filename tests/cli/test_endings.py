@@ -32,7 +32,7 @@ def test_ctrl_c_in_a_wait_says_what_was_created(connected, service):
     process = connected.start("create", "nobody", "--wait")
     until_asked(service, "GET /executions/*")
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     said = f"omiumctl: interrupted: execution {only_one(service)} was created, and runs on\n"
     assert (ended.code, ended.out, ended.err) == (130, "", said)
 
@@ -43,7 +43,7 @@ def test_ctrl_c_before_the_create_was_answered(connected, service, more):
     process = connected.start("create", "nobody", *more)
     until_asked(service, "POST /executions")
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert (ended.code, ended.out) == (130, "")
     assert ended.err == "omiumctl: interrupted: whether an execution was created is not known\n"
 

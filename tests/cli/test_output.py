@@ -104,7 +104,7 @@ def test_ctrl_c_is_one_line_and_130(connected, service):
     process = connected.start("wait", service_pending(service), "--poll-interval", "0.05")
     until_asked(service, "GET /executions/*")
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert (ended.code, ended.out, ended.err) == (130, "", "omiumctl: interrupted\n")
 
 
@@ -113,7 +113,7 @@ def test_ctrl_c_while_a_request_is_under_way(connected, service):
     process = connected.start("list", "-o", "jsonl")
     until_asked(service, "GET /executions")
     process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=30)
+    ended = connected.ended(process, timeout=60)
     assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
 
 

@@ -134,9 +134,14 @@ def test_work_that_stalls_says_why_once(monkeypatch, capsys):
     answers = [None, "waiting", "waiting again"]
     threads = threading.active_count()
     with Progress("sending", 3, stalled=lambda: answers.pop(0)):
-        time.sleep(0.5)
+        until = time.monotonic() + 30
+        while len(answers) > 1:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(0.2)  # in which nothing more is asked, or said
     assert capsys.readouterr().err == "omiumctl: waiting\n"
     assert threading.active_count() == threads
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 60.0)
     with Progress("sending", 3, stalled=lambda: "never"):
         pass
     assert capsys.readouterr().err == ""

@@ -62,7 +62,7 @@ def test_it_ends_cleanly(omiumctl, serve, number, code):
     process, _ = serve("--workflows", "flows")
     omiumctl.here("create", "slow", "--input", "60")
     process.send_signal(number)
-    ended = omiumctl.ended(process, timeout=30)
+    ended = omiumctl.ended(process, timeout=60)
     assert (ended.code, ended.err) == (code, "")
 
 

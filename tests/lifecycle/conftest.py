@@ -17,6 +17,7 @@ import pytest
 
 import omium_sync
 
+from ..development import complaints
 from .recorder import LONG, Recorder
 
 ROOT = Path(omium_sync.__file__).parents[1]
@@ -106,8 +107,7 @@ class Program:
         for line in self._process.stdout:
             lines.append(line)
             last = time.monotonic()
-        # On a busy machine a development build complains of each turn of a loop that took long.
-        err = "".join(line for line in self._process.stderr if not line.startswith("Executing <"))
+        err = complaints(self._process.stderr.read())
         code = self._process.wait(LONG)
         return Ended(code, "".join(lines), err, time.monotonic() - last, self.server, self._args)
 
