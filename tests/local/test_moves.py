@@ -173,6 +173,7 @@ async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, 
         assert (detail["status"], detail["checkpoints"]) == ("paused", checkpoints)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("by", ["rollback", "stop"])
 async def test_cleaning_up_has_most_of_the_grace(local, connect, monkeypatch, by):
     monkeypatch.setattr("omium_async.local.runner._GRACE", 1.0)
