@@ -26,7 +26,7 @@ from ._errors import (
 )
 from ._executions import Executions
 from ._journal.settings import Journal
-from ._logs import set_up
+from ._logs import set_up as _set_up
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
@@ -41,14 +41,14 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._public import publish
+from ._public import publish as _publish
 from ._run import Run
 from ._transport.answers import RawResponse
 from ._workflow import Workflow
 
 __version__ = "0.1.0"
 
-set_up()
+_set_up()
 
 __all__ = [
     "SETTLED",
@@ -93,4 +93,4 @@ __all__ = [
     "make_converter",
 ]
 
-publish(__name__, __all__)
+_publish(__name__, __all__)

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
+from ._data.masked import kind_of
 from ._data.plain import plain
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._streaming.filters import Filters
@@ -34,6 +35,7 @@ __all__ = [
     "ids_alone",
     "known_statuses",
     "many",
+    "mapping",
     "one_status",
     "plain_function",
     "query",
@@ -105,6 +107,13 @@ def seconds(value: Any, name: str, *, zero: bool) -> float | None:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name}: {shown(value)} is too large; give None for no bound") from None
+
+
+def mapping(value: Any, name: str) -> Mapping[Any, Any]:
+    """A mapping, or ``None`` for an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name}: {kind_of(value)} is not a mapping; give names and values")
+    return {} if value is None else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def flag(value: Any, name: str) -> bool:
@@ -326,7 +335,7 @@ def _fully_unquoted(place: str) -> str:
 def query(params: Mapping[str, Any] | None) -> str:
     """``params`` as a query with its ``?``; ``None`` values are left out, a list gives its key once an entry."""
     pairs: list[tuple[str, str]] = []
-    for name, value in (params or {}).items():
+    for name, value in mapping(params, "params").items():
         entries = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else (value,)
         pairs += [(name, _query_text(entry, name)) for entry in entries if entry is not None]
     return "?" + urlencode(pairs) if pairs else ""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from ._arguments import idempotency_key, query, relative_path
+from ._arguments import idempotency_key, mapping, query, relative_path, text
 from ._data.codec import encode
 from ._data.plain import plain
 from ._data.shared import shared
@@ -102,13 +102,13 @@ class Caller:
         headers: Mapping[str, str] | None,
     ) -> RawResponse:
         """Any request, checked before anything is sent."""
-        if not re.fullmatch(r"[A-Za-z]+", method):
+        if not re.fullmatch(r"[A-Za-z]+", text(method, "method")):
             raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
         method = method.upper()
         if method == "CONNECT":
             raise ValueError("method must not be CONNECT, which is between a client and its proxy")
         is_read = method in _READS
-        own, key = _own_headers(headers or {}, is_read=is_read)
+        own, key = _own_headers(mapping(headers, "headers"), is_read=is_read)
         if key is None and not is_read:
             key = _fresh_key()
         target = relative_path(path, urlsplit(self._base_url).path)

@@ -372,7 +372,7 @@ class Executions:
             checkpoint_name=checkpoint_name,
             limit=limit,
             concurrency=concurrency,
-            dry_run=dry_run,
+            dry_run=check.flag(dry_run, "dry_run"),
             journal=journal,
         )
 

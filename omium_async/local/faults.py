@@ -36,8 +36,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _text(given: object, name: str) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{name} must be text, not {given!r}")
+    return given
+
+
 def _upper(method: str) -> str:
-    return method.upper()
+    return _text(method, "method").upper()
 
 
 def _body(given: object) -> bytes | None:
@@ -50,7 +56,7 @@ def _body(given: object) -> bytes | None:
 
 def _pattern(path: str) -> str:
     """The path as it is matched: also one copied from the service's document, with its base and its `{names}`."""
-    if path != "*" and not path.startswith("/"):
+    if _text(path, "path") != "*" and not path.startswith("/"):
         path = f"/{path}"
     path = path.removeprefix("/api/v1") if path.startswith("/api/v1/") else path
     return "/".join("*" if part[:1] == "{" and part[-1:] == "}" else part for part in path.split("/"))

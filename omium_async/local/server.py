@@ -82,10 +82,12 @@ class LocalOmium:
         converter: OmiumConverter | None = None,
     ) -> None:
         api_keys = masked_keys(api_keys)  # before anything can fail: a traceback may show local variables
-        if not isinstance(port, int) or not 0 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if type(port) is not int or not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
         if database == ":memory:":
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
+        if database == "":
+            raise ValueError("database is empty; give the path of a file, or None to keep everything in memory")
         # Not Path.absolute(): tests that look for blocking calls in async code take os.getcwd for one.
         self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
         self._port = port

@@ -492,9 +492,11 @@ async def test_a_taken_port(tmp_path):
 def test_the_name_that_sqlite_gives_to_memory():
     with pytest.raises(ValueError, match="in memory"):
         LocalOmium(":memory:")
+    with pytest.raises(ValueError, match="the path of a file"):
+        LocalOmium("")
 
 
-@pytest.mark.parametrize("port", [-1, 65536, "8000", None])
+@pytest.mark.parametrize("port", [-1, 65536, "8000", None, True])
 def test_ports_that_make_no_sense(port):
     with pytest.raises(ValueError, match="port must be"):
         LocalOmium(port=port)

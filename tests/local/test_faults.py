@@ -44,6 +44,12 @@ async def test_drop(local, connect, when):
         assert (await wire.call("POST", "/executions", {"workflow_id": "w"})).status == 201
 
 
+@pytest.mark.parametrize("name", ["path", "method"])
+def test_what_it_is_for_is_text(name):
+    with pytest.raises(TypeError, match=f"{name} must be text, not 5"):
+        Fault(**{name: 5})
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_status_alone_is_answered(local, connect, status):
     async with connect(local) as wire:
