@@ -254,6 +254,28 @@ async def test_a_console_that_is_stopped_begins_nothing_more_and_logs_the_verdic
     assert "of 60 executions: 16 were replayed, 0 rejected, 0 are unknown, 44 were not sent" in caplog.text
 
 
+async def test_rows_keep_their_places_while_verdicts_come(page, sixty):
+    answered, wait = asyncio.Event(), asyncio.Event()
+
+    class AllButOne:
+        async def wait(self):
+            if sixty.writes[-1][0] == "exec_55/replay":  # the one that asks
+                answered.set()
+            else:
+                await wait.wait()
+
+    path = await planned(page)
+    places = ids(await shown(page, path, "Replay 60 executions?"))
+    sixty.held = AllButOne()
+    await post(page, path, {})
+    text = await shown(page, path, "Replaying 1 of 60")
+    assert answered.is_set()
+    assert ids(text) == places
+    assert re.findall(FATE, text, re.DOTALL)[5] == ("replayed", "exec_55")
+    wait.set()
+    await shown(page, path, "Done: 60 of 60")
+
+
 async def test_a_look_gets_a_page_of_verdicts_and_every_verdict_stands_on_one(page, service):
     service.rows = [row(n, "failed") for n in range(250, 0, -1)]
     for each in service.rows[:-2]:
