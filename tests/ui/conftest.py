@@ -174,7 +174,7 @@ async def omium(service: Service) -> AsyncIterator[AsyncOmium]:
 
 
 @pytest.fixture
-async def page(omium: AsyncOmium) -> AsyncIterator[TestClient]:
+async def page(omium: AsyncOmium, patient: object) -> AsyncIterator[TestClient]:
     """A console over the service."""
     async with served(omium) as client:
         yield client

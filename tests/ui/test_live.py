@@ -22,7 +22,7 @@ MINUTE = 60 / QUICKER
 
 
 @pytest.fixture(autouse=True)
-def quicker(monkeypatch, patient):
+def quicker(monkeypatch):
     quicken(monkeypatch, QUICKER)
 
 

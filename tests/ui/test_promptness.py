@@ -22,7 +22,7 @@ QUICKER = 5
 
 
 @pytest.fixture(autouse=True)
-def quicker(monkeypatch, patient):
+def quicker(monkeypatch):
     quicken(monkeypatch, QUICKER)
 
 
