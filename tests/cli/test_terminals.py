@@ -102,6 +102,6 @@ def test_a_watch_sits_out_an_outage_and_says_so_in_two_lines(connected, service)
 
 def test_a_watch_ends_when_patience_is_over(connected, service):
     service.local.inject(Fault(method="GET", action="status", status=503, times=99))
-    ended = connected("--retries", "0", "list", "--watch", "--patience", "0.5")
+    ended = connected("--retries", "0", "list", "--watch", "--patience", "4")
     assert (ended.code, ended.err.count("\n")) == (1, 2)
     assert ended.err.splitlines()[1].startswith("omiumctl: GET /api/v1/executions")

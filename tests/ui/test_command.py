@@ -17,8 +17,6 @@ import pytest
 pytest.importorskip("click", reason="the extra cli is not installed")
 pytest.importorskip("jinja2", reason="the extra ui is not installed")
 
-pytestmark = pytest.mark.timeout(60)
-
 KEY = "omium_test_0123456789abcdef"
 
 
@@ -75,7 +73,7 @@ def test_it_serves_until_it_is_stopped(start, number, code):
     assert status_of(f"{url}client") == 200
     assert status_of(f"{url}client", Host="evil.example") == 403
     process.send_signal(number)
-    rest, complaints = process.communicate(timeout=20)
+    rest, complaints = process.communicate(timeout=60)
     assert (process.returncode, rest, complaints) == (code, "", "")
 
 
@@ -90,7 +88,7 @@ def test_a_taken_port_is_said_in_one_line(start):
         taken.listen()
         port = str(taken.getsockname()[1])
         process = start("ui", "--port", port, "--no-browser")
-        _, complaints = process.communicate(timeout=20)
+        _, complaints = process.communicate(timeout=60)
     assert process.returncode == 1
     assert complaints.count("\n") == 1
     assert f"port {port}" in complaints
@@ -111,23 +109,23 @@ def test_a_browser_is_opened_and_not_waited_for(start, tmp_path):
     opener.chmod(0o755)
     process = start("ui", "--port", "0", BROWSER=f"{opener} %s")
     url = url_of(process)
-    for _ in range(1000):
+    for _ in range(6000):
         if seen.exists():
             break
         signal.sigtimedwait([], 0.01)
     assert seen.read_text().strip() == url
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     assert process.returncode == 130
 
 
 def test_wrong_usage_is_said_before_anything_is_served(start):
     for arguments in (["ui", "--port", "x"], ["ui", "--port", "70000"], ["ui", "--nope"]):
         process = start(*arguments)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         assert process.returncode == 2
     process = start("ui", OMIUM_API_KEY="")
-    _, complaints = process.communicate(timeout=20)
+    _, complaints = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "OMIUM_API_KEY" in complaints
 
@@ -137,7 +135,7 @@ def test_serve_with_its_console(start):
     said = json.loads(process.stdout.readline())
     assert status_of(said["console"]) == 200
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 
@@ -154,7 +152,7 @@ def test_the_demo_with_its_console(start, tmp_path):
     assert 'id="row-exec_' in page
     assert "What failed" in page
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=60)
     assert (process.returncode, rest) == (130, "")
 
 
