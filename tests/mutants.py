@@ -184,7 +184,9 @@ class Copy:
             return psutil.Popen(
                 [*command, "@arguments.txt"],
                 cwd=self._folder,
-                env=os.environ | {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+                env=os.environ
+                | {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", "OMIUM_TEST_HASTE": "1"}
+                | environment,
                 stdout=output,
                 stderr=output,
             )

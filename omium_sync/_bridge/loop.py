@@ -126,7 +126,6 @@ class LoopThread:
                 # What a hook raised in a task of the core's own must not end the loop for all others.
                 with contextlib.suppress(SystemExit, KeyboardInterrupt):
                     loop.run_until_complete(main)
-            main.result()
         except BaseException as error:  # noqa: BLE001 - it belongs to those who wait for the start
             self._failure = error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from omium_async import ExecutionRequest, JournalError
+from omium_async import ExecutionRequest, Journal, JournalError
 from omium_async._journal.commits import Mark
 from omium_async._journal.file import JournalFile
 from omium_async._journal.schema import Identity
@@ -87,6 +88,26 @@ async def test_a_job_that_fails_is_undone_and_takes_nothing_else_with_it(path):
     found = await again.find(0)
     assert (told, found.execution_id, found.position) == ([None], "exec_1", 0)
     await again.close()
+
+
+async def test_what_is_sent_again_has_no_outcome_until_that_is_known(path):
+    """Else it would be told as refused, though the second time it may have been applied."""
+    file = await JournalFile.open(path, IDENTITY)
+    await file.mark(mark(0), again=False)
+    await file.record(0, "rejected", None, "{}")
+    assert (await file.find(0)).state == "rejected"
+    await file.mark(mark(0), again=True)
+    assert (await file.find(0)).state is None
+    await file.close()
+
+
+def test_a_path_that_is_bytes_is_refused():
+    class Bytes(os.PathLike[bytes]):
+        def __fspath__(self) -> bytes:
+            return b"batch.journal"
+
+    with pytest.raises(TypeError, match="path: it is bytes; give a path as text"):
+        Journal(Bytes())
 
 
 async def test_commits_are_so_far_apart_as_was_asked_for(path):

@@ -23,8 +23,8 @@ from .recorder import LONG, Recorder
 ROOT = Path(omium_sync.__file__).parents[1]
 #: More interpreters, with the dependencies installed, may be named by this variable.
 PYTHONS = [sys.executable, *filter(None, os.environ.get("OMIUM_TEST_PYTHONS", "").split(os.pathsep))]
-#: Each case runs so: twice as users do, once with every warning of a development build.
-MODES: list[list[str]] = [[], [], ["-X", "dev"]]
+#: Each case runs so: twice as users do, once with every warning of a development build; in haste only the latter.
+MODES: list[list[str]] = [["-X", "dev"]] if "OMIUM_TEST_HASTE" in os.environ else [[], [], ["-X", "dev"]]
 #: Seconds from the program's last line to its end; busy machines are slow, and what hangs does so for longer.
 AT_ONCE = 10.0
 

@@ -13,6 +13,7 @@ from omium_async._errors import UnstableListError
 from omium_async._models.types import Execution, ExecutionPage
 from omium_async._streaming.rule import MOST_EMPTY
 from omium_async._streaming.windows import Sizes
+from omium_async._streaming.witness import Witness
 
 from .model import ModelList, ModelServer, Reader
 
@@ -296,6 +297,14 @@ def test_a_server_that_moves_rows(seed: int, caplog: pytest.LogCaptureFixture) -
 
     read(Shuffling(ModelList.of(1000)))
     assert len(warnings(caplog)) == 1
+
+
+@pytest.mark.parametrize(("then", "told"), [("bcd", 0), ("cbd", 1), ("dcb", 1), ("cd", 0), ("bxc", 0)])
+def test_two_rows_that_change_places_are_enough_to_tell(then: str, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    witness = Witness()
+    for ids, known in (("abc", 0), (then, len(set(then) & set("abc")))):
+        witness.look_at_order(ExecutionPage(items=tuple([Execution(id=id) for id in ids])), known)
+    assert len(warnings(caplog)) == told
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -12,11 +12,12 @@ import pytest
 
 from omium_async import OmiumError
 from omium_async.local import Fault
-from omium_sync import Omium
+from omium_sync import LocalOmium, Omium
 from omium_sync._bridge import calls as calls_module
 from omium_sync._bridge.call import Call
 from omium_sync._bridge.feed import Feed
-from omium_sync._bridge.loop import _LookUps
+from omium_sync._bridge.loop import LoopThread, _LookUps
+from omium_sync._bridge.process import process
 from omium_sync._bridge.reading import OneByOne
 from omium_sync._iterators import Stream
 from omium_sync._mirrors import fed
@@ -367,3 +368,72 @@ def test_a_batch_takes_so_many_requests_ahead_of_its_results_and_no_more(client,
         given.append(number)  # noqa: PERF402 - read by `requests` meanwhile
     assert given == list(range(most))
     assert max(ahead) == most - 1
+
+
+def test_a_server_that_two_threads_stop_is_stopped_once():
+    server, began, go_on, stops = LocalOmium(), threading.Event(), threading.Event(), []
+    server.start()
+    served = server._served
+
+    class Held:
+        def __exit__(self, *what):
+            stops.append(what)
+            began.set()
+            go_on.wait(30)
+            return served.__exit__(*what)
+
+    server._served = Held()
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    assert began.wait(30)
+    server.stop()
+    go_on.set()
+    stopping.join(30)
+    assert len(stops) == 1
+
+
+@pytest.fixture
+def pages(client):
+    """An iterator that is begun, with more to come."""
+    for _ in range(3):
+        client.executions.create("read by hand")
+    pages = client.executions.pages(page_size=1, prefetch=0, workflow_id="read by hand")
+    next(pages)
+    return pages
+
+
+def test_an_iterator_whose_loop_has_ended_says_so_and_the_client_works_on(client, pages):
+    process.end(pages._begun[0].thread)
+    with pytest.raises(RuntimeError, match="has ended: begin a new one"):
+        next(pages)
+    assert client.executions.count(workflow_id="read by hand") >= 3
+
+
+def test_an_iterator_cannot_be_read_on_the_thread_of_its_loop(pages):
+    said, done = [], threading.Event()
+
+    def read():
+        try:
+            next(pages)
+        except RuntimeError as error:
+            said.append(str(error))
+        done.set()
+
+    pages._begun[0].thread.notify(read)
+    assert done.wait(30)
+    assert "make it from another thread" in said[0]
+
+
+@pytest.mark.parametrize(("exiting", "said"), [(False, "can't start new thread"), (True, "is shutting down")])
+def test_a_thread_that_cannot_be_started_is_told_of_and_forgotten(client, monkeypatch, exiting, said):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    before = set(process._running)
+    monkeypatch.setattr(LoopThread, "start", start)
+    monkeypatch.setattr(process, "_exiting", exiting)
+    with pytest.raises(RuntimeError, match=said):
+        client.executions.count()
+    monkeypatch.undo()
+    assert process._running == before
+    assert client.executions.count() >= 0

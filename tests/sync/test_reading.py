@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omium_async._streaming.streams import Batch
-from omium_sync._bridge.reading import Rows
+from omium_sync._bridge.feed import Feed
+from omium_sync._bridge.reading import Gathered, Rows
 
 
 class Reading:
@@ -17,17 +18,19 @@ class Reading:
 
     def __init__(self, batches: int, error: Exception | None = None, room: int = 100) -> None:
         self.made = 0
+        self.held: list[int] = []  # before each
         self.closed = False
         self.room = room
         self.notify = asyncio.get_running_loop().call_soon_threadsafe
-        self.source = Rows(lambda _: self._batches(batches, error))
+        self.source = Rows(lambda held: self._batches(batches, error, held))
         self.task = asyncio.create_task(self._pump())
 
-    async def _batches(self, batches, error):
+    async def _batches(self, batches, error, held):
         try:
             for number in range(batches):
                 await asyncio.sleep(0)
                 self.made += 1
+                self.held.append(held())
                 yield Batch([number], batches, self.room)
             if error is not None:
                 raise error
@@ -76,6 +79,16 @@ async def test_then_a_few_batches_are_read_ahead_where_there_is_room(room) -> No
     assert reading.task.done()
 
 
+async def test_what_waits_for_the_reader_counts_as_read_ahead_and_nothing_does_while_the_reader_waits() -> None:
+    reading = Reading(100)
+    for number in range(Rows._SURE + 1):
+        assert await reading.take() == [number]
+        await settle()
+    assert reading.held[1 : Rows._SURE + 1] == [0] * Rows._SURE
+    assert reading.held[Rows._SURE + 1 :] == list(range(1, Rows._MOST + 1))
+    await reading.close()
+
+
 @settings(max_examples=50, deadline=None)
 @given(batches=st.integers(0, 30), pauses=st.lists(st.booleans(), min_size=31, max_size=31))
 def test_nothing_is_lost_whatever_the_pace(batches, pauses) -> None:
@@ -111,3 +124,53 @@ async def test_cancelling_ends_the_pump_wherever_it_is(taken) -> None:
     assert reading.closed == bool(taken)  # a generator that was never begun has nothing to close
     await settle()
     assert reading.made == made
+
+
+class Numbers:
+    """Numbers that are all there at once, gathered for a reader."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.source = Gathered(self._numbers())
+
+    async def _numbers(self):
+        while self.made < 1000:
+            self.made += 1
+            yield self.made
+
+
+async def test_one_item_is_made_that_nobody_asked_for_and_no_more() -> None:
+    numbers = Numbers()
+    pump = asyncio.create_task(numbers.source.pump())
+    await settle()
+    assert numbers.made == 1
+    pump.cancel()
+    await asyncio.wait([pump])
+
+
+async def first_group(source: Gathered[int]):
+    """What a reader gets who asked before anything was there."""
+    taking = asyncio.create_task(asyncio.to_thread(source.take, asyncio.get_running_loop().call_soon_threadsafe))
+    while not source.waiting:  # noqa: ASYNC110 - it has no event for it
+        await asyncio.sleep(0)
+    pump = asyncio.create_task(source.pump())
+    found = await taking
+    pump.cancel()
+    await asyncio.wait([pump])
+    return found
+
+
+async def test_what_is_there_comes_over_at_once_up_to_a_largest_group() -> None:
+    assert await first_group(Numbers().source) == list(range(1, Gathered._LARGEST + 1))
+
+
+async def test_results_come_before_the_reader_is_called_to_take_more_from_the_feed() -> None:
+    """For the next item may be long in coming."""
+    feed = Feed[int]([])
+
+    async def results():
+        yield 1
+        async for _ in feed:
+            pass
+
+    assert await first_group(Gathered(results(), feed)) == [1]
