@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from multiprocessing.connection import Client
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Final
 
 import psutil
 import pytest
 
 SURVIVED, NOTICED, NOT_SWAPPED = range(3)  # exit statuses of the forked process
+_COLLECTING: Final = 120.0  # seconds until the first test
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -90,7 +91,7 @@ def end(process: psutil.Process, limit: float | None) -> int | None:
                     each.kill()
 
 
-def _watched(process: psutil.Process, limits: dict[str, float], now: Path) -> int | None:
+def watched(process: psutil.Process, limits: dict[str, float], now: Path) -> int | None:
     """The exit status of a process that runs tests; None where one takes more seconds than it may.
 
     :param now: names the test that runs.
@@ -99,7 +100,7 @@ def _watched(process: psutil.Process, limits: dict[str, float], now: Path) -> in
         with contextlib.suppress(psutil.TimeoutExpired):
             return process.wait(1)
         test, since = now.read_text(encoding="utf-8").partition("\n")[0], now.stat().st_mtime
-        if time.time() - since > limits.get(test, max(limits.values())):
+        if time.time() - since > limits.get(test, _COLLECTING):
             return end(process, 0)
 
 
@@ -118,5 +119,5 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             pid = os.fork()
             if not pid:
                 os._exit(_try(change, functions.get(change[0], []), [items[test] for test in limits]))
-            asked.send(_watched(psutil.Process(pid), limits, reached.NOW))
+            asked.send(watched(psutil.Process(pid), limits, reached.NOW))
     return True

@@ -15,6 +15,7 @@ from omium_async import ExecutionRequest, Journal, JournalError
 from omium_async._journal.commits import Mark
 from omium_async._journal.file import JournalFile
 from omium_async._journal.schema import Identity
+from omium_async._journal.settings import journal_of
 from omium_async._journal.writer import Writer
 
 from .conftest import collect
@@ -101,13 +102,26 @@ async def test_what_is_sent_again_has_no_outcome_until_that_is_known(path):
     await file.close()
 
 
-def test_a_path_that_is_bytes_is_refused():
-    class Bytes(os.PathLike[bytes]):
-        def __fspath__(self) -> bytes:
-            return b"batch.journal"
+class Bytes(os.PathLike[bytes]):
+    def __fspath__(self) -> bytes:
+        return b"batch.journal"
 
-    with pytest.raises(TypeError, match="path: it is bytes; give a path as text"):
-        Journal(Bytes())
+
+@pytest.mark.parametrize(
+    ("make", "kind", "said"),
+    [
+        (lambda: Journal(Bytes()), TypeError, "path: it is bytes; give a path as text"),
+        (lambda: Journal(5), TypeError, "path: 5 is not a path; give a path"),
+        (lambda: Journal(""), ValueError, "path: '' is empty; give a path"),
+        (lambda: Journal("a", key_field=""), ValueError, "key_field"),
+        (lambda: Journal("a", key_field=5), TypeError, "key_field"),
+        (lambda: Journal("a", wait=-1), ValueError, "wait"),
+        (lambda: journal_of(5), TypeError, "journal: 5 is neither; give a path or a Journal"),
+    ],
+)
+def test_what_is_no_journal_is_refused_in_plain_words(make, kind, said):
+    with pytest.raises(kind, match=said):
+        make()
 
 
 async def test_commits_are_so_far_apart_as_was_asked_for(path):

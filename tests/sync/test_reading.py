@@ -148,11 +148,17 @@ async def test_one_item_is_made_that_nobody_asked_for_and_no_more() -> None:
     await asyncio.wait([pump])
 
 
-async def first_group(source: Gathered[int]):
-    """What a reader gets who asked before anything was there."""
+async def begun(source: Gathered[int]):
+    """A reader who asks before anything is there."""
     taking = asyncio.create_task(asyncio.to_thread(source.take, asyncio.get_running_loop().call_soon_threadsafe))
     while not source.waiting:  # noqa: ASYNC110 - it has no event for it
         await asyncio.sleep(0)
+    return taking
+
+
+async def first_group(source: Gathered[int]):
+    """What such a reader gets."""
+    taking = await begun(source)
     pump = asyncio.create_task(source.pump())
     found = await taking
     pump.cancel()
@@ -174,3 +180,15 @@ async def test_results_come_before_the_reader_is_called_to_take_more_from_the_fe
             pass
 
     assert await first_group(Gathered(results(), feed)) == [1]
+
+
+async def test_what_was_gathered_comes_before_the_end() -> None:
+    async def results():
+        yield 1
+        yield 2
+
+    source = Gathered(results())
+    taking = await begun(source)
+    await source.pump()
+    source.end(None)
+    assert await taking == [1, 2]
