@@ -88,21 +88,32 @@ async def test_a_dry_run_plans_and_sends_nothing(omium, runs, local, tmp_path):
     assert local.counts["POST /executions/*/replay"] == 8
 
 
-async def test_refused_and_unknown_ones_end_nothing(omium, runs, local):
+@pytest.mark.parametrize("journalled", [False, True], ids=["plain", "journal"])
+async def test_refused_and_unknown_ones_end_nothing(omium, runs, local, tmp_path, journalled):
     await fail(omium, 8)
+    how = {"journal": tmp_path / "journal"} if journalled else {}
     local.inject(Fault(**REPLAY, action="status", status=409))
     local.inject(Fault(**REPLAY, when="after", action="drop"))
-    outcomes = await collect(omium.executions.replay_many(concurrency=1))
+    outcomes = await collect(omium.executions.replay_many(concurrency=1, **how))
     assert [outcome.state for outcome in outcomes] == ["rejected", "unknown"] + ["replayed"] * 6
     assert isinstance(outcomes[0].error, ConflictError)
     assert outcomes[1].error.outcome_unknown
+    if journalled:  # the unknown one was applied, as it shows by now
+        again = await collect(omium.executions.replay_many(**how))
+        assert states(again) == {("rejected", True): 1, ("replayed", True): 7}
+    assert local.counts["POST /executions/*/replay"] == 8
 
 
-async def test_a_refused_key_ends_it(omium, runs, local):
-    await fail(omium, 8)
-    local.inject(Fault(**REPLAY, action="status", status=401))
-    with pytest.raises(AuthenticationError):
-        await collect(omium.executions.replay_many(concurrency=1))
+@pytest.mark.parametrize("journalled", [False, True], ids=["plain", "journal"])
+@pytest.mark.parametrize("where", [REPLAY, {"method": "GET", "path": "/executions/*"}], ids=["replay", "look"])
+async def test_a_refused_key_ends_it(omium, runs, local, tmp_path, journalled, where):
+    await fail(omium, 3)
+    how = {"journal": tmp_path / "journal"} if journalled else {}
+    local.inject(Fault(**where, action="status", status=401))
+    found, error = await ended(omium.executions.replay_many(concurrency=1, **how))
+    assert (found, type(error), error.outcome) == ([], AuthenticationError, "not_applied")
+    again = await collect(omium.executions.replay_many(**how))
+    assert states(again) == {("replayed", False): 3}
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -49,8 +49,10 @@ async def test_each_once_in_any_kind_of_iterable(omium, local, ids, kind):
     assert local.counts[f"POST {REPLAY}"] == 3
 
 
-async def test_an_unknown_one_is_rejected(omium, ids):
-    outcomes = await collect(omium.executions.replay_many([ids[0], "exec_nobody"]))
+@pytest.mark.parametrize("journalled", [False, True], ids=["plain", "journal"])
+async def test_an_unknown_one_is_rejected(omium, ids, tmp_path, journalled):
+    how = {"journal": tmp_path / "replays.journal"} if journalled else {}
+    outcomes = await collect(omium.executions.replay_many(["exec_nobody", ids[0]], concurrency=1, **how))
     assert by_id(outcomes) == {ids[0]: "replayed", "exec_nobody": "rejected"}
     assert isinstance(next(o.error for o in outcomes if o.state == "rejected"), NotFoundError)
 
@@ -84,7 +86,10 @@ async def test_with_a_journal(omium, local, ids, tmp_path):
     local.inject(Fault(method="POST", path=REPLAY, status=409))
     first = await collect(omium.executions.replay_many(ids[:4], journal=journal, concurrency=1))
     assert Counter(outcome.state for outcome in first) == {"replayed": 3, "rejected": 1}
-    planned = await collect(omium.executions.replay_many(ids[:5], journal=journal, dry_run=True))
+    limited = await collect(omium.executions.replay_many(ids, journal=journal, limit=4))  # the four of before
+    assert by_id(limited) == by_id(first)
+    assert local.counts[f"POST {REPLAY}"] == 4
+    planned = await collect(omium.executions.replay_many(ids, journal=journal, dry_run=True, limit=5))
     assert by_id(planned) == {**by_id(first), ids[4]: "planned"}
     again = await collect(omium.executions.replay_many(ids[:5], journal=journal))
     assert by_id(again) == {**by_id(first), ids[4]: "replayed"}

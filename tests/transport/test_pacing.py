@@ -11,6 +11,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -559,6 +560,25 @@ async def test_too_late_is_said_at_once() -> None:
     with pytest.raises(TooLate):
         calls.pacer.check(time.monotonic() + 30)
     calls.pacer.check(time.monotonic() + 90)
+    assert calls.nothing_left()
+
+
+async def test_nobody_overtakes_those_in_line_when_time_has_opened_the_gate(monkeypatch) -> None:
+    """And no alarm has rung as yet."""
+    now = 100.0
+    monkeypatch.setattr("omium_async._transport.pacing.time", SimpleNamespace(monotonic=lambda: now))
+    pacer = Pacer(None)
+    calls = Calls(pacer)
+    blocked(pacer, 30.0)
+    first = asyncio.create_task(calls.begin())
+    await asyncio.sleep(0)
+    now = 131.0
+    second = asyncio.create_task(calls.begin())
+    await asyncio.wait_for(first, 30)
+    assert not second.done()
+    calls.end(200)
+    await asyncio.wait_for(second, 30)
+    calls.end(200)
     assert calls.nothing_left()
 
 
