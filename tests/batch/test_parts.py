@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omium_async import (
     APIConnectionError,
@@ -81,6 +83,24 @@ class TestLimit:
         for _ in range(6000):  # it stays like that: then that is what is usual
             limit.answered(time.monotonic() - 0.2)
         assert limit.now == 64
+
+    @given(st.integers(1, 40), st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200))
+    def test_it_is_never_more_than_was_given_and_never_none(self, most, calls):
+        """Whatever is answered after so many seconds, or refused."""
+        limit = Limit(most)
+        assert limit.now <= most
+        for is_answered, seconds in calls:
+            (limit.answered if is_answered else limit.refused)(time.monotonic() - seconds)
+            assert 1 <= limit.now <= most
+
+    @pytest.mark.parametrize("most", [1, 7, 100])
+    def test_a_service_that_slows_down_more_and_more_is_never_given_more_than_was_asked_for(self, most):
+        limit = Limit(most)
+        for seconds in (0.01, 1.0, 100.0, 10_000.0):
+            for _ in range(100):
+                limit.answered(time.monotonic() - seconds)
+                assert 1 <= limit.now <= most
+        assert limit.now <= max(1, most // 8)
 
     async def test_the_gate_is_fair_and_follows_the_limit(self):
         limit = Limit(2)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import pickle
 
+import aiohttp
 import pytest
 
 import omium_async as om
+from omium_async._transport.exchange import Exchange
 
 
 async def test_an_id_of_the_users_own_is_text_that_pickles(raw) -> None:
@@ -162,3 +164,23 @@ async def test_a_request_id_of_the_users_is_known_although_nothing_was_sent() ->
             await omium.request("POST", "/x", headers={"x-request-id": "mine"})
     assert caught.value.request_id == "mine"
     assert [attempt.request_id for attempt in caught.value.attempts] == ["mine", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "ConnectionResetError: [Errno 104] Connection reset by"),
+        (ConnectionResetError(), "ConnectionResetError)"),
+        (aiohttp.ServerDisconnectedError(), "ServerDisconnectedError: Server disconnected)"),
+    ],
+    ids=["of the system", "without words", "of aiohttp"],
+)
+async def test_an_error_names_what_it_met_and_says_its_words(raw, monkeypatch, problem, words) -> None:
+    async def run(*_: object) -> bytes:
+        raise problem
+
+    monkeypatch.setattr(Exchange, "run", run)
+    async with raw.client("http://127.0.0.1:9") as client:
+        with pytest.raises(om.APIConnectionError) as caught:
+            await client.executions.get("e")
+    assert f"no connection ({words}" in str(caught.value)

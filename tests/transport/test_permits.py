@@ -87,6 +87,27 @@ async def test_who_is_denied_at_the_end_of_the_wait_gives_the_turn_back(raw) -> 
     assert len(server.requests) == 2
 
 
+async def test_who_is_denied_behind_the_gate_lets_the_next_through(raw, monkeypatch) -> None:
+    monkeypatch.setattr("omium_async._transport.allowance._PATIENCE", 3600.0)  # else the next goes after that time
+    leave = Leave()
+    leave.denied_from = 0
+
+    async def handler(request) -> None:
+        refused = request.number == 1
+        await request.send(raw.answer(429, b"{}", "retry-after-ms: 100") if refused else raw.answer(body=raw.EXECUTION))
+
+    async with raw.pair(handler) as (omium, server, _):
+        with pytest.raises(om.RateLimitError):
+            await omium.executions.get("e")
+        denied = asyncio.create_task(endpoints.get(leave.caller(omium), "e"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            await omium.executions.get("e")
+        with pytest.raises(CalledBack):
+            await denied
+    assert len(server.requests) == 2
+
+
 async def test_who_tried_already_ends_with_that(raw) -> None:
     leave = Leave()
     leave.denied_from = 1
