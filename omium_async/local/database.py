@@ -262,7 +262,6 @@ class Database:
         if error is None:
             self._ready.set_result(None)
         else:
-            self._closing.set()
             self._ready.set_exception(error)
 
     def _set_ended(self) -> None:

@@ -175,9 +175,6 @@ class Engine:
                 await self._perform(state, runner)
         except (StaleRunError, LocalOmiumError):
             _log.debug("%s was stopped", execution_id)
-        except asyncio.CancelledError:
-            if not runner.stopping:
-                raise
         except Exception:  # noqa: BLE001 - logged, for nobody awaits this task
             # Nothing is lost: what could not be written is done again from the last checkpoint at the next start.
             _log.exception("%s could not be carried on", execution_id)

@@ -57,7 +57,6 @@ class Resuming:
                     self._room.release()
                 else:
                     self._give_back(task)
-            await asyncio.sleep(0)
 
     def _give_back(self, task: asyncio.Task[None]) -> None:
         """The room that the run takes, when it ends or has gone on for long."""

@@ -189,10 +189,10 @@ class TestPool:
 
         pool = Pool(stream() if streamed else items(), work, Limit(2))
         await pool.more()
-        for given in range(3):
+        for popped in range(3):
             for _ in range(500):
                 await asyncio.sleep(0)
-            assert taken == 4 * 2 + 64 + given
+            assert taken == 4 * 2 + 64 + popped
             pool.pop()
         await pool.close()
 

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import functools
+import gc
 import logging
 import sys
 import threading
+import weakref
 
+import aiohttp
 import anyio
 import pytest
 
@@ -247,3 +251,58 @@ async def test_tasks_are_made_as_before_when_the_last_server_has_stopped():
     await first.start()
     await first.stop()
     assert loop.get_task_factory() is None
+
+
+async def test_a_run_that_has_ended_is_not_kept(local, connect):
+    runs = []
+
+    @local.workflow("w")
+    async def w(run):
+        runs.append(weakref.ref(run))
+        raise ValueError  # whose traceback leads to the run
+
+    async with connect(local) as wire:
+        for _ in range(3):
+            await wire.until(await wire.create("w"), "failed")
+        async with asyncio.timeout(10):  # what is written is answered before the last turn of its run
+            while any(run() for run in runs):
+                gc.collect()
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("end", ["stop", "Ctrl-C", "Ctrl-C behind it"])
+def test_asyncio_finds_nothing_to_report_of_a_run_that_is_cut_off(tmp_path, end):
+    reported = []
+    pressed = []
+
+    def clock():
+        if pressed:
+            raise pressed.pop()
+        return dt.datetime.now(dt.UTC)
+
+    local = LocalOmium(tmp_path / "o.db", clock=clock)
+
+    @local.workflow("w")
+    async def w(run):
+        begun.set()
+        if end == "Ctrl-C":
+            raise KeyboardInterrupt
+        if end == "stop":
+            await asyncio.Event().wait()
+        pressed.append(KeyboardInterrupt())
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with local, aiohttp.ClientSession() as session:
+            given = {"json": {"workflow_id": "w"}, "headers": {"X-API-Key": local.api_key}}
+            async with session.post(f"{local.url}/api/v1/executions", **given):
+                pass
+            await begun.wait()
+            await asyncio.sleep(0 if end == "stop" else 30)
+
+    begun = asyncio.Event()
+    with contextlib.nullcontext() if end == "stop" else pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    gc.collect()
+    assert reported == []
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("omium-local-writer")]

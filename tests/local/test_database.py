@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 import zlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,8 @@ import omium_async.local
 import omium_sync
 from omium_async._data import sqlite as sqlite_files
 from omium_async.local import LocalOmium, LocalOmiumError, tables
+from omium_async.local.database import Database
+from omium_async.local.file_lock import FileLock
 
 KEY = "omium_secret_0123456789"
 
@@ -91,10 +94,10 @@ async def test_keys_that_are_tenants_of_their_own_are_so_in_any_order(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], {}, [""], ["a b\n"], ["é"], [5], {"k": ""}, {"k": 5}, {"k": "\ud800"}, [" k"]], ids=ascii
+    "wrong", [5, [], {}, [""], ["a b\n"], ["é"], [5], {"k": ""}, {"k": 5}, {"k": "\ud800"}, [" k"]], ids=ascii
 )
 def test_keys_that_make_no_sense(wrong):
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError), match=r"api_keys|surrogates"):
         LocalOmium(api_keys=wrong)
 
 
@@ -508,3 +511,47 @@ async def test_paths_are_taken_at_the_construction(tmp_path, monkeypatch):
     monkeypatch.chdir(os.sep)
     async with local:
         assert (tmp_path / "o.db").exists()
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["read", "write"])
+async def test_a_database_that_was_closed_says_so(tmp_path, read):
+    database = await Database.open(tmp_path / "o.db")
+    await database.close()
+    with pytest.raises(LocalOmiumError, match="stopped"):
+        await asyncio.wait_for((database.read if read else database.write)(lambda connection: None), 30)
+    await database.close()
+
+
+async def test_who_lets_go_of_a_database_waits_for_no_program_that_has_locked_it(tmp_path, monkeypatch):
+    """Its loop has ended: nobody waits for what would be written."""
+    monkeypatch.setattr("omium_async.local.database._PATIENCE", 3600.0)
+    database = await Database.open(tmp_path / "o.db")
+    other = sqlite3.connect(tmp_path / "o.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(database.write(lambda connection: None))
+    await asyncio.sleep(0)
+    letting_go = threading.Thread(target=database.abandon, daemon=True)
+    letting_go.start()
+    await asyncio.to_thread(letting_go.join, 30)
+    assert not letting_go.is_alive()
+    other.close()
+    writing.cancel()
+
+
+async def test_a_file_that_is_refused_is_let_go_of(tmp_path, monkeypatch):
+    opened = []
+    connect = tables.connect
+    monkeypatch.setattr(tables, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[-1])
+    with sqlite3.connect(tmp_path / "o.db") as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    await refused(tmp_path / "o.db")
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
+def test_where_files_cannot_be_locked_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("omium_async.local.file_lock.sys", SimpleNamespace(platform="win32"))
+    with pytest.raises(LocalOmiumError, match="use database=None here"):
+        FileLock(tmp_path / "o.db", lambda: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
@@ -66,3 +67,42 @@ def test_schemathesis_finds_no_failure(served, tmp_path):
         capture_output=True, text=True, timeout=110, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+
+
+#: What may be wrong with the body of any write, and how it is answered.
+BODIES = {
+    400: {"data": b"no gzip", "Content_Encoding": "gzip"},
+    401: {"data": b"{}", "X_API_Key": "wrong"},
+    413: {"data": gzip.compress(b" " * (2**24 + 1)), "Content_Encoding": "gzip"},
+    415: {"data": b"{}", "Content_Encoding": "br"},
+    422: {"data": b"no JSON"},
+}
+
+
+@pytest.mark.parametrize("status", BODIES)
+async def test_what_may_be_wrong_with_a_body_is_described_of_every_write(connect, status):
+    local = LocalOmium()
+    async with connect(local) as wire:
+        for route in ROUTES:
+            if route.body is not None:
+                path = route.path.replace("{execution_id}", "exec_1")
+                assert (await wire.call(route.method, path, **BODIES[status])).status == status
+                assert status in route.troubles
+
+
+async def test_a_write_that_is_done_is_answered_as_described(connect):
+    local = LocalOmium()
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        raise ValueError
+
+    described = {route.operation: route.status for route in ROUTES}
+    async with connect(local) as wire:
+        created = await wire.call("POST", "/executions", {"workflow_id": "w"})
+        assert created.status == described["create_execution"]
+        detail = await wire.until(created.json["id"], "failed")
+        for verb in ("rollback", "replay"):
+            moved = await wire.move(created.json["id"], verb, detail["checkpoints"][0]["id"])
+            assert moved.status == described[f"{verb}_execution"]

@@ -252,3 +252,12 @@ def test_the_facade_s_server_is_reset_and_typed_too():
         local.reset()
         assert (local.requests, omium.executions.count()) == ((), 0)
         assert set(local.workflows) == {"order"}
+
+
+async def test_after_a_reset_requests_are_stalled_as_before(local, connect):
+    async with connect(local) as wire:
+        await local.reset()
+        local.inject(Fault(action="stall"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await wire.get("/executions")

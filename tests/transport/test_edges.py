@@ -169,7 +169,7 @@ async def test_a_request_id_of_the_users_is_known_although_nothing_was_sent() ->
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
-        (ConnectionResetError(104, "Connection reset by peer"), "ConnectionResetError: [Errno 104] Connection reset by"),
+        (ConnectionResetError(104, "Reset by peer"), "ConnectionResetError: [Errno 104] Reset by peer)"),
         (ConnectionResetError(), "ConnectionResetError)"),
         (aiohttp.ServerDisconnectedError(), "ServerDisconnectedError: Server disconnected)"),
     ],
