@@ -25,6 +25,7 @@ from omium_async._data import sqlite as sqlite_files
 from omium_async.local import LocalOmium, LocalOmiumError, tables
 from omium_async.local.database import Database
 from omium_async.local.file_lock import FileLock
+from omium_async.local.persistence import Persistence
 
 KEY = "omium_secret_0123456789"
 
@@ -555,3 +556,38 @@ def test_where_files_cannot_be_locked_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("omium_async.local.file_lock.sys", SimpleNamespace(platform="win32"))
     with pytest.raises(LocalOmiumError, match="use database=None here"):
         FileLock(tmp_path / "o.db", lambda: None)
+
+
+async def test_a_database_in_use_is_not_even_opened_a_second_time(tmp_path, monkeypatch):
+    """By the same process: to close it again would drop the locks that SQLite holds on it."""
+    opened, really_open = [], os.open
+
+    def noted(path, *more, **how):
+        descriptor = really_open(path, *more, **how)
+        opened.append(str(path))
+        return descriptor
+
+    async with LocalOmium(tmp_path / "o.db"):
+        monkeypatch.setattr(os, "open", noted)
+        assert "in use" in await refused(tmp_path / "o.db")
+        monkeypatch.undo()
+    assert not [path for path in opened if "o.db" in path]
+
+
+async def test_a_refused_write_is_tried_again_more_and_more_rarely(monkeypatch):
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    class Refusing:
+        async def write(self, job):
+            if len(pauses) < 9:
+                error = sqlite3.OperationalError("disk full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return job(None)
+
+    monkeypatch.setattr("omium_async.local.persistence.asyncio", SimpleNamespace(sleep=sleep))
+    assert await Persistence(Refusing(), lambda: "now").insist(lambda connection: "written") == "written"
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

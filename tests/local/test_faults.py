@@ -262,3 +262,11 @@ def test_what_is_given_says_the_action() -> None:
 def test_a_fault_that_cannot_be_says_so_in_a_line(wrong) -> None:
     with pytest.raises(ValueError, match=rf"^{next(iter(wrong))} must be [^\n]{{1,120}}$"):
         Fault(**wrong)
+
+
+@pytest.mark.parametrize("status", [200, 599])
+def test_a_status_of_a_fault_is_any_that_ends_a_request(status) -> None:
+    assert Fault(status=status).status == status
+    for beyond in (199, 600):
+        with pytest.raises(ValueError, match="from 200 to 599"):
+            Fault(status=beyond)
