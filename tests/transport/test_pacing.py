@@ -563,6 +563,24 @@ async def test_too_late_is_said_at_once() -> None:
     assert calls.nothing_left()
 
 
+async def test_those_that_pass_at_once_are_of_those_that_are_left() -> None:
+    pacer = Pacer(None)
+    calls = Calls(pacer)
+    answer = seen(200)
+    answer.headers = {"ratelimit-remaining": "2", "ratelimit-reset": "30"}
+    calls.slots.take_now()
+    pacer.ended(calls.slots, answer)
+    for _ in range(2):
+        await calls.begin()
+        calls.end()
+    third = asyncio.create_task(calls.begin())
+    await asyncio.sleep(0)
+    assert not third.done()
+    third.cancel()
+    await asyncio.wait([third])
+    assert calls.nothing_left()
+
+
 async def test_nobody_overtakes_those_in_line_when_time_has_opened_the_gate(monkeypatch) -> None:
     """And no alarm has rung as yet."""
     now = 100.0
@@ -812,7 +830,7 @@ async def test_an_endless_retry_after_ends_its_call_and_says_what_others_wait(
         assert 0.1 < patient() - started < 5
     assert len(attempts) == 2
     (warning,) = [record for record in caplog.records if record.name == "omium_async.transport.pace"]
-    assert warning.omium_retry_after == 99999999999
+    assert (warning.omium_status, warning.omium_retry_after) == (429, 99999999999)
 
 
 async def test_a_long_retry_after_is_never_undercut_by_the_call_that_met_it(raw, monkeypatch) -> None:
