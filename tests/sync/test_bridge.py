@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 import weakref
+from concurrent.futures import Future
 from typing import Self
 
 import pytest
 
-from omium_async import OmiumError
+from omium_async import ExecutionRequest, OmiumError
 from omium_async.local import Fault
 from omium_sync import LocalOmium, Omium
 from omium_sync._bridge import calls as calls_module
@@ -437,3 +439,33 @@ def test_a_thread_that_cannot_be_started_is_told_of_and_forgotten(client, monkey
     monkeypatch.undo()
     assert process._running == before
     assert client.executions.count() >= 0
+
+
+def test_what_a_users_async_iterable_has_to_clean_up_is_done_when_the_client_is_closed(local):
+    cleaned = []
+
+    async def requests():
+        try:
+            while True:
+                yield ExecutionRequest("nobody")
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("all")
+
+    with Omium(local.api_key, base_url=local.url) as client:
+        kept = requests()  # so that nothing but the end of the loop closes it
+        next(client.executions.create_many(kept, concurrency=2))
+    assert cleaned == ["all"]
+
+
+def test_ctrl_c_is_for_the_main_thread_and_for_the_processes_of_workflows(client, local):
+    """It goes to a thread that does not block it, and a process that a thread starts blocks what that one does."""
+    client.executions.count()
+
+    def blocks(thread):
+        found = Future()
+        thread.notify(lambda: found.set_result(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        return signal.SIGINT in found.result(30)
+
+    assert blocks(client._line.connect().thread)
+    assert not blocks(local._thread)
