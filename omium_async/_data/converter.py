@@ -67,7 +67,8 @@ class OmiumConverter(cattrs.Converter):
             return super().structure(obj, cl)
         except Misfit as misfit:
             kind: Any = UnfitEntriesError if is_array(cl) else UnfitValueError
-            raise kind(f"While structuring {cl!r}", [misfit], cl) from None
+            place = f"{misfit.path}: " if misfit.path else ""
+            raise kind(f"While structuring {cl!r}: {place}{misfit.message}", [misfit], cl) from None
 
     def loads(self, data: bytes, cl: type[T]) -> T:
         """Decode JSON and structure it.

@@ -67,7 +67,9 @@ class Connections:
             self.loop.call_soon_threadsafe(self._begin_close)
 
     def _begin_close(self) -> None:
-        _hold(self.loop.create_task(self.close()))
+        task = self.loop.create_task(self.close())
+        _held.add(task)
+        task.add_done_callback(_held.discard)
 
     def __del__(self) -> None:
         # Nobody closed the client and its loop either closed no generators or is gone: no noise for that.
@@ -76,33 +78,36 @@ class Connections:
 
 
 class _Closing:
-    """The closing of a session: any number may wait for it, and it goes on when one of them is cancelled.
+    """The closing of a session, by the first who wants it; by the next where that one is cancelled meanwhile.
 
-    A client may be closed by its user and by the end of the loop at once.
+    A client may be closed by its user and by the end of the loop at once, which cancels all tasks before.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._task: asyncio.Task[None] | None = None
+        self._under_way: asyncio.Future[None] | None = None
+        self._done = False
 
     async def wait(self) -> None:
         """Return when the session is closed."""
-        if self._task is None or self._task.cancelled():  # as all tasks are at the end of a loop
-            self._task = _hold(asyncio.get_running_loop().create_task(self._close()))
-        await asyncio.shield(self._task)
+        while not self._done:
+            if self._under_way is None:
+                await self._close()
+            else:
+                await asyncio.wait([self._under_way])
 
     async def _close(self) -> None:
-        _let_go_of_closing(self._session)
-        await self._session.close()
+        self._under_way = asyncio.get_running_loop().create_future()
+        try:
+            _let_go_of_closing(self._session)
+            await self._session.close()
+            self._done = True
+        finally:
+            self._under_way.set_result(None)
+            self._under_way = None
 
 
 _held: set[asyncio.Task[None]] = set()  # a loop by itself holds its tasks weakly
-
-
-def _hold(task: asyncio.Task[None]) -> asyncio.Task[None]:
-    _held.add(task)
-    task.add_done_callback(_held.discard)
-    return task
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

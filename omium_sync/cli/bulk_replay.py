@@ -37,6 +37,7 @@ def replay_all(
     """
     if not yes and not which["dry_run"] and not can_ask():
         raise click.UsageError("nobody can be asked here before many executions are replayed: give --yes")
+    known = f": {journal} remembers what was done" if journal else ": what was replayed has another status by then"
     tally = Tally()
     interrupted = False
     try:
@@ -46,10 +47,13 @@ def replay_all(
             _write_all(omium, tally, output, journal=journal, concurrency=concurrency or 32, **filters, **which)
     except KeyboardInterrupt:
         interrupted = True
+    except BrokenPipeError:  # no success, unless nothing was to be written but rows
+        if which["dry_run"]:
+            raise
+        raise Failure(f"stdout was closed before the end; run the same command again to go on{known}") from None
     if output is Output.TABLE and not (interrupted and not tally.states):
         click.echo("\n".join(tally.lines()))
     if interrupted:
-        known = f": {journal} remembers what was done" if journal else ": what was replayed has another status by then"
         raise Failure(f"interrupted; run the same command again to go on{known}", INTERRUPTED)
     return REFUSED if tally.states["rejected"] or tally.states["unknown"] else 0
 

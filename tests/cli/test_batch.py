@@ -228,6 +228,37 @@ def test_an_interrupted_batch_goes_on(connected, service, write):
     assert sorted(data["number"] for data in inputs(service)) == list(range(2000))
 
 
+def first_line_only(connected, *arguments):
+    """A command whose reader goes away after one line, as `| head -1`."""
+    ours, theirs = os.pipe()
+    process = connected.start(*arguments, stdout=theirs)
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as reader:
+        assert json.loads(reader.readline())
+    return connected.ended(process)
+
+
+def test_a_batch_that_nobody_reads_any_more_is_not_done(connected, service, write):
+    write("in.jsonl", *({"number": number} for number in range(2000)))
+    ended = first_line_only(connected, "batch", "in.jsonl", *FLAGS, "--concurrency", "4", "-o", "jsonl")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "stdout was closed before the end; run the same command again to go on" in ended.err
+    sent = len(inputs(service))
+    assert len(report_of(connected)) == sent < 2000
+    again = connected("batch", "in.jsonl", *FLAGS, "-o", "json")
+    assert (again.code, again.json["states"], again.json["resumed"]) == (0, {"created": 2000}, sent)
+
+
+def test_a_bulk_replay_that_nobody_reads_any_more_is_not_done(connected, service):
+    for number in range(40):
+        service.create("fail", {"number": number})
+    service.gate.set()
+    replay = ("replay", "--status", "failed", "--yes", "--concurrency", "1", "-o", "jsonl")
+    ended = first_line_only(connected, *replay)
+    assert (ended.code, "stdout was closed before the end; run the same command again" in ended.err) == (1, True)
+    assert first_line_only(connected, *replay, "--dry-run").code == 0
+
+
 def test_a_killed_batch_goes_on(connected, service, write):
     write("in.jsonl", *({"number": number} for number in range(1000)))
     process = connected.start("batch", "in.jsonl", *FLAGS, "--concurrency", "8")

@@ -125,6 +125,30 @@ ENDS = {
         first.run_until_complete(first.shutdown_asyncgens())
         first.close()
     """,
+    "a client that a task drops as its loop ends": """
+        async def helper():
+            await AsyncOmium("key", base_url=url).executions.get("exec_1")
+        async def main():
+            await asyncio.create_task(helper())
+        asyncio.run(main())
+    """,
+    "aclose under way as its loop ends": """
+        async def main():
+            mine = AsyncOmium("key", base_url=url)
+            await mine.executions.get("exec_1")
+            closing = asyncio.create_task(mine.aclose())
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """,
+    "aclose on another loop, of which the first has one turn more": """
+        mine = AsyncOmium("key", base_url=url)
+        with asyncio.Runner() as first:
+            first.run(mine.executions.get("exec_1"))
+            asyncio.run(mine.aclose())
+            first.run(asyncio.sleep(0))
+        del mine
+        gc.collect()
+    """,
     "never used": "client",
     "sys.exit within a call": """
         async def main():

@@ -141,7 +141,8 @@ class Batch:
         self._created: list[str] = []  # only when they are waited for
         self._settled = 0
         self._report = Report(job.report)
-        self._rows = job.output is Output.JSONL
+        self._rows = job.output is Output.JSONL  # each outcome to stdout, as long as somebody reads there
+        self._is_unread = False
 
     def run(self) -> int:
         """All of it; the exit status."""
@@ -172,6 +173,8 @@ class Batch:
     def _verdict(self, *, interrupted: bool) -> int:
         if self._strict_stop is not None:
             raise Failure(f"stopped at line {self._strict_stop.number}: {self._strict_stop.why}")
+        if self._is_unread:
+            raise Failure(f"stdout was closed before the end; {self._job.how_to_go_on}")
         if interrupted:
             raise Failure(f"interrupted; {self._job.how_to_go_on}", INTERRUPTED)
         states = self._tally.states
@@ -257,10 +260,13 @@ class Batch:
             raise
 
     def _tell(self, row: dict[str, Any]) -> None:
-        """What became of a line, to who reads it."""
+        """What became of a line. Where nobody reads it any more, no more lines are begun."""
         self._report.write(row)
-        if self._rows:
-            write_json(row, self._job.output)
+        if self._rows and not self._is_unread:
+            try:
+                write_json(row, self._job.output)
+            except BrokenPipeError:
+                self._is_unread = self._interrupts.stopping = True
 
     def _summarise(self, *, interrupted: bool = False) -> None:
         pending = len(self._created) - self._settled if self._job.wait else 0
