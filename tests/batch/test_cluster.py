@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_nothing_and_repeats_nothing(server, dask, tmp_pat
 
     killer = threading.Thread(target=kill_one_in_the_middle)
     killer.start()
-    outcomes = list(cluster.create_many(dask, numbered(240), journals=tmp_path, shard_size=40, concurrency=4, settle=1))
+    outcomes = list(cluster.create_many(dask, numbered(240), journals=tmp_path, shard_size=40, concurrency=4, settle=3))
     killer.join()
     assert {outcome.request.input_data["number"] for outcome in outcomes} == set(range(240))
     assert {outcome.state for outcome in outcomes} == {"created"}

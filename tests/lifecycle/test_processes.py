@@ -13,6 +13,8 @@ import pytest
 from .conftest import LONG
 
 FORK = """
+import omium_async._transport.session
+omium_async._transport.session._KEEPALIVE = 600.0  # a busy machine may leave a connection idle for long
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which these programs do on purpose
 

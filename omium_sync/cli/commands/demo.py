@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from ..failures import Failure
 __all__ = ["demo"]
 
 _EXECUTIONS: Final = 120
+_NAP: Final = 0.5  # seconds of sleep at a time: Ctrl-C wakes nobody where the system gives it to another thread
 
 
 @click.command(
@@ -85,7 +86,8 @@ def _tell(corpus: Corpus, database: Path, wanted: int, *, kept: bool, ui: bool) 
                 story.tell(wanted, kept=kept)
                 click.echo("The console stays until Ctrl-C:")
                 click.echo(url)
-                threading.Event().wait()
+                while True:
+                    time.sleep(_NAP)
     except DatabaseInUseError as error:
         raise Failure(f"{error}; for a second demo at the same time: --database FILE") from None
     except LocalOmiumError as error:
