@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import logging
 import resource
 import socket
 import sys
 import zlib
+from types import SimpleNamespace
 
 import pytest
 
 from omium_async.local import Fault, LocalOmium, PortInUseError
+from omium_async.local.listener import Connection, Listener
 
 from .test_faults import raw
 
@@ -166,3 +169,35 @@ def test_faults_of_wrong_types(wrong):
 def test_headers_of_a_fault_are_text():
     with pytest.raises(TypeError, match="text"):
         Fault(headers={"Retry-After": 7})
+
+
+async def test_where_no_connection_can_be_taken_it_is_tried_once_a_pause(monkeypatch):
+    monkeypatch.setattr("omium_async.local.listener._PAUSE", 3600.0)
+    tried = []
+    listener = Listener(0)
+    real = listener._socket
+
+    def accept():
+        tried.append("once")
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    listener._socket = SimpleNamespace(fileno=real.fileno, close=real.close, accept=accept)
+    listener.start(asyncio.Protocol)
+    with socket.create_connection(("127.0.0.1", listener.port)):
+        async with asyncio.timeout(30):
+            while not tried:
+                await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert tried == ["once"]
+    await listener.close()
+
+
+@pytest.mark.parametrize(("status", "level"), [(400, "DEBUG"), (499, "DEBUG"), (500, "ERROR")])
+def test_a_defect_of_the_server_is_logged_as_one(caplog, status, level):
+    caplog.set_level(logging.DEBUG, logger="omium_async.local")
+    request = SimpleNamespace(writer=SimpleNamespace(output_size=0))
+    answer = Connection.handle_error(SimpleNamespace(), request, status, ValueError("no"), "a line with a key")
+    assert (answer.status, [record.levelname for record in caplog.records]) == (status, [level])
+    assert (b"Internal server error" in answer.body) is (level == "ERROR")
+    assert "a key" not in caplog.text + answer.text
