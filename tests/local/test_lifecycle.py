@@ -351,3 +351,17 @@ def cancel_after(turns, scope):
         asyncio.get_running_loop().call_soon(cancel_after, turns - 1, scope)
     else:
         scope.cancel()
+
+
+def test_a_stop_after_the_end_of_its_loop_frees_the_port():
+    local, loop = LocalOmium(), asyncio.new_event_loop()
+    loop.run_until_complete(local.start())
+    port = int(local.url.rpartition(":")[2])
+    loop.close()  # as many programs do, without closing generators
+    asyncio.run(local.stop())
+
+    async def serve_again():
+        async with LocalOmium(port=port):
+            pass
+
+    asyncio.run(serve_again())
