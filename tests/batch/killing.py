@@ -67,7 +67,7 @@ def run_batch(folder: Path, port: int, items: int, report: int) -> None:
         async with AsyncOmium(KEY, base_url=f"http://127.0.0.1:{port}", **quick) as omium:
             requests = (ExecutionRequest("work", {"number": number}) for number in range(items))
             async for outcome in omium.executions.create_many(
-                requests, concurrency=16, journal=folder / "batch.journal", settle=1.5
+                requests, concurrency=16, journal=folder / "batch.journal", settle=5
             ):
                 found = outcome.execution.id if outcome.execution else repr(outcome.error)
                 line = f"{outcome.request.input_data['number']} {outcome.state} {int(outcome.resumed)} {found}\n"

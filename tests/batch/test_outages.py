@@ -83,7 +83,7 @@ async def go_away(server: LocalOmium, kind: str, seconds: float) -> int:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(60 + 60 * ROUNDS)
 async def test_an_outage_at_any_moment(server, client, tmp_path, kind, journalled):
-    seed = int(os.environ.get("OMIUM_TEST_SEED", str(os.getpid())))
+    seed = int(os.environ.get("OMIUM_TEST_SEED", "1"))
     chance = random.Random(f"{seed} {kind} {journalled}")
     moments = sorted(chance.sample(range(1, ITEMS), ROUNDS))
     how = {"journal": tmp_path / "batch.journal", "settle": 0.6} if journalled else {}
