@@ -469,3 +469,22 @@ def test_ctrl_c_is_for_the_main_thread_and_for_the_processes_of_workflows(client
 
     assert blocks(client._line.connect().thread)
     assert not blocks(local._thread)
+
+
+def test_tasks_that_hooks_began_clean_up_when_the_client_is_closed(local):
+    tasks, begun, cleaned = [], threading.Event(), []
+
+    async def task():
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            cleaned.append("all")
+
+    with Omium(local.api_key, base_url=local.url) as client:
+        client.executions.count()
+        client._line.connect().thread.notify(lambda: tasks.append(asyncio.ensure_future(task())))
+        assert begun.wait(30)
+    assert cleaned == ["all"]
