@@ -106,3 +106,13 @@ async def test_a_write_that_is_done_is_answered_as_described(connect):
         for verb in ("rollback", "replay"):
             moved = await wire.move(created.json["id"], verb, detail["checkpoints"][0]["id"])
             assert moved.status == described[f"{verb}_execution"]
+
+
+async def test_the_least_of_each_parameter_is_the_least_that_is_taken(connect):
+    """Schemathesis takes any refusal of a page for a right one."""
+    async with connect(LocalOmium()) as wire:
+        for parameter in json.loads(DOCUMENT)["paths"]["/executions"]["get"]["parameters"]:
+            if "minimum" in parameter["schema"]:
+                least = parameter["schema"]["minimum"]
+                for value, status in ((least, 200), (least - 1, 422)):
+                    assert (await wire.get(f"/executions?{parameter['name']}={value}")).status == status
