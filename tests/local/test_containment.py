@@ -19,6 +19,7 @@ import anyio
 import pytest
 
 from omium_async.local import LocalOmium
+from omium_async.local.containment import describe
 
 
 class UnprintableError(Exception):
@@ -307,3 +308,16 @@ def test_asyncio_finds_nothing_to_report_of_a_run_that_is_cut_off(tmp_path, end)
     gc.collect()
     assert reported == []
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("omium-local-writer")]
+
+
+def test_ctrl_c_while_an_error_is_put_into_words_is_not_taken_for_the_errors():
+    class OddError(Exception):
+        raised: BaseException = SystemExit(3)
+
+        def __str__(self):
+            raise self.raised
+
+    assert describe(OddError()) == "OddError"
+    OddError.raised = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        describe(OddError())

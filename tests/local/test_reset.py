@@ -58,8 +58,16 @@ async def test_ids_go_on_growing_through_resets_and_restarts_also_when_the_time_
     assert given == sorted(set(given))
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_stalled_requests_and_runs_are_cut_off(local, connect, when):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(action="stall", when="before", times=None),
+        Fault(action="stall", when="after", times=None),
+        Fault(action="delay", delay=600, times=None),
+    ],
+    ids=["before", "after", "delayed"],
+)
+async def test_stalled_requests_and_runs_are_cut_off(local, connect, fault):
     ended = []
     begun = asyncio.Event()
 
@@ -74,7 +82,7 @@ async def test_stalled_requests_and_runs_are_cut_off(local, connect, when):
     async with connect(local) as wire:
         execution_id = await wire.create("w")
         await begun.wait()
-        local.inject(Fault(action="stall", when=when, times=None))
+        local.inject(fault)
         stalled = [asyncio.create_task(wire.call("POST", "/executions", {"workflow_id": "x"})) for _ in range(5)]
         while len(local.requests) < 6:
             await asyncio.sleep(0.001)
