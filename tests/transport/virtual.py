@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import selectors
 import time
 from collections.abc import Coroutine, Iterator
@@ -55,7 +56,8 @@ def _virtual_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def run(work: Coroutine[Any, Any, T], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> T:
-    """``asyncio.run`` in virtual time."""
+    """``asyncio.run`` in virtual time, with the same chances in every run."""
+    random.seed(0)
 
     def new_loop() -> asyncio.AbstractEventLoop:
         selector = _Leaping()
