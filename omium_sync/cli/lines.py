@@ -58,7 +58,7 @@ class Source:
         """How many lines are not blank, before any is read; ``None`` where that cannot be known."""
         if not self.is_file:
             return None
-        found = sum(content is None or not content.isspace() for content in self._contents() if content != b"")
+        found = sum(content is None or content.strip() != b"" for content in self._contents())
         self.rewind()
         return found
 

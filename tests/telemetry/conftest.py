@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from multidict import CIMultiDictProxy
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -68,3 +74,23 @@ async def omium(local, watch):
     options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": watch.telemetry}
     async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
         yield omium
+
+
+@pytest.fixture
+def empty_lists():
+    """A service whose lists are empty: its URL, and the headers of each request that it heard."""
+
+    @contextlib.asynccontextmanager
+    async def served() -> AsyncIterator[tuple[str, list[CIMultiDictProxy[str]]]]:
+        heard: list[CIMultiDictProxy[str]] = []
+
+        async def handle(request: web.Request) -> web.Response:
+            heard.append(request.headers)
+            return web.json_response({"items": [], "total": 0})
+
+        app = web.Application()
+        app.router.add_get("/api/v1/executions", handle)
+        async with TestServer(app) as server:
+            yield str(server.make_url("/")), heard
+
+    return served

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from opentelemetry import trace
 
 from omium_async import APIConnectionError, AsyncOmium, ExecutionRequest, InvalidResponseError, OmiumError
@@ -151,21 +149,14 @@ async def test_a_cancelled_wait_ends_its_span(omium, local, watch):
     assert "omium.outcome" not in span.attributes
 
 
-async def test_the_trace_goes_before_a_header_of_the_whole_client_and_behind_one_of_a_request(watch):
-    sent = []
-
-    async def handle(request):
-        sent.append(request.headers.getall("traceparent"))
-        return web.json_response({"items": [], "total": 0})
-
-    app = web.Application()
-    app.router.add_get("/api/v1/executions", handle)
+async def test_the_trace_goes_before_a_header_of_the_whole_client_and_behind_one_of_a_request(watch, empty_lists):
     theirs = f"00-{1:032x}-{1:016x}-01"
-    async with TestServer(app) as server:
+    async with empty_lists() as (url, heard):
         options = {"headers": {"traceparent": theirs}, "telemetry": watch.telemetry}
-        async with AsyncOmium("key", base_url=str(server.make_url("/")), **options) as omium:
+        async with AsyncOmium("key", base_url=url, **options) as omium:
             await omium.executions.count()
             await omium.request("GET", "/executions", headers={"Traceparent": theirs})
+    sent = [headers.getall("traceparent") for headers in heard]
     context = watch.spans["omium.executions.count"].context
     assert [len(headers) for headers in sent] == [1, 1]
     assert sent[0][0].startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")

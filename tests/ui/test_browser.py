@@ -181,15 +181,21 @@ async def test_a_bulk_replay_ends_with_a_verdict_for_each(real):
     assert await omium.executions.count(status="failed") == 0
 
 
-async def test_a_slow_press_stops_a_bulk_replay_whose_page_changes_meanwhile(browser, service):
-    service.rows = [row(n, "failed") for n in range(60, 0, -1)]
+async def replaying(browser, service, count):
+    """The page of a bulk replay that has begun, of which the service holds every write until the event is set."""
+    service.rows = [row(n, "failed") for n in range(count, 0, -1)]
     for each in service.rows:
         service.checkpoints(each["id"], "read")
     held = service.held = asyncio.Event()
     page = await browser.open("bulk?status=failed")
     await page.click("text=Dry run")
     await page.click("#confirm")
-    await page.locator("h1:has-text('Replaying 0 of 60')").wait_for()
+    await page.locator(f"h1:has-text('Replaying 0 of {count}')").wait_for()
+    return page, held
+
+
+async def test_a_slow_press_stops_a_bulk_replay_whose_page_changes_meanwhile(browser, service):
+    page, held = await replaying(browser, service, 60)
     await page.hover("#stop")
     await page.mouse.down()
     service.held = asyncio.Event()
@@ -203,14 +209,7 @@ async def test_a_slow_press_stops_a_bulk_replay_whose_page_changes_meanwhile(bro
 
 
 async def test_pages_of_a_bulk_replay_are_turned_while_its_verdicts_come(browser, service):
-    service.rows = [row(n, "failed") for n in range(120, 0, -1)]
-    for each in service.rows:
-        service.checkpoints(each["id"], "read")
-    held = service.held = asyncio.Event()
-    page = await browser.open("bulk?status=failed")
-    await page.click("text=Dry run")
-    await page.click("#confirm")
-    await page.locator("h1:has-text('Replaying 0 of 120')").wait_for()
+    page, held = await replaying(browser, service, 120)
     await page.focus("[id='row-exec_118']")
     service.held = asyncio.Event()
     held.set()
