@@ -1,9 +1,10 @@
-"""What holds for all tests."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, settings
 
 from .patient import PatientClock, be_patient
 
-# The same examples at each run, and no clock in what passes: machines are slow at times.
-settings.register_profile("omium", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("omium")
+# The same examples in each run, and no deadline for one: a busy machine is slow.
+_COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
+settings.register_profile("full", max_examples=200, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.hookimpl(wrapper=True)
