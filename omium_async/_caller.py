@@ -78,6 +78,10 @@ class Caller:
             return self
         return self.with_options(attrs.evolve(self.options, timeout=seconds))
 
+    def rate_limit_delay(self) -> float:
+        """Seconds for which the client's ``rate_limit`` holds back the next request; 0: it does not."""
+        return self._transport.rate_limit_delay()
+
     def read(self, path: str, decode: Callable[[bytes], T], operation: Operation) -> Coroutine[Any, Any, T]:
         """GET ``path``, which is escaped already."""
         return self._transport.call(

@@ -106,6 +106,8 @@ class Options:
     """What may differ from call to call: ``with_options`` changes these.
 
     :ivar permit: asked before an attempt that had to wait begins; ``None``: it may. No setting: batches set it.
+    :ivar before_attempt: called when nothing holds back an attempt any more; an exception ends the call without it.
+        Not a setting: batches set it.
     """
 
     timeout: float | None = _setting(
@@ -135,6 +137,7 @@ class Options:
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
     permit: permits.Permit | None = attrs.field(default=None, repr=False, eq=False)
+    before_attempt: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen

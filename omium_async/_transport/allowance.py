@@ -147,6 +147,15 @@ class Allowance:
         first = self._ended[behind] if behind < len(self._ended) else now
         return max(start, first + self._window * (windows + 1))
 
+    def rate_limit_delay(self, now: float, under_way: int) -> float:
+        """Seconds for which the given rate limit alone holds back the next request."""
+        if self._most is None:
+            return 0.0
+        self._forget_ended(now)
+        if under_way + len(self._ended) < self._most:
+            return 0.0
+        return (self._ended[0] if self._ended else now) + self._window - now
+
     def _forget_ended(self, now: float) -> None:
         while self._ended and self._ended[0] <= now - self._window:
             self._ended.popleft()

@@ -107,6 +107,8 @@ class Transport:
                 progress = progress or Progress(request, options, connections, deadline, span)
                 entered = await self._admit(progress)
                 started = monotonic()
+            if options.before_attempt is not None:
+                self._ask_before_attempt(options.before_attempt, connections, entered=entered)
             when = math.inf if options.attempt_timeout is None else started + options.attempt_timeout
             if deadline is not None and deadline < when:
                 when = deadline
@@ -187,6 +189,17 @@ class Transport:
         """After a wait: the client may have been closed meanwhile, or the call's permit withdrawn."""
         permit = progress.options.permit
         return not self._sessions.closed and (permit is None or permit.allows(progress.attempts))
+
+    def _ask_before_attempt(self, hook: Callable[[], object], connections: Connections, *, entered: bool) -> None:
+        try:
+            hook()
+        except BaseException:
+            self._give_back(connections, entered=entered)
+            raise
+
+    def rate_limit_delay(self) -> float:
+        """Seconds for which the client's own ``rate_limit`` holds back the next request; 0: it does not."""
+        return self._pacer.rate_limit_delay()
 
     def _begin_none(self, progress: Progress) -> NoReturn:
         """End a call that waited for its turn, and whose turn does not come or comes too late."""

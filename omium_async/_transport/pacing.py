@@ -85,6 +85,11 @@ class Pacer:
             if self._rules.earliest(time.monotonic(), self._under_way(), ahead) > deadline:
                 raise TooLate
 
+    def rate_limit_delay(self) -> float:
+        """Seconds for which ``rate_limit`` holds back the next request; 0: it does not."""
+        with self._lock:
+            return self._rules.rate_limit_delay(time.monotonic(), self._under_way())
+
     async def enter(self, deadline: float | None, attempts: int = 0) -> None:
         """Wait, with a slot, until a request may start. In the end, be it sent or not, comes `ended`.
 
