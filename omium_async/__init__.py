@@ -14,6 +14,7 @@ from ._errors import (
     InvalidResponseError,
     JournalError,
     MissingExecutionsError,
+    NoCheckpointError,
     NotFoundError,
     OmiumError,
     PermissionDeniedError,
@@ -27,10 +28,12 @@ from ._errors import (
 from ._executions import Executions
 from ._journal.settings import Journal
 from ._logs import set_up as _set_up
-from ._models.outcomes import CreateOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
+    CancelResult,
     Checkpoint,
+    CheckpointDetail,
     Execution,
     ExecutionDetail,
     ExecutionFailedError,
@@ -40,6 +43,7 @@ from ._models.types import (
     OutputError,
     ReplayResult,
     RollbackResult,
+    WorkflowInfo,
 )
 from ._public import publish as _publish
 from ._run import Run
@@ -59,7 +63,10 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
+    "CancelOutcome",
+    "CancelResult",
     "Checkpoint",
+    "CheckpointDetail",
     "ConfigurationError",
     "ConflictError",
     "CreateOutcome",
@@ -74,6 +81,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "MissingExecutionsError",
+    "NoCheckpointError",
     "NotFoundError",
     "OmiumError",
     "OutputError",
@@ -89,6 +97,7 @@ __all__ = [
     "UnstableListError",
     "WaitTimeoutError",
     "Workflow",
+    "WorkflowInfo",
     "WriteOutcome",
     "make_converter",
 ]

@@ -21,6 +21,7 @@ from .others import (
     ConfigurationError,
     JournalError,
     MissingExecutionsError,
+    NoCheckpointError,
     UnstableListError,
     WaitTimeoutError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidResponseError",
     "JournalError",
     "MissingExecutionsError",
+    "NoCheckpointError",
     "NotFoundError",
     "OmiumError",
     "PermissionDeniedError",

@@ -95,5 +95,6 @@ _FORMS: Final[dict[str, _Form]] = {
     "headers": (_headers_to, _headers_from),
     "pending": (_texts_to, _texts_from),
     "missing": (_texts_to, _texts_from),
+    "names": (_texts_to, _texts_from),
     "notes": (_texts_to, _texts_from),
 }

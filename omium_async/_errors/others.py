@@ -14,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "JournalError",
     "MissingExecutionsError",
+    "NoCheckpointError",
     "UnstableListError",
     "WaitTimeoutError",
 ]
@@ -91,6 +92,27 @@ class MissingExecutionsError(OmiumError):
         **common: Unpack[CommonFields],
     ) -> None:
         self.missing = tuple(missing)
+        super().__init__(message, details, **common)
+
+
+class NoCheckpointError(OmiumError, ValueError):
+    """An execution has no such checkpoint, or none at all, so nothing was sent. ``outcome`` is ``"not_applied"``.
+
+    :param common: the arguments of every `OmiumError`.
+    :ivar names: the names of the checkpoints that the execution has, the oldest first.
+    """
+
+    _carries: ClassVar[Mapping[str, Any]] = {"names": ()}
+
+    def __init__(
+        self,
+        message: str = "",
+        details: Details = None,
+        *,
+        names: tuple[str, ...] = (),
+        **common: Unpack[CommonFields],
+    ) -> None:
+        self.names = tuple(names)
         super().__init__(message, details, **common)
 
 

@@ -37,7 +37,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def can_be_fast(cls: Any) -> bool:
     """Whether all of a model's declaration is understood here: a second name only for text, and for a page's rows."""
-    return all(f.fallback is None or f.type is str or _is_required_array(f) for f in fields_of(cls))
+    return all(
+        (f.fallback is None or f.type is str or _is_required_array(f))
+        and f.type not in (bool, tuple[str, ...])
+        and (entry_type(f.type) is None or can_be_fast(entry_type(f.type)))
+        for f in fields_of(cls)
+    )
 
 
 # -- structs ---------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
         if field.name == "extra":
             continue
         kind, more = hints[field.name], field.metadata
-        optional = kind is Any or "nested" in more
+        optional = kind is Any or kind is bool or "nested" in more
         if get_origin(kind) in (Union, types.UnionType):
             optional = True
             kind = next(inner for inner in get_args(kind) if inner is not type(None))
@@ -54,4 +54,5 @@ def known_extras(cls: Any) -> tuple[str, ...]:
 
 def entry_type(kind: Any) -> Any:
     """The class of model of which a field holds any number; ``None`` if it holds something else."""
-    return get_args(kind)[0] if get_origin(kind) is tuple else None
+    entry: Any = get_args(kind)[0] if get_origin(kind) is tuple else None
+    return entry if entry is not None and attrs.has(entry) else None

@@ -6,9 +6,9 @@ from typing import Literal
 
 import attrs
 
-from .types import Execution, ExecutionRequest, ReplayResult
+from .types import CancelResult, Execution, ExecutionRequest, ReplayResult
 
-__all__ = ["CreateOutcome", "ReplayOutcome"]
+__all__ = ["CancelOutcome", "CreateOutcome", "ReplayOutcome"]
 
 
 @attrs.frozen(slots=True)
@@ -48,3 +48,20 @@ class ReplayOutcome:
     result: ReplayResult | None = None
     error: Exception | None = None
     resumed: bool = False
+
+
+@attrs.frozen(slots=True)
+class CancelOutcome:
+    """The outcome of one execution of ``cancel_many``.
+
+    :ivar execution: as the list showed it before.
+    :ivar state: ``cancelled``; ``settled``: it had ended, and nothing was sent; ``rejected``: it was not cancelled, and
+        ``error`` says why; ``unknown``: it may have been cancelled; ``planned``: a dry run would cancel it.
+    :ivar result: the result of the cancel, if there is one, else ``None``.
+    :ivar error: why it was not cancelled; ``None`` if it was cancelled, settled or planned.
+    """
+
+    execution: Execution
+    state: Literal["cancelled", "settled", "rejected", "unknown", "planned"]
+    result: CancelResult | None = None
+    error: Exception | None = None

@@ -263,4 +263,4 @@ class ModelWriter:
             return self._converter.get_unstructure_hook(kind)(value)
         if entry_type(kind) is not None:
             return [self._converter.unstructure(entry) for entry in value]
-        return value
+        return list(value) if isinstance(value, tuple) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar, Final, Unpack
 
 import attrs
@@ -18,7 +18,10 @@ from .shown import few, short
 
 __all__ = [
     "SETTLED",
+    "CancelResult",
     "Checkpoint",
+    "CheckpointDetail",
+    "CheckpointPage",
     "Execution",
     "ExecutionDetail",
     "ExecutionFailedError",
@@ -29,6 +32,8 @@ __all__ = [
     "ReplayResult",
     "RollbackResult",
     "UnfitRequest",
+    "WorkflowInfo",
+    "WorkflowPage",
     "ended_as",
 ]
 
@@ -170,6 +175,18 @@ class Execution(Answer):
     metadata: dict[str, Any] | None = _value()
     agent_id: str | None = _value()
     extra: dict[str, Any] = _extra("tenant_id")
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long a settled execution took; ``None`` while it is not settled, or if a time is missing.
+
+        It counts from ``started_at``, else ``created_at``, to ``completed_at``, else ``updated_at``.
+        """
+        if self.status is None or not self.status.is_settled:
+            return None
+        start = self.started_at or self.created_at
+        end = self.completed_at or self.updated_at
+        return None if start is None or end is None else end - start
 
 
 def _checkpoints(entries: Iterable[Checkpoint] | None) -> tuple[Checkpoint, ...]:
@@ -349,6 +366,105 @@ class RollbackResult(Answer):
     id: str = attrs.field(repr=short)
     status: ExecutionStatus | None = _one_status()
     message: str | None = _value()
+    extra: dict[str, Any] = _extra()
+
+
+def _unless_false(value: bool | None) -> bool:
+    return value is not False
+
+
+@attrs.frozen(slots=True)
+class CancelResult(Answer):
+    """The result of a cancel.
+
+    :ivar id: the execution.
+    :ivar status: its status now.
+    :ivar message: the service's own words.
+    :ivar cancelled: ``True`` if this call cancelled the execution, ``False`` if it had already ended and nothing was
+        sent.
+    :ivar extra: all other keys of the response.
+    """
+
+    id: str = attrs.field(repr=short)
+    status: ExecutionStatus | None = _one_status()
+    message: str | None = _value()
+    cancelled: bool = attrs.field(default=True, converter=_unless_false)
+    extra: dict[str, Any] = _extra()
+
+
+@attrs.frozen(slots=True)
+class CheckpointDetail(Answer):
+    """A checkpoint as the Checkpoints API shows it: with its execution and, if it was requested, its state.
+
+    :ivar id: the id that ``replay`` and ``rollback`` take.
+    :ivar execution_id: the execution that recorded it.
+    :ivar name: the name of the step, from ``name`` or the live service's ``checkpoint_name``.
+    :ivar created_at: the time of recording.
+    :ivar metadata: what the workflow recorded beside it.
+    :ivar state: the recorded state, as JSON gives it; ``None`` if it was not requested or not sent.
+    :ivar extra: all other keys of the response, and timestamps that could not be read.
+    """
+
+    id: str = attrs.field(repr=short)
+    execution_id: str | None = _value()
+    name: str | None = _value(fallback="checkpoint_name")
+    created_at: Timestamp | None = _moment()
+    metadata: dict[str, Any] | None = _value()
+    state: Any = _value()
+    extra: dict[str, Any] = _extra()
+
+
+def _texts(entries: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if entries is None else tuple(entries)
+
+
+@attrs.frozen(slots=True)
+class WorkflowInfo(Answer):
+    """A workflow as the Workflows API shows it. Only ``id`` is certain; the rest may be ``None``.
+
+    :ivar id: the id that ``create`` takes.
+    :ivar name: its name.
+    :ivar description: what it does, in the words of its author.
+    :ivar workflow_type: such as ``"crewai"``, ``"langgraph"`` or ``"custom"``.
+    :ivar status: ``"draft"``, ``"published"`` or ``"archived"``.
+    :ivar definition: its definition, as JSON gives it.
+    :ivar tags: its tags.
+    :ivar created_at: the time of creation.
+    :ivar updated_at: the time of the latest change.
+    :ivar extra: all other keys of the response, and timestamps that could not be read.
+    """
+
+    id: str = attrs.field(repr=short)
+    name: str | None = _value()
+    description: str | None = _value()
+    workflow_type: str | None = _value()
+    status: str | None = _value()
+    definition: Any = _value()
+    tags: tuple[str, ...] | None = attrs.field(default=None, converter=_texts, hash=False, repr=short)
+    created_at: Timestamp | None = _moment()
+    updated_at: Timestamp | None = _moment()
+    extra: dict[str, Any] = _extra()
+
+
+def _rows_of(fallback: str) -> Any:
+    return attrs.field(converter=tuple, hash=False, repr=few, metadata={"fallback": fallback})
+
+
+@attrs.frozen(slots=True)
+class CheckpointPage(Answer):
+    """One page of the list of checkpoints: in ``items``, or in the live service's ``checkpoints``."""
+
+    items: tuple[CheckpointDetail, ...] = _rows_of("checkpoints")
+    total: int | None = None
+    extra: dict[str, Any] = _extra()
+
+
+@attrs.frozen(slots=True)
+class WorkflowPage(Answer):
+    """One page of the list of workflows: in ``items``, or in the live service's ``workflows``."""
+
+    items: tuple[WorkflowInfo, ...] = _rows_of("workflows")
+    total: int | None = None
     extra: dict[str, Any] = _extra()
 
 

@@ -70,6 +70,7 @@ CONTENTS: dict[str, st.SearchStrategy[Any]] = {
     "path": TEXT,
     "pending": st.lists(TEXT, max_size=3).map(tuple),
     "missing": st.lists(TEXT, max_size=3).map(tuple),
+    "names": st.lists(TEXT, max_size=3).map(tuple),
     "execution": ROWS.map(om.Execution.from_dict)
     | st.fixed_dictionaries({"id": st.text(), "checkpoints": st.just([{"id": "c"}])}).map(om.ExecutionDetail.from_dict),
 }

@@ -67,6 +67,7 @@ TREE: list[tuple[str, tuple[type, ...], dict[str, Any]]] = [
     ("UnstableListError", (omium.OmiumError,), COMMON),
     ("WaitTimeoutError", (omium.OmiumError, TimeoutError), {**COMMON, "pending": ("e1", "e2")}),
     ("MissingExecutionsError", (omium.OmiumError,), {**COMMON, "missing": ("e3",)}),
+    ("NoCheckpointError", (omium.OmiumError, ValueError), {**COMMON, "outcome": "not_applied", "names": ("a", "b")}),
     ("JournalError", (omium.OmiumError,), COMMON),
     ("OutputError", (omium.OmiumError,), {**COMMON, **APPLIED, "execution": ROW, "path": "output_data.lines"}),
     ("ExecutionFailedError", (omium.OmiumError,), {**COMMON, **APPLIED, "execution": DETAIL}),
