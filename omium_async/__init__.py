@@ -46,6 +46,7 @@ from ._models.types import (
     WorkflowInfo,
 )
 from ._public import publish as _publish
+from ._resources import Checkpoints, Workflows
 from ._run import Run
 from ._transport.answers import RawResponse
 from ._workflow import Workflow
@@ -67,6 +68,7 @@ __all__ = [
     "CancelResult",
     "Checkpoint",
     "CheckpointDetail",
+    "Checkpoints",
     "ConfigurationError",
     "ConflictError",
     "CreateOutcome",
@@ -98,6 +100,7 @@ __all__ = [
     "WaitTimeoutError",
     "Workflow",
     "WorkflowInfo",
+    "Workflows",
     "WriteOutcome",
     "make_converter",
 ]

@@ -42,6 +42,7 @@ __all__ = [
     "reading",
     "relative_path",
     "seconds",
+    "segment",
     "shown",
     "text",
 ]
@@ -290,9 +291,16 @@ def execution_segment(execution_id: object, name: str = "execution_id") -> str:
     """An execution id as one escaped segment of a path, and never another route of the service."""
     if type(execution_id) is str and _PLAIN_ID.fullmatch(execution_id) and execution_id not in _ROUTES:
         return execution_id
-    found = text(execution_id, name)
-    if found in _ROUTES:
-        raise ValueError(f"{name}: {found!r} is a route of the service, not the id of an execution; give an id")
+    if isinstance(execution_id, str) and execution_id in _ROUTES and execution_id:
+        raise ValueError(f"{name}: {execution_id!r} is a route of the service, not the id of an execution; give an id")
+    return segment(execution_id, name)
+
+
+def segment(value: object, name: str) -> str:
+    """An id as one escaped segment of a path."""
+    found = text(value, name)
+    if found in (".", ".."):
+        raise ValueError(f"{name}: {found!r} is a step in a path, not an id; give an id")
     if _CONTROL.search(found):
         raise ValueError(f"{name}: {shown(found)} holds control characters; give the id as the service gave it")
     return quote(found, safe="")

@@ -89,11 +89,21 @@ class Caller:
         )
 
     def write(
-        self, path: str, body: Mapping[str, Any], decode: Callable[[bytes], T], key: str | None, operation: Operation
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        decode: Callable[[bytes], T],
+        key: str | None,
+        operation: Operation,
     ) -> Coroutine[Any, Any, T]:
-        """POST plain JSON data to ``path``, which is escaped already, under ``key`` or a fresh one."""
+        """Send a POST, PATCH or DELETE to ``path``, which is escaped already.
+
+        :param body: plain JSON data; ``None``: no body.
+        :param key: the idempotency key; ``None``: a new one.
+        """
         key = _fresh_key() if key is None else idempotency_key(key)
-        request = Request("POST", self._base_url + path, encode(body), None, key, operation)
+        request = Request(method, self._base_url + path, None if body is None else encode(body), None, key, operation)
         return self._transport.call(request, decode, self.options)
 
     async def raw(

@@ -10,6 +10,7 @@ from ._caller import Caller, Shared
 from ._data.masked import masked
 from ._executions import Executions
 from ._public import LazyModule
+from ._resources import Checkpoints, Workflows
 from ._settings.configure import OptionChanges, changed, configure
 from ._settings.declared import (
     DEFAULT_BACKOFF,
@@ -80,6 +81,10 @@ class AsyncOmium:
 
     executions: Executions
     """Everything that can be done with executions: create, get, list, wait, replay, roll back, one or many."""
+    checkpoints: Checkpoints
+    """The checkpoints of executions, with their state."""
+    workflows: Workflows
+    """The workflows that the service has."""
 
     def __init__(
         self,
@@ -111,8 +116,13 @@ class AsyncOmium:
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
         auth = masked(auth)
         settings, options = configure(locals())  # every setting is a parameter, by its name
-        self._caller = Caller(Shared(settings), options)
-        self.executions = Executions(self._caller)
+        self._offer(Caller(Shared(settings), options))
+
+    def _offer(self, caller: Caller) -> None:
+        self._caller = caller
+        self.executions = Executions(caller)
+        self.checkpoints = Checkpoints(caller)
+        self.workflows = Workflows(caller)
 
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
         """A copy with other options; it shares connections, pacing and retry budget, and closing either closes both.
@@ -122,8 +132,7 @@ class AsyncOmium:
         :raises ConfigurationError: a value is out of range.
         """
         copy = object.__new__(type(self))
-        copy._caller = self._caller.with_options(changed(self._caller.options, options))
-        copy.executions = Executions(copy._caller)
+        copy._offer(self._caller.with_options(changed(self._caller.options, options)))
         return copy
 
     @overload

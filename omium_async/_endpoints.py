@@ -1,100 +1,250 @@
-"""The endpoints of the service, each one function: its path, its body, how its answer is read, and what it is called.
+"""The endpoints of the service, one declaration each: name, method, path, and the model of the answer.
 
-They take checked, plain data and a `Caller`, which has the options of the call. Everything else stands on these.
+They take checked, plain data and a `Caller`, which has the options of the call. All other modules call the service
+through them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine, Mapping
+from types import NoneType
+from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import urlencode
 
-from ._arguments import execution_segment, text
+from . import _arguments as check
 from ._caller import Caller
-from ._data.misfit import Misfit
+from ._data.codec import decode_json, encode
+from ._data.misfit import Misfit, wrong
 from ._data.plain import plain
-from ._models.types import Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult
+from ._errors import APIStatusError, NoCheckpointError
+from ._models.types import (
+    CancelResult,
+    CheckpointDetail,
+    CheckpointPage,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ReplayResult,
+    RollbackResult,
+    WorkflowInfo,
+    WorkflowPage,
+)
 from ._streaming.filters import Filters
 from ._transport.request import Operation
 
 __all__ = [
+    "Endpoint",
+    "cancel",
+    "checkpoint",
     "checkpoint_of",
+    "checkpoints",
     "count",
     "create",
     "create_body",
     "create_keeping_answer",
+    "delete",
     "get",
     "page",
     "replay",
     "rollback",
+    "workflow",
+    "workflows",
 ]
 
-_CREATE: Final = Operation("omium.executions.create", "/executions")
-_GET: Final = Operation("omium.executions.get", "/executions/{execution_id}")
-_PAGE: Final = Operation("omium.executions.page", "/executions")
-_COUNT: Final = Operation("omium.executions.count", "/executions")
-_REPLAY: Final = Operation("omium.executions.replay", "/executions/{execution_id}/replay")
-_ROLLBACK: Final = Operation("omium.executions.rollback", "/executions/{execution_id}/rollback")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Endpoint(Generic[T]):
+    """One endpoint of the service; calling it makes the request.
+
+    :param name: the public method, such as ``executions.get``.
+    :param method: of HTTP.
+    :param path: below the base URL, with at most one id in braces, by the name of its argument.
+    :param answer: the model of the answer; ``None``: the answer is not read.
+    :param may_be_missing: the service's document of executions does not have it, so a service may not offer it.
+    """
+
+    def __init__(self, name: str, method: str, path: str, answer: type[T], *, may_be_missing: bool = False) -> None:
+        self.operation: Final = Operation(f"omium.{name}", path)
+        self._name, self._method, self._answer = name, method, answer
+        self._may_be_missing = may_be_missing
+        self._start, _, rest = path.partition("{")
+        self._id, _, self._end = rest.partition("}")
+
+    def __call__(
+        self,
+        caller: Caller,
+        id: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        query: str = "",
+    ) -> Coroutine[Any, Any, T]:
+        """Make the request, and read the answer into its model.
+
+        :param id: the id in the path, checked and escaped here.
+        :param body: plain JSON data.
+        :param key: the idempotency key of a write; ``None``: a new one.
+        :param query: escaped, with its ``?``.
+        """
+        return self.read_by(caller.converter.decoder(self._answer), caller, id, body, key, query=query)
+
+    def read_by(
+        self,
+        read: Callable[[bytes], R],
+        caller: Caller,
+        id: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        query: str = "",
+    ) -> Coroutine[Any, Any, R]:
+        """Make the request, and read the answer by a function."""
+        path = self._start
+        if id is not None:
+            segment = check.execution_segment(id) if self._id == "execution_id" else check.segment(id, self._id)
+            path = f"{path}{segment}{self._end}"
+        if self._method == "GET":
+            call = caller.read(path + query, read, self.operation)
+        else:
+            call = caller.write(self._method, path + query, body, read, key, self.operation)
+        return self.offered(call) if self._may_be_missing else call
+
+    async def offered(self, call: Coroutine[Any, Any, R]) -> R:
+        """Await a call to an endpoint that the service may not have.
+
+        :raises APIStatusError: the service does not have it; never a `NotFoundError`, which is about an id.
+        """
+        try:
+            return await call
+        except APIStatusError as error:
+            if not _is_missing_route(error):
+                raise
+            message, details = error.args
+            problem = APIStatusError(
+                f"this service does not offer {self._name} ({self._method} {self.operation.template}): {message}",
+                details,
+            )
+        raise problem
+
+
+def _is_missing_route(error: APIStatusError) -> bool:
+    """Whether a gateway or FastAPI answered that it has no such endpoint."""
+    return error.status == 405 or (
+        error.status == 404 and (error.message == "Not Found" or "no route matched" in error.message.lower())
+    )
+
+
+_create: Final = Endpoint("executions.create", "POST", "/executions", Execution)
+_page: Final = Endpoint("executions.page", "GET", "/executions", ExecutionPage)
+_count: Final = Endpoint("executions.count", "GET", "/executions", ExecutionPage)
+get: Final = Endpoint("executions.get", "GET", "/executions/{execution_id}", ExecutionDetail)
+_replay: Final = Endpoint("executions.replay", "POST", "/executions/{execution_id}/replay", ReplayResult)
+_rollback: Final = Endpoint("executions.rollback", "POST", "/executions/{execution_id}/rollback", RollbackResult)
+_cancel: Final = Endpoint(
+    "executions.cancel", "PATCH", "/executions/{execution_id}/status", CancelResult, may_be_missing=True
+)
+_delete: Final = Endpoint("executions.delete", "DELETE", "/executions/{execution_id}", NoneType, may_be_missing=True)
+_checkpoints: Final = Endpoint("checkpoints.list", "GET", "/checkpoints", CheckpointPage, may_be_missing=True)
+checkpoint: Final = Endpoint(
+    "checkpoints.get", "GET", "/checkpoints/{checkpoint_id}", CheckpointDetail, may_be_missing=True
+)
+_workflows: Final = Endpoint("workflows.list", "GET", "/workflows", WorkflowPage, may_be_missing=True)
+workflow: Final = Endpoint("workflows.get", "GET", "/workflows/{workflow_id}", WorkflowInfo, may_be_missing=True)
+
+
+# -- executions --------------------------------------------------------------------------------------------------------
 
 
 def create(caller: Caller, body: Mapping[str, Any], key: str | None = None) -> Coroutine[Any, Any, Execution]:
     """Start an execution.
 
     :param body: as `create_body` gives it.
-    :param key: the idempotency key; ``None``: a fresh one.
+    :param key: the idempotency key; ``None``: a new one.
     """
-    return caller.write(_CREATE.template, body, caller.converter.decoder(Execution), key, _CREATE)
+    return _create(caller, None, body, key)
 
 
 def create_keeping_answer(
     caller: Caller, body: Mapping[str, Any], key: str | None = None
 ) -> Coroutine[Any, Any, tuple[Execution, bytes]]:
-    """Start an execution, and give the body of the answer too, as a journal keeps it."""
+    """Start an execution, and return the body of the answer too."""
     read = caller.converter.decoder(Execution)
-    return caller.write(_CREATE.template, body, lambda answer: (read(answer), answer), key, _CREATE)
-
-
-def get(caller: Caller, execution_id: str) -> Coroutine[Any, Any, ExecutionDetail]:
-    """One execution in full."""
-    path = f"/executions/{execution_segment(execution_id)}"
-    return caller.read(path, caller.converter.decoder(ExecutionDetail), _GET)
+    return _create.read_by(lambda answer: (read(answer), answer), caller, None, body, key)
 
 
 def page(caller: Caller, page: int, page_size: int, filters: Filters) -> Coroutine[Any, Any, ExecutionPage]:
     """One page of the list, filtered by what the service can filter."""
-    path = f"/executions?page={page}&page_size={page_size}{filters.wire}"
-    return caller.read(path, caller.converter.decoder(ExecutionPage), _PAGE)
+    return _page(caller, query=f"?page={page}&page_size={page_size}{filters.wire}")
 
 
 def count(caller: Caller, filters: Filters) -> Coroutine[Any, Any, int]:
     """The service's own total of the list."""
     read = caller.converter.decoder(ExecutionPage)
-    path = f"/executions?page=1&page_size=1{filters.wire}"
-    return caller.read(path, lambda answer: _total(read(answer)), _COUNT)
-
-
-def replay(
-    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
-) -> Coroutine[Any, Any, ReplayResult]:
-    """Replay an execution from a checkpoint."""
-    path = f"/executions/{execution_segment(execution_id)}/replay"
-    read = caller.converter.decoder(ReplayResult)
-    return caller.write(path, {"checkpoint_id": checkpoint_id}, read, key, _REPLAY)
-
-
-def rollback(
-    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
-) -> Coroutine[Any, Any, RollbackResult]:
-    """Roll an execution back to a checkpoint."""
-    path = f"/executions/{execution_segment(execution_id)}/rollback"
-    return caller.write(
-        path, {"checkpoint_id": checkpoint_id}, caller.converter.decoder(RollbackResult), key, _ROLLBACK
-    )
+    return _count.read_by(lambda answer: _total(read(answer)), caller, query=f"?page=1&page_size=1{filters.wire}")
 
 
 def _total(page: ExecutionPage) -> int:
     if page.total is None:
         raise Misfit("the service did not say", "total")
     return page.total
+
+
+def replay(
+    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+) -> Coroutine[Any, Any, ReplayResult]:
+    """Replay an execution from a checkpoint."""
+    return _replay(caller, execution_id, {"checkpoint_id": checkpoint_id}, key)
+
+
+def rollback(
+    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+) -> Coroutine[Any, Any, RollbackResult]:
+    """Roll an execution back to a checkpoint."""
+    return _rollback(caller, execution_id, {"checkpoint_id": checkpoint_id}, key)
+
+
+def cancel(caller: Caller, execution_id: str, key: str | None = None) -> Coroutine[Any, Any, CancelResult]:
+    """Overwrite the status of an execution with ``cancelled``, whatever it was."""
+    read = caller.converter.decoder(CancelResult)
+
+    def read_liberally(answer: bytes) -> CancelResult:
+        sent = decode_json(answer) if answer.strip() else None
+        if sent is None:
+            sent = {}
+        if not isinstance(sent, dict):
+            raise wrong("an object", sent)
+        given = {name: value for name, value in cast("dict[str, Any]", sent).items() if value is not None}
+        return read(encode({**sent, "id": execution_id, "status": "cancelled", **given, "cancelled": True}))
+
+    return _cancel.read_by(read_liberally, caller, execution_id, None, key, query="?status=cancelled")
+
+
+def delete(caller: Caller, execution_id: str, key: str | None = None) -> Coroutine[Any, Any, None]:
+    """Delete an execution; the answer is not read."""
+    return _delete.read_by(_ignored, caller, execution_id, None, key)
+
+
+def _ignored(answer: bytes) -> None:
+    """Read nothing of an answer."""
+
+
+# -- checkpoints and workflows -----------------------------------------------------------------------------------------
+
+
+def checkpoints(caller: Caller, execution_id: str, limit: int, offset: int) -> Coroutine[Any, Any, CheckpointPage]:
+    """Some checkpoints of an execution."""
+    query = urlencode({"execution_id": execution_id, "limit": limit, "offset": offset})
+    return _checkpoints(caller, query=f"?{query}")
+
+
+def workflows(
+    caller: Caller, status: str | None, workflow_type: str | None, page: int, page_size: int
+) -> Coroutine[Any, Any, WorkflowPage]:
+    """One page of the workflows."""
+    wanted = {"status": status, "workflow_type": workflow_type, "page": page, "page_size": page_size}
+    return _workflows(caller, query=check.query(wanted))
 
 
 # -- what goes into them -----------------------------------------------------------------------------------------------
@@ -109,16 +259,17 @@ def create_body(
 ) -> dict[str, Any]:
     """The body of a create.
 
-    :param caller: whose converter gives the data its form.
-    :param agent_id: else the client's.
-    :raises TypeError: a value has no form in JSON. :raises ValueError: a value would be changed by it.
+    :param caller: its converter serializes the data.
+    :param agent_id: ``None``: the client's.
+    :raises TypeError: JSON cannot hold a value.
+    :raises ValueError: JSON would change a value.
     """
-    body: dict[str, Any] = {"workflow_id": text(workflow_id, "workflow_id")}
+    body: dict[str, Any] = {"workflow_id": check.text(workflow_id, "workflow_id")}
     if input_data is not None:
         body["input_data"] = plain(input_data, "input_data", caller.converter)
     if metadata is not None:
         body["metadata"] = _plain_metadata(caller, metadata)
-    agent_id = caller.options.agent_id if agent_id is None else text(agent_id, "agent_id")
+    agent_id = caller.options.agent_id if agent_id is None else check.text(agent_id, "agent_id")
     if agent_id is not None:
         body["agent_id"] = agent_id
     return body
@@ -127,20 +278,24 @@ def create_body(
 def _plain_metadata(caller: Caller, metadata: Any) -> dict[str, Any]:
     found = plain(metadata, "metadata", caller.converter)
     if not isinstance(found, dict):
-        raise TypeError(f"metadata must be an object (a mapping), not {type(metadata).__name__}")
+        raise TypeError(f"metadata: {type(metadata).__name__} is not a mapping; give keys and values")
     return cast("dict[str, Any]", found)
 
 
 def checkpoint_of(detail: ExecutionDetail, name: str | None) -> str:
-    """The id of the execution's checkpoint of that name, or of the latest.
+    """The id of the execution's last checkpoint of that name, or of the latest.
 
-    :raises ValueError: there is none; the message lists what there is.
+    :raises NoCheckpointError: there is none; the message lists the existing ones.
     """
-    if name is None:
-        if detail.latest_checkpoint is None:
-            raise ValueError(f"execution {detail.id} has no checkpoints yet, so there is nothing to replay from")
+    if name is None and detail.latest_checkpoint is not None:
         return detail.latest_checkpoint.id
-    try:
-        return detail.checkpoint(name).id
-    except KeyError as error:
-        raise ValueError(error.args[0]) from None
+    named = [found.id for found in detail.checkpoints if found.name == name]
+    if name is not None and named:
+        return named[-1]
+    wanted = "no checkpoint yet" if name is None else f"no checkpoint {name!r}; there are: {detail.checkpoint_names()}"
+    raise NoCheckpointError(
+        f"execution {detail.id} has {wanted}",
+        execution_id=detail.id,
+        names=tuple(found.name for found in detail.checkpoints if found.name is not None),
+        outcome="not_applied",
+    )

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _arguments as check
+from . import _changes as changes
 from . import _endpoints as endpoints
-from . import _moves as moves
 from ._arguments import Status, Statuses
 from ._caller import Caller
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
+    CancelResult,
     Execution,
     ExecutionDetail,
     ExecutionPage,
@@ -184,11 +185,11 @@ class Executions:
         :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name; neither: the latest checkpoint.
         :param idempotency_key: as in `create`.
-        :raises ValueError: it has no such checkpoint, or none at all; the message lists what there is, and nothing
-            was written.
+        :raises NoCheckpointError: it has no such checkpoint, or none at all; the message lists the existing ones, and
+            nothing was written.
         :raises ConflictError: the execution is neither failed nor paused.
         """
-        return await moves.replay(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
+        return await changes.replay(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
 
     async def rollback(
         self,
@@ -204,10 +205,45 @@ class Executions:
         :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name.
         :param idempotency_key: as in `create`.
-        :raises ValueError: neither is given, or it has no such checkpoint; the message lists what there is, and
-            nothing was written.
+        :raises ValueError: neither is given.
+        :raises NoCheckpointError: it has no such checkpoint; the message lists the existing ones, and nothing was
+            written.
         """
-        return await moves.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
+        return await changes.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
+
+    @spanned(writes=True)
+    async def cancel(self, execution_id: str, *, idempotency_key: str | None = None) -> CancelResult:
+        """Cancel an execution that has not ended; a paused one has not.
+
+        The service overwrites any status, so this reads the execution first. If it has ended (completed, failed,
+        cancelled, rolled_back, error), nothing is sent and ``CancelResult.cancelled`` is ``False``, as with
+        ``asyncio.Task.cancel``. An execution that ends between the read and the write is still overwritten with
+        ``cancelled``, unless the service answers 409. The client's ``timeout`` covers all requests.
+
+        Evidence: the service's document of the Executions API does not list ``PATCH /executions/{id}/status``; its own
+        tool ``omium-mcp`` calls it. Its answer was never recorded, so an empty one, ``null`` and any object are
+        accepted. Unknown: whether the service stops the work that is running.
+
+        :param execution_id: its id.
+        :param idempotency_key: as in `create`.
+        :raises NotFoundError: there is no execution with that id.
+        :raises APIStatusError: the service does not offer this call, or refuses it.
+        """
+        return await changes.cancel(self._caller, execution_id, idempotency_key)
+
+    async def delete(self, execution_id: str, *, idempotency_key: str | None = None) -> None:
+        """Delete an execution for good.
+
+        Evidence: the service's document of the Executions API does not list ``DELETE /executions/{id}``; its own tool
+        ``omium-mcp`` calls it and says that there is no undo. Its answer was never recorded, and is not read. Unknown:
+        whether the service deletes executions that are running.
+
+        :param execution_id: its id.
+        :param idempotency_key: as in `create`.
+        :raises NotFoundError: there is no execution with that id.
+        :raises APIStatusError: the service does not offer this call, or refuses it.
+        """
+        await endpoints.delete(self._caller, execution_id, idempotency_key)
 
     @spanned(writes=False)
     async def wait(
@@ -415,7 +451,7 @@ class Executions:
 
         :param execution_ids: each counts once; those of an async iterable are collected first.
         :param timeout: seconds for all; ``None``: no bound; 0: one look, without waiting.
-        :param poll_interval: seconds between looks, growing to at most four times that while nothing moves. ``None``:
+        :param poll_interval: seconds between looks, growing to at most four times that while nothing changes. ``None``:
             as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
         :param until: as in `wait`.
         :param details: give each as `get` does, at the cost of a request each; else as the list shows it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from ._arguments import Statuses
 from ._errors import OmiumError, WriteOutcome
 from ._executions import Executions
-from ._models.types import SETTLED, ExecutionDetail, ReplayResult, RollbackResult
+from ._models.types import SETTLED, CancelResult, ExecutionDetail, ReplayResult, RollbackResult
 from ._public import LazyModule
 
 if TYPE_CHECKING:
@@ -149,3 +149,10 @@ class Run(Generic[Out]):
         return await self._executions.rollback(
             self.id, checkpoint_id, checkpoint_name=checkpoint_name, idempotency_key=idempotency_key
         )
+
+    async def cancel(self, *, idempotency_key: str | None = None) -> CancelResult:
+        """Cancel the execution if it has not ended, as `Executions.cancel` does; the handle keeps its id.
+
+        :param idempotency_key: as in `Executions.create`.
+        """
+        return await self._executions.cancel(self.id, idempotency_key=idempotency_key)

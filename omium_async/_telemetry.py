@@ -115,4 +115,6 @@ def spanned_each(*, writes: bool) -> Callable[[M], M]:
 
 
 def _name_of(method: Callable[..., Any]) -> str:
-    return f"omium.executions.{method.__name__.removeprefix('_')}"
+    """The public name: ``omium.executions.list`` for ``Executions.list``, and for its private variant ``_list``."""
+    resource, _, name = method.__qualname__.partition(".")
+    return f"omium.{resource.lower()}.{name.removeprefix('_')}"
