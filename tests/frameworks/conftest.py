@@ -1,8 +1,4 @@
-"""The programs under ``examples/``, run as they stand there, with the real frameworks.
-
-They need packages that the other tests do without: ``python -m nox -s frameworks`` installs them, and lets nothing be
-skipped.
-"""
+"""Fixtures that run the programs under ``examples/`` with the real frameworks, which `nox -s slow` installs."""
 
 from __future__ import annotations
 
@@ -33,6 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(120))
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def local() -> Iterator[LocalOmium]:
 
 @pytest.fixture
 def environment(local: LocalOmium, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Settings of the examples, here and in the processes that are started."""
+    """The environment of the examples, in this process and in processes that tests start."""
     monkeypatch.setenv("OMIUM_API_KEY", local.api_key)
     monkeypatch.setenv("OMIUM_API_URL", local.url)
     monkeypatch.syspath_prepend(str(EXAMPLES))
@@ -62,7 +59,7 @@ def environment(local: LocalOmium, monkeypatch: pytest.MonkeyPatch) -> dict[str,
 
 @pytest.fixture
 def example(environment: dict[str, str]) -> Iterator[Callable[[str], ModuleType]]:
-    """Import an example anew, so that its client is one of this test's server."""
+    """Return a function that imports an example again, so that its client uses this test's server."""
 
     def load(name: str) -> ModuleType:
         sys.modules.pop(name, None)
@@ -75,7 +72,7 @@ def example(environment: dict[str, str]) -> Iterator[Callable[[str], ModuleType]
 
 @pytest.fixture
 def serve(environment: dict[str, str]) -> Callable[..., object]:
-    """Run a server's command until the block ends; ``{port}`` in it is a free one."""
+    """Return a context manager that runs a server's command; ``{port}`` in it stands for a free port."""
 
     @contextmanager
     def run(*command: str) -> Iterator[str]:
@@ -102,7 +99,7 @@ def until_up(process: subprocess.Popen[bytes], address: str) -> None:
             return
         except OSError:
             assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server does not answer"
+            assert time.monotonic() < deadline, "the server does not respond"
             time.sleep(0.05)
         else:
             return

@@ -1,4 +1,4 @@
-"""What a test needs that may not be installed."""
+"""Optional packages of these tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def need(name: str) -> Any:
-    """The module, or a skip of the file that asks; where all are wanted, a missing one is an error."""
+    """Return the module, or skip the calling test. `nox -s slow` sets a variable that makes a missing one an error."""
     if os.environ.get("OMIUM_TEST_FRAMEWORKS") == "all":
         return importlib.import_module(name)
-    return pytest.importorskip(name, reason=f"{name} is not installed: python -m nox -s frameworks has it")
+    return pytest.importorskip(name, reason=f"{name} is not installed: python -m nox -s slow installs it")

@@ -69,12 +69,14 @@ def test_the_async_client_refuses_trio_with_a_reason(local):
         trio.run(client.executions.get, "exec_1")
 
 
-def test_pandas(example, local):
-    pandas = need("pandas")
-    module = example("pandas_frame")
+def test_pandas_and_polars(example, local):
+    pandas, polars = need("pandas"), need("polars")
+    module = example("data_frames")
     with module.Omium() as omium:
         for day in range(3):
             omium.executions.run("report", {"day": day})
-        table = module.frame(omium, "report")
-    assert sorted(table["input_data.day"]) == [0, 1, 2]
+        table, inputs = module.pandas_frame(omium, "report"), module.pandas_inputs(omium, "report")
+        columns = module.polars_frame(omium, "report").schema
+    assert sorted(inputs["input_data.day"]) == [0, 1, 2]
     assert isinstance(table["created_at"].dtype, pandas.DatetimeTZDtype)
+    assert columns["created_at"] == polars.Datetime("us", "UTC")
