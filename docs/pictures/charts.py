@@ -1,10 +1,10 @@
-"""Makes charts, and the tables of the documentation and the README, of what the benchmarks found.
+"""Draw charts of the recorded benchmarks, and fill the tables of the documentation and the README.
 
-    python -m nox -s benchmarks -- --json docs/benchmarks    # some ten minutes, on a machine that does nothing else
-    python docs/pictures/charts.py                           # charts and tables from it
+    python -m nox -s benchmarks -- --json docs/benchmarks    # ten minutes or so, on an idle machine
+    python docs/pictures/charts.py
 
-No number is written by hand: tables stand between two comments, `<!-- measured: NAME -->` and `<!-- end -->`, and
-`tests/docs/test_benchmarks.py` says which are stale.
+Tables are between the comments `<!-- measured: NAME -->` and `<!-- end -->`; `tests/docs/test_benchmarks.py` reports stale
+ones.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ CPU = "calls a CPU second"
 
 
 def results() -> dict[str, Result]:
-    """What each program found, by its name."""
+    """Return the recorded result of each program, by name."""
     return {path.stem: Result.read(path) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def comparison(program: str, begins: str, unit: str = "") -> Comparison:
-    """The one of a program that begins so, and is in this unit."""
+    """Return the comparison of a program whose text and unit begin so."""
     return next(
         each for each in results()[program].comparisons if each.what.startswith(begins) and each.unit.startswith(unit)
     )
 
 
 def number(ratio: float) -> str:
-    """A ratio as people say it."""
+    """Return a ratio with two or three significant digits."""
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
@@ -50,7 +50,7 @@ def number(ratio: float) -> str:
 
 @attrs.frozen
 class Chart:
-    """`shows`: how comparisons of which program begin; those in other units than `unit` are left out."""
+    """One chart. `shows`: the first words of the comparisons to show; comparisons in another unit are omitted."""
 
     program: str
     title: str
@@ -62,16 +62,16 @@ CHARTS = {
     "calls": Chart("calls", "Calls a CPU second, 64 at once", ("get, 64", "create, 64"), CPU),
     "decode": Chart("decode", "Time to read a page into objects", ("a page",)),
     "streaming": Chart("streaming", "Rows a second of a long list", ("reading",)),
-    "facade": Chart("facade", "Time without asyncio", ("iterating", "", "gets of")),
+    "facade": Chart("facade", "Time of the sync facade", ("iterating", "", "gets of")),
     "batch": Chart("batch", "Executions created a second", ("",)),
-    "flat": Chart("local_pages", "Time of a page of a million executions", ("a page of all",)),
+    "flat": Chart("local_pages", "Time of a page among a million executions", ("a page of all",)),
 }
 
 WIDTH, NAMES, BARS = 560, 210, 270
 
 
 def chart(which: Chart, palette: dict[str, str]) -> Drawing:
-    """Bars, a group for each comparison."""
+    """Draw one group of bars for each comparison."""
     found = results()[which.program].comparisons
     groups = [each for each in found if each.what.startswith(which.shows) and each.unit.startswith(which.unit)]
     shares = [{name: each.ratio(each.peers[0], of=name) for name in each.values} for each in groups]
@@ -95,7 +95,7 @@ def chart(which: Chart, palette: dict[str, str]) -> Drawing:
 
 
 def drawn() -> dict[str, str]:
-    """Every chart, by the name of its file."""
+    """Return every chart by the name of its file."""
     return {
         f"chart-{name}-{scheme}.svg": chart(which, palette).svg()
         for name, which in CHARTS.items()
@@ -129,7 +129,7 @@ def _ratios(program: str, unit: str = "") -> Iterator[str]:
     found = results()[program]
     shown = [each for each in found.comparisons if each.unit.startswith(unit)]
     if shown:
-        yield from _head("what", "ours to", "ratio", "over the rounds", "wanted")
+        yield from _head("what", "ours to", "ratio", "range over rounds", "floor")
     for each in shown:
         for place, peer in enumerate(each.peers):
             ratios = each.ratios(peer)
@@ -138,14 +138,14 @@ def _ratios(program: str, unit: str = "") -> Iterator[str]:
             yield _row(what, peer, number(each.ratio(peer)), spread, each.bound(peer))
     if found.figures:
         yield ""
-        yield from _head("what", "found", "wanted")
+        yield from _head("what", "measured", "floor")
     for figure in found.figures:
         bound = "" if figure.at_most is None else f"at most {figure.at_most:g} {figure.unit}"
         yield _row(figure.what, f"{figure.value:.2g} {figure.unit}", bound)
 
 
 def _calls() -> Iterator[str]:
-    """Of the many numbers of calls, those by CPU second, a column for each comparison."""
+    """The ratios of calls a CPU second, one column for each comparison."""
     columns = [each for each in results()["calls"].comparisons if each.unit == CPU]
     yield from _head("ours to", *(each.what.replace(" at once", "") for each in columns))
     for peer in columns[0].peers:
@@ -153,57 +153,23 @@ def _calls() -> Iterator[str]:
         yield _row(peer, *cells)
 
 
-#: Of README's table: what it says, and where that is from.
+#: The rows of README's table: the words, and the program, comparison, unit and peer that the number comes from.
 SUMMARY: dict[str, tuple[str, str, str, str]] = {
-    "`get`, 64 at once, calls a CPU second, to bare aiohttp": ("calls", "get, 64", CPU, "aiohttp"),
+    "`get`, 64 at once: calls a CPU second, to bare aiohttp": ("calls", "get, 64", CPU, "aiohttp"),
     "the same, to httpx": ("calls", "get, 64", CPU, "httpx"),
-    "the same, to a GET by id of the official client, which has none for executions [^peers]": (
-        "calls",
-        "get, 64",
-        CPU,
-        "official omium",
-    ),
-    "the same, to `openai` on its aiohttp backend [^peers]": ("calls", "get, 64", CPU, "openai on aiohttp"),
-    "`omium_sync`: iterating 100,000 rows, time, to the async iteration": ("facade", "iterating", "", "omium_async"),
-    "`omium_sync`: one `get`, time, to `httpx.Client`": ("facade", "2,000 gets", "", "httpx.Client"),
-    "a page of 100 rows into typed models, time, to `orjson.loads` into dicts": (
-        "decode",
-        "a page of 100 rows, as documented",
-        "",
-        "orjson, to dicts",
-    ),
-    "the same, to pydantic's models": ("decode", "a page of 100 rows, as documented", "", "pydantic"),
-    "the same, as the live service sends it, to `orjson.loads`": (
-        "decode",
-        "a page of 100 rows, as the live",
-        "",
-        "orjson, to dicts",
-    ),
-    "`create_many`, executions a second, to workers on aiohttp written by hand": ("batch", "8,000", "", "by hand"),
-    "the same with a journal": ("batch", "8,000 creates, 32 at once, with", "", "by hand"),
-    "last page of a million executions in `LocalOmium`, time, to the first": (
-        "local_pages",
-        "a page of all",
-        "",
-        "the first page",
-    ),
-    "`import omium_async`, time, to `import aiohttp`": ("imports", "import omium_async", "", "import aiohttp"),
+    "`omium_sync`, one `get`: time, to `httpx.Client`": ("facade", "2,000 gets", "", "httpx.Client"),
+    "a page of 100 rows into models: time, to pydantic": ("decode", "a page of 100 rows, as documented", "", "pydantic"),
+    "`create_many`: executions a second, to a pool of workers written by hand": ("batch", "8,000", "", "by hand"),
 }
 
 
 def _summary() -> Iterator[str]:
     run = results()["calls"].run
-    busy = any(result.run.get("load", 0) > 2 * result.run["cpus"] for result in results().values())
-    while_busy = ", while the machine had other work to do" if busy else ""
-    version = run["python"].rpartition(".")[0]
-    yield f"On {run['cpus']} cores, Python {version}, with everything switched on{while_busy}:\n"
+    yield f"On {run['cpus']} cores, Python {run['python'].rpartition('.')[0]}:\n"
     yield from _head("what", "ratio", "better is")
     for words, (program, begins, unit, peer) in SUMMARY.items():
         found = comparison(program, begins, unit)
-        if peer in found.values:
-            yield _row(words.replace(" [^peers]", "¹"), number(found.ratio(peer)), "more" if found.more else "less")
-    if any(peer in comparison(*where).values for words, (*where, peer) in SUMMARY.items() if "[^peers]" in words):
-        yield "\n¹ Its peer does not come with `[dev]` but by `pip install --group benchmarks` (pip 25.1 or newer)."
+        yield _row(words, number(found.ratio(peer)), "more" if found.more else "less")
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
@@ -219,12 +185,12 @@ _TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str) -> str:
-    """A page with its tables as they ought to be."""
+    """Return the text of a page with current tables."""
     return _TABLE.sub(lambda found: found[1] + "\n" + "\n".join(TABLES[found[2]]()) + "\n\n" + found[3], page)
 
 
 def main() -> None:
-    """Make all of it."""
+    """Write all charts and tables."""
     for file, text in drawn().items():
         (FOLDER / file).write_text(text)
         program = CHARTS[file.split("-")[1]].program

@@ -1,8 +1,8 @@
-"""Draws the drawings of the explanations and the README, light and dark.
+"""Draw the diagrams of the explanations and the README, light and dark.
 
     python docs/pictures/draw.py [overview unknown-writes lists threads journals local-omium]
 
-Beside each stands what it was made of; `tests/docs/test_pictures.py` says which are stale.
+Hashes of the inputs are stored beside each; `tests/docs/test_pictures.py` reports stale diagrams.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from canvas import PALETTES, Drawing  # noqa: E402
 
 
 def overview(palette: dict[str, str]) -> Drawing:
-    """What there is, and what stands behind what."""
-    drawing = Drawing("One client, in front of the hosted service or of an Omium of your own", 720, 270, palette)
+    """Draw the parts of the package and what they use."""
+    drawing = Drawing("One client for the hosted service and for a server on your machine", 720, 270, palette)
     drawing.box(10, 20, 180, 60, "your async code\nomium_async", bold=True)
     drawing.box(10, 105, 180, 60, "your sync code\nomium_sync", bold=True)
     drawing.box(10, 190, 180, 60, "omiumctl, console\npytest fixtures", bold=True)
     drawing.box(265, 20, 210, 230, colour="accent", fill="tint")
     drawing.words(370, 48, "the client", bold=True, size=15)
     promises = (
-        "a true verdict on every write",
-        "exact lists, while they change",
-        "deadlines, pace, retries",
-        "outages sat out",
+        "the true outcome of every write",
+        "exact lists, also while they change",
+        "deadlines, pacing, retries",
+        "work continues after outages",
         "batches that survive a kill",
         "one client, any event loop",
     )
@@ -45,8 +45,8 @@ def overview(palette: dict[str, str]) -> Drawing:
 
 
 def unknown_writes(palette: dict[str, str]) -> Drawing:
-    """Until when a write is not applied, from when it may be, and when it is known."""
-    drawing = Drawing("A write whose answer is lost may have been applied", 720, 300, palette)
+    """Draw when a write is not applied, unknown, or known."""
+    drawing = Drawing("A write whose response is lost may have been applied", 720, 300, palette)
     drawing.box(150, 15, 110, 36, "client", bold=True)
     drawing.box(460, 15, 110, 36, "service", bold=True)
     for x in (205, 515):
@@ -59,17 +59,17 @@ def unknown_writes(palette: dict[str, str]) -> Drawing:
     drawing.words(420, 222, "201, lost", colour="bad")
     drawing.words(130, 88, "never sent:", align="end", colour="faint")
     drawing.words(130, 107, "not applied", align="end", colour="good", bold=True)
-    drawing.words(130, 170, "sent, no answer:", align="end", colour="faint")
+    drawing.words(130, 170, "sent, no response:", align="end", colour="faint")
     drawing.words(130, 189, "unknown", align="end", colour="bad", bold=True)
-    drawing.words(130, 262, "answer read:", align="end", colour="faint")
-    drawing.words(130, 281, "its status says", align="end", colour="good", bold=True)
+    drawing.words(130, 262, "response read:", align="end", colour="faint")
+    drawing.words(130, 281, "known from status", align="end", colour="good", bold=True)
     drawing.line(145, 120, 195, 120, arrow=False, dashed=True)
     drawing.line(145, 235, 195, 235, arrow=False, dashed=True)
     return drawing
 
 
 def lists(palette: dict[str, str]) -> Drawing:
-    """Pages by number lose a row; windows that overlap do not."""
+    """Draw how pages by number lose a row, and overlapping windows do not."""
     drawing = Drawing("Pages by number lose a row when one leaves; windows that overlap do not", 720, 300, palette)
 
     def row(y: float, letters: str, gone: str = "", missed: str = "", again: str = "") -> None:
@@ -92,12 +92,12 @@ def lists(palette: dict[str, str]) -> Drawing:
     drawing.words(
         435, 250, "the next window: c and d were seen before, so nothing can lie between", colour="good", size=13
     )
-    drawing.words(435, 272, "each row is given once", colour="faint", size=13)
+    drawing.words(435, 272, "each row is yielded once", colour="faint", size=13)
     return drawing
 
 
 def threads(palette: dict[str, str]) -> Drawing:
-    """Calls cross to one loop, results cross back."""
+    """Draw calls that cross to one event loop, and results that cross back."""
     drawing = Drawing("Calls of any thread run as tasks on one event loop", 720, 250, palette)
     drawing.words(110, 28, "your threads", bold=True)
     drawing.words(570, 28, "one thread, one event loop", bold=True)
@@ -115,9 +115,9 @@ def threads(palette: dict[str, str]) -> Drawing:
 
 
 def journals(palette: dict[str, str]) -> Drawing:
-    """What is on disk before and after an item is sent."""
-    drawing = Drawing("An item of a journalled batch: marked, sent, answered, recorded", 720, 210, palette)
-    steps = {"mark": "on disk", "send": "on the wire", "answer": "at the service", "record": "on disk"}
+    """Draw what is on disk before and after an item is sent."""
+    drawing = Drawing("An item of a batch with a journal: mark, send, response, record", 720, 210, palette)
+    steps = {"mark": "on disk", "send": "on the wire", "response": "from the service", "record": "on disk"}
     for number, (step, where) in enumerate(steps.items()):
         x = 15 + number * 180
         disk = where == "on disk"
@@ -132,7 +132,7 @@ def journals(palette: dict[str, str]) -> Drawing:
         (
             160,
             385,
-            "killed here: looked for at the service by its key;\nfound, or surely absent, or told as unknown",
+            "killed here: looked for at the service by its key;\nfound, certainly absent, or unknown",
             "bad",
         ),
         (560, 140, "killed here:\nit is known", "good"),
@@ -143,7 +143,7 @@ def journals(palette: dict[str, str]) -> Drawing:
 
 
 def local_omium(palette: dict[str, str]) -> Drawing:
-    """What is in the double, and what it shares with the client: nothing."""
+    """Draw the parts of LocalOmium."""
     drawing = Drawing(
         "LocalOmium: the service's interface, workflows and their steps, on one machine", 720, 250, palette
     )
@@ -152,7 +152,7 @@ def local_omium(palette: dict[str, str]) -> Drawing:
     drawing.words(470, 40, "LocalOmium", bold=True, size=15)
     drawing.box(250, 60, 130, 60, "endpoints\nas documented", size=13)
     drawing.box(250, 145, 130, 60, "faults on purpose", size=13, colour="bad")
-    drawing.box(420, 60, 130, 145, "your workflow:\nan async function\n\nstep\nstep\nstep", size=13)
+    drawing.box(420, 60, 130, 145, "your workflow:\na function\n\nstep\nstep\nstep", size=13)
     drawing.box(590, 60, 105, 145, "SQLite file\n\ncheckpoint\ncheckpoint", size=13)
     drawing.line(152, 108, 246, 92, colour="accent")
     drawing.words(196, 84, "HTTP", colour="accent", size=12)
@@ -175,7 +175,7 @@ DRAWINGS: dict[str, Callable[[dict[str, str]], Drawing]] = {
 
 
 def drawn() -> dict[str, str]:
-    """Every drawing, by the name of its file."""
+    """Return every diagram by the name of its file."""
     return {
         f"{name}-{scheme}.svg": draw(palette).svg()
         for name, draw in DRAWINGS.items()
@@ -184,7 +184,7 @@ def drawn() -> dict[str, str]:
 
 
 def main(names: list[str]) -> None:
-    """Draw those of these names."""
+    """Write the diagrams of these names."""
     for file, text in drawn().items():
         if file.rpartition("-")[0] in names:
             (FOLDER / file).write_text(text)

@@ -1,8 +1,6 @@
-"""Beside each picture stands what it was made of: `NAME.sha256`, as `sha256sum` writes it, paths from the root.
+"""Hashes of the inputs of each picture, in `NAME.sha256` beside it, with paths from the root.
 
-    sha256sum --check --quiet docs/pictures/*.sha256
-
-says which are stale, and so do the tests.
+`sha256sum --check --quiet docs/pictures/*.sha256` and the tests report stale pictures.
 """
 
 from __future__ import annotations
@@ -16,18 +14,18 @@ ROOT = FOLDER.parents[1]
 
 
 def beside(picture: Path) -> Path:
-    """Where the hashes of a picture are."""
+    """Return the path of a picture's hashes."""
     return picture.with_name(f"{picture.name}.sha256")
 
 
 def write(picture: Path, inputs: Iterable[Path]) -> None:
-    """Say of what a picture was made, which is there already."""
+    """Record the hashes of an existing picture and of its inputs."""
     lines = [f"{_hash(path)}  {path.relative_to(ROOT).as_posix()}" for path in [picture, *sorted(set(inputs))]]
     beside(picture).write_text("".join(f"{line}\n" for line in lines))
 
 
 def changed(picture: Path) -> list[str]:
-    """What is not any more as it was when the picture was made: the picture itself, or an input."""
+    """Return the paths that differ from those recorded: the picture itself, or inputs."""
     if not beside(picture).exists():
         return [beside(picture).name]
     lines = beside(picture).read_text().splitlines()
@@ -35,4 +33,4 @@ def changed(picture: Path) -> list[str]:
 
 
 def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "gone"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Whatever is asked of the network fails: the build may ask for nothing.
+#: Builds the site while each attempt to use the network fails.
 BUILD = """
 import socket, sys
-def refused(*_, **__):
-    raise OSError("the build asks the network")
-socket.socket.connect = socket.getaddrinfo = refused
+def refuse(*_, **__):
+    raise OSError("the build uses the network")
+socket.socket.connect = socket.getaddrinfo = refuse
 from sphinx.cmd.build import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -24,11 +24,12 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as the README does it; it is the same on every Python, and needs to be built on one."""
+    """The folder of the site, built once for all workers of the run."""
     if os.environ.get("OMIUM_TEST_SITE") == "none":
-        pytest.skip("OMIUM_TEST_SITE says that the site is not built here")
+        pytest.skip("OMIUM_TEST_SITE is none")
+    pytest.importorskip("sphinx")
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # by all workers of this run
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / "site"
     with (shared / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Changes that are not released yet: each file is named so that it will not be passed over, and the site shows it."""
+"""Every file of changes/ has a name that towncrier finds, and the site shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = {each["directory"] for each in CONFIG["type"]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_it_is_named_so_that_it_is_found(path):
+def test_its_name_has_a_known_kind_and_folder(path):
     named = re.fullmatch(r"(\+[\w-]+|\d+)\.(\w+)\.md", path.name)
     assert named, f"{path.name}: see changes/README.md"
     assert named[2] in KINDS
@@ -28,11 +28,12 @@ def test_it_is_named_so_that_it_is_found(path):
     assert not text.startswith(("-", "#"))
 
 
-def test_the_rules_are_those_that_people_are_told():
-    told = (ROOT / "changes" / "README.md").read_text()
-    assert [word for word in FOLDERS | KINDS if f"`{word}`" not in told] == []
+def test_the_readme_of_changes_names_all_folders_and_kinds():
+    rules = (ROOT / "changes" / "README.md").read_text()
+    assert [word for word in FOLDERS | KINDS if f"`{word}`" not in rules] == []
 
 
+@pytest.mark.slow
 def test_towncrier_takes_them_all():
     command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "9.9.9", "--date", "2026-01-02"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -42,6 +43,7 @@ def test_towncrier_takes_them_all():
     assert CONFIG["start_string"] in (ROOT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_site_shows_them(site):
     page = (site / "changes.html").read_text()
     assert page.count("Not yet released</a>") >= bool(FILES)

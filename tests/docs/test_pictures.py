@@ -1,4 +1,4 @@
-"""Each picture is what its command makes, of inputs that have not changed, and asks for nothing from elsewhere."""
+"""Each picture is what its command draws from unchanged inputs, and loads nothing from another origin."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ DRAWN = {name: (path, text) for path, maker in MAKERS.items() for name, text in 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
 def test_its_inputs_have_not_changed(picture):  # of those of the console: tests/ui/test_pictures.py
-    assert hashes.changed(picture) == [], f"make it anew: python {DRAWN[picture.name][0]}"
+    assert hashes.changed(picture) == [], f"draw it again: python {DRAWN[picture.name][0]}"
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
 def test_it_is_what_its_script_draws(name):
     maker, text = DRAWN[name]
-    assert (FOLDER / name).read_text() == text, f"make it anew: python {maker}"
+    assert (FOLDER / name).read_text() == text, f"draw it again: python {maker}"
 
 
 @pytest.mark.parametrize("picture", VECTORS, ids=lambda path: path.name)
-def test_it_asks_for_nothing_from_elsewhere(picture):
+def test_it_loads_nothing_from_another_origin(picture):
     text = picture.read_text()
     ET.fromstring(text)
     assert re.findall(r"(?:href|src)=|url\((?!#)|@font-face|@import", text) == []
@@ -50,7 +50,7 @@ def test_every_vector_is_drawn_by_a_script():
     assert {path.name for path in VECTORS} == set(DRAWN)
 
 
-def test_nothing_stands_beside_a_picture_that_is_gone():
+def test_no_hash_is_left_of_a_removed_picture():
     kept = {hashes.beside(picture) for picture in PICTURES}
     assert set(FOLDER.glob("*.sha256")) == kept
 

@@ -1,4 +1,4 @@
-"""The site in a real Chromium: on a narrow screen, in the dark, without a mouse, without a network."""
+"""The site in a real Chromium: on narrow screens, in the dark, by keyboard, without network access."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _FOUND = os.environ.get("OMIUM_TEST_CHROMIUM") or next(
 CHROMIUM = None if _FOUND == "none" else _FOUND
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: the site is not read in a browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 
 #: Of all that is wider than its place: what cannot be reached by the keyboard, to be scrolled.

@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(sessions.SESSIONS))
 def test_it_is_shown_again(name):
     assert sessions.record(name) == sessions.recorded(name), f"record it anew: python tests/docs/sessions.py {name}"
@@ -24,7 +25,7 @@ def test_it_is_shown_again(name):
 @pytest.mark.parametrize("page", sessions.PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_show_what_was_recorded(page):
     text = page.read_text()
-    assert text == sessions.filled(text), "make it anew: python tests/docs/sessions.py"
+    assert text == sessions.filled(text), "write it again: python tests/docs/sessions.py"
     # Nothing that a terminal shows is written by hand.
     assert len(re.findall(r"^```console", text, re.MULTILINE)) == len(sessions._BLOCK.findall(text))
 
