@@ -1,4 +1,4 @@
-"""How the site is built: `python -m sphinx -W docs site`. Nothing is fetched, neither by the build nor by a reader."""
+"""Sphinx configuration. Neither the build nor a page uses the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ copyright = "2026, the omium-async authors"
 release = version = version_of("omium-async")
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "reference"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx_copybutton", "reference"]
 exclude_patterns = ["inventories/README.md"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -24,7 +24,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 88
 autoclass_content = "class"
-default_role = "py:obj"  # a name in single backticks leads to what it names, if that is in the reference
+default_role = "py:obj"  # a name in single backticks links to its entry in the reference
 
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "inventories/python.inv"),
@@ -44,7 +44,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": True,
-    # The colours of the drawings and of the console.
+    # The colours of the diagrams and of the console.
     "light_css_variables": {"color-brand-primary": "#2456c4", "color-brand-content": "#2456c4"},
     "dark_css_variables": {"color-brand-primary": "#7da6ff", "color-brand-content": "#7da6ff"},
 }

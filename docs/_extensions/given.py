@@ -1,4 +1,4 @@
-"""Which public classes users are given and do not make: their constructors are no part of what is promised."""
+"""Public classes that only the package creates: their constructors are not part of the public API."""
 
 from __future__ import annotations
 

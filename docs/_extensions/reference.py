@@ -1,4 +1,4 @@
-"""What the reference is made of besides docstrings: taken from the code at each build, so that it cannot be stale."""
+"""Directives and hooks that build the reference from the code at each build, so that it cannot be stale."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sphinx.util.docutils import SphinxDirective
 _FIELD = re.compile(r":(?P<kind>ivar) (?P<name>\w+):\s*(?P<text>.*)")
 
 
-# -- fields: each is described where it stands, with an id of its own, and not in a list above ------------------------
+# -- fields: the text of each moves from the docstring of the class to the entry of the field ------------------------
 
 
 def described_fields(cls: Any) -> dict[str, list[str]]:
-    """What the docstrings of a class and of those that it comes from say of its fields."""
+    """Return the descriptions of fields in the docstrings of a class and of its bases."""
     found: dict[str, list[str]] = {}
     for base in cls.__mro__:
         if not base.__module__.startswith("omium_"):
@@ -58,7 +58,7 @@ def move_fields(_: Sphinx, what: str, name: str, obj: Any, __: Any, lines: list[
     if what in {"class", "exception"} and isinstance(obj, type):
         _take_fields_out(obj, lines)
         if name in GIVEN:
-            said = f"You are given one, {GIVEN[name]}, and make none: the constructor may change at any time."
+            said = f"The package creates it, {GIVEN[name]}; its constructor is private."
             lines[:] = [*lines[:1], "", said.replace("`", "``"), *lines[1:]]
     elif what in {"attribute", "property"}:
         owner, _, field = name.rpartition(".")
@@ -85,7 +85,7 @@ def _take_fields_out(cls: type, lines: list[str]) -> None:
 
 
 def plain_signature(_: Sphinx, __: str, ___: str, obj: Any, *_____: Any) -> tuple[str, str] | None:
-    """The constructor of an attrs class by the names of its fields: their types and defaults stand with the fields."""
+    """Show the constructor of an attrs class by names only: types and defaults are shown with the fields."""
     if getattr(obj, "_is_protocol", False):
         return "", ""
     if not (inspect.isclass(obj) and attrs.has(obj) and obj.__module__.startswith("omium_")):
@@ -99,7 +99,7 @@ def plain_signature(_: Sphinx, __: str, ___: str, obj: Any, *_____: Any) -> tupl
 
 
 def public_bases(_: Sphinx, __: str, ___: Any, ____: Any, bases: list[Any]) -> None:
-    """Of what is private, the public classes behind it."""
+    """Replace private bases by the public classes behind them."""
     bases[:] = list(dict.fromkeys(_public(base) for base in bases))
 
 
@@ -110,7 +110,7 @@ def _public(base: Any) -> Any:
 
 
 def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
-    """``Annotated[datetime, ...]`` is a ``datetime`` to a reader, ``DEFAULT_TIMEOUT`` is 60, and all are objects."""
+    """Simplify ``Annotated[datetime, ...]`` to ``datetime``, show values of ``DEFAULT_...``, omit ``Bases: object``."""
     from omium_async._settings import declared  # noqa: PLC0415
 
     for annotation in doctree.findall(addnodes.desc_annotation):
@@ -130,10 +130,7 @@ def plain_signatures(_: Sphinx, doctree: nodes.document) -> None:
 
 
 def reach_by_keyboard(_: Sphinx, __: str, ___: str, context: dict[str, Any], ____: Any) -> None:
-    """What scrolls sideways can be scrolled without a mouse; captions say which level of heading they are.
-
-    And the parameters of a long signature are lines, not a list of definitions without terms.
-    """
+    """Make elements that scroll sideways focusable, give captions a heading level, and signatures plain lines."""
     for part in ("body", "furo_navigation_tree"):
         if isinstance(context.get(part), str):
             text = context[part].replace("<pre>", '<pre tabindex="0">').replace('<div class="table-wrapper', _WRAPPER)
@@ -166,7 +163,7 @@ def _find(dotted: str) -> Any:
 
 
 class SameNames(SphinxDirective):
-    """``.. same-names:: package other``: the names of a package that are those of the other, each with its own id."""
+    """``.. same-names:: package other``: list the names that a package re-exports from the other, each with an id."""
 
     required_arguments = 2
 
@@ -187,7 +184,7 @@ class SameNames(SphinxDirective):
 
 
 class Anchor(SphinxDirective):
-    """``.. anchor:: omium_async.ui``: a place to link to, under exactly this id."""
+    """``.. anchor:: omium_async.ui``: create a link target with exactly this id."""
 
     required_arguments = 1
 
@@ -196,12 +193,12 @@ class Anchor(SphinxDirective):
 
 
 class SettingsTable(SphinxDirective):
-    """Every setting of a client, as it is declared."""
+    """List every setting of a client."""
 
     def run(self) -> list[nodes.Node]:
         from omium_async._settings.declared import REQUIRED, Options, Settings, declarations  # noqa: PLC0415
 
-        rows = [("argument", "default", "else from", "what to give")]
+        rows = [("argument", "default", "also from", "value")]
         for cls in (Options, Settings):
             for name, declared in declarations(cls).items():
                 default = "none" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
@@ -219,7 +216,7 @@ def _shown(value: Any) -> str:
 
 
 class CommandHelp(SphinxDirective):
-    """``.. command-help:: [command]``: what the real command says of itself."""
+    """``.. command-help:: [command]``: show the help of the command."""
 
     optional_arguments = 1
 
@@ -236,7 +233,7 @@ class CommandHelp(SphinxDirective):
 
 
 class Commands(SphinxDirective):
-    """The help of every command, each under a heading of its own."""
+    """Show the help of every command, each below its heading."""
 
     def run(self) -> list[nodes.Node]:
         from omium_sync.cli.group import omiumctl  # noqa: PLC0415
@@ -249,12 +246,12 @@ class Commands(SphinxDirective):
 
 
 class Fields(SphinxDirective):
-    """``.. wire-fields:: omium_async.Execution``: which keys of an answer become which attribute."""
+    """``.. wire-fields:: omium_async.Execution``: list the keys of a response and their attributes."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        rows = [("attribute", "key of the answer", "and, from the live service")]
+        rows = [("attribute", "key of the response", "also, from the live service")]
         for field in attrs.fields(_find(self.arguments[0])):
             more = field.metadata
             nested = f"``{more['nested']}.{field.name}``" if more.get("nested") else ""
@@ -265,11 +262,11 @@ class Fields(SphinxDirective):
 
 
 class EveryTest(SphinxDirective):
-    """Every file of tests, with the first sentence that it says of itself, by folder."""
+    """List every file of tests with the first sentence of its docstring."""
 
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir).parent
-        rows = [("file", "what it holds")]
+        rows = [("file", "tests")]
         for path in sorted((root / "tests").rglob("test_*.py")):
             said = ast.get_docstring(ast.parse(path.read_text())) or ""
             first = said.partition("\n\n")[0].replace("\n", " ").replace("``", "`").replace("`", "``")
@@ -278,7 +275,7 @@ class EveryTest(SphinxDirective):
 
 
 class UnreleasedChanges(SphinxDirective):
-    """What stands in `changes/`, as towncrier will put it into the changelog; nothing where nothing does."""
+    """Show the entries of `changes/` as towncrier will write them."""
 
     def run(self) -> list[nodes.Node]:
         root = Path(self.env.srcdir).parent

@@ -1,4 +1,4 @@
-// How the search ranks what it finds: as Sphinx does, but what answers a question stands before what lists names.
+// Ranks search results: as Sphinx does, but guides and explanations come before lists of names.
 var Scorer = {
   score: ([page, , , , score]) => score + (/^(start|guides\/|explanations\/)/.test(page) ? 8 : 0),
   objNameMatch: 11,

@@ -1,5 +1,5 @@
-// On narrow screens the theme opens its two drawers by labels of hidden checkboxes, which no keyboard reaches.
-// Here buttons take their place; Escape closes what is open.
+// On narrow screens the theme opens its drawers by labels of hidden checkboxes, which the keyboard cannot reach.
+// This replaces the labels by buttons; Escape closes an open drawer.
 document.addEventListener("DOMContentLoaded", () => {
   const drawers = [
     ["__navigation", ".nav-overlay-icon", ".sidebar-drawer", "Pages of this site"],
@@ -20,17 +20,17 @@ document.addEventListener("DOMContentLoaded", () => {
       label.replaceWith(button);
       return button;
     });
-    const tell = () => buttons.forEach((each) => each.setAttribute("aria-expanded", String(box.checked)));
+    const update = () => buttons.forEach((each) => each.setAttribute("aria-expanded", String(box.checked)));
     const turn = (open, back) => {
       box.checked = open;
-      tell();
+      update();
       (open ? drawer.querySelector("input, a") : back)?.focus();
     };
     buttons.forEach((button) => button.addEventListener("click", () => turn(!box.checked, button)));
-    box.addEventListener("change", tell);
+    box.addEventListener("change", update);
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && box.checked) turn(false, buttons.find((each) => each.offsetParent));
     });
-    tell();
+    update();
   }
 });

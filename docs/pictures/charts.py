@@ -158,7 +158,12 @@ SUMMARY: dict[str, tuple[str, str, str, str]] = {
     "`get`, 64 at once: calls a CPU second, to bare aiohttp": ("calls", "get, 64", CPU, "aiohttp"),
     "the same, to httpx": ("calls", "get, 64", CPU, "httpx"),
     "`omium_sync`, one `get`: time, to `httpx.Client`": ("facade", "2,000 gets", "", "httpx.Client"),
-    "a page of 100 rows into models: time, to pydantic": ("decode", "a page of 100 rows, as documented", "", "pydantic"),
+    "a page of 100 rows into models: time, to pydantic": (
+        "decode",
+        "a page of 100 rows, as documented",
+        "",
+        "pydantic",
+    ),
     "`create_many`: executions a second, to a pool of workers written by hand": ("batch", "8,000", "", "by hand"),
 }
 

@@ -59,10 +59,10 @@ def unknown_writes(palette: dict[str, str]) -> Drawing:
     drawing.words(420, 222, "201, lost", colour="bad")
     drawing.words(130, 88, "never sent:", align="end", colour="faint")
     drawing.words(130, 107, "not applied", align="end", colour="good", bold=True)
-    drawing.words(130, 170, "sent, no response:", align="end", colour="faint")
+    drawing.words(130, 170, "no response:", align="end", colour="faint")
     drawing.words(130, 189, "unknown", align="end", colour="bad", bold=True)
     drawing.words(130, 262, "response read:", align="end", colour="faint")
-    drawing.words(130, 281, "known from status", align="end", colour="good", bold=True)
+    drawing.words(130, 281, "status decides", align="end", colour="good", bold=True)
     drawing.line(145, 120, 195, 120, arrow=False, dashed=True)
     drawing.line(145, 235, 195, 235, arrow=False, dashed=True)
     return drawing
