@@ -3,8 +3,8 @@
     python -m nox -s benchmarks -- --json docs/benchmarks    # ten minutes or so, on an idle machine
     python docs/pictures/charts.py
 
-Tables are between the comments `<!-- measured: NAME -->` and `<!-- end -->`; `tests/docs/test_benchmarks.py` reports stale
-ones.
+Tables are between the comments `<!-- measured: NAME -->` and `<!-- end -->`. The tests report
+stale tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The code blocks of the README and the documentation, and a way to run one in a process of its own.
 
-A Python block is a program. ``# prints X`` names a line of its output. If its first line is a comment with the name of a
-file, such as ``# flows.py``, the block is that file for later blocks of the page. pytest runs a file ``test_*.py``.
+A Python block is a program. ``# prints X`` names a line of its output. If its first line is a comment with the name of
+a file, such as ``# flows.py``, the block is that file for later blocks of the page. pytest runs a file ``test_*.py``.
 """
 
 from __future__ import annotations
