@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from . import _arguments as check
 from ._caller import Caller
 from ._data.codec import decode_json, encode
-from ._data.misfit import Misfit, wrong
 from ._data.plain import plain
+from ._data.validation import ValidationError, wrong
 from ._errors import APIStatusError, NoCheckpointError
 from ._models.types import (
     CancelResult,
@@ -187,7 +187,7 @@ def count(caller: Caller, filters: Filters) -> Coroutine[Any, Any, int]:
 
 def _total(page: ExecutionPage) -> int:
     if page.total is None:
-        raise Misfit("the service did not say", "total")
+        raise ValidationError("the service did not say", "total")
     return page.total
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast, overload
 from . import _arguments as check
 from ._arguments import Status, Statuses
 from ._caller import Caller
-from ._data.misfit import Misfit
 from ._data.reading import check_type, matches, read_typed
+from ._data.validation import ValidationError
 from ._executions import Executions
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
@@ -22,8 +22,8 @@ from ._models.types import (
     ExecutionFailedError,
     ExecutionRequest,
     ExecutionStatus,
+    InvalidRequest,
     OutputError,
-    UnfitRequest,
     ended_as,
 )
 from ._run import Run
@@ -351,7 +351,7 @@ class Workflow(Definition[In, Out]):
         if self.input_type is not None:
             matches(self._bound_caller.converter, value, self.input_type, "input_data")
 
-    def _request(self, given: Any) -> ExecutionRequest | UnfitRequest:
+    def _request(self, given: Any) -> ExecutionRequest | InvalidRequest:
         request = given if isinstance(given, ExecutionRequest) else ExecutionRequest(self.workflow_id, given)
         try:
             if request.workflow_id != self.workflow_id:
@@ -361,10 +361,10 @@ class Workflow(Definition[In, Out]):
                 )
             self._check_input(request.input_data)
         except Exception as error:  # noqa: BLE001 - what a user's own hooks raise is about this item, whatever it is
-            return UnfitRequest(request, error)
+            return InvalidRequest(request, error)
         return request
 
-    async def _requests_later(self, inputs: AsyncIterable[Any]) -> AsyncGenerator[ExecutionRequest | UnfitRequest]:
+    async def _requests_later(self, inputs: AsyncIterable[Any]) -> AsyncGenerator[ExecutionRequest | InvalidRequest]:
         async for given in inputs:
             yield self._request(given)
 
@@ -373,8 +373,8 @@ class Workflow(Definition[In, Out]):
             return value
         try:
             return read_typed(self._bound_caller.converter, value, type, place)
-        except Misfit as misfit:
-            path, message = misfit.path, misfit.message
+        except ValidationError as error:
+            path, message = error.path, error.message
         # Not within the handler: the errors of cattrs underneath do not survive every pickle.
         raise OutputError(f"execution {execution.id}: {path}: {message}", execution=execution, path=path)
 

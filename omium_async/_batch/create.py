@@ -10,7 +10,7 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import OmiumError
 from .._models.outcomes import CreateOutcome
-from .._models.types import ExecutionRequest, UnfitRequest
+from .._models.types import ExecutionRequest, InvalidRequest
 from .._pool.limit import Limit
 from .._pool.pool import Pool
 from .keys import header_key
@@ -53,7 +53,7 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
 
     :raises TypeError: the item is none, or holds what JSON has no form for. :raises ValueError: JSON would change it.
     """
-    if isinstance(request, UnfitRequest):
+    if isinstance(request, InvalidRequest):
         raise request.error
     if not isinstance(request, ExecutionRequest):
         raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
@@ -62,7 +62,7 @@ def body_of(caller: Caller, request: Any) -> dict[str, Any]:
 
 def unfit(request: Any, error: Exception) -> CreateOutcome:
     """The outcome of an item that cannot be sent."""
-    given = request.request if isinstance(request, UnfitRequest) else request
+    given = request.request if isinstance(request, InvalidRequest) else request
     return CreateOutcome(given, "rejected", None, error)
 
 

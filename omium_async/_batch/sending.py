@@ -23,8 +23,8 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._data.codec import NotJSON, decode_json
-from .._data.misfit import Misfit
+from .._data.codec import InvalidJSONError, decode_json
+from .._data.validation import ValidationError
 from .._errors import (
     APIConnectionError,
     APIStatusError,
@@ -63,9 +63,9 @@ def key_is_refused(error: Exception) -> bool:
         return False
     try:
         decode_json(error.body)
-    except NotJSON:
+    except InvalidJSONError:
         return False
-    except Misfit:
+    except ValidationError:
         return True
     return True
 

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import cattrs
 import cattrs.cols
 
-from .misfit import Misfit, misfit_of, wrong
+from .validation import ValidationError, validation_error_of, wrong
 
 __all__ = [
     "Array",
@@ -93,13 +93,13 @@ def _fixed(kinds: tuple[Any, ...], converter: cattrs.Converter) -> Hook:
             raise wrong("an array", value)
         entries: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if len(entries) != len(hooks):
-            raise Misfit(f"expected an array of {len(hooks)}, got one of {len(entries)}")
+            raise ValidationError(f"expected an array of {len(hooks)}, got one of {len(entries)}")
         found: list[Any] = []
         for (kind, read), entry in zip(hooks, entries, strict=True):
             try:
                 found.append(read(entry, kind))
             except Exception as error:
-                raise misfit_of(error).inside(f"[{len(found)}]") from error
+                raise validation_error_of(error).inside(f"[{len(found)}]") from error
         return tuple(found)
 
     return hook

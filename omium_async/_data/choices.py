@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from .codec import encode
-from .misfit import Misfit, json_type
 from .plain import plain
+from .validation import ValidationError, json_type
 
 if TYPE_CHECKING:
     import cattrs
@@ -66,8 +66,8 @@ def literal_hook(cls: Any, _: cattrs.Converter) -> Callable[[Any, Any], Any]:
     return hook
 
 
-def _other(choices: dict[bytes, Any], value: Any) -> Misfit:
+def _other(choices: dict[bytes, Any], value: Any) -> ValidationError:
     shown = [key.decode() for key in list(choices)[:_MOST_SHOWN]]
     more = ", ..." if len(choices) > _MOST_SHOWN else ""
     got = f"other {json_type(value)}" if isinstance(value, str) else json_type(value)
-    return Misfit(f"expected one of {', '.join(shown)}{more}, got {got}")
+    return ValidationError(f"expected one of {', '.join(shown)}{more}, got {got}")

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from .misfit import Misfit
+from .validation import ValidationError
 
-__all__ = ["NotJSON", "decode_json", "encode"]
+__all__ = ["InvalidJSONError", "decode_json", "encode"]
 
 
-class NotJSON(Misfit):
+class InvalidJSONError(ValidationError):
     """The body is no JSON at all, cut off perhaps: of a read it is worth asking again."""
 
 
@@ -29,18 +29,18 @@ def encode(value: Any) -> bytes:
 def decode_json(body: bytes) -> Any:
     """Any JSON.
 
-    :raises NotJSON: it is none.
-    :raises Misfit: it holds what Python cannot: an integer of more than 4,300 digits, a number beyond the range of
-        floats, more depth than the interpreter allows.
+    :raises InvalidJSONError: it is not JSON.
+    :raises ValidationError: Python cannot hold it: an integer of more than 4,300 digits, a number beyond the range of
+        floats, or more depth than the interpreter allows.
     """
     try:
         return _decode(body)
     except msgspec.ValidationError:
         return _decode_extremes(body)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise NotJSON(f"the body is not JSON: {error}") from None
+        raise InvalidJSONError(f"the body is not JSON: {error}") from None
     except RecursionError:
-        raise Misfit("the body is JSON nested too deeply") from None
+        raise ValidationError("the body is JSON nested too deeply") from None
 
 
 def _decode_extremes(body: bytes) -> Any:
@@ -49,9 +49,9 @@ def _decode_extremes(body: bytes) -> Any:
         found = json.loads(body.decode(), parse_float=_finite, parse_constant=_finite)
         encode(found)  # where msgspec refuses lone surrogates, of which json makes text
     except (msgspec.MsgspecError, UnicodeError, json.JSONDecodeError) as error:
-        raise NotJSON(f"the body is not JSON: {error}") from None
+        raise InvalidJSONError(f"the body is not JSON: {error}") from None
     except (ValueError, RecursionError):
-        raise Misfit("the body holds a number that cannot be read, or is nested too deeply") from None
+        raise ValidationError("the body holds a number that cannot be read, or is nested too deeply") from None
     return found
 
 

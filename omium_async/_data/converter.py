@@ -14,20 +14,20 @@ from .arrays import is_array
 from .codec import decode_json, encode
 from .forms import SHAPES, Shape
 from .hooks import is_structured, register_readers
-from .misfit import Misfit, misfit_of
 from .plain import Form, plain
 from .unions import is_union
+from .validation import ValidationError, validation_error_of
 
 __all__ = ["OmiumConverter", "register_data"]
 
 T = TypeVar("T")
 
 
-class UnfitValueError(ClassValidationError, ValueError):
+class InvalidValueError(ClassValidationError, ValueError):
     """What cattrs raises for a class, where a hook of this package found it; cattrs has ValueError for plain values."""
 
 
-class UnfitEntriesError(IterableValidationError, ValueError):
+class InvalidEntriesError(IterableValidationError, ValueError):
     """What cattrs raises for what has entries, where a hook of this package found it."""
 
 
@@ -65,10 +65,10 @@ class OmiumConverter(cattrs.Converter):
         """
         try:
             return super().structure(obj, cl)
-        except Misfit as misfit:
-            kind: Any = UnfitEntriesError if is_array(cl) else UnfitValueError
-            place = f"{misfit.path}: " if misfit.path else ""
-            raise kind(f"While structuring {cl!r}: {place}{misfit.message}", [misfit], cl) from None
+        except ValidationError as error:
+            kind: Any = InvalidEntriesError if is_array(cl) else InvalidValueError
+            place = f"{error.path}: " if error.path else ""
+            raise kind(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from None
 
     def loads(self, data: bytes, cl: type[T]) -> T:
         """Decode JSON and structure it.
@@ -87,8 +87,8 @@ class OmiumConverter(cattrs.Converter):
 
         :param data: the JSON text.
         :param cl: the class of the result.
-        :raises NotJSON: it is no JSON.
-        :raises Misfit: it does not fit, or a hook failed on it.
+        :raises InvalidJSONError: it is no JSON.
+        :raises ValidationError: it does not fit, or a hook failed on it.
         """
         return self.decoder(cl)(data)
 
@@ -168,7 +168,7 @@ def _decode_by(hook: Callable[[Any, Any], Any], cl: type, data: bytes) -> Any:
     try:
         return hook(decoded, cl)
     except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
-        raise misfit_of(error) from (None if isinstance(error, Misfit) else error)
+        raise validation_error_of(error) from (None if isinstance(error, ValidationError) else error)
 
 
 def _is_model(cls: Any) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from .foreign import full_name, is_numpy_scalar, is_pydantic_model
 from .moments import write_timestamp
 
-__all__ = ["BUILT_IN", "SHAPES", "Shape", "Unsendable", "refuse"]
+__all__ = ["BUILT_IN", "SHAPES", "SerializationError", "Shape", "refuse"]
 
 Inside = Callable[[Any], Any]
 #: Gives a value its form; the second argument does so for what it contains.
@@ -28,7 +28,7 @@ Shape = Callable[[Any, Inside], Any]
 _SAFE_INT = 10**4000  # smaller ones need no look at Python's limit of 4,300 digits
 
 
-class Unsendable(Exception):  # noqa: N818 - becomes a TypeError or ValueError that names the place
+class SerializationError(Exception):
     """A value without a form in JSON; its place is built up from the inside outwards."""
 
     def __init__(self, kind: type[Exception], problem: str) -> None:
@@ -39,8 +39,8 @@ class Unsendable(Exception):  # noqa: N818 - becomes a TypeError or ValueError t
 
 
 def refuse(kind: type[Exception], problem: str) -> NoReturn:
-    """:raises Unsendable: always."""
-    raise Unsendable(kind, problem)
+    """:raises SerializationError: always."""
+    raise SerializationError(kind, problem)
 
 
 # -- text and numbers ------------------------------------------------------------------------------------------------
@@ -111,8 +111,8 @@ def _array(value: Iterable[Any], inside: Inside) -> list[Any]:
     for entry in value:
         try:
             found.append(inside(entry))
-        except Unsendable as unsendable:
-            unsendable.place = f"[{len(found)}]{unsendable.place}"
+        except SerializationError as error:
+            error.place = f"[{len(found)}]{error.place}"
             raise
     return found
 
@@ -125,8 +125,8 @@ def _object(value: Mapping[Any, Any], inside: Inside) -> dict[str, Any]:
             if text in found:
                 refuse(ValueError, "two keys have this text")
             found[text] = inside(entry)
-        except Unsendable as unsendable:
-            unsendable.place = (f".{text}" if text.isidentifier() else f"[{text!r}]") + unsendable.place
+        except SerializationError as error:
+            error.place = (f".{text}" if text.isidentifier() else f"[{text!r}]") + error.place
             raise
     return found
 
@@ -137,8 +137,8 @@ def _key(key: Any) -> str:
         refuse(TypeError, f"the key {_excerpt(key)} is no text; JSON has no other keys")
     try:
         return _text(text)
-    except Unsendable as unsendable:
-        unsendable.problem = f"the key {_excerpt(key)}: {unsendable.problem}"
+    except SerializationError as error:
+        error.problem = f"the key {_excerpt(key)}: {error.problem}"
         raise
 
 
@@ -170,7 +170,9 @@ def _pydantic(value: Any, inside: Inside) -> Any:
     try:
         found = value.model_dump(mode="json", by_alias=True)
     except Exception as error:
-        raise Unsendable(ValueError, f"pydantic cannot write this {full_name(value.__class__)}: {error}") from error
+        raise SerializationError(
+            ValueError, f"pydantic cannot write this {full_name(value.__class__)}: {error}"
+        ) from error
     return inside(found)
 
 

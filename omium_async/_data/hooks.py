@@ -41,9 +41,9 @@ from .arrays import (
 )
 from .choices import is_enum, is_literal, literal_hook, read_member
 from .foreign import is_numpy_scalar, is_pydantic_model
-from .misfit import Misfit, misfit_of, wrong
 from .moments import read_moment
 from .unions import is_union, union_hook
+from .validation import ValidationError, validation_error_of, wrong
 
 __all__ = ["is_structured", "read_text", "read_whole_number", "register_readers"]
 
@@ -79,9 +79,9 @@ def _read_number(value: Any, cls: Any = float) -> Any:
     try:
         found = cls(value)
     except OverflowError:
-        raise Misfit("expected a number, got a whole number that no float holds") from None
+        raise ValidationError("expected a number, got a whole number that no float holds") from None
     if isinstance(value, int) and int(found) != value:
-        raise Misfit("expected a number, got a whole number that no float holds")
+        raise ValidationError("expected a number, got a whole number that no float holds")
     return found
 
 
@@ -105,7 +105,7 @@ def _read_numpy(value: Any, cls: Any) -> Any:
     read: Hook = {bool: _read_boolean, int: read_whole_number}.get(kind, _read_number)
     found = cls(read(value, kind))
     if found.item() != value:
-        raise Misfit(f"expected a number that {cls.__name__} holds, got another")
+        raise ValidationError(f"expected a number that {cls.__name__} holds, got another")
     return found
 
 
@@ -123,7 +123,7 @@ def _written(what: str, read: Callable[[str, Any], Any]) -> Hook:
         except (ValueError, InvalidOperation):
             found = None
         if found is None:
-            raise Misfit(f"expected {what}, got other text")
+            raise ValidationError(f"expected {what}, got other text")
         return found
 
     return hook
@@ -190,7 +190,7 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
                 try:
                     object.__setattr__(found, name, structure(value[name], kind))
                 except Exception as error:
-                    raise misfit_of(error).inside(name) from error
+                    raise validation_error_of(error).inside(name) from error
         return found
 
     # cattrs looks for it to tell the classes of a union apart.
@@ -227,10 +227,10 @@ def _typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
                 try:
                     found[name] = read(entry, kind)
                 except Exception as error:
-                    raise misfit_of(error).inside(name) from error
+                    raise validation_error_of(error).inside(name) from error
         for name in required:
             if name not in found:
-                raise Misfit("is missing", name)
+                raise ValidationError("is missing", name)
         return found
 
     return hook

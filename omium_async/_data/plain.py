@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from .foreign import full_name
-from .forms import BUILT_IN, SHAPES, Shape, Unsendable, refuse
+from .forms import BUILT_IN, SHAPES, SerializationError, Shape, refuse
 
 if TYPE_CHECKING:
     import cattrs
@@ -60,8 +60,8 @@ def _is_plain(value: Any) -> bool:
 def _told(name: str, form: Callable[[Any], Any], value: Any) -> Any:
     try:
         return form(value)
-    except Unsendable as unsendable:
-        raise unsendable.kind(f"{name}{unsendable.place}: {unsendable.problem}") from unsendable.__cause__
+    except SerializationError as error:
+        raise error.kind(f"{name}{error.place}: {error.problem}") from error.__cause__
     except RecursionError:
         raise ValueError(f"{name}: nested too deeply to be sent as JSON, or holding itself") from None
 
@@ -114,7 +114,7 @@ class _Walk:
             raise
         except Exception as error:
             raised = TypeError if isinstance(error, TypeError) else ValueError
-            raise Unsendable(
+            raise SerializationError(
                 raised, f"the hook of {full_name(kind)} failed: {type(error).__name__}: {error}"
             ) from error
         if type(found) is not kind:

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
 
 from .foreign import full_name
-from .misfit import Misfit, misfit_of
 from .plain import plain
+from .validation import ValidationError, validation_error_of
 
 if TYPE_CHECKING:
     from .converter import OmiumConverter
@@ -24,13 +24,13 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
     :param value: the data.
     :param type: the type asked for; any annotation that `check_type` lets through.
     :param place: what the path begins with, such as ``output_data``.
-    :raises Misfit: it does not fit; ``path`` names the place, such as ``output_data.lines``.
+    :raises ValidationError: it does not fit; ``path`` names the place, such as ``output_data.lines``.
     """
     try:
         return cast("T", converter.get_structure_hook(type)(value, type))
-    except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
-        misfit = misfit_of(error).inside(place)
-        raise misfit from (None if isinstance(error, Misfit) else error)
+    except Exception as error:
+        error = validation_error_of(error).inside(place)
+        raise error from (None if isinstance(error, ValidationError) else error)
 
 
 def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:
@@ -78,8 +78,8 @@ def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None
         return
     try:
         read_typed(converter, plain(value, name, converter), type, name)
-    except Misfit as misfit:
-        raise TypeError(f"{misfit.path}: {misfit.message}") from None
+    except ValidationError as error:
+        raise TypeError(f"{error.path}: {error.message}") from None
 
 
 _TYPE = type

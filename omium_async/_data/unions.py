@@ -20,7 +20,7 @@ from cattrs.errors import StructureHandlerNotFoundError
 from .arrays import is_array, is_mapping
 from .choices import choices_of, is_enum, is_literal
 from .foreign import is_pydantic_model
-from .misfit import Misfit, json_type, misfit_of
+from .validation import ValidationError, json_type, validation_error_of
 
 __all__ = ["is_union", "union_hook"]
 
@@ -54,7 +54,7 @@ def union_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     def hook(value: Any, _: Any) -> Any:
         read = reads.get(json_type(value))
         if read is None:
-            raise Misfit(f"expected {expected}, got {json_type(value)}")
+            raise ValidationError(f"expected {expected}, got {json_type(value)}")
         return read(value)
 
     return hook
@@ -154,7 +154,7 @@ def _one_text_of(members: list[Any], union: Any, converter: cattrs.Converter) ->
             except Exception as error:  # noqa: BLE001 - whatever a hook raises, the next may fit
                 problem = problem or error
         assert problem is not None  # noqa: S101 - there are two readers or more
-        raise misfit_of(problem) from problem
+        raise validation_error_of(problem) from problem
 
     return read
 
@@ -182,7 +182,7 @@ def _one_class_of(classes: list[Any], union: Any, converter: cattrs.Converter) -
         try:
             found = tell(value)
         except (ValueError, KeyError):
-            raise Misfit(f"expected an object of one of {', '.join(map(_shown, classes))}") from None
+            raise ValidationError(f"expected an object of one of {', '.join(map(_shown, classes))}") from None
         return converter.get_structure_hook(found)(value, found)
 
     return read

@@ -229,8 +229,8 @@ class FastReader:
 
         :param read: what reads the decoded JSON of answers that do not fit.
         :param body: its bytes.
-        :raises NotJSON: it is no JSON.
-        :raises Misfit: as ``read`` does.
+        :raises InvalidJSONError: it is no JSON.
+        :raises ValidationError: as ``read`` does.
         """
         decode_aware, decode_either, fill, _ = self._ways
         try:

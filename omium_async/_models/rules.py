@@ -1,6 +1,6 @@
 """The models' hooks: answers are read strictly into attrs classes, and nothing is lost.
 
-A value of another type than its field's is a `Misfit` that knows its place, null and absent are ``None``, and every
+A value of another type than its field's is a `ValidationError` with its place, null and absent are ``None``, and every
 key that has no field of its own is kept in ``extra``. The fields' own types are read by the converter's hooks for
 them, whoever registered these; the fast way is taken only while all of them are this package's own.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from .._data.arrays import Array, take_object
 from .._data.codec import decode_json
 from .._data.hooks import read_text, read_whole_number
-from .._data.misfit import Misfit, misfit_of, wrong
 from .._data.moments import read_timestamp, write_timestamp
+from .._data.validation import ValidationError, validation_error_of, wrong
 from .._errors import InvalidResponseError
 from .answer import Answer, Timestamp, remember_sent, sent_of
 from .fast import FastReader, can_be_fast
@@ -91,8 +91,8 @@ class ModelReader:
         """
         try:
             return self.read(value)
-        except Misfit as misfit:
-            raise _invalid(misfit) from misfit
+        except ValidationError as error:
+            raise _invalid(error) from error
 
     def loads(self, body: bytes) -> Any:
         """The model of JSON text.
@@ -101,13 +101,13 @@ class ModelReader:
         """
         try:
             return self.decoder()(body)
-        except Misfit as misfit:
-            raise _invalid(misfit) from misfit
+        except ValidationError as error:
+            raise _invalid(error) from error
 
     def decoder(self) -> Callable[[bytes], Any]:
         """What makes the model of JSON text, until another hook is registered.
 
-        It raises `NotJSON` where the text is none, and `Misfit` where a value has the wrong type.
+        It raises `InvalidJSONError` where the text is none, and `ValidationError` where a value has the wrong type.
         """
         fast = self._current().fast
         return self._decode_slowly if fast is None else partial(fast.decode, self.read)
@@ -118,7 +118,7 @@ class ModelReader:
     def read(self, data: Any) -> Any:
         """The model of decoded JSON.
 
-        :raises Misfit: a value has the wrong type.
+        :raises ValidationError: a value has the wrong type.
         """
         hooks = self._current().hooks
         if not isinstance(data, Mapping):
@@ -142,7 +142,7 @@ class ModelReader:
         try:
             return self._cls(**values, extra=extra)
         except Exception as error:
-            raise misfit_of(error) from error
+            raise validation_error_of(error) from error
 
     def _current(self) -> _LookedUp:
         """What reads the fields, looked up again if hooks were registered since it was done last."""
@@ -202,11 +202,11 @@ def _read_field(
     if value is None and field.optional:
         return None
     if name not in data:
-        raise Misfit("is missing", name)
+        raise ValidationError("is missing", name)
     try:
         found = hook(value, field.type)
     except Exception as error:  # noqa: BLE001 - whatever a hook raises, its data did not fit
-        raise misfit_of(error).inside(name) from (None if isinstance(error, Misfit) else error)
+        raise validation_error_of(error).inside(name) from (None if isinstance(error, ValidationError) else error)
     if name != field.name:
         sent[field.name] = (data.get(field.name), found)
     if found is None and field.type is Timestamp:
@@ -229,9 +229,9 @@ def _read_nested(field: Field, hook: Callable[[Any, Any], Any], data: Mapping[st
         return ()
 
 
-def _invalid(misfit: Misfit) -> InvalidResponseError:
-    place = misfit.path or "the answer"
-    return InvalidResponseError(f"{place}: {misfit.message}", path=misfit.path, outcome="not_applied")
+def _invalid(error: ValidationError) -> InvalidResponseError:
+    place = error.path or "the answer"
+    return InvalidResponseError(f"{place}: {error.message}", path=error.path, outcome="not_applied")
 
 
 # -- out -------------------------------------------------------------------------------------------------------------

@@ -28,10 +28,10 @@ __all__ = [
     "ExecutionPage",
     "ExecutionRequest",
     "ExecutionStatus",
+    "InvalidRequest",
     "OutputError",
     "ReplayResult",
     "RollbackResult",
-    "UnfitRequest",
     "WorkflowInfo",
     "WorkflowPage",
     "ended_as",
@@ -515,7 +515,7 @@ class ExecutionRequest:
 
 
 @attrs.frozen(slots=True)
-class UnfitRequest:
+class InvalidRequest:
     """One that was found wrong before the batch saw it: it is not sent, and its outcome says why.
 
     :ivar request: as it was given.

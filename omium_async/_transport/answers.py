@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 import attrs
 
 from .._data.codec import decode_json
-from .._data.misfit import Misfit
+from .._data.validation import ValidationError
 from .._errors import Headers
 
 __all__ = [
@@ -51,7 +51,7 @@ class RawResponse:
         """
         try:
             return decode_json(self.body)
-        except Misfit as error:
+        except ValidationError as error:
             raise ValueError(error.message) from None
 
 
@@ -91,7 +91,7 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
         return None
     try:
         return cast("Mapping[str, Any]", decode_json(body))
-    except Misfit:  # no JSON, or numbers and depth that Python cannot hold
+    except ValidationError:  # no JSON, or numbers and depth that Python cannot hold
         return None
 
 

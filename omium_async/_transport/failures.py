@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import aiohttp
 import attrs
 
-from .._data.codec import NotJSON
-from .._data.misfit import Misfit
+from .._data.codec import InvalidJSONError
 from .._data.text import clean_id, one_line
+from .._data.validation import ValidationError
 from .._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -116,7 +116,7 @@ class FailureReader:
         return _Told(error, f"{status} {message}", read_is_retried(status), refusal.request_id)
 
     def _told(self, problem: Exception, body: bytes, attempt: LiveAttempt) -> _Told | None:
-        if isinstance(problem, (Misfit, TooLarge)):
+        if isinstance(problem, (ValidationError, TooLarge)):
             return self._not_understood(problem, body, attempt)
         text = one_line(self._redactor.text(_words(problem)), _LONGEST_QUOTE)
         error: OmiumError
@@ -136,11 +136,11 @@ class FailureReader:
         answered = None if attempt.headers is None else request_id_of(attempt.headers)
         return _Told(error, text, read_is_retried=True, request_id=answered)
 
-    def _not_understood(self, problem: Misfit | TooLarge, body: bytes, attempt: LiveAttempt) -> _Told:
+    def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _Told:
         if isinstance(problem, TooLarge):
             body = problem.body
         text = self._redactor.text(str(problem))
-        path = self._redactor.text(problem.path) if isinstance(problem, Misfit) else ""
+        path = self._redactor.text(problem.path) if isinstance(problem, ValidationError) else ""
         summary = f"{path}: {text}" if path else text
         error = InvalidResponseError(
             f"the answer cannot be understood: {summary}",
@@ -149,7 +149,7 @@ class FailureReader:
             path=path,
         )
         answered = request_id_of(attempt.headers or {}, body)
-        return _Told(error, summary, isinstance(problem, NotJSON), answered)
+        return _Told(error, summary, isinstance(problem, InvalidJSONError), answered)
 
     def _cause(self, problem: Exception) -> BaseException | None:
         """The system's own error underneath, made anew.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._data.misfit import Misfit
 from .._data.reading import check_type, read_typed
 from .._data.shared import is_ours, shared
+from .._data.validation import ValidationError
 from .._errors import ConfigurationError
 from .annotations import ABSENT, result_type_of
 from .jsontext import decode, encode_result
@@ -56,8 +56,8 @@ class Types:
             return value
         try:
             return read_typed(self.converter, value, type, place)
-        except Misfit as misfit:
-            raise TypeError(f"{misfit.path}: {misfit.message}") from misfit
+        except ValidationError as error:
+            raise TypeError(f"{error.path}: {error.message}") from error
 
     def written(self, value: Any, what: str) -> bytes:
         """The JSON text of what user code gave; `what` begins the error.

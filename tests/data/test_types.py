@@ -20,9 +20,9 @@ import pytest
 
 from omium_async import Execution, make_converter
 from omium_async._data.codec import decode_json, encode
-from omium_async._data.misfit import Misfit
 from omium_async._data.plain import plain
 from omium_async._data.reading import check_type, matches, read_typed
+from omium_async._data.validation import ValidationError
 
 from .typed import (
     Box,
@@ -201,7 +201,7 @@ UNFIT: list[tuple[Any, Any, str]] = [
 
 @pytest.mark.parametrize(("value", "kind", "words"), UNFIT, ids=range(len(UNFIT)))
 def test_what_does_not_fit_says_where_and_what(value: Any, kind: Any, words: str) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValidationError) as caught:
         read_typed(CONVERTER, value, kind, "output_data")
     assert f"{caught.value.path}: {caught.value.message}".startswith(words)
 
@@ -324,7 +324,7 @@ def test_what_does_not_fit_is_an_error_of_cattrs(value, cls, error):
     converter = make_converter()
     with pytest.raises(error) as raised:
         converter.structure(value, cls)
-    assert not isinstance(raised.value, Misfit)
+    assert not isinstance(raised.value, ValidationError)
     assert re.search("expected|missing", "".join(traceback.format_exception(raised.value)))
-    with pytest.raises(Misfit, match="expected") if value else pytest.raises(Misfit, match="missing"):
+    with pytest.raises(ValidationError, match="expected") if value else pytest.raises(ValidationError, match="missing"):
         converter.decode(encode(value), cls)

@@ -21,7 +21,7 @@ from omium_async import (
     make_converter,
 )
 from omium_async._data.codec import decode_json
-from omium_async._data.misfit import Misfit
+from omium_async._data.validation import ValidationError
 from omium_async._models.answer import Timestamp
 from omium_async._models.fast import FastReader, known_names, struct_of
 from omium_async._models.rules import ModelReader
@@ -58,8 +58,8 @@ def outcome(read: Any, *arguments: Any) -> Any:
     """Everything that can be told about a reading: its result with all that is hidden in it, or its error."""
     try:
         found = read(*arguments)
-    except Misfit as misfit:
-        return type(misfit), misfit.message, misfit.path
+    except ValidationError as error:
+        return type(error), error.message, error.path
     return found, json.dumps(found.to_dict(), sort_keys=True), hidden(found)
 
 

@@ -24,9 +24,9 @@ from omium_async import (
     ReplayResult,
     RollbackResult,
 )
-from omium_async._data.codec import NotJSON, decode_json, encode
+from omium_async._data.codec import InvalidJSONError, decode_json, encode
 from omium_async._data.shared import shared
-from omium_async._models.rules import Misfit
+from omium_async._models.rules import ValidationError
 
 from .strategies import CHECKPOINTS, DETAILS, JSON, PAGES, REPLAYS, ROWS, SCALARS, TEXT
 
@@ -308,40 +308,40 @@ def test_integers_are_exact_up_to_4300_digits() -> None:
 LONGEST = b"-" + b"9" * 4300
 DEEP = b"[" * 300_000 + b"]" * 300_000
 BAD: list[Any] = [
-    pytest.param(b"", NotJSON, id="empty"),
-    pytest.param(b"  \n", NotJSON, id="blank"),
-    pytest.param(b"<html>", NotJSON, id="html"),
-    pytest.param(b'{"id": "e"', NotJSON, id="cut"),
-    pytest.param(b'{"id": "e"} x', NotJSON, id="more behind"),
-    pytest.param(b'{"id": "e"}{"id": "e"}', NotJSON, id="two"),
-    pytest.param(b'\xef\xbb\xbf{"id": "e"}', NotJSON, id="BOM"),
-    pytest.param(b'{"id": "\xff"}', NotJSON, id="no UTF-8"),
-    pytest.param(b'{"id": "e", "\xff": 1}', NotJSON, id="no UTF-8 in a key"),
-    pytest.param(b'{"id": "e", "x": "\xed\xa0\x80"}', NotJSON, id="surrogate as UTF-8"),
-    pytest.param(rb'{"id": "\ud800"}', NotJSON, id="high surrogate alone"),
-    pytest.param(rb'{"id": "\udc00"}', NotJSON, id="low surrogate alone"),
-    pytest.param(rb'{"id": "\ud800\u0041"}', NotJSON, id="high surrogate and a letter"),
-    pytest.param(rb'{"id": "e", "\ud800": 1}', NotJSON, id="surrogate in a key"),
-    pytest.param(b'{"id": NaN}', NotJSON, id="NaN"),
-    pytest.param(b'{"x": %s, "id": "\\ud800"}' % LONGEST, NotJSON, id="a surrogate behind the longest integer"),
-    pytest.param(b'{"x": %s, "\\ud800": "e"}' % LONGEST, NotJSON, id="the same in a key"),
-    pytest.param(b'{"x": %s, "id": "\xff"}' % LONGEST, NotJSON, id="no UTF-8 behind the longest integer"),
-    pytest.param(b'{"x": %s, "id": }' % LONGEST, NotJSON, id="malformed behind the longest integer"),
-    pytest.param(b'{"x": %s, "id": NaN}' % LONGEST, Misfit, id="NaN behind the longest integer"),
-    pytest.param(b"{'id': 'e'}", NotJSON, id="quotes"),
-    pytest.param(b'{"id": "e", "x": 1e400}', Misfit, id="1e400"),
-    pytest.param(b'{"id": "e", "input_data": -1e400}', Misfit, id="1e400 in a known field"),
-    pytest.param(b'{"id": "e", "x": ' + b"9" * 4301 + b"}", Misfit, id="4,301 digits"),
-    pytest.param(b'{"id": "e", "output_data": ' + b"9" * 100_000 + b"}", Misfit, id="100,000 digits"),
-    pytest.param(b'{"id": "e", "x": ' + DEEP + b"}", Misfit, id="deep"),
-    pytest.param(b'{"id": "e", "input_data": ' + DEEP + b"}", Misfit, id="deep in a known field"),
-    pytest.param(DEEP, Misfit, id="deep at the top"),
-    pytest.param(b"[" * 300_000, Misfit, id="deep and cut"),
+    pytest.param(b"", InvalidJSONError, id="empty"),
+    pytest.param(b"  \n", InvalidJSONError, id="blank"),
+    pytest.param(b"<html>", InvalidJSONError, id="html"),
+    pytest.param(b'{"id": "e"', InvalidJSONError, id="cut"),
+    pytest.param(b'{"id": "e"} x', InvalidJSONError, id="more behind"),
+    pytest.param(b'{"id": "e"}{"id": "e"}', InvalidJSONError, id="two"),
+    pytest.param(b'\xef\xbb\xbf{"id": "e"}', InvalidJSONError, id="BOM"),
+    pytest.param(b'{"id": "\xff"}', InvalidJSONError, id="no UTF-8"),
+    pytest.param(b'{"id": "e", "\xff": 1}', InvalidJSONError, id="no UTF-8 in a key"),
+    pytest.param(b'{"id": "e", "x": "\xed\xa0\x80"}', InvalidJSONError, id="surrogate as UTF-8"),
+    pytest.param(rb'{"id": "\ud800"}', InvalidJSONError, id="high surrogate alone"),
+    pytest.param(rb'{"id": "\udc00"}', InvalidJSONError, id="low surrogate alone"),
+    pytest.param(rb'{"id": "\ud800\u0041"}', InvalidJSONError, id="high surrogate and a letter"),
+    pytest.param(rb'{"id": "e", "\ud800": 1}', InvalidJSONError, id="surrogate in a key"),
+    pytest.param(b'{"id": NaN}', InvalidJSONError, id="NaN"),
+    pytest.param(b'{"x": %s, "id": "\\ud800"}' % LONGEST, InvalidJSONError, id="surrogate behind the longest integer"),
+    pytest.param(b'{"x": %s, "\\ud800": "e"}' % LONGEST, InvalidJSONError, id="the same in a key"),
+    pytest.param(b'{"x": %s, "id": "\xff"}' % LONGEST, InvalidJSONError, id="no UTF-8 behind the longest integer"),
+    pytest.param(b'{"x": %s, "id": }' % LONGEST, InvalidJSONError, id="malformed behind the longest integer"),
+    pytest.param(b'{"x": %s, "id": NaN}' % LONGEST, ValidationError, id="NaN behind the longest integer"),
+    pytest.param(b"{'id': 'e'}", InvalidJSONError, id="quotes"),
+    pytest.param(b'{"id": "e", "x": 1e400}', ValidationError, id="1e400"),
+    pytest.param(b'{"id": "e", "input_data": -1e400}', ValidationError, id="1e400 in a known field"),
+    pytest.param(b'{"id": "e", "x": ' + b"9" * 4301 + b"}", ValidationError, id="4,301 digits"),
+    pytest.param(b'{"id": "e", "output_data": ' + b"9" * 100_000 + b"}", ValidationError, id="100,000 digits"),
+    pytest.param(b'{"id": "e", "x": ' + DEEP + b"}", ValidationError, id="deep"),
+    pytest.param(b'{"id": "e", "input_data": ' + DEEP + b"}", ValidationError, id="deep in a known field"),
+    pytest.param(DEEP, ValidationError, id="deep at the top"),
+    pytest.param(b"[" * 300_000, ValidationError, id="deep and cut"),
 ]
 
 
 @pytest.mark.parametrize(("body", "kind"), BAD)
-def test_what_cannot_be_read_is_a_misfit_and_no_other_exception(body: bytes, kind: type[Misfit]) -> None:
+def test_what_cannot_be_read_is_a_misfit_and_no_other_exception(body: bytes, kind: type[ValidationError]) -> None:
     page = b'{"items": [' + body + b"]}" if body.strip() else body
     reads = [
         lambda: decode_json(body),
@@ -351,7 +351,7 @@ def test_what_cannot_be_read_is_a_misfit_and_no_other_exception(body: bytes, kin
         lambda: decode_page(page),
     ]
     for read in reads:
-        with pytest.raises(Misfit) as caught:
+        with pytest.raises(ValidationError) as caught:
             read()
         assert type(caught.value) is kind
         assert caught.value.path == ""
@@ -362,7 +362,7 @@ def test_a_lowered_limit_of_digits_is_a_misfit_too() -> None:
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     try:
-        with pytest.raises(Misfit):
+        with pytest.raises(ValidationError):
             decode_execution(b'{"id": "e", "input_data": ' + b"9" * 1000 + b"}")
     finally:
         sys.set_int_max_str_digits(limit)
@@ -388,8 +388,8 @@ def test_any_bytes_are_an_answer_or_a_misfit(body: bytes) -> None:
     for read in (decode_page, decode_detail, decode_execution, decode_json):
         try:
             read(body)
-        except Misfit as misfit:
-            assert misfit.message  # noqa: PT017 - only sometimes raised
+        except ValidationError as error:
+            assert error.message  # noqa: PT017 - only sometimes raised
 
 
 def test_what_the_worst_json_costs_is_what_is_said():

@@ -63,9 +63,9 @@ def test_what_fails_or_does_not_fit(workflow, client):
     with pytest.raises(TypeError):
         workflow.start(3)
     other = client.workflow("add", output_type=Numbers)
-    with pytest.raises(OutputError) as misfit:
+    with pytest.raises(OutputError) as error:
         other.execute({"values": [1]})
-    assert misfit.value.execution.output_data == {"total": 1}
+    assert error.value.execution.output_data == {"total": 1}
 
 
 def test_many_taken_in_the_thread_that_reads(workflow):

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import msgspec
 
-__all__ = ["Misfit", "json_type", "misfit_of", "wrong"]
+__all__ = ["ValidationError", "json_type", "validation_error_of", "wrong"]
 
 _JSON_TYPES: dict[type, str] = {
     dict: "an object",
@@ -24,7 +24,7 @@ _JSON_TYPES: dict[type, str] = {
 _LONGEST = 300  # characters of another library's words
 
 
-class Misfit(ValueError):  # noqa: N818 - never leaves the package: it becomes an OmiumError
+class ValidationError(ValueError):
     """A value of the wrong type, as hooks of the converter raise it.
 
     Of a model it becomes an `InvalidResponseError`, of a user's type an `OutputError`.
@@ -42,7 +42,7 @@ class Misfit(ValueError):  # noqa: N818 - never leaves the package: it becomes a
         return type(self), (self.message, self.path)
 
     def inside(self, place: str) -> Self:
-        """Make it the misfit that is seen from the container which holds the value under ``place``."""
+        """Make it the error that is seen from the container which holds the value under ``place``."""
         self.path = place if not self.path else f"{place}{'' if self.path[0] == '[' else '.'}{self.path}"
         return self
 
@@ -52,26 +52,26 @@ def json_type(value: object) -> str:
     return _JSON_TYPES.get(type(value), type(value).__name__)
 
 
-def wrong(expected: str, value: object) -> Misfit:
-    """The misfit of a value where ``expected`` belongs."""
-    return Misfit(f"expected {expected}, got {json_type(value)}")
+def wrong(expected: str, value: object) -> ValidationError:
+    """The error of a value where ``expected`` belongs."""
+    return ValidationError(f"expected {expected}, got {json_type(value)}")
 
 
-def misfit_of(error: Exception) -> Misfit:
-    """What a hook of the converter raised, as the misfit that it means; of several the first."""
-    found = error if isinstance(error, Misfit) else error.__cause__
-    if isinstance(found, Misfit):
+def validation_error_of(error: Exception) -> ValidationError:
+    """What a hook of the converter raised, as the error that it means; of several the first."""
+    found = error if isinstance(error, ValidationError) else error.__cause__
+    if isinstance(found, ValidationError):
         return type(found)(found.message, found.path)
     if isinstance(error, ExceptionGroup):  # cattrs' own, one exception for each wrong value
         inner = cast("ExceptionGroup[Exception]", error).exceptions[0]
-        misfit = misfit_of(inner)
+        error = validation_error_of(inner)
         for place in _places(inner):
-            misfit.inside(place)
-        return misfit
+            error.inside(place)
+        return error
     if isinstance(error, KeyError) and error.args and error.args[0] in _places(error):
-        return Misfit("is missing")
+        return ValidationError("is missing")
     if isinstance(error, RecursionError):
-        return Misfit("nested too deeply")
+        return ValidationError("nested too deeply")
     return _of_another_library(cast("Any", error))
 
 
@@ -89,20 +89,20 @@ def _places(error: BaseException) -> Iterator[str]:
             yield text if text.isidentifier() else f"[{text!r}]"
 
 
-def _of_another_library(error: Any) -> Misfit:
+def _of_another_library(error: Any) -> ValidationError:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         problem = error.errors(include_url=False, include_input=False)[0]
-        return Misfit(problem["msg"], _joined(problem["loc"]))
+        return ValidationError(problem["msg"], _joined(problem["loc"]))
     words = str(error)[:_LONGEST] or type(error).__name__
     if isinstance(error, msgspec.ValidationError):
         text, _, place = words.partition(" - at `$")
-        return Misfit(text, re.sub(r"`$", "", place).removeprefix("."))
-    return Misfit(words if isinstance(error, ValueError) else f"{type(error).__name__}: {words}")
+        return ValidationError(text, re.sub(r"`$", "", place).removeprefix("."))
+    return ValidationError(words if isinstance(error, ValueError) else f"{type(error).__name__}: {words}")
 
 
 def _joined(places: tuple[str | int, ...]) -> str:
-    path = Misfit("")
+    path = ValidationError("")
     for place in reversed(places):
         path.inside(f"[{place}]" if isinstance(place, int) else place)
     return path.path
