@@ -55,9 +55,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def mutants(session: nox.Session) -> None:
-    """Change the code of a room in small ways and report changes that no test notices: ``-- transport --count 40``."""
-    session.install("--quiet", "--editable", ".[dev,docs]", *nox.project.dependency_groups(PROJECT, "slow", "mutants"))
-    session.run("python", "tests/mutants.py", *(session.posargs or ["--help"]))
+    """Change code in small ways and count the changes that no test notices; `[tool.mutmut]` names room and tests."""
+    session.install("--quiet", "--editable", ".[dev]", *nox.project.dependency_groups(PROJECT, "mutants"))
+    session.run("mutmut", "run", *session.posargs)
 
 
 @nox.session
