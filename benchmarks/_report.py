@@ -1,8 +1,7 @@
-"""What benchmarks find, in one form: words for people, and with `--json` a file for charts and for the documentation.
+"""Reports of the benchmarks: text for people, and with `--json` a file for the charts of the documentation.
 
-Absolute numbers do not travel between machines. So a benchmark lets its subject and its peers take turns, and what is
-told and judged is the median over the rounds of the ratio to a peer in the same round. `--json` takes a file, or a
-folder for a file of the program's name in it, and `docs/pictures/charts.py` makes charts and tables of those.
+Absolute times differ between machines. So a benchmark alternates between its subject and its peers, and reports the
+median over the rounds of the ratio to a peer in the same round. `--json` takes a file or a folder.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 import attrs
 import cattrs
 
-#: Whose versions are written down, where they are installed.
+#: Libraries whose versions are recorded if they are installed.
 LIBRARIES = (
     "aiohttp",
     "anyio",
@@ -40,9 +39,10 @@ LIBRARIES = (
 
 @attrs.frozen
 class Comparison:
-    """Subjects that took turns. `values` has a number a round for each, and `ours` is the one that is compared.
+    """A comparison of subjects over several rounds.
 
-    `bounds` says for some peers what the ratio to them must be: at least that where `more` is better, else at most.
+    :ivar values: for each subject one number a round. :ivar ours: the subject that is compared with the others.
+    :ivar bounds: floors for the ratio to some peers: at least this if `more` is better, otherwise at most this.
     """
 
     what: str
@@ -54,23 +54,23 @@ class Comparison:
 
     @property
     def peers(self) -> list[str]:
-        """All but ours; charts take the first for their measure."""
+        """The other subjects; charts use the first as unit."""
         return [name for name in self.values if name != self.ours]
 
     def ratios(self, peer: str, of: str = "") -> list[float]:
-        """Ours, or another's, to a peer's, round by round, for the speed of a machine drifts."""
+        """Return the ratio to a peer in each round, because the speed of a machine drifts."""
         return [one / other for one, other in zip(self.values[of or self.ours], self.values[peer], strict=True)]
 
     def ratio(self, peer: str, of: str = "") -> float:
-        """The median of these."""
+        """Return the median ratio to a peer."""
         return statistics.median(self.ratios(peer, of))
 
     def bound(self, peer: str) -> str:
-        """What the ratio must be, in words; empty if nothing is asked."""
+        """Describe the floor for a peer, or return an empty text."""
         return f"at {'least' if self.more else 'most'} {self.bounds[peer]:.2f}" if peer in self.bounds else ""
 
     def missed(self) -> list[str]:
-        """Each bound that is not kept, in words."""
+        """Describe each missed floor."""
         found = []
         for peer, bound in self.bounds.items():
             ratio = self.ratio(peer)
@@ -92,7 +92,7 @@ class Comparison:
 
 @attrs.frozen
 class Figure:
-    """A number that has no peer, such as memory that must not grow."""
+    """A number without a peer, such as memory that must not grow."""
 
     what: str
     unit: str
@@ -100,7 +100,7 @@ class Figure:
     at_most: float | None = None
 
     def missed(self) -> list[str]:
-        """The bound, in words, if it is not kept."""
+        """Describe the bound if it is missed."""
         kept = self.at_most is None or self.value <= self.at_most
         return [] if kept else [f"{self.what}: {self.value:.3g} {self.unit}, at most {self.at_most:g} wanted"]
 
@@ -111,7 +111,7 @@ class Figure:
 
 @attrs.frozen
 class Result:
-    """What a file holds. `run` says when, of what and on what it was measured."""
+    """The content of a result file. `run` holds date, commit and machine."""
 
     program: str
     run: dict[str, Any]
@@ -120,42 +120,42 @@ class Result:
 
     @classmethod
     def read(cls, path: Path) -> Result:
-        """Read a file."""
+        """Read a result file."""
         return cattrs.structure(json.loads(path.read_text()), cls)
 
     def write(self, path: Path) -> None:
-        """Write one, with lists of numbers on a line each."""
+        """Write a result file, with each list of numbers on one line."""
         text = json.dumps(cattrs.unstructure(self), indent=2, ensure_ascii=False)
         path.write_text(re.sub(r"\[\s+([^][{}]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def options(about: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """A parser with the options that all benchmarks have.
+    """Return a parser with the options of all benchmarks.
 
-    :param about: a program's docstring, of which the first paragraph is shown.
+    :param about: the docstring of the program; its first paragraph is shown.
     """
     parser = argparse.ArgumentParser(description=(about or "").partition("\n\n")[0])
-    parser.add_argument("--smoke", action="store_true", help="a few seconds that judge nothing: does it run?")
+    parser.add_argument("--smoke", action="store_true", help="one short round that checks no floor")
     parser.add_argument("--rounds", type=int, default=rounds, help="default: %(default)s")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write what was found to this file, or folder")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the result to this file or folder")
     return parser
 
 
 class Report:
-    """Takes what one program finds, as it finds it."""
+    """Collects the results of one program and prints each at once."""
 
     def __init__(self, program: str, given: argparse.Namespace) -> None:
         self._program, self._given = Path(program).name, given
         self._found: list[Comparison | Figure] = []
-        self._load = os.getloadavg()[0]  # before it adds its own
+        self._load = os.getloadavg()[0]  # before the load of the program itself
 
     def add(self, found: Comparison | Figure) -> None:
-        """Print it, and keep it for the end."""
+        """Print a result and keep it."""
         self._found.append(found)
         print(found, flush=True)
 
     def end(self) -> int:
-        """Write the file, if one is wanted, and give the exit status: 1 if a bound was missed, but for smoke runs."""
+        """Write the result file, if requested. Return 1 if a floor was missed in a full run, otherwise 0."""
         if self._given.json is not None:
             self._write(self._given.json)
         missed = [words for found in self._found for words in found.missed()]
@@ -184,7 +184,7 @@ def _short(number: float) -> float:
 
 
 def surroundings() -> dict[str, Any]:
-    """When, of what and on what something is measured."""
+    """Return date, commit, versions and machine."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -203,7 +203,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """Of the code that is measured, and whether it was changed since."""
+    """Return the commit, and whether the code has uncommitted changes."""
     root = Path(__file__).parents[1]
     code = [root / name for name in ("omium_async", "omium_sync", "benchmarks")]
     try:
