@@ -1,4 +1,4 @@
-"""`omiumctl`: executions from the command line, on the facade. It needs the extra ``cli``."""
+"""`omiumctl`, the command line of Omium executions. It needs the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status. 0: done, 1: the service refused or failed, 2: wrong usage, 130: interrupted.
+    """Run one command and return its exit status.
 
-    :param arguments: those after the program's name; ``None``: those of this process.
+    The status is 0 if the command is done, 1 if the service refused or failed, 2 for wrong usage, and 130 if it was
+    interrupted.
+
+    :param arguments: the arguments after the program's name; ``None`` takes those of this process.
     """
     try:
-        # Only the extra brings click and rich: whoever installed without it is told so, not shown a traceback.
+        # click and rich come with the extra only. Without them one line says what to install.
         missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
         if missing:
-            needs = " and ".join(missing)
-            print(f"omiumctl: it needs {needs}: pip install 'omium-async[cli]'", file=sys.stderr)  # noqa: T201
+            needed = " and ".join(missing)
+            print(f"omiumctl: it needs {needed}: pip install 'omium-async[cli]'", file=sys.stderr)  # noqa: T201
             return 2
-        from .entry import run  # noqa: PLC0415 - see above
+        from .app import run  # noqa: PLC0415 - it imports click
 
         return run(arguments)
-    except KeyboardInterrupt:  # while all the rest was still being imported
+    except KeyboardInterrupt:  # during the imports
         return 130

@@ -1,24 +1,27 @@
-"""How to reach the service: options that every command shares, and the client made of them."""
+"""How to reach the service: the options that all commands share, and the client made from them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import click
 
-from omium_sync import ConfigurationError, Omium
+from .endings import USAGE, CommandFailed
+from .options import Number
+from .output import complain
 
-from .failures import USAGE, Failure
-from .render import complain
+if TYPE_CHECKING:
+    from omium_async import AsyncOmium
+    from omium_sync import ConfigurationError, Omium
 
 __all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
 
-#: What settings are called here, and what to give.
-_NAMES: Final = {
+#: The option of each setting of a client, and the advice if its value is rejected.
+_ADVICE: Final = {
     "base_url": (
         "--url",
         "give the URL of the service, such as https://api.omium.ai (http:// to another machine: --allow-insecure-http)",
@@ -39,7 +42,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @attrs.define
 class Connection:
-    """What the shared options say; ``None`` leaves a setting to the environment, the file and the default."""
+    """The values of the shared options; with ``None`` the environment, the config file or the default decides."""
 
     url: str | None = None
     api_key_file: Path | None = None
@@ -52,14 +55,28 @@ class Connection:
     verbose: bool = False
 
     def client(self, **more: Any) -> Omium:
-        """A client of these settings.
+        """Create a client.
 
-        :raises Failure: one of them is missing or makes no sense.
+        :param more: further arguments of `Omium`.
+        :raises CommandFailed: a setting is missing or invalid.
         """
-        return self.made(Omium, **more)
+        from omium_sync import Omium  # noqa: PLC0415 - `--help` does not need the SDK
 
-    def made(self, kind: Callable[..., C], **more: Any) -> C:
-        """A client of this kind, as `client`."""
+        return self._create(Omium, more)
+
+    def async_client(self, **more: Any) -> AsyncOmium:
+        """Create an async client.
+
+        :param more: further arguments of `AsyncOmium`.
+        :raises CommandFailed: a setting is missing or invalid.
+        """
+        from omium_async import AsyncOmium  # noqa: PLC0415 - `--help` does not need the SDK
+
+        return self._create(AsyncOmium, more)
+
+    def _create(self, kind: Callable[..., C], more: dict[str, Any]) -> C:
+        from omium_sync import ConfigurationError  # noqa: PLC0415 - `--help` does not need the SDK
+
         show_log(verbose=self.verbose)
         given = {
             "base_url": self.url,
@@ -75,44 +92,44 @@ class Connection:
         try:
             return kind(**settings, allow_insecure_http=self.allow_insecure_http)
         except ConfigurationError as error:
-            raise Failure(_as_options(error), USAGE) from None
+            raise CommandFailed(_message(error), USAGE) from None
 
 
 pass_connection = click.make_pass_decorator(Connection, ensure=True)
 
 
-def _as_options(error: ConfigurationError) -> str:
-    """The same for people who give options, not arguments."""
+def _message(error: ConfigurationError) -> str:
+    """Return the message with the names of options instead of arguments."""
     if error.setting == "api_key" and error.source is None:
         return _NO_KEY
-    named = _NAMES.get(error.setting or "")
-    if named is None or error.problem is None or (error.source != "argument" and error.setting != "base_url"):
+    known = _ADVICE.get(error.setting or "")
+    if known is None or error.problem is None or (error.source != "argument" and error.setting != "base_url"):
         return error.message
-    option, advice = named
+    option, advice = known
     return f"{option if error.source == 'argument' else error.source}: {error.problem}; {advice}"
 
 
 def key_of_file(path: Path) -> str:
-    """The key that is all a file holds. No message shows the name: it is the key, where somebody mistook the option."""
+    """Read a key from a file. No message contains the path: a user may have given the key instead of a file."""
     try:
         with path.open("rb") as file:
             body = file.read(_LONGEST_KEY_FILE + 1)
     except OSError as error:
         raise click.UsageError(
-            f"the file of --api-key-file cannot be read: {error.strerror}; give the name of a file that holds the key"
+            f"the file of --api-key-file cannot be read: {error.strerror}; give the name of a file with the key"
         ) from None
     if len(body) > _LONGEST_KEY_FILE:
         raise click.UsageError("the file of --api-key-file is too large to be a key")
     try:
         return body.decode().strip()
     except UnicodeDecodeError:
-        raise click.UsageError("the file of --api-key-file is no text") from None
+        raise click.UsageError("the file of --api-key-file is not text") from None
 
 
 def _refuse_key(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
         raise click.UsageError(
-            "a key on the command line is seen by everyone on this machine: set OMIUM_API_KEY, write api_key into"
+            "all users of this machine can read a key on the command line: set OMIUM_API_KEY, write api_key into"
             " ~/.omium/config.json, or use --api-key-file",
             ctx,
         )
@@ -120,43 +137,50 @@ def _refuse_key(ctx: click.Context, _param: click.Parameter, value: str | None) 
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-        if value is not None and value is not False:  # 0 is a value, to be refused or taken
+        if value is not None and value is not False:  # 0 was given: the client checks it
             setattr(ctx.ensure_object(Connection), name, value)
 
     return keep
 
 
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    "--url": {"metavar": "URL", "help": "The service; else OMIUM_API_URL, the config file, https://api.omium.ai."},
+    "--url": {
+        "metavar": "URL",
+        "help": "The service. Default: OMIUM_API_URL, the config file, https://api.omium.ai.",
+    },
     "--api-key-file": {
         "type": click.Path(path_type=Path),
         "metavar": "FILE",
-        "help": "A file that holds the key; else OMIUM_API_KEY, else the config file.",
+        "help": "A file with the key. Default: OMIUM_API_KEY, the config file.",
     },
     "--auth": {"type": click.Choice(["x-api-key", "bearer"]), "help": "How the key is sent."},
     "--timeout": {
-        "type": float,
+        "type": Number(float),
         "metavar": "SECONDS",
-        "help": "For one whole call, all attempts; else OMIUM_TIMEOUT, the config file, 60.",
+        "help": "For one whole call with its retries. Default: OMIUM_TIMEOUT, the config file, 120.",
     },
-    "--attempt-timeout": {"type": float, "metavar": "SECONDS", "help": "For one attempt of a call [30]."},
+    "--attempt-timeout": {
+        "type": Number(float),
+        "metavar": "SECONDS",
+        "help": "For one attempt of a call. Default: 30.",
+    },
     "--retries": {
-        "type": int,
+        "type": Number(int),
         "metavar": "N",
-        "help": "Attempts after the first; else OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+        "help": "Attempts after the first. Default: OMIUM_RETRY_ATTEMPTS, the config file, 3.",
     },
     "--patience": {
-        "type": float,
+        "type": Number(float),
         "metavar": "SECONDS",
-        "help": "How long waits, lists and batches sit out an outage; else OMIUM_PATIENCE, 300.",
+        "help": "How long waits, lists and batches wait out an outage. Default: OMIUM_PATIENCE, 300.",
     },
     "--allow-insecure-http": {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
-    "--verbose": {"is_flag": True, "help": "Show attempts and retries on stderr."},
+    "--verbose": {"is_flag": True, "help": "Log attempts and retries to stderr."},
 }
 
 
 def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Adds the shared options to a command. They may stand before its name too; only there the help lists them."""
+    """Add the shared options. They may stand before or after the command's name; the help lists them once, before."""
 
     def add(function: F) -> F:
         function = click.option("--api-key", hidden=True, expose_value=False, is_eager=True, callback=_refuse_key)(
@@ -172,11 +196,8 @@ def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) ->
     return add
 
 
-class _Lines(logging.Handler):
-    """What the SDK has to say, one line each, with the traceback of a hook that raised.
-
-    Retries are of interest only to who asks for them.
-    """
+class _LineHandler(logging.Handler):
+    """Writes each log record as one line to stderr."""
 
     shows_records = True
 
@@ -185,10 +206,11 @@ class _Lines(logging.Handler):
 
 
 def show_log(*, verbose: bool) -> None:
+    """Show warnings of the SDK on stderr, with ``verbose`` also attempts and retries."""
     log = logging.getLogger("omium_async")
-    handler = _Lines(logging.DEBUG if verbose else logging.WARNING)
+    handler = _LineHandler(logging.DEBUG if verbose else logging.WARNING)
     if verbose:
         log.setLevel(logging.DEBUG)
     else:
         handler.addFilter(lambda record: record.name != "omium_async.transport")
-    log.handlers = [*(other for other in log.handlers if not isinstance(other, _Lines)), handler]
+    log.handlers = [*(other for other in log.handlers if not isinstance(other, _LineHandler)), handler]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from .render import json_text
+from .output import json_text
 
 __all__ = ["preview", "shortened"]
 

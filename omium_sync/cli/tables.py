@@ -1,4 +1,4 @@
-"""Rows of a table: for people as wide as their terminal is, and as CSV for what reads that."""
+"""Tables: for people as wide as their terminal, for spreadsheets as CSV."""
 
 from __future__ import annotations
 
@@ -10,42 +10,68 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from rich.table import Table
+from rich.console import Console
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from .render import console, printable
+from .output import printable
 
-__all__ = ["CSVRows", "RowWriter", "Rows"]
+__all__ = ["STATUS_STYLES", "CSVTable", "Table", "TableWriter", "screen", "state_text"]
 
+_UNCUT: Final = 10_000  # columns: output that is not a terminal is never cut
 _ROWS_AT_ONCE: Final = 500
 _GAP: Final = 2
 _LONGEST_CELL: Final = 10_000  # characters; no terminal is as wide
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also as wide characters
 
+#: The colour of each status of an execution and of each state of a batch.
+STATUS_STYLES: Final = {
+    "completed": "green", "created": "green", "replayed": "green", "running": "cyan", "pending": "dim",
+    "planned": "cyan", "paused": "yellow", "rolled_back": "yellow", "unknown": "yellow", "cancelled": "magenta",
+    "settled": "dim", "failed": "red", "error": "red", "rejected": "red", "malformed": "red",
+}  # fmt: skip
 
-class RowWriter(Protocol):
-    """What rows are written to. :ivar count: how many there were."""
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich itself would end the process
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """Return a console for text of any origin, which rich does not read as its markup."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _UNCUT
+    return _Screen(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def state_text(state: str | None) -> Text:
+    """Return a status or state in its colour."""
+    return Text(printable(state or "-"), style=STATUS_STYLES.get(state or "", ""))
+
+
+class TableWriter(Protocol):
+    """A table to write rows to. :ivar count: the number of rows so far."""
 
     count: int
 
     def add(self, *cells: object) -> None:
-        """One row; cells are text of any origin, or styled already."""
+        """Add one row. Cells are text of any origin, or styled already."""
 
     def flush(self) -> None:
-        """Print what has not been printed."""
+        """Print the rows that have not been printed."""
 
 
-class Rows:
-    """A table of any length in flat memory: printed in blocks, each with its headings.
+class Table:
+    """A table of any length in flat memory: printed in blocks of rows, each with headings.
 
-    The columns of names in ``whole`` are never cut: ids are there to be copied. A terminal too narrow for them beside
-    each other shows each row on lines of its own, one a cell.
+    Columns in ``whole`` are never cut, because users copy ids. If the terminal is too narrow for them, each row is
+    printed on several lines, one for each cell.
     """
 
     def __init__(
         self,
         *columns: str,
-        whole: Iterable[str] = ("id", "status"),
+        whole: Iterable[str] = ("id", "status", "outcome"),
         numbers: Iterable[str] = (),
         aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
@@ -53,19 +79,19 @@ class Rows:
         self._whole = frozenset(whole)
         self._numbers = frozenset(numbers)
         self._aside = aside
-        self._console = console()
+        self._screen = screen()
         self._waiting: list[tuple[Text, ...]] = []
         self.count = 0
 
     def add(self, *cells: object) -> None:
-        """One row; cells are text of any origin, or styled already."""
+        """Add one row. Cells are text of any origin, or styled already."""
         self.count += 1
         self._waiting.append(tuple(_cell(cell) for cell in cells))
         if len(self._waiting) == _ROWS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
-        """Print what has not been printed."""
+        """Print the rows that have not been printed."""
         if not self._waiting:
             return
         widths = [
@@ -76,14 +102,14 @@ class Rows:
             for name, width in zip(self._columns, widths, strict=True)
         )
         with self._aside():
-            if needed + _GAP * (len(self._columns) - 1) > self._console.width:
+            if needed + _GAP * (len(self._columns) - 1) > self._screen.width:
                 self._print_stacked()
             else:
-                self._console.print(self._table(widths), soft_wrap=False)
+                self._screen.print(self._table(widths), soft_wrap=False)
         self._waiting.clear()
 
-    def _table(self, widths: Sequence[int]) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    def _table(self, widths: Sequence[int]) -> RichTable:
+        table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for name, width in zip(self._columns, widths, strict=True):
             keep = name in self._whole
             table.add_column(
@@ -98,24 +124,24 @@ class Rows:
         return table
 
     def _print_stacked(self) -> None:
-        """Each cell on a line of its own, under the name of its column; an empty one is left out."""
+        """Print each cell on its own line, after the name of its column; leave empty cells out."""
         label = max(map(len, self._columns)) + _GAP
         for row in self._waiting:
             for name, cell in zip(self._columns, row, strict=True):
                 if not cell.plain:
                     continue
-                if label + cell.cell_len <= self._console.width:
-                    self._console.print(Text.assemble((name.ljust(label), "bold"), cell))
+                if label + cell.cell_len <= self._screen.width:
+                    self._screen.print(Text.assemble((name.ljust(label), "bold"), cell))
                 else:
-                    self._console.print(Text(name, style="bold"))
-                    self._console.print(Text.assemble("  ", cell), soft_wrap=name in self._whole, overflow="ellipsis")
-            self._console.print()
+                    self._screen.print(Text(name, style="bold"))
+                    self._screen.print(Text.assemble("  ", cell), soft_wrap=name in self._whole, overflow="ellipsis")
+            self._screen.print()
 
 
-class CSVRows:
+class CSVTable:
     """Comma-separated values (RFC 4180) on stdout, never cut off.
 
-    A cell that a spreadsheet would take for a formula begins with an apostrophe, which spreadsheets do not show.
+    A cell that a spreadsheet would take for a formula gets an apostrophe in front, which spreadsheets do not show.
     """
 
     def __init__(self, *columns: str) -> None:
@@ -125,14 +151,14 @@ class CSVRows:
         self.count = 0
 
     def add(self, *cells: object) -> None:
-        """One row."""
+        """Add one row."""
         self.count += 1
         self._writer.writerow([_harmless(_plain(cell)) for cell in cells])
         if self.count % _ROWS_AT_ONCE == 0:
             self.flush()
 
     def flush(self) -> None:
-        """Print what has not been printed."""
+        """Print the rows that have not been printed."""
         sys.stdout.buffer.write(self._text.getvalue().encode())
         sys.stdout.buffer.flush()
         self._text.seek(0)

@@ -1,1 +1,1 @@
-"""The commands, one a module."""
+"""The commands, each in a module of its name that defines `command`."""

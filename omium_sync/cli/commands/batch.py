@@ -1,4 +1,4 @@
-"""`omiumctl batch`: an execution for each line of a file, none twice, none lost."""
+"""`omiumctl batch`: an execution for each line of a file, each once."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import click
 
 from omium_sync import CreateOutcome, MissingExecutionsError, Omium
 
-from ..arguments import name, output_option
+from ..bulk import Tally, error_fields
 from ..connection import Connection, connection_options, pass_connection
-from ..failures import BAD_ENDS, INTERRUPTED, REFUSED, Failure
-from ..interrupts import Interrupts
-from ..lines import Line, Malformed, Source
-from ..outcomes import Report, error_fields, same_file
-from ..progress import Progress
-from ..questions import can_ask, confirm, yes_option
-from ..render import Output, complain, printable, write_json
-from ..tally import Tally
+from ..endings import FAILED_STATUSES, INTERRUPTED, REFUSED, CommandFailed
+from ..files import ReportFile, same_file
+from ..json_lines import LineReader, MalformedLine, RequestLine
+from ..options import Number, can_ask, confirm, file_path, name, output_option, yes_option
+from ..output import Output, complain, printable, write_json
+from ..progress import ProgressBar
+from ..signals import FirstInterrupt
 
-__all__ = ["batch"]
+__all__ = ["command"]
 
 
 @attrs.frozen
-class Job:
-    """What was asked for."""
+class BatchOptions:
+    """The options of one batch."""
 
     concurrency: int
     journal: Path
@@ -37,11 +36,15 @@ class Job:
     wait: bool
     strict: bool
     output: Output
-    how_to_go_on: str
+
+    @property
+    def resume(self) -> str:
+        """How to continue."""
+        return f"run the same command again to continue: {self.journal} records what was sent"
 
 
 @click.command(
-    short_help="Start an execution for each line of a file, none twice.",
+    "batch",
     epilog="""\b
 Examples:
   omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal
@@ -52,66 +55,64 @@ Examples:
 @click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
 @click.option(
     "--journal",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=file_path(),
     required=True,
     metavar="J",
-    help="A file that remembers what was sent and what became of it. Killed at any moment, run again with it.",
+    help="A file that records what was sent and its outcome. After a kill the same command with it continues.",
 )
 @click.option("--requests", "whole", is_flag=True, help="Each line is a whole request, not only its input.")
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=32, show_default=True, metavar="N", help="Calls at once."
+    "--concurrency", type=Number(int, least=1), default=32, show_default=True, metavar="N", help="Calls at once."
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a minute, at most.")
-@click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one of them failed.")
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="OUT.jsonl",
-    help="Write what became of each line, as JSON lines.",
-)
+@click.option("--rate", type=Number(float, above=0), metavar="N", help="At most this number of requests a minute.")
+@click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one failed.")
+@click.option("--report", type=file_path(), metavar="OUT.jsonl", help="Write the outcome of each line as JSON lines.")
 @yes_option
-@click.option("--strict", is_flag=True, help="Stop at a malformed line; of a file, before anything is sent.")
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@click.option(
+    "--strict", is_flag=True, help="Stop at a malformed line; in a file, check all lines before the first is sent."
+)
+@output_option()
 @connection_options()
 @pass_connection
-def batch(
+def command(
     connection: Connection,
     /,
     file: Path,
     workflow_id: str | None,
     whole: bool,
     rate: float | None,
-    journal: Path,
-    report: Path | None,
     yes: bool,
-    **settings: Any,
+    **options: Any,
 ) -> int:
-    """Start an execution for each line of FILE (- is stdin): JSON lines, each the input of one.
+    """Start an execution for each line of FILE (- is stdin). Each line is the input of one, as JSON.
 
     With --requests each line is an object with input_data and, as needed, workflow_id, metadata, agent_id and key.
+    On a terminal it states the number of lines and asks first.
 
-    A malformed line is reported with its number and stops nothing. Ctrl-C waits for what is under way; the same
-    command with the same journal goes on, and sends nothing twice: a request that may have been sent before is first
-    looked up at the service, for up to 30 seconds. The exit status is 1 if any line was malformed or
-    rejected, or its outcome is unknown. With --output jsonl what became of each line goes to stdout as it is known.
+    A malformed line is reported with its number, and the others are sent. Ctrl-C lets calls in progress end. The same
+    command with the same journal continues, and sends nothing twice: a request that may have been sent before is
+    looked up at the service for up to 30 seconds. The exit status is 1 if a line was malformed or rejected, or its
+    outcome is unknown. With --output jsonl the outcome of each line is written to stdout when it is known.
     """
+    settings = BatchOptions(**options)
     if workflow_id is None and not whole:
-        raise click.UsageError("give --workflow-id, or with --requests a workflow_id in each line")
-    from_stdin = str(file) == "-"
-    for one, other, names in ((report, file, "--report is FILE"), (journal, file, "--journal is FILE"),
-                              (report, journal, "--report is --journal")):  # fmt: skip
-        if same_file(one, None if from_stdin and other is file else other):
+        raise click.UsageError("give --workflow-id, or use --requests with a workflow_id in each line")
+    input_file = None if str(file) == "-" else file
+    for one, other, names in (
+        (settings.report, input_file, "--report is FILE"),
+        (settings.journal, input_file, "--journal is FILE"),
+        (settings.report, settings.journal, "--report is --journal"),
+    ):
+        if same_file(one, other):
             raise click.UsageError(f"{names}: one would overwrite the other")
-    job = Job(journal=journal, report=report, how_to_go_on=_how_to_go_on(journal), **settings)
-    tally = Tally()
-    descriptor = _opened(None if from_stdin else file)
-    interrupts = Interrupts()
-    source = Source(descriptor, workflow_id, whole=whole, stopping=lambda: interrupts.stopping)
+    descriptor = _opened(input_file)
+    interrupt = FirstInterrupt()
+    reader = LineReader(descriptor, workflow_id, whole=whole, stopping=lambda: interrupt.stopping)
     try:
-        if not yes and source.is_file and can_ask():
-            confirm(f"Start an execution for each of the {source.count():,} lines of {printable(file)}?")
-        with connection.client(rate_limit=rate, on_attempt=tally.latencies.attempt) as omium:
-            return Batch(job, omium, source, tally, interrupts).run()
+        if not yes and reader.is_file and can_ask():
+            confirm(f"Start an execution for each of the {reader.count():,} lines of {printable(file)}?")
+        with connection.client(rate_limit=rate) as omium:
+            return BatchRun(settings, omium, reader, interrupt).run()
     finally:
         os.close(descriptor)
 
@@ -123,118 +124,100 @@ def _opened(file: Path | None) -> int:
         raise click.UsageError(f"{file or 'stdin'} cannot be read: {error.strerror}") from None
 
 
-def _how_to_go_on(journal: Path) -> str:
-    return f"run the same command again to go on: {journal} remembers what was sent"
-
-
-class Batch:
+class BatchRun:
     """One run of a batch."""
 
-    def __init__(self, job: Job, omium: Omium, source: Source, tally: Tally, interrupts: Interrupts) -> None:
-        self._job = job
+    def __init__(self, options: BatchOptions, omium: Omium, reader: LineReader, interrupt: FirstInterrupt) -> None:
+        self._options = options
         self._omium = omium
-        self._source = source
-        self._tally = tally
-        self._interrupts = interrupts
-        self._under_way: dict[int, Line | Malformed] = {}  # by the identity of what the SDK was given
-        self._strict_stop: Malformed | None = None
-        self._created: list[str] = []  # only when they are waited for
+        self._reader = reader
+        self._interrupt = interrupt
+        self._tally = Tally()
+        self._in_progress: dict[int, RequestLine | MalformedLine] = {}  # by the id() of the item given to the SDK
+        self._strict_stop: MalformedLine | None = None
+        self._created: list[str] = []  # only with --wait
         self._settled = 0
-        self._report = Report(job.report)
-        self._rows = job.output is Output.JSONL  # each outcome to stdout, as long as somebody reads there
-        self._is_unread = False
+        self._report = ReportFile(options.report)
+        self._is_unread = False  # with --output jsonl: the reader of stdout has closed it
 
     def run(self) -> int:
-        """All of it; the exit status."""
-        total = self._source.count()
-        if self._job.strict and self._source.is_file:
+        """Send all lines and return the exit status."""
+        total = self._reader.count()
+        if self._options.strict and self._reader.is_file:
             self._check_all()
         interrupted = False
         try:
             with self._report:
                 self._send(total)
-                interrupted = self._interrupts.stopping
-                if self._job.wait and not interrupted:
+                interrupted = self._interrupt.stopping
+                if self._options.wait and not interrupted:
                     self._wait()
-        except KeyboardInterrupt:  # the second one, or one while it only waits
+        except KeyboardInterrupt:  # the second one, or the first while it waits
             interrupted = True
         except BaseException:
             if self._tally.states:
-                self._summarise()
+                self._summarise(interrupted=False)
             raise
-        if interrupted:
-            # Interrupted again, the one line that there is to say is said all the same.
-            with contextlib.suppress(KeyboardInterrupt):
-                self._summarise(interrupted=True)
-        else:
-            self._summarise()
+        with contextlib.suppress(KeyboardInterrupt):  # another Ctrl-C does not prevent the last line
+            self._summarise(interrupted=interrupted)
         return self._verdict(interrupted=interrupted)
 
     def _verdict(self, *, interrupted: bool) -> int:
         if self._strict_stop is not None:
-            raise Failure(f"stopped at line {self._strict_stop.number}: {self._strict_stop.why}")
+            raise CommandFailed(f"stopped at line {self._strict_stop.number}: {self._strict_stop.reason}")
         if self._is_unread:
-            raise Failure(f"stdout was closed before the end; {self._job.how_to_go_on}")
+            raise CommandFailed(f"stdout was closed before the end; {self._options.resume}")
         if interrupted:
-            raise Failure(f"interrupted; {self._job.how_to_go_on}", INTERRUPTED)
+            raise CommandFailed(f"interrupted; {self._options.resume}", INTERRUPTED)
         states = self._tally.states
         if states["unknown"]:
-            complain(f"{states['unknown']:,} may or may not have been created; {self._job.how_to_go_on}")
-        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *BAD_ENDS)) else 0
+            complain(f"{states['unknown']:,} may or may not have been created; {self._options.resume}")
+        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *FAILED_STATUSES)) else 0
 
     def _check_all(self) -> None:
-        for line in self._source.lines():
-            if isinstance(line, Malformed):
-                raise Failure(f"line {line.number} is malformed: {line.why}; nothing was sent")
-        self._source.rewind()
+        for line in self._reader.lines():
+            if isinstance(line, MalformedLine):
+                raise CommandFailed(f"line {line.number} is malformed: {line.reason}; nothing was sent")
+        self._reader.rewind()
 
     def _send(self, total: int | None) -> None:
-        found = self._omium.executions.create_many(
-            self._requests(), concurrency=self._job.concurrency, journal=self._job.journal
+        outcomes = self._omium.executions.create_many(
+            self._requests(), concurrency=self._options.concurrency, journal=self._options.journal
         )
-        with Progress("sending", total, beside=self._rows, stalled=self._stalled) as progress, self._interrupts:
-            for outcome in found:
-                line = self._under_way.pop(id(outcome.request))
-                if isinstance(line, Malformed):
-                    self._tell_malformed(line)
+        with ProgressBar("sending", total, beside=self._options.output is Output.JSONL) as progress, self._interrupt:
+            for outcome in outcomes:
+                line = self._in_progress.pop(id(outcome.request))
+                if isinstance(line, MalformedLine):
+                    self._add_malformed(line)
                 else:
-                    self._note(line.number, outcome)
+                    self._add(line.number, outcome)
                 progress.advance(self._tally.note)
 
-    def _stalled(self) -> str | None:
-        waiting = len(self._under_way)
-        if not waiting or self._interrupts.stopping:
-            return None
-        return (
-            f"waiting for {waiting:,} {'line' if waiting == 1 else 'lines'}; requests that may have been sent before"
-            " are looked up at the service, for up to 30 s"
-        )
-
     def _requests(self) -> Iterator[Any]:
-        """Taken by the SDK, perhaps in another thread, as it has room for more.
+        """Yield the items of the batch; the SDK may take them in another thread.
 
-        A malformed line goes along, to be refused as no request: by its place in the batch the journal knows an item,
-        so that mending one line does not make others of all that follow it.
+        A malformed line is an item too, which the SDK rejects: the journal knows items by their position, so that a
+        corrected line does not move those after it.
         """
-        for line in self._source.lines():
-            if isinstance(line, Malformed) and self._job.strict:
+        for line in self._reader.lines():
+            if isinstance(line, MalformedLine) and self._options.strict:
                 self._strict_stop = line
                 return
-            item = line if isinstance(line, Malformed) else line.request
-            self._under_way[id(item)] = line
+            item = line if isinstance(line, MalformedLine) else line.request
+            self._in_progress[id(item)] = line
             yield item
 
-    def _tell_malformed(self, line: Malformed) -> None:
-        complain(f"line {line.number} is malformed: {line.why}")
-        self._tally.add("malformed", f"malformed line: {line.why}")
-        self._tell({"line": line.number, "state": "malformed", "error": line.why})
+    def _add_malformed(self, line: MalformedLine) -> None:
+        complain(f"line {line.number} is malformed: {line.reason}")
+        self._tally.add("malformed", f"malformed line: {line.reason}")
+        self._write({"line": line.number, "state": "malformed", "error": line.reason})
 
-    def _note(self, number: int, outcome: CreateOutcome) -> None:
+    def _add(self, number: int, outcome: CreateOutcome) -> None:
         execution = outcome.execution
         self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
-        if execution is not None and self._job.wait:
+        if execution is not None and self._options.wait:
             self._created.append(execution.id)
-        self._tell(
+        self._write(
             {
                 "line": number,
                 "state": outcome.state,
@@ -247,33 +230,33 @@ class Batch:
     def _wait(self) -> None:
         found = self._omium.executions.wait_many(self._created)
         try:
-            with Progress("waiting", len(self._created), beside=self._rows) as progress:
+            with ProgressBar("waiting", len(self._created), beside=self._options.output is Output.JSONL) as progress:
                 for execution in found:
                     self._settled += 1
                     status = str(execution.status)
-                    self._tally.add(status, None if status not in BAD_ENDS else f"{status}: {execution.error}")
-                    self._tell({"execution_id": execution.id, "state": status, "error": execution.error})
+                    self._tally.add(status, f"{status}: {execution.error}" if status in FAILED_STATUSES else None)
+                    self._write({"execution_id": execution.id, "state": status, "error": execution.error})
                     progress.advance(f"{self._tally.states['failed']:,} failed")
         except MissingExecutionsError as error:
             for execution_id in error.missing:
-                self._tell({"execution_id": execution_id, "state": "missing"})
+                self._write({"execution_id": execution_id, "state": "missing"})
             raise
 
-    def _tell(self, row: dict[str, Any]) -> None:
-        """What became of a line. Where nobody reads it any more, no more lines are begun."""
+    def _write(self, row: dict[str, Any]) -> None:
+        """Write an outcome to the report and, with --output jsonl, to stdout. If stdout is closed, stop reading."""
         self._report.write(row)
-        if self._rows and not self._is_unread:
+        if self._options.output is Output.JSONL and not self._is_unread:
             try:
-                write_json(row, self._job.output)
+                write_json(row, self._options.output)
             except BrokenPipeError:
-                self._is_unread = self._interrupts.stopping = True
+                self._is_unread = self._interrupt.stopping = True
 
-    def _summarise(self, *, interrupted: bool = False) -> None:
-        pending = len(self._created) - self._settled if self._job.wait else 0
-        with contextlib.suppress(BrokenPipeError):  # the exit status tells what matters
-            if self._job.output is Output.JSON:
-                waited = {"pending": pending} if self._job.wait else {}
+    def _summarise(self, *, interrupted: bool) -> None:
+        pending = len(self._created) - self._settled if self._options.wait else 0
+        with contextlib.suppress(BrokenPipeError):  # the exit status is right also if no one reads the summary
+            if self._options.output is Output.JSON:
+                waited = {"pending": pending} if self._options.wait else {}
                 write_json({**self._tally.to_dict(), "interrupted": interrupted, **waited})
-            elif self._job.output is Output.TABLE:
-                still = [f"{pending:,} of them had not settled yet"] if pending else []
-                click.echo("\n".join([*self._tally.lines(), *still]))
+            elif self._options.output is Output.TABLE:
+                unsettled = [f"{pending:,} of them have not settled"] if pending else []
+                click.echo("\n".join([*self._tally.lines(), *unsettled]))

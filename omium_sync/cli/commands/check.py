@@ -1,33 +1,33 @@
-"""`omiumctl check`: are key and URL right, where do they come from, how far is the service."""
+"""`omiumctl check`: whether key and URL are right, where they come from, and how fast the service answers."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
 
 from omium_async import AsyncOmium, Attempt, AuthenticationError, OmiumError
 
-from ..arguments import output_option
 from ..connection import Connection, connection_options, pass_connection
-from ..failures import Failure
-from ..render import Output, console, printable, write_json
+from ..endings import CommandFailed
+from ..options import output_option
+from ..output import Output, printable, write_json
 
-__all__ = ["check"]
+__all__ = ["command"]
 
-_OPTIONS = {"api_key": "--api-key-file", "base_url": "--url"}
+_OPTIONS: Final = {"api_key": "--api-key-file", "base_url": "--url"}
 
 
 @attrs.frozen
 class Finding:
-    """What one request showed.
+    """The result of one request.
 
-    :ivar key_from: what gave the key: a variable, a file, an option.
-    :ivar url_from: what gave the URL.
-    :ivar milliseconds: of the last attempt, with its connection; ``None`` when none was begun.
-    :ivar executions: how many the service has for this key; ``None`` when it did not say.
+    :ivar key_from: the source of the key: a variable, a file or an option.
+    :ivar url_from: the source of the URL.
+    :ivar milliseconds: the time of the last attempt, with its connection; ``None`` if none began.
+    :ivar executions: the service's total; ``None`` if it gave none.
     """
 
     url: str
@@ -37,73 +37,71 @@ class Finding:
     executions: int | None
     error: OmiumError | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields for programs."""
+        fields = attrs.asdict(self, filter=lambda field, _: field.name != "error")
+        return {**fields, "ok": self.error is None, "error": None if self.error is None else str(self.error)}
+
+    def print(self) -> None:
+        """Print the fields for people."""
+        click.echo(f"key        from {printable(self.key_from)}")
+        click.echo(f"url        {printable(self.url)}, from {printable(self.url_from)}")
+        if self.error is None:
+            count = "" if self.executions is None else f"; {self.executions:,} executions"
+            click.echo(f"service    answers in {self.milliseconds:,.0f} ms{count}")
+
 
 @click.command(
-    short_help="Are key and URL right, and how far is the service?",
+    "check",
     epilog="""\b
 Examples:
   omiumctl check
   omiumctl check --url http://127.0.0.1:8700 --output json""",
 )
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 @connection_options()
 @pass_connection
-def check(connection: Connection, /, output: Output) -> None:
-    """Make one request, and say whether it was answered; exit with 1 if not, or if key or URL cannot be used.
+def command(connection: Connection, /, output: Output) -> None:
+    """Make one request, and report whether it was answered. The exit status is 1 if key or URL cannot be used.
 
-    The key itself is never shown, only which variable, file or option it came from.
+    The key is never shown, only the variable, file or option that it came from.
     """
     attempts: list[Attempt] = []
     try:
-        omium = connection.made(AsyncOmium, on_attempt=attempts.append)
-    except Failure as failure:  # that is what was to be found out, not wrong usage
+        omium = connection.async_client(on_attempt=attempts.append)
+    except CommandFailed as failure:  # the check has failed; this is not wrong usage
         if output is not Output.TABLE:
             write_json({"ok": False, "error": str(failure)}, output)
-        raise Failure(str(failure)) from None
-    finding = asyncio.run(_look(omium, attempts))
+        raise CommandFailed(str(failure)) from None
+    finding = asyncio.run(_check(omium, attempts))
     if output is Output.TABLE:
-        _show(finding)
+        finding.print()
     else:
-        write_json(_fields(finding), output)
+        write_json(finding.to_dict(), output)
     if isinstance(finding.error, AuthenticationError):
-        raise Failure(f"the service refuses the key from {finding.key_from}: {finding.error}")
+        raise CommandFailed(f"the service refuses the key from {finding.key_from}: {finding.error}")
     if finding.error is not None:
-        raise Failure(str(finding.error))
+        raise CommandFailed(str(finding.error))
 
 
-async def _look(omium: AsyncOmium, attempts: list[Attempt]) -> Finding:
+async def _check(omium: AsyncOmium, attempts: list[Attempt]) -> Finding:
     settings = omium._caller.shared.settings  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    found: int | None = None
-    error: OmiumError | None = None
+    total: int | None = None
+    refusal: OmiumError | None = None
     async with omium:
         try:
-            found = (await omium.executions.page(1, 1)).total
-        except OmiumError as refused:
-            error = refused
+            total = (await omium.executions.page(1, 1)).total
+        except OmiumError as error:
+            refusal = error
     return Finding(
         settings.base_url,
-        _origin(settings.origins, "api_key"),
-        _origin(settings.origins, "base_url"),
+        _source(settings.origins["api_key"], "api_key"),
+        _source(settings.origins["base_url"], "base_url"),
         attempts[-1].elapsed * 1000 if attempts else None,
-        found,
-        error,
+        total,
+        refusal,
     )
 
 
-def _origin(origins: Any, name: str) -> str:
-    origin = origins[name]
+def _source(origin: str, name: str) -> str:
     return _OPTIONS[name] if origin == "argument" else origin
-
-
-def _fields(finding: Finding) -> dict[str, Any]:
-    fields = attrs.asdict(finding, filter=lambda field, _: field.name != "error")
-    return {**fields, "ok": finding.error is None, "error": None if finding.error is None else str(finding.error)}
-
-
-def _show(finding: Finding) -> None:
-    screen = console()
-    screen.print(f"key        from {printable(finding.key_from)}")
-    screen.print(f"url        {printable(finding.url)}, from {printable(finding.url_from)}")
-    if finding.error is None:
-        count = "" if finding.executions is None else f"; {finding.executions:,} executions"
-        screen.print(f"service    answers in {finding.milliseconds:,.0f} ms{count}")

@@ -1,4 +1,4 @@
-"""`omiumctl completion`: what a shell needs to complete commands and options."""
+"""`omiumctl completion`: the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-__all__ = ["VARIABLE", "completion"]
+from ..app import COMPLETION_VARIABLE
 
-#: Set by what `completion` prints, whenever the shell asks.
-VARIABLE: Final = "_OMIUMCTL_COMPLETE"
+__all__ = ["command"]
+
 _SHELLS: Final = ("bash", "zsh", "fish")
 
 
 @click.command(
-    short_help="Let your shell complete commands and options.",
+    "completion",
     epilog="""\b
 Examples:
   eval "$(omiumctl completion bash)"          # in ~/.bashrc
@@ -24,9 +24,9 @@ Examples:
 )
 @click.argument("shell", type=click.Choice(_SHELLS), metavar="SHELL")
 @click.pass_context
-def completion(context: click.Context, /, shell: str) -> None:
-    """Print a script for SHELL, after which the Tab key completes commands, options and their values."""
+def command(context: click.Context, /, shell: str) -> None:
+    """Print a script for SHELL. With it, the Tab key completes commands, options and their values."""
     found = get_completion_class(shell)
     if found is None:
-        raise click.UsageError(f"{shell} is not supported by this version of click")
-    click.echo(found(context.find_root().command, {}, "omiumctl", VARIABLE).source())
+        raise click.UsageError(f"this version of click does not support {shell}")
+    click.echo(found(context.find_root().command, {}, "omiumctl", COMPLETION_VARIABLE).source())

@@ -6,16 +6,15 @@ from typing import Any
 
 import click
 
-from ..arguments import output_option
 from ..connection import Connection, connection_options, pass_connection
-from ..filters import filter_options, given_filters
-from ..render import Output, write_json
+from ..options import filter_options, given_filters, output_option
+from ..output import Output, write_json
 
-__all__ = ["count"]
+__all__ = ["command"]
 
 
 @click.command(
-    short_help="Count executions.",
+    "count",
     epilog="""\b
 Examples:
   omiumctl count --status failed
@@ -23,11 +22,14 @@ Examples:
   omiumctl count --workflow-id report --output json""",
 )
 @filter_options("Count only")
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 @connection_options()
 @pass_connection
-def count(connection: Connection, /, output: Output, **filters: Any) -> None:
-    """Count executions: one request, unless --since, --before, --metadata or several --status make it read the list."""
+def command(connection: Connection, /, output: Output, **filters: Any) -> None:
+    """Count executions.
+
+    This takes one request. With --since, --before, --metadata or several --status the whole list is read.
+    """
     asked = given_filters(**filters)
     by_the_service = asked.keys() <= {"workflow_id", "status"} and not isinstance(asked.get("status"), list)
     with connection.client() as omium:

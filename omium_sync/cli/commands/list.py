@@ -1,33 +1,38 @@
-"""`omiumctl list`."""
+"""`omiumctl list`, once or until Ctrl-C."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
 
 from omium_async import AsyncOmium
+from omium_async._caller import Caller
+from omium_async._executions import Executions
+from omium_async._waiting.outage import Outage
 from omium_sync import Execution
 
-from ..arguments import output_option
-from ..columns import USUAL, Columns, columns_option
 from ..connection import Connection, connection_options, pass_connection
-from ..execution import to_row
-from ..filters import filter_options, given_filters
-from ..progress import Progress
-from ..render import Output, write_json_rows
-from ..watching import watch
+from ..execution import USUAL_COLUMNS, Columns, columns_option, to_row
+from ..options import Number, filter_options, given_filters, output_option
+from ..output import Output, complain, json_line, write_json_rows
+from ..progress import ProgressBar
 
-__all__ = ["list_"]
+__all__ = ["command"]
 
 _ROWS_OF_A_TABLE: Final = 50
+_FIRST_PAUSE: Final = 2.0  # seconds between two reads of a watched list
+_LONGEST_PAUSE: Final = 15.0
+_GROWTH: Final = 1.5
 
 
 @click.command(
     "list",
-    short_help="List executions.",
     epilog="""\b
 Examples:
   omiumctl list --status failed --status error --since 1d
@@ -35,22 +40,27 @@ Examples:
   omiumctl list --since 2026-11-01 --output csv > november.csv
   omiumctl list --watch""",
 )
-@filter_options("Only")
+@filter_options()
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Number(int, least=0),
     metavar="N",
-    help=f"At most so many [{_ROWS_OF_A_TABLE} in a table, else all].",
+    help=f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table, otherwise all.",
 )
 @click.option(
-    "--page-size", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="Rows a request."
+    "--page-size",
+    type=Number(int, least=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Executions in one request.",
 )
-@click.option("--watch", "watching", is_flag=True, help="Go on, and show what changes, until Ctrl-C.")
+@click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
 @output_option(*Output)
 @connection_options()
 @pass_connection
-def list_(
+def command(
     connection: Connection,
     /,
     limit: int | None,
@@ -60,40 +70,79 @@ def list_(
     output: Output,
     **filters: Any,
 ) -> None:
-    """List executions, newest first, none twice and none left out.
+    """List executions, newest first, each once, also while the list changes.
 
-    With --output jsonl or csv a list of any length goes through in flat memory, each row as it comes.
+    With --output json, jsonl or csv a list of any length is written in flat memory.
     """
     if columns is not None and output not in (Output.TABLE, Output.CSV):
-        raise click.UsageError("--columns is for a table or csv; programs that read JSON find every field in it")
+        raise click.UsageError("--columns is for tables and csv; JSON has every field")
     if watching and output in (Output.JSON, Output.CSV):
-        raise click.UsageError("--watch goes with a table or --output jsonl: it has no end")
-    chosen = columns or Columns(USUAL)
+        raise click.UsageError("--watch has no end; use it with a table or --output jsonl")
+    chosen = columns or Columns(USUAL_COLUMNS)
     asked = given_filters(**filters)
     if limit is None and (output is Output.TABLE or watching):
         limit = _ROWS_OF_A_TABLE
     if watching:
-        watch(connection.made(AsyncOmium), {**asked, "limit": limit}, chosen, output)
+        asyncio.run(_watch(connection.async_client(), {**asked, "limit": limit}, chosen, output))
         return
     with connection.client() as omium:
         if output in (Output.TABLE, Output.CSV):
-            most = limit if limit is None or output is Output.CSV else limit + 1  # one more: are there more?
-            rows = omium.executions.list(**asked, page_size=page_size, limit=most)
-            _table(rows, limit, chosen, output)
+            one_more = limit if limit is None or output is Output.CSV else limit + 1  # shows whether there are more
+            rows = omium.executions.list(**asked, page_size=page_size, limit=one_more)
+            _write_table(rows, limit, chosen, output)
         else:
             rows = omium.executions.list(**asked, page_size=page_size, limit=limit)
-            with Progress("listing", limit, lines=False, beside=True) as progress:
-                write_json_rows(progress.over(to_row(execution) for execution in rows), output)
+            with ProgressBar("listing", limit, lines=False, beside=True) as progress:
+                write_json_rows(progress.over(map(to_row, rows)), output)
 
 
-def _table(found: Iterator[Execution], limit: int | None, columns: Columns, output: Output) -> None:
-    rows = columns.rows(output)
+def _write_table(found: Iterator[Execution], limit: int | None, columns: Columns, output: Output) -> None:
+    table = columns.table(output)
     for execution in itertools.islice(found, limit):
-        rows.add(*columns.cells(execution, output))
-    rows.flush()
+        table.add(*columns.cells(execution, output))
+    table.flush()
     if output is Output.CSV:
         return
-    if not rows.count and limit != 0:
+    if not table.count and limit != 0:
         click.echo("no executions")
     elif next(found, None) is not None:
-        click.echo(f"... there are more than these {rows.count}: see --limit")
+        click.echo(f"... more than these {table.count}; --limit shows more")
+
+
+async def _watch(omium: AsyncOmium, asked: dict[str, Any], columns: Columns, output: Output) -> None:
+    """Read the list again and again, less often while nothing changes. Wait out an outage for `patience`."""
+    caller = omium._caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    outage = Outage("list of executions", caller.options.patience, telemetry=caller.telemetry)
+
+    async def read(caller: Caller) -> list[Execution]:
+        return [row async for row in Executions(caller).list(**asked)]
+
+    in_place = output is Output.TABLE and sys.stdout.isatty()
+    known: dict[str, Execution] = {}
+    pause = _FIRST_PAUSE
+    async with omium:
+        while True:
+            rows = await outage.sat_out(caller, read)
+            now = {row.id: row for row in rows}
+            changed = [row for row in rows if known.get(row.id) != row]
+            if in_place:
+                click.clear()
+                _write_rows(rows, columns, output)
+                complain(f"{len(rows)} at {time.strftime('%H:%M:%S')}; stop with Ctrl-C", name="watching")
+            else:
+                _write_rows(changed[::-1], columns, output)
+            pause = _FIRST_PAUSE if changed or known.keys() - now.keys() else min(pause * _GROWTH, _LONGEST_PAUSE)
+            known = now
+            await asyncio.sleep(pause)
+
+
+def _write_rows(rows: Sequence[Execution], columns: Columns, output: Output) -> None:
+    if output is Output.JSONL:
+        sys.stdout.buffer.writelines(json_line(to_row(row)) for row in rows)
+        sys.stdout.buffer.flush()
+        return
+    table = columns.table(output)
+    for row in rows:
+        table.add(*columns.cells(row))
+    table.flush()
+    sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`omiumctl replay`, of one execution or in bulk."""
+"""`omiumctl replay`, of one execution or of many."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from typing import Any
 
 import click
 
-from .. import arguments
-from ..arguments import output_option
-from ..bulk_replay import replay_all
-from ..checkpoints import checkpoint_options, missing_checkpoints, only_one_checkpoint, write_move
+from .. import options
+from ..bulk import BulkWrite
 from ..connection import Connection, connection_options, pass_connection
-from ..execution import verdict, write_execution
-from ..filters import FILTERS, filter_options, given_filters
-from ..progress import Progress
-from ..questions import yes_option
-from ..render import Output
-from ..telling import RunsOn
+from ..endings import note_at_interrupt
+from ..execution import write_move, write_settled
+from ..options import (
+    FILTERS,
+    Number,
+    checkpoint_options,
+    file_path,
+    filter_options,
+    given_filters,
+    one_checkpoint,
+    output_option,
+    yes_option,
+)
+from ..output import Output
+from ..progress import ProgressBar
 
-__all__ = ["replay"]
+__all__ = ["command"]
 
 
 @click.command(
-    short_help="Run an execution, or many, again from a checkpoint.",
+    "replay",
     epilog="""\b
 Examples:
   omiumctl replay exec_abc --wait
@@ -31,24 +38,24 @@ Examples:
   omiumctl replay --status failed --since 1d --dry-run
   omiumctl replay --status failed --workflow-id report --journal night.journal --yes""",
 )
-@click.argument("execution_id", type=arguments.execution_id, required=False)
+@click.argument("execution_id", type=options.execution_id, required=False)
 @checkpoint_options
 @click.option("--wait", is_flag=True, help="Wait until it has settled; exit with 1 if it failed.")
-@filter_options("In bulk: only")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="In bulk: at most so many.")
-@click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="In bulk: calls at once [32].")
-@click.option("--dry-run", is_flag=True, help="In bulk: say what would be replayed, and replay nothing.")
+@filter_options("Many: only")
+@click.option("--limit", type=Number(int, least=0), metavar="N", help="Many: at most this number.")
+@click.option("--concurrency", type=Number(int, least=1), metavar="N", help="Many: calls at once. Default: 32.")
+@click.option("--dry-run", is_flag=True, help="Many: show which executions match, and replay none.")
 @click.option(
     "--journal",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=file_path(),
     metavar="J",
-    help="In bulk: a file that remembers what was done; run again with it to go on.",
+    help="Many: a file that records what was done. The same command with it continues.",
 )
 @yes_option
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 @connection_options()
 @pass_connection
-def replay(
+def command(
     connection: Connection,
     /,
     execution_id: str | None,
@@ -57,37 +64,56 @@ def replay(
     wait: bool,
     yes: bool,
     output: Output,
-    **bulk: Any,
+    **many: Any,
 ) -> int:
-    """Run an execution again from a checkpoint [the latest]: what was done up to there is not done again.
+    """Run an execution again from a checkpoint, by default the latest. Recorded steps up to it do not run again.
 
-    Without EXECUTION_ID, and with --status, all executions of that status are replayed, each at most once. It says
-    how many and asks before it begins; where nobody can be asked, --yes is required. It does not wait for them: then
-    `omiumctl wait ID`.
+    Without EXECUTION_ID and with a filter, all matching executions are replayed, each at most once; without --status
+    those that failed. On a terminal it states their number and asks; without one it requires --yes. It does not wait
+    for them: `omiumctl wait` does.
 
-    A journal belongs to one round: run again with it, a replay that was cut off goes on. A new round, of executions
-    that failed again, takes a new journal.
+    --dry-run looks at the rows of the list only. The real run rejects executions that have no checkpoint.
+
+    Use a journal for one round: with it the same command continues after an interruption. To replay executions that
+    failed again, use a new one.
     """
-    chosen = [name for name, value in bulk.items() if value not in (None, False, ())]
     if execution_id is None:
-        if not bulk["status"]:
-            raise click.UsageError("give an EXECUTION_ID, or --status to replay all executions of that status")
+        filters = given_filters(**{name: many.pop(name) for name in FILTERS})
+        if not filters:
+            raise click.UsageError("give an EXECUTION_ID, or a filter such as --status failed to replay many")
         if checkpoint_id is not None:
-            raise click.UsageError("--checkpoint-id belongs to one execution; with --status, use --checkpoint-name")
+            raise click.UsageError("--checkpoint-id is for one execution; for many use --checkpoint-name")
         if wait:
-            raise click.UsageError("--wait is for one execution; after a replay in bulk, use omiumctl wait")
-        filters = given_filters(**{name: bulk.pop(name) for name in FILTERS})
-        return replay_all(connection, output, filters, checkpoint_name=checkpoint_name, yes=yes, **bulk)
-    if chosen:
-        raise click.UsageError(f"--{chosen[0].replace('_', '-')} is for many executions: leave EXECUTION_ID out")
-    only_one_checkpoint(checkpoint_id, checkpoint_name)
+            raise click.UsageError("--wait is for one execution; for many use omiumctl wait")
+        return _replay_many(connection, output, yes=yes, checkpoint_name=checkpoint_name, **filters, **many)
+    for name, value in many.items():
+        if value not in (None, False, ()):
+            raise click.UsageError(f"--{name.replace('_', '-')} is for many executions: leave EXECUTION_ID out")
+    one_checkpoint(checkpoint_id, checkpoint_name)
     with connection.client() as omium:
-        with missing_checkpoints():
-            result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+        result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
         if not wait:
             write_move(result, result.execution_id, output)
             return 0
-        with Progress("running", 1, lines=False), RunsOn("replayed", result.execution_id):
+        was_replayed = note_at_interrupt(f"execution {result.execution_id} was replayed and goes on")
+        with ProgressBar("running", 1, lines=False), was_replayed:
             settled = omium.executions.wait(result.execution_id)
-    write_execution(settled, output)
-    return verdict([settled])
+    return write_settled([settled], output)
+
+
+def _replay_many(
+    connection: Connection,
+    output: Output,
+    *,
+    yes: bool,
+    dry_run: bool,
+    journal: Path | None,
+    concurrency: int | None,
+    **which: Any,
+) -> int:
+    resume = f"{journal} records what was done" if journal else "executions replayed so far have another status"
+    with connection.client() as omium:
+        bulk = BulkWrite("Replay", "replaying", omium.executions.replay_many, output, resume)
+        if not yes and not dry_run:
+            bulk.ask(**which)
+        return bulk.run(**which, dry_run=dry_run, journal=journal, concurrency=concurrency or 32)

@@ -1,4 +1,4 @@
-"""`omiumctl request`: any other endpoint of the service, with the same safety."""
+"""`omiumctl request`: any other endpoint of the service."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from typing import Any
 
 import click
 
-from ..arguments import json_option
 from ..connection import Connection, connection_options, pass_connection
-from ..failures import sdk_arguments
-from ..filters import pair
-from ..render import printable, write_json
+from ..endings import sdk_arguments
+from ..options import json_option, pair
+from ..output import printable, write_json
 
-__all__ = ["request"]
+__all__ = ["command"]
 
 
 @click.command(
-    short_help="Call any other endpoint.",
+    "request",
     epilog="""\b
 Examples:
-  omiumctl request GET /workflows --param limit=5
-  omiumctl request POST /executions/exec_abc/execute --json '{"inputs": {}}'
-  omiumctl request DELETE /executions/exec_abc""",
+  omiumctl request GET /failures --param limit=5
+  omiumctl request POST /executions/exec_abc/execute --json '{"inputs": {}}'""",
 )
 @click.argument("method")
 @click.argument("path")
@@ -30,22 +28,22 @@ Examples:
 @json_option("--json", "body", "The body: JSON, @FILE, or @- for stdin.")
 @connection_options()
 @pass_connection
-def request(connection: Connection, /, method: str, path: str, params: tuple[tuple[str, str], ...], body: Any) -> None:
-    """Call PATH, below the base URL, with METHOD, and print what is answered.
+def command(connection: Connection, /, method: str, path: str, params: tuple[tuple[str, str], ...], body: Any) -> None:
+    """Send a request with METHOD to PATH, which is relative to the base URL, and print the body of the response.
 
-    Everything but GET, HEAD and OPTIONS counts as a write: it carries an Idempotency-Key, and is sent again only when
-    it was surely not applied.
+    All methods except GET, HEAD and OPTIONS are writes: they carry an Idempotency-Key, and are retried only if they
+    were certainly not applied.
     """
     with connection.client() as omium, sdk_arguments():
-        answer = omium.request(method, path, params=dict(params) or None, json=body)
-    if not answer.body:
+        response = omium.request(method, path, params=dict(params) or None, json=body)
+    if not response.body:
         return
     try:
-        write_json(answer.json())
+        write_json(response.json())
     except ValueError:
         if not sys.stdout.isatty():
-            sys.stdout.buffer.write(answer.body)
+            sys.stdout.buffer.write(response.body)
             sys.stdout.buffer.flush()
             return
-        for line in answer.body.decode(errors="replace").splitlines():
+        for line in response.body.decode(errors="replace").splitlines():
             click.echo(printable(line))

@@ -1,31 +1,37 @@
-"""`omiumctl serve`: an Omium of one's own in the foreground."""
+"""`omiumctl serve`: a local Omium in the foreground."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import secrets
 import shlex
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import click
 
 from omium_async import AsyncOmium
+from omium_async.local import LocalOmium, LocalOmiumError, load_workflows
 
 from ..connection import key_of_file
-from ..console import console_served, require_console
-from ..failures import Failure
-from ..interrupts import stop_signals
-from ..render import Output, printable, write_json
+from ..console_server import console_served, require_console
+from ..endings import CommandFailed
+from ..files import state_folder, write_private
+from ..options import Number
+from ..output import Output, printable, write_json
+from ..signals import stop_signals
 
-if TYPE_CHECKING:
-    from omium_async.local import LocalOmium
+__all__ = ["command"]
 
-__all__ = ["serve"]
+_USUAL_PORT: Final = 8700
+_KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
 
 
 @click.command(
-    short_help="Serve an Omium of your own, with your workflows.",
+    "serve",
     epilog="""\b
 Examples:
   omiumctl serve --workflows myflows
@@ -35,28 +41,26 @@ Examples:
     "--database",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Keep all in this SQLite file, and go on with what it holds [in memory: gone at the end].",
+    help="Store executions in this SQLite file, and continue those in it. Default: in memory, lost at the end.",
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    show_default="any free one",
+    type=Number(int, least=0, most=65535),
     metavar="N",
-    help="The port on 127.0.0.1.",
+    help=f"The port on 127.0.0.1; 0 takes any free one. Default: {_USUAL_PORT}, or any free one if that is taken.",
 )
 @click.option(
     "--workflows",
     "module",
     metavar="MODULE",
-    help="A module, looked for in the current folder first, or a file .py, that defines workflows ="
-    " {ID: ASYNC_FUNCTION}, or has a LocalOmium with @local.workflow(ID).",
+    help="A module, searched for in the current folder first, or a .py file. It defines workflows = {ID: FUNCTION}, or"
+    " has a LocalOmium with @local.workflow(ID).",
 )
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Accept the key in this file, and do not print it [the database's own key, made up at its first start].",
+    help="Accept the key in this file, and do not print it. Default: a random key, the same at each start.",
 )
 @click.option(
     "--output",
@@ -64,63 +68,86 @@ Examples:
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How to say where it serves; json: one line with url and api_key.",
+    help="json: print one line with url and api_key.",
 )
-@click.option("--ui", is_flag=True, help="Serve the console too, the page of `omiumctl ui`, on a port of its own.")
-def serve(
-    database: Path | None, port: int, module: str | None, api_key_file: Path | None, output: str, ui: bool
+@click.option("--ui", is_flag=True, help="Also serve the console, the page of `omiumctl ui`, on another port.")
+def command(
+    database: Path | None, port: int | None, module: str | None, api_key_file: Path | None, output: str, ui: bool
 ) -> int:
-    """Serve an Omium of your own on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
+    """Serve a local Omium on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 
-    It prints its URL and its key, in the form of commands for your shell. Executions of a workflow that --workflows
-    does not define are accepted and stay pending. After any end, also a kill, the next serve on the same --database
-    goes on with each running execution from its last checkpoint.
+    It prints its URL and its key as commands for your shell. Without --workflows, executions are accepted and stay
+    pending. If it is stopped or killed, the next serve with the same --database continues each running execution from
+    its last checkpoint.
     """
     if ui:
         require_console()
-    from omium_async.local import LocalOmium, LocalOmiumError, load_workflows  # noqa: PLC0415 - only here is a server needed
-
     try:
         workflows = {} if module is None else load_workflows(module)
     except LocalOmiumError as error:
         raise click.UsageError(str(error)) from None
-    keys = None if api_key_file is None else [key_of_file(api_key_file)]
+    if api_key_file is not None:
+        keys = [key_of_file(api_key_file)]
+    else:  # a database keeps its own key
+        keys = [_kept_key()] if database is None else None
     try:
-        local = LocalOmium(database, port=port, api_keys=keys)
-    except ValueError as error:  # a key that no header can carry; the message does not show it
+        local = LocalOmium(database, port=_free_port() if port is None else port, api_keys=keys)
+    except ValueError as error:  # a key that no header can carry; the message does not contain it
         raise click.UsageError(str(error)) from None
     for name, function in workflows.items():
         local.workflow(name)(function)
     try:
-        return asyncio.run(_serve(local, Announcement(database, list(workflows), output, keys is None), ui=ui))
+        return asyncio.run(
+            _serve(local, Announcement(database, list(workflows), output == "json", api_key_file is None), ui=ui)
+        )
     except LocalOmiumError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
+
+
+def _free_port() -> int:
+    """Return the usual port, or 0 if another program uses it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", _USUAL_PORT))
+        except OSError:
+            return 0
+    return _USUAL_PORT
+
+
+def _kept_key() -> str:
+    """Return the key of servers in memory, from a private file, so that exported variables survive a restart."""
+    file = state_folder() / "serve.key"
+    key = file.read_text(encoding="ascii", errors="replace") if file.exists() else ""
+    if not _KEY.fullmatch(key):
+        key = f"omium_local_{secrets.token_hex(16)}"
+        write_private(file, key.encode())
+    return key
 
 
 class Announcement:
-    """What `serve` says when it has started."""
+    """The lines that `serve` prints when it has started."""
 
-    def __init__(self, database: Path | None, workflows: list[str], output: str, shows_key: bool) -> None:
+    def __init__(self, database: Path | None, workflows: list[str], as_json: bool, with_key: bool) -> None:
         self._database = database
         self._workflows = workflows
-        self._json = output == Output.JSON
-        self._shows_key = shows_key
+        self._as_json = as_json
+        self._with_key = with_key
 
-    def make(self, local: LocalOmium, console: str | None) -> None:
-        """Say where it serves, and how to use it; ``console`` is the URL of the page, if there is one."""
-        if self._json:
-            key = {"api_key": local.api_key} if self._shows_key else {}
+    def print(self, local: LocalOmium, console: str | None) -> None:
+        """Print where it serves and how to use it. :param console: the URL of the console, if it is served."""
+        if self._as_json:
+            key = {"api_key": local.api_key} if self._with_key else {}
             page = {} if console is None else {"console": console}
             write_json({"url": local.url, **key, **page, "workflows": self._workflows}, Output.JSONL)
             return
         where = "in memory" if self._database is None else f"on {printable(self._database)}"
         click.echo(f"LocalOmium serves {local.url} {where}. To use it from another terminal:")
         click.echo(f"  export OMIUM_API_URL={local.url}")
-        if self._shows_key:
-            # A key for this machine alone, of no use elsewhere: who serves needs it, and the database keeps it.
+        if self._with_key:  # it is valid for this server only, and the user needs it
             click.echo(f"  export OMIUM_API_KEY={shlex.quote(local.api_key)}")
         else:
-            click.echo("  and OMIUM_API_KEY, the key of your file")
+            click.echo("  and set OMIUM_API_KEY to the key in your file")
         names = ", ".join(map(printable, self._workflows))
         click.echo(f"Workflows: {names or 'none (executions stay pending; see --workflows)'}")
         if console is not None:
@@ -135,5 +162,5 @@ async def _serve(local: LocalOmium, announcement: Announcement, *, ui: bool) -> 
             if ui:
                 omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
                 console = await stack.enter_async_context(console_served(omium))
-            announcement.make(local, console)
+            announcement.print(local, console)
             return await stopped

@@ -1,4 +1,4 @@
-"""Signals: a first Ctrl-C lets what is under way end, a second one ends it."""
+"""Signals: the first Ctrl-C lets work in progress end, the second ends the program."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from collections.abc import Generator
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-from .failures import INTERRUPTED
+from .endings import INTERRUPTED
 
-__all__ = ["Interrupts", "stop_signals"]
+__all__ = ["FirstInterrupt", "stop_signals"]
+
+_MESSAGE: Final = b"omiumctl: stopping: requests in progress are finished first (Ctrl-C again: stop at once)\n"
 
 
-_SAID: Final = b"omiumctl: stopping: what is under way is waited for (Ctrl-C again: end at once)\n"
-
-
-class Interrupts:
-    """While it is entered, the first Ctrl-C only sets ``stopping``."""
+class FirstInterrupt:
+    """A context in which the first Ctrl-C only sets ``stopping``."""
 
     def __init__(self) -> None:
         self.stopping = False
@@ -28,7 +27,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._first)
+            self._before = signal.signal(signal.SIGINT, self._on_first)
         return self
 
     def __exit__(
@@ -37,19 +36,19 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def _first(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_first(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # Not by way of sys.stderr: the signal may have come in the middle of a line that is being written there.
+        # Not through sys.stderr: the signal may have interrupted a write to it.
         with contextlib.suppress(OSError):
-            os.write(2, _SAID)
+            os.write(2, _MESSAGE)
 
 
 @contextlib.contextmanager
 def stop_signals() -> Generator[asyncio.Future[int]]:
-    """What serves until it is stopped awaits this: the exit status, once a signal says to stop.
+    """Return a future that a signal sets to the exit status.
 
-    Ctrl-C gives 130; SIGTERM, and SIGHUP of a terminal that goes away, 0.
+    Ctrl-C gives 130. SIGTERM gives 0, and so does SIGHUP when the terminal closes.
     """
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
@@ -59,12 +58,12 @@ def stop_signals() -> Generator[asyncio.Future[int]]:
             stopped.set_result(code)
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        # Not by the loop's own means: a second Ctrl-C must end what does not end, also when a workflow blocks the loop.
+        # Not `loop.add_signal_handler`: a second Ctrl-C must end the program also if a workflow blocks the loop.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         loop.call_soon_threadsafe(set_result, INTERRUPTED if number == signal.SIGINT else 0)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it: then it is to go on
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it to keep the program running
         numbers.append(signal.SIGHUP)
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
     try:

@@ -1,4 +1,4 @@
-"""The lines of a batch: each becomes a request, or is malformed; read as they come, none kept."""
+"""The input of a batch: lines of JSON, read as they come. Each is a request, or malformed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import attrs
 
 from omium_sync import ExecutionRequest
 
-from .arguments import parse_json
-from .failures import Failure
+from .endings import CommandFailed
+from .options import parse_json
 
-__all__ = ["Line", "Malformed", "Source"]
+__all__ = ["LineReader", "MalformedLine", "RequestLine"]
 
 _CHUNK: Final = 64 * 1024
-_LONGEST: Final = 16 * 2**20  # bytes of a line: no service takes a larger body
-_LOOK_UP: Final = 0.2  # seconds without input after which the reader looks whether it should stop
+_LONGEST: Final = 16 * 2**20  # bytes of a line; no service accepts a larger body
+_CHECK: Final = 0.2  # seconds without input after which the reader checks whether it should stop
 _FIELDS: Final = frozenset({"workflow_id", "input_data", "metadata", "agent_id", "key"})
 
 
 @attrs.frozen
-class Line:
+class RequestLine:
     """A line that is a request."""
 
     number: int
@@ -32,18 +32,18 @@ class Line:
 
 
 @attrs.frozen
-class Malformed:
-    """A line that is none."""
+class MalformedLine:
+    """A line that is not a request."""
 
     number: int
-    why: str
+    reason: str
 
 
-class Source:
-    """The lines of a file or pipe.
+class LineReader:
+    """Reads the lines of a file or pipe.
 
-    :param whole: each line is a whole request, an object with ``input_data`` and the like; else it is the input alone.
-    :param stopping: asked between lines, and while no input comes.
+    :param whole: each line is a whole request, an object with ``input_data`` and so on; otherwise its input.
+    :param stopping: called between lines, and while no input comes; ``True`` ends the reading.
     """
 
     def __init__(self, descriptor: int, workflow_id: str | None, *, whole: bool, stopping: Callable[[], bool]) -> None:
@@ -52,10 +52,12 @@ class Source:
         self._whole = whole
         self._stopping = stopping
         self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._start = os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0  # of stdin, others may have read
+        self._start = (
+            os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0
+        )  # another program may have read from stdin
 
     def count(self) -> int | None:
-        """How many lines are not blank, before any is read; ``None`` where that cannot be known."""
+        """Count the lines of a file that are not blank, before any is read; return ``None`` for a pipe."""
         if not self.is_file:
             return None
         found = sum(content is None or content.strip() != b"" for content in self._contents())
@@ -63,21 +65,21 @@ class Source:
         return found
 
     def rewind(self) -> None:
-        """Back to the first line of a file."""
+        """Go back to the first line of a file."""
         os.lseek(self._descriptor, self._start, os.SEEK_SET)
 
-    def lines(self) -> Iterator[Line | Malformed]:
-        """Each line that is not blank."""
+    def lines(self) -> Iterator[RequestLine | MalformedLine]:
+        """Yield each line that is not blank."""
         for number, content in enumerate(self._contents(), 1):
             if self._stopping():
                 return
             if content is None:
-                yield Malformed(number, f"it is longer than {_LONGEST:,} bytes")
+                yield MalformedLine(number, f"it is longer than {_LONGEST:,} bytes")
             elif content.strip():
                 try:
-                    yield Line(number, self._request(number, content))
+                    yield RequestLine(number, self._request(number, content))
                 except (TypeError, ValueError) as error:
-                    yield Malformed(number, str(error))
+                    yield MalformedLine(number, str(error))
 
     def _request(self, number: int, content: bytes) -> ExecutionRequest:
         try:
@@ -93,15 +95,15 @@ class Source:
         fields = cast("Mapping[str, Any]", value)
         unknown = sorted(fields.keys() - _FIELDS)
         if unknown:
-            raise ValueError(f"a request has no {unknown[0]!r}, only {', '.join(sorted(_FIELDS))}")
+            raise ValueError(f"a request has no field {unknown[0]!r}, only {', '.join(sorted(_FIELDS))}")
         workflow_id = fields.get("workflow_id") or self._workflow_id
         if not isinstance(workflow_id, str):
-            raise TypeError("it names no workflow_id" if workflow_id is None else "its workflow_id is no text")
+            raise TypeError("it has no workflow_id" if workflow_id is None else "its workflow_id is not text")
         request: dict[str, Any] = {**fields, "workflow_id": workflow_id}
         return ExecutionRequest(**request)
 
     def _contents(self) -> Iterator[bytes | None]:
-        """The bytes of each line; ``None`` for one that is too long."""
+        """Yield the bytes of each line, and ``None`` for a line that is too long."""
         kept: list[bytes] = []
         length = 0
         for chunk in self._chunks():
@@ -122,14 +124,14 @@ class Source:
     def _chunks(self) -> Iterator[bytes]:
         while True:
             if not self.is_file:
-                # Not by Python's own reader: one that is blocked in a read cannot be told to stop.
-                while not select.select([self._descriptor], [], [], _LOOK_UP)[0]:
+                # Not Python's own reader, which cannot stop while it is blocked in a read.
+                while not select.select([self._descriptor], [], [], _CHECK)[0]:
                     if self._stopping():
                         return
             try:
                 chunk = os.read(self._descriptor, _CHUNK)
             except OSError as error:
-                raise Failure(f"the input cannot be read any further: {error.strerror}") from None
+                raise CommandFailed(f"the input cannot be read: {error.strerror}") from None
             if not chunk:
                 return
             yield chunk

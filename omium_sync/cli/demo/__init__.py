@@ -1,1 +1,0 @@
-"""What `omiumctl demo` tells and does."""

@@ -1,0 +1,300 @@
+"""Arguments and options that several commands share. They reject a value that cannot be sent as wrong usage."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+
+from omium_async._arguments import execution_segment
+
+from .endings import CommandFailed
+from .output import Output
+
+__all__ = [
+    "FILTERS",
+    "STATUSES",
+    "Number",
+    "can_ask",
+    "checkpoint_options",
+    "confirm",
+    "execution_id",
+    "file_path",
+    "filter_options",
+    "given_filters",
+    "json_option",
+    "name",
+    "one_checkpoint",
+    "output_option",
+    "pair",
+    "parse_json",
+    "time_or_age",
+    "yes_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# -- types of values ---------------------------------------------------------------------------------------------------
+
+
+class Number(click.ParamType):  # type: ignore[type-arg] # it is not generic in click 8.1
+    """A number.
+
+    :param kind: ``int`` or ``float``.
+    :param least: the lowest value allowed.
+    :param above: the number must be above this.
+    :param most: the highest value allowed.
+    """
+
+    name = "number"
+
+    def __init__(
+        self,
+        kind: type[int | float],
+        *,
+        least: float = -math.inf,
+        above: float = -math.inf,
+        most: float = math.inf,
+    ) -> None:
+        self._kind = kind
+        self._least, self._above, self._most = least, above, most
+        self._wanted = "a whole number" if kind is int else "a number"
+        if most < math.inf:
+            self._wanted += f" from {least} to {most}"
+        elif above > -math.inf:
+            self._wanted += f" above {above}"
+        elif least > -math.inf:
+            self._wanted += f", {least} or more"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        """Parse the text of an option."""
+        try:
+            number = self._kind(value)
+        except ValueError:
+            number = math.nan
+        if not (self._least <= number <= self._most and number > self._above):
+            self.fail(f"{value!r} is not {self._wanted}", param, ctx)
+        return number
+
+
+def execution_id(value: str) -> str:
+    """Check that an id can be a segment of a path, as click's type of an argument."""
+    try:
+        execution_segment(name(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def name(value: str) -> str:
+    """Check that a text is not empty and is valid Unicode, as click's type of an option."""
+    if not value:
+        raise click.BadParameter("it is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not valid UTF-8") from None
+    return value
+
+
+def pair(value: str) -> tuple[str, str]:
+    """Split ``KEY=VALUE``, as click's type of an option."""
+    key, equals, text = value.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{value!r} is not KEY=VALUE, such as team=search")
+    return key, text
+
+
+_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def time_or_age(value: str) -> datetime:
+    """Parse a time, or an age such as ``2h`` before now, as click's type of an option. Times without a zone are UTC."""
+    age = _AGE.fullmatch(value)
+    try:
+        if age is not None:
+            return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
+        found = datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither a time, such as 2026-11-27T08:30 or 2026-11-27 (UTC unless it has a zone), "
+            "nor an age, such as 90s, 30m, 2h, 1d or 1w"
+        ) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def file_path() -> click.Path:
+    """Return click's type of a file."""
+    return click.Path(path_type=Path, dir_okay=False)
+
+
+# -- JSON and output ---------------------------------------------------------------------------------------------------
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON, without NaN, which JSON does not have, and numbers that a float cannot hold (1e999).
+
+    :raises ValueError: the message says what is wrong and where.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"JSON has no {text}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text} is too large")
+    return number
+
+
+def _json(value: str) -> Any:
+    try:
+        if value == "@-":
+            value = sys.stdin.buffer.read().decode()
+        elif value.startswith("@"):
+            value = Path(value[1:]).read_text(encoding="utf-8")
+        return parse_json(value)
+    except OSError as error:
+        raise click.BadParameter(f"{value[1:]} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise click.BadParameter(f"it is not JSON: {error}") from None
+
+
+def json_option(option: str, variable: str, text: str) -> Callable[[F], F]:
+    """Add an option whose value is JSON, ``@FILE`` or ``@-``."""
+    return click.option(option, variable, type=_json, metavar="JSON", help=text)
+
+
+def _output(_context: click.Context, _parameter: click.Parameter, value: str) -> Output:
+    return Output(value)
+
+
+def output_option(*forms: Output) -> Callable[[F], F]:
+    """Add ``--output``. By default it offers a table, JSON and JSON lines."""
+    choices = [form.value for form in forms or (Output.TABLE, Output.JSON, Output.JSONL)]
+    return click.option(
+        "--output",
+        "-o",
+        type=click.Choice(choices),
+        default=Output.TABLE.value,
+        show_default=True,
+        callback=_output,
+        help="A table for people, JSON for programs.",
+    )
+
+
+# -- which executions --------------------------------------------------------------------------------------------------
+
+STATUSES: Final = ("pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error")
+
+#: The names of the filters, as commands receive them.
+FILTERS: Final = ("workflow_id", "status", "since", "before", "metadata")
+
+
+def filter_options(begin: str = "Only") -> Callable[[F], F]:
+    """Add the filters to a command. :param begin: the first words of each help text."""
+    return _all(
+        click.option("--workflow-id", type=name, metavar="W", help=f"{begin} executions of this workflow."),
+        click.option(
+            "--status",
+            type=click.Choice(STATUSES),
+            multiple=True,
+            metavar="STATUS",
+            help=f"{begin} executions with this status ({', '.join(STATUSES)}). Repeat it for several.",
+        ),
+        click.option(
+            "--since",
+            type=time_or_age,
+            metavar="TIME",
+            help=f"{begin} executions created then or later: a time, or an age such as 2h.",
+        ),
+        click.option("--before", type=time_or_age, metavar="TIME", help=f"{begin} executions created before then."),
+        click.option(
+            "--metadata",
+            type=pair,
+            multiple=True,
+            metavar="KEY=VALUE",
+            help=f"{begin} executions whose metadata has this text. Repeat it; all must match.",
+        ),
+    )
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def given_filters(
+    *,
+    workflow_id: str | None,
+    status: tuple[str, ...],
+    since: datetime | None,
+    before: datetime | None,
+    metadata: tuple[tuple[str, str], ...],
+) -> dict[str, Any]:
+    """Return the filters that were given, as arguments of ``executions.list``."""
+    if len(dict(metadata)) < len(metadata):
+        raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
+    if since is not None and before is not None and since > before:
+        raise click.UsageError("--since is after --before; no execution was created then")
+    given = {
+        "workflow_id": workflow_id,
+        "status": status[0] if len(status) == 1 else list(status) or None,
+        "since": since,
+        "before": before,
+        "metadata": dict(metadata) or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def checkpoint_options(function: F) -> F:
+    """Add ``--checkpoint-id`` and ``--checkpoint-name``."""
+    return _all(
+        click.option("--checkpoint-id", type=name, metavar="ID", help="The checkpoint, by its id."),
+        click.option("--checkpoint-name", type=name, metavar="NAME", help="The checkpoint, by its name."),
+    )(function)
+
+
+def one_checkpoint(checkpoint_id: str | None, checkpoint_name: str | None) -> None:
+    """Reject a command that names a checkpoint twice."""
+    if checkpoint_id is not None and checkpoint_name is not None:
+        raise click.UsageError("give --checkpoint-id or --checkpoint-name, not both")
+
+
+# -- questions before writes that cannot be undone ---------------------------------------------------------------------
+
+yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
+def can_ask() -> bool:
+    """Return whether a person can answer: stdin and stderr are a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr.
+
+    :raises CommandFailed: the answer was no. Nothing was sent.
+    """
+    if not click.confirm(question, err=True):
+        raise CommandFailed("not confirmed; nothing was sent")
