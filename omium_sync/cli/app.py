@@ -162,8 +162,7 @@ def _explain(error: BaseException) -> int:
     match error:
         case click.UsageError():
             place = error.ctx.command_path if error.ctx is not None else "omiumctl"
-            message = " ".join(map(str.strip, error.format_message().splitlines()))
-            complain(f"{message}{_advice(error)} (see {place} --help)", name=place)
+            complain(f"{_usage_message(error)} (see {place} --help)", name=place)
             return USAGE
         case click.ClickException():
             complain(error.format_message())
@@ -189,10 +188,10 @@ def _explain(error: BaseException) -> int:
             return REFUSED
 
 
-def _advice(error: click.UsageError) -> str:
-    """Return what the user may have meant, for mistakes that are common."""
-    form = error.option_name.lstrip("-") if isinstance(error, click.NoSuchOption) else ""
-    return f" Did you mean --output {form}?" if form in {"json", "jsonl", "csv"} else ""
+def _usage_message(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name in {"--json", "--jsonl", "--csv"}:
+        return f"No such option {error.option_name}. Did you mean --output {error.option_name[2:]}?"
+    return " ".join(map(str.strip, error.format_message().splitlines()))
 
 
 def _interrupted(error: BaseException) -> str:

@@ -1,13 +1,18 @@
-"""The command line as its users run it: as a process, against a server on a real socket."""
+"""`omiumctl` in this process, or as a process of its own, against a server on a real socket."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import logging
 import os
+import pty
+import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,7 @@ import attrs
 import pytest
 
 import omium_sync
-from omium_sync._local import LocalOmium
+from omium_sync import LocalOmium
 from omium_sync.cli import main
 
 ROOT = Path(omium_sync.__file__).parents[1]
@@ -25,7 +30,7 @@ NASTY = "no such \x1b[31mcity\x1b[0m\n[bold]x[/bold] \u202e\x9b2J"
 
 @attrs.frozen
 class Ended:
-    """What a process left."""
+    """The exit status and the output of a command."""
 
     code: int
     out: str
@@ -39,14 +44,20 @@ class Ended:
     def rows(self) -> list[Any]:
         return [json.loads(line) for line in self.out.splitlines()]
 
+    @property
+    def lines_of_errors(self) -> int:
+        return self.err.count("\n")
 
-class CLI:
-    """Starts `omiumctl`, with nothing of the environment of whoever runs the tests."""
 
-    def __init__(self, home: Path, here: Callable[..., Ended] | None = None) -> None:
+class Omiumctl:
+    """Runs commands with a clean environment: `omiumctl(...)` in this process, `start` as a new one."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[bytes]) -> None:
         self.home = home
-        self._here = here
+        self._monkeypatch = monkeypatch
+        self._capture = capture
         self._started: list[subprocess.Popen[bytes]] = []
+        self.outputs: list[str] = []
         self.environment = {
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
@@ -55,49 +66,83 @@ class CLI:
             "PYTHONWARNINGS": "error::ResourceWarning",
         }
 
+    def __call__(self, *arguments: object, stdin: bytes = b"") -> Ended:
+        with self._monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith(("OMIUM", "XDG"))]:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.chdir(self.home)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            self._capture.readouterr()
+            code = main([str(argument) for argument in arguments])
+            out, err = self._capture.readouterr()
+        return self._kept(code, out, err)
+
+    def write(self, name: str, *lines: object) -> str:
+        """Write a file with a line for each value: JSON, or text as it is."""
+        text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
+        (self.home / name).write_text(text)
+        return name
+
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "omium_sync.cli", *map(str, arguments)]
 
-    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.home, **options}
-        process = subprocess.Popen(self.command(*arguments), env=self.environment, **options)
+    def start(self, *arguments: object, shell: str | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a process. :param shell: a command in which "$@" stands for it."""
+        command = self.command(*arguments)
+        if shell is not None:
+            command = ["bash", "-c", shell, "bash", *command]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=self.environment, cwd=self.home, **{**streams, **options})
         self._started.append(process)
         return process
 
-    def end_all(self) -> None:
-        """No process outlives its test, however that ends."""
-        for process in self._started:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-
-    def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None, timeout: float = 100) -> Ended:
+    def ended(self, process: subprocess.Popen[bytes], timeout: float = 60) -> Ended:
         try:
-            out, err = process.communicate(stdin, timeout)
+            out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             raise
-        ended = Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
+        return self._kept(process.returncode, out, err)
+
+    def in_terminal(self, *arguments: object, columns: int = 80, answer: bytes = b"") -> tuple[int, str]:
+        """Run a command in a terminal; return its exit status and what it writes."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.home)
+            command = self.command(*arguments)
+            os.execve(command[0], command, {**self.environment, "COLUMNS": str(columns), "TERM": "xterm"})
+        written = b""
+        os.write(terminal, answer)
+        with contextlib.suppress(OSError):  # Linux reports the closed end like this
+            while select.select([terminal], [], [], 60)[0] and (chunk := os.read(terminal, 65536)):
+                written += chunk
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(status), self._kept(0, written, b"").out
+
+    def _kept(self, code: int, out: bytes | None, err: bytes | None) -> Ended:
+        ended = Ended(code, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
         assert "Traceback" not in ended.err, ended.err
         assert "Exception ignored" not in ended.err, ended.err
+        self.outputs += [ended.out, ended.err]
         return ended
 
-    def __call__(self, *arguments: object, stdin: bytes | Any = subprocess.DEVNULL, **options: Any) -> Ended:
-        given = stdin if isinstance(stdin, bytes) else None
-        return self.ended(self.start(*arguments, stdin=stdin if given is None else subprocess.PIPE, **options), given)
-
-    def here(self, *arguments: object, stdin: bytes = b"") -> Ended:
-        """The same within this process, which takes a tenth of the time."""
-        return self._here(self, [str(argument) for argument in arguments], stdin)
+    def end_all(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
 
 class Service:
-    """A server of one's own with workflows that end in different ways."""
+    """A LocalOmium with workflows that complete, fail, or run until they are stopped."""
 
     def __init__(self) -> None:
-        self.local = LocalOmium()
-        self.gate = threading.Event()
+        self.local = LocalOmium(strict=False)
+        self.repaired = threading.Event()
         self.ran: list[str] = []
 
         @self.local.workflow("echo")
@@ -108,75 +153,79 @@ class Service:
         @self.local.workflow("fail")
         async def fail(run):
             await run.step("first", lambda: self.ran.append(run.execution_id))
-            if run.input_data.get("mended") is None and not self.gate.is_set():
+            if not self.repaired.is_set():
                 raise ValueError(NASTY)
-            return "mended"
+            return "repaired"
 
-    def create(self, workflow_id: str, input_data: Any = None) -> str:
-        with self.client() as omium:
-            return omium.executions.run(workflow_id, input_data, poll_interval=0.01).id
-
-    def pending(self, count: int) -> None:
-        with self.client() as omium:
-            for number in range(count):
-                omium.executions.create("nobody", {"number": number})
+    def reset(self) -> None:
+        self.local.reset()
+        self.repaired.clear()
+        self.ran.clear()
 
     def client(self) -> omium_sync.Omium:
-        return omium_sync.Omium(self.local.api_key, base_url=self.local.url)
+        return omium_sync.Omium(self.local.api_key, base_url=self.local.url, poll_interval=(0.01, 0.1))
 
+    def run(self, workflow_id: str, input_data: Any = None) -> str:
+        with self.client() as omium:
+            return omium.executions.run(workflow_id, input_data).id
 
-@pytest.fixture
-def nasty() -> str:
-    return NASTY
+    def pending(self, count: int = 1, **options: Any) -> list[str]:
+        with self.client() as omium:
+            return [omium.executions.create("nobody", {"n": number}, **options).id for number in range(count)]
+
+    def inputs(self) -> list[Any]:
+        with self.client() as omium:
+            return [execution.input_data for execution in omium.executions.list()]
+
+    def until(self, request: str, many: int = 1) -> None:
+        """Wait until so many requests of a kind have arrived."""
+        deadline = time.monotonic() + 30
+        while self.local.counts.get(request, 0) < many:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.fixture
 def omiumctl(tmp_path, capfdbinary, monkeypatch):
-    """Not connected: no key, no URL."""
-
-    def here(cli: CLI, arguments: list[str], stdin: bytes) -> Ended:
-        with monkeypatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(("OMIUM", "XDG"))]:
-                patch.delenv(name)
-            for name, value in cli.environment.items():
-                patch.setenv(name, value)
-            patch.chdir(cli.home)
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            capfdbinary.readouterr()
-            code = main(arguments)
-            out, err = capfdbinary.readouterr()
-        return Ended(code, out.decode(), err.decode())
-
-    cli = CLI(tmp_path, here)
-    yield cli
-    cli.end_all()
+    """`omiumctl` without a key and a URL."""
+    found = Omiumctl(tmp_path, monkeypatch, capfdbinary)
+    yield found
+    found.end_all()
 
 
-@pytest.fixture
-def service():
+@pytest.fixture(scope="module")
+def _service():
     service = Service()
     with service.local:
         yield service
 
 
 @pytest.fixture
+def service(_service):
+    _service.reset()
+    logging.getLogger("omium_async.local").setLevel(logging.ERROR)  # a server usually runs in another process
+    return _service
+
+
+@pytest.fixture
 def connected(omiumctl, service):
-    """`omiumctl` with the key and the URL of the service; no output ever shows that key."""
+    """`omiumctl` with the key and the URL of the service. No output contains the key."""
     key = service.local.api_key
     omiumctl.environment |= {"OMIUM_API_KEY": key, "OMIUM_API_URL": service.local.url}
-    outputs: list[str] = []
-    original, original_here = omiumctl.ended, omiumctl.here
-
-    def here(*arguments, stdin=b""):
-        result = original_here(*arguments, stdin=stdin)
-        outputs.extend((result.out, result.err))
-        return result
-
-    def ended(process, stdin=None, timeout=100):
-        result = original(process, stdin, timeout)
-        outputs.extend((result.out, result.err))
-        return result
-
-    omiumctl.ended, omiumctl.here = ended, here
     yield omiumctl
-    assert not any(key in output for output in outputs)
+    assert not any(key in output for output in omiumctl.outputs)
+
+
+@pytest.fixture
+def start_serve(omiumctl) -> Callable[..., Any]:
+    """Start `omiumctl serve`, connect `omiumctl` with it, and return the process and its announcement."""
+
+    def start(*arguments: object) -> tuple[subprocess.Popen[bytes], Any]:
+        process = omiumctl.start("serve", *arguments, "--output", "json")
+        first = process.stdout.readline()
+        assert first, process.stderr.read().decode()
+        said = json.loads(first)
+        omiumctl.environment |= {"OMIUM_API_URL": said["url"], "OMIUM_API_KEY": said.get("api_key", "")}
+        return process, said
+
+    return start

@@ -1,161 +1,239 @@
-"""Single executions and lists of them: what is printed, and with which status the process ends."""
+"""What each command does, run in this process."""
 
 from __future__ import annotations
 
-import json
+import csv
+import io
+import os
 
 import pytest
 
-from omium_sync._local import Fault
+from omium_async.local import Fault
 
 
-def test_the_life_of_an_execution(connected, service):
+@pytest.fixture
+def mixed(service):
+    """Ids of executions that failed, completed, failed and are pending; newest last."""
+    ids = [service.run("fail", {"n": 1}), service.run("echo", {"n": 2}), service.run("fail", {"n": 3})]
+    return ids + service.pending(metadata={"team": "search"})
+
+
+def ids_of(ended):
+    assert ended.code == 0, ended.err
+    return [row["id"] for row in ended.rows]
+
+
+def test_the_life_of_an_execution_from_create_to_rollback(connected, service):
     created = connected("create", "fail", "--input", '{"city": "Ur"}', "--metadata", '{"by": "me"}', "-o", "json")
-    assert (created.code, created.err) == (0, "")
     execution_id = created.json["id"]
+    waited = connected("wait", execution_id, "--poll-interval", "0.01")
+    assert (waited.code, waited.lines_of_errors) == (1, 1)
+    assert f"execution {execution_id} ended as failed: ValueError: no such \\x1b[31mcity" in waited.err
+    shown = connected("show", execution_id).out
+    assert all(text in shown for text in ('"city": "Ur"', '"by": "me"', "failed", "first"))
 
-    waited = connected("wait", execution_id, "--poll-interval", "0.01", "-o", "jsonl")
-    assert waited.code == 1
-    assert waited.json["status"] == "failed"
-    assert waited.err.startswith(
-        f"omiumctl: execution {execution_id} ended as failed: ValueError: no such \\x1b[31mcity"
-    )
-    assert waited.err.count("\n") == 1
-
-    shown = connected("show", execution_id)
-    assert shown.code == 0
-    assert "failed" in shown.out
-    assert '"city": "Ur"' in shown.out
-    assert '"by": "me"' in shown.out
-    assert "first" in shown.out
-
-    service.gate.set()
-    replayed = connected("replay", execution_id, "--checkpoint-name", "first")
-    assert (replayed.code, replayed.err) == (0, "")
-    assert execution_id in replayed.out
-    assert "running" in replayed.out
-    assert connected("wait", execution_id, "--until", "completed", "--poll-interval", "0.01").code == 0
+    service.repaired.set()
+    replayed = connected("replay", execution_id, "--checkpoint-name", "first", "--wait", "-o", "json")
+    assert (replayed.code, replayed.json["status"]) == (0, "completed")
     assert service.ran == [execution_id]
 
-    rolled_back = connected("rollback", execution_id, "--checkpoint-name", "first", "--output", "json")
+    rolled_back = connected("rollback", execution_id, "--checkpoint-name", "first", "-o", "json")
     assert rolled_back.json["status"] == "paused"
-    detail = connected("show", execution_id, "--output", "json").json
+    detail = connected("show", execution_id, "-o", "json").json
     assert [checkpoint["name"] for checkpoint in detail["checkpoints"]] == ["first"]
 
 
-def test_create_and_wait_at_once(connected):
-    settled = connected.here(
-        "create", "echo", "--input", '{"n": 123456789012345678901234567890}', "--wait", "-o", "json"
-    )
-    assert settled.code == 0
-    assert settled.json["output_data"] == {"n": 123456789012345678901234567890}
-    failed = connected.here("create", "fail", "--wait")
-    assert failed.code == 1
-    assert "ended as failed" in failed.err
-    late = connected.here("create", "nobody", "--wait", "--timeout", "0.2")
-    assert late.code == 1
-    assert "within 0.2 s" in late.err
+def test_create_with_wait_ends_with_the_status_of_the_execution(connected):
+    settled = connected("create", "echo", "--input", '{"n": 123456789012345678901234567890}', "--wait", "-o", "json")
+    assert (settled.code, settled.json["output_data"]) == (0, {"n": 123456789012345678901234567890})
+    failed = connected("create", "fail", "--wait")
+    assert (failed.code, "ended as failed" in failed.err) == (1, True)
+    late = connected("create", "nobody", "--wait", "--timeout", "0.2")
+    assert (late.code, late.lines_of_errors) == (1, 1)
+    with_id = connected("list", "--status", "pending", "-o", "json").json[0]["id"]
+    assert with_id in late.err
 
 
-def test_a_wait_that_ends_too_late(connected, service):
-    open_one, done = connected.here("create", "nobody", "-o", "json").json["id"], service.create("echo")
-    typo = connected.here("wait", open_one, done, "--until", "complete", "--timeout", "0.1")
-    assert (typo.code, "'complete' is not one of 'pending', " in typo.err) == (2, True)
-    one = connected.here("wait", open_one, done, "--timeout", "2")
-    assert (one.code, "1 execution did not come" in one.err) == (1, True)
+@pytest.mark.parametrize("given", ['{"from": "line"}', "@input.json", "@-"])
+def test_input_comes_from_the_line_a_file_or_stdin(connected, given):
+    connected.write("input.json", '{"from": "file"}')
+    ended = connected("create", "echo", "--input", given, "--wait", "-o", "json", stdin=b'{"from": "stdin"}')
+    wanted = {"@input.json": "file", "@-": "stdin"}.get(given, "line")
+    assert ended.json["input_data"] == {"from": wanted}
 
 
-def test_input_comes_from_the_line_a_file_or_stdin(connected, tmp_path):
-    (tmp_path / "input.json").write_text('{"from": "file"}')
-    assert connected.here("create", "echo", "--input", "@input.json", "--wait", "-o", "json").json["input_data"] == {
-        "from": "file"
-    }
-    given = connected.here("create", "echo", "--input", "@-", "--wait", "-o", "json", stdin=b'{"from": "stdin"}')
-    assert given.json["input_data"] == {"from": "stdin"}
+def test_list_and_count_filter_executions(connected, mixed):
+    for arguments, wanted in (
+        ((), mixed[::-1]),
+        (("--status", "failed", "--status", "pending"), [mixed[3], mixed[2], mixed[0]]),
+        (("--status", "failed"), [mixed[2], mixed[0]]),
+        (("--workflow-id", "echo"), [mixed[1]]),
+        (("--since", "1h"), mixed[::-1]),
+        (("--before", "1h"), []),
+        (("--metadata", "team=search", "--since", "1d"), [mixed[3]]),
+    ):
+        assert ids_of(connected("list", *arguments, "-o", "jsonl")) == wanted
+        assert connected("count", *arguments).out == f"{len(wanted)}\n"
+        assert connected("count", *arguments, "-o", "json").json == {"count": len(wanted)}
 
 
-def test_list(connected, service):
-    service.pending(3)
-    echo = service.create("echo")
-    assert connected.here("list", "-o", "json").json[0]["id"] == echo
-    assert [row["input_data"] for row in connected.here("list", "--status", "pending", "--output", "jsonl").rows] == [
-        {"number": 2},
-        {"number": 1},
-        {"number": 0},
-    ]
-    assert connected.here("list", "--workflow-id", "nothing", "-o", "json").json == []
-    assert connected.here("list", "--workflow-id", "nothing", "-o", "jsonl").out == ""
-    assert "no executions" in connected.here("list", "--workflow-id", "nothing").out
-    table = connected.here("list", "--limit", "2")
+def test_a_table_says_whether_there_is_more(connected, mixed):
+    table = connected("list", "--limit", "2")
     assert table.out.splitlines()[0].split() == ["id", "workflow", "status", "created", "error"]
-    assert echo in table.out
-    assert "more than these 2" in table.out
-    assert "more" not in connected.here("list", "--limit", "4").out
+    assert (mixed[3] in table.out, "more than these 2" in table.out) == (True, True)
+    assert "more" not in connected("list", "--limit", "4").out
+    assert "no executions" in connected("list", "--workflow-id", "none").out
 
 
-def test_several_executions_are_waited_for(connected, service):
-    good, bad = service.create("echo"), service.create("fail")
-    both = connected.here("wait", good, bad, good, "-o", "jsonl")
-    assert both.code == 1
-    assert {row["id"]: row["status"] for row in both.rows} == {good: "completed", bad: "failed"}
-    assert f"execution {bad} ended as failed" in both.err
-    assert connected.here("wait", good, bad, "--until", "failed", "--until", "completed").code == 0
-    missing = connected.here("wait", good, "nope", "-o", "json")
-    assert missing.code == 1
-    assert [row["id"] for row in missing.json] == [good]
-    assert "nope" in missing.err
-    assert missing.err.count("\n") == 1
+def test_columns_choose_the_fields_of_a_table_and_of_csv(connected, service, mixed):
+    table = connected("list", "--columns", "input_data.n,status", "--limit", "2").out
+    assert [line.split() for line in table.splitlines()[:3]] == [
+        ["input_data.n", "status"],
+        ["0", "pending"],
+        ["3", "failed"],
+    ]
+    rows = list(
+        csv.reader(io.StringIO(connected("list", "-o", "csv", "--columns", "id,created_at,error").out, newline=""))
+    )
+    assert [row[0] for row in rows] == ["id", *mixed[::-1]]
+    assert rows[2][2].startswith("ValueError: no such \\x1b[31mcity")
+    with service.client() as omium:
+        assert rows[1][1] == omium.executions.get(mixed[3]).created_at.isoformat()
 
 
-def test_a_refusal_is_one_line_with_the_request_id(connected, service):
-    execution_id = service.create("echo")
+def test_show_takes_several_ids_and_reports_those_that_are_missing(connected, mixed):
+    both = connected("show", mixed[0], "nope", mixed[1], "-o", "json")
+    assert [row["id"] for row in both.json] == mixed[:2]
+    assert (both.code, both.lines_of_errors, "404" in both.err) == (1, 1, True)
+    assert connected("show", mixed[0], mixed[1]).out.count("workflow ") == 2
+
+
+def test_several_executions_are_waited_for(connected, mixed):
+    failed, completed, _, pending = mixed
+    both = connected("wait", completed, failed, completed, "-o", "jsonl")
+    assert {row["id"]: row["status"] for row in both.rows} == {completed: "completed", failed: "failed"}
+    assert (both.code, f"execution {failed} ended as failed" in both.err) == (1, True)
+    assert connected("wait", completed, failed, "--until", "failed", "--until", "completed").code == 0
+    missing = connected("wait", completed, "nope", "-o", "json")
+    assert (missing.code, [row["id"] for row in missing.json], "nope" in missing.err) == (1, [completed], True)
+    late = connected("wait", pending, completed, "--timeout", "1")
+    assert (late.code, late.lines_of_errors) == (1, 1)
+
+
+def test_a_refusal_is_one_line_with_the_request_id(connected, mixed):
+    completed = mixed[1]
     for arguments, words in (
         (("show", "nope"), "404 Execution not found [request id "),
-        (("replay", execution_id), "409 Execution is completed"),
-        (("rollback", execution_id, "--checkpoint-id", "none"), "404 Checkpoint not found"),
-        (("rollback", execution_id, "--checkpoint-name", "none"), "there are: 'look'"),
-        (("list", "--status", "odd"), "422"),
+        (("replay", completed), "409 Execution is completed"),
+        (("rollback", completed, "--checkpoint-id", "none"), "404 Checkpoint not found"),
+        (("rollback", completed, "--checkpoint-name", "none"), "look"),
+        (("request", "GET", "/nowhere"), "404"),
     ):
-        refused = connected.here(*arguments)
-        assert (refused.code, refused.out) == (1, "")
+        refused = connected(*arguments)
+        assert (refused.code, refused.out, refused.lines_of_errors) == (1, "", 1)
         assert words in refused.err
-        assert refused.err.count("\n") == 1
 
 
-def test_a_failing_service(connected, service):
+def test_a_failing_service_is_one_line_and_verbose_shows_attempts(connected, service):
     service.local.inject(Fault(method="GET", action="status", status=503, times=9))
-    failed = connected.here("list", "--retries", "1")
-    assert failed.code == 1
-    assert "503" in failed.err
-    assert "2 attempts" in failed.err
-    assert failed.err.count("\n") == 1
-    told = connected.here("list", "--retries", "1", "--verbose")
-    assert "warning: " in told.err
-    assert "debug: " in told.err
+    failed = connected("list", "--retries", "1")
+    assert (failed.code, failed.lines_of_errors, "503" in failed.err) == (1, 1, True)
+    verbose = connected("list", "--retries", "1", "--verbose")
+    assert ("warning: " in verbose.err, "debug: " in verbose.err) == (True, True)
 
 
-def test_a_write_whose_outcome_is_unknown_says_so(connected, service):
+def test_a_write_with_unknown_outcome_says_so(connected, service):
     service.local.inject(Fault(method="POST", when="after", action="drop"))
-    unknown = connected.here("create", "echo")
-    assert unknown.code == 1
-    assert "outcome unknown" in unknown.err
+    unknown = connected("create", "echo")
+    assert (unknown.code, "unknown" in unknown.err) == (1, True)
 
 
-@pytest.mark.parametrize("output", ["json", "jsonl"])
-def test_json_is_exact_and_safe_to_look_at(connected, service, nasty, output):
-    """What the server sends is data: no control character of it reaches a terminal, and none is lost for a program."""
-    execution_id = service.create("fail")
-    found = connected.here("show", execution_id, "-o", output)
-    assert "\x1b" not in found.out
-    assert "\x9b" not in found.out
-    assert "\u202e" not in found.out
-
-    assert json.loads(found.out)["error"] == f"ValueError: {nasty}"
+def test_a_wait_that_fails_names_the_execution_that_was_created(connected, service):
+    service.local.inject(Fault(method="GET", action="status", status=403, times=9))
+    ended = connected("create", "nobody", "--wait")
+    service.local.clear_faults()
+    assert (ended.code, ended.out, ended.lines_of_errors) == (1, "", 1)
+    assert connected("list", "-o", "json").json[0]["id"] in ended.err
 
 
-def test_tables_neither_obey_the_server_nor_read_its_markup(connected, service):
-    execution_id = service.create("fail")
-    for arguments in (("show", execution_id), ("list",)):
-        table = connected.here(*arguments).out
-        assert r"ValueError: no such \x1b[31mcity\x1b[0m\n[bold]x[/bold] \u202e\x9b2J" in table
-        assert "\x1b" not in table
+@pytest.mark.parametrize("form", ["json", "jsonl", "table"])
+def test_text_of_the_service_cannot_control_a_terminal(connected, service, form):
+    execution_id = service.run("fail")
+    for command in (("show", execution_id), ("list",)):
+        out = connected(*command, "-o", form).out
+        assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+        assert ("[bold]" in out, "city" in out) == (True, True)
+
+
+def test_request_reaches_any_other_endpoint(connected, mixed):
+    assert connected("request", "get", f"/executions/{mixed[1]}").json["output_data"] == {"n": 2}
+    assert len(connected("request", "GET", "/executions", "--param", "page_size=1").json["items"]) == 1
+    made = connected("request", "POST", "/executions", "--json", '{"workflow_id": "echo"}')
+    assert made.json["workflow_id"] == "echo"
+
+
+def test_check_says_where_key_and_url_come_from(connected, service):
+    good = connected("check")
+    assert good.code == 0
+    assert "key        from OMIUM_API_KEY\n" in good.out
+    assert f"url        {service.local.url}/api/v1, from OMIUM_API_URL\n" in good.out
+    assert service.local.counts == {"GET /executions": 1}
+    assert connected("check", "-o", "json").json["ok"] is True
+
+
+def test_check_fails_with_one_line(connected):
+    connected.write("key", "another-key-altogether")
+    refused = connected("check", "--api-key-file", "key")
+    assert (refused.code, refused.lines_of_errors) == (1, 1)
+    assert "the service refuses the key from --api-key-file" in refused.err
+    assert "another-key-altogether" not in refused.out + refused.err
+    for url in ("nowhere", "http://example.com"):
+        unusable = connected("check", "--url", url, "-o", "jsonl")
+        assert (unusable.code, unusable.lines_of_errors, unusable.json["ok"]) == (1, 1, False)
+        assert "--url: " in unusable.err
+    away = connected("check", "--url", "http://127.0.0.1:9", "--retries", "0")
+    assert (away.code, away.lines_of_errors) == (1, 1)
+
+
+def test_nothing_is_asked_without_a_terminal_except_where_yes_is_required(connected, mixed):
+    ended = connected("replay", "--status", "failed")
+    assert (ended.code, "give --yes" in ended.err) == (2, True)
+    assert connected("rollback", mixed[1], "--checkpoint-name", "look").code == 0
+
+
+def test_all_matching_executions_are_replayed_once(connected, service, mixed):
+    planned = connected("replay", "--status", "failed", "--dry-run", "-o", "json")
+    assert (planned.code, {row["state"] for row in planned.json}) == (0, {"planned"})
+    assert "reads the list only" in connected("replay", "--workflow-id", "fail", "--dry-run", "--limit", "1").out
+    service.repaired.set()
+    replayed = connected("replay", "--yes", "--since", "1h")
+    assert (replayed.code, "2 replayed" in replayed.out) == (0, True)
+    assert (mixed[0] in replayed.out, mixed[1] in replayed.out) == (True, False)
+    assert connected("wait", mixed[0], mixed[2], "--poll-interval", "0.01").code == 0
+    assert sorted(service.ran) == sorted([mixed[0], mixed[2]])
+    assert "nothing to do" in connected("replay", "--yes", "--status", "failed").out
+
+
+def test_executions_that_cannot_be_replayed_are_rejected(connected, mixed):
+    refused = connected("replay", "--yes", "--status", "failed", "--checkpoint-name", "none", "-o", "jsonl")
+    assert (refused.code, {row["state"] for row in refused.rows}) == (1, {"rejected"})
+    table = connected("replay", "--yes", "--status", "failed", "--checkpoint-name", "none")
+    assert "2 x NoCheckpointError" in table.out
+
+
+def test_key_and_url_stand_before_or_after_the_command(omiumctl, service):
+    omiumctl.write("key", service.local.api_key + "\n")
+    options = ("--url", service.local.url, "--api-key-file", "key")
+    assert omiumctl(*options, "list", "-o", "json").json == []
+    assert omiumctl("list", *options, "--auth", "bearer", "-o", "json").json == []
+    assert omiumctl("--url", "http://127.0.0.1:9", "list", *options, "-o", "json").json == []
+
+
+def test_a_report_is_private(connected):
+    connected.write("in.jsonl", 1)
+    old = connected.home / "old.jsonl"
+    old.write_text("open to all")
+    old.chmod(0o644)
+    for report in (old, connected.home / "new.jsonl", os.devnull):
+        assert connected("batch", "in.jsonl", "--workflow-id", "w", "--journal", "j", "--report", report).code == 0
+        assert report == os.devnull or report.stat().st_mode & 0o777 == 0o600

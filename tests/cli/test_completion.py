@@ -1,4 +1,4 @@
-"""The scripts of `omiumctl completion` in real shells."""
+"""Completion of commands, options and values, in this process and in real shells."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-#: What each shell is asked: which commands begin with `li` and `roll`.
+#: Scripts that complete `li` and `roll` in each shell.
 SCRIPTS = {
     "bash": """
         source "$SCRIPT"
@@ -39,44 +38,38 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """`omiumctl` on a PATH of its own."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    found = folder / "omiumctl"
-    found.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m omium_sync.cli "$@"\n')
-    found.chmod(0o755)
-    return folder
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("omiumctl li", ["plain,list"]),
+        ("omiumctl help roll", ["plain,rollback"]),
+        ("omiumctl list --output c", ["plain,csv"]),
+        ("omiumctl list --status pa", ["plain,paused"]),
+        ("omiumctl wait x --until comp", ["plain,completed"]),
+        ("omiumctl list --work", ["plain,--workflow-id"]),
+    ],
+)
+def test_commands_options_and_values_complete(omiumctl, words, completions):
+    last = str(len(words.split()) - 1)
+    omiumctl.environment |= {"_OMIUMCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": last}
+    assert omiumctl().out.split() == completions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SCRIPTS)
-def test_it_completes(shell, omiumctl, program, tmp_path):
+def test_the_script_works_in_a_real_shell(shell, omiumctl, tmp_path):
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell} on this machine")
-    printed = omiumctl.here("completion", shell)
-    assert printed.code == 0
-    (tmp_path / "script").write_text(printed.out)
+        pytest.skip(f"{shell} is not installed")
+    program = tmp_path / "bin" / "omiumctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m omium_sync.cli "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "script").write_text(omiumctl("completion", shell).out)
     (tmp_path / "ask").write_text(SCRIPTS[shell])
     environment = {
         **omiumctl.environment,
-        "PATH": f"{program}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
         "SCRIPT": str(tmp_path / "script"),
     }
     done = subprocess.run([shell, str(tmp_path / "ask")], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["list", "rollback"], done.stderr
-
-
-def test_an_unknown_shell_is_wrong_usage(omiumctl):
-    ended = omiumctl.here("completion", "csh")
-    assert ended.code == 2
-    assert "'bash', 'zsh', 'fish'" in ended.err
-
-
-def test_options_and_their_values_complete(omiumctl):
-    omiumctl.environment |= {
-        "_OMIUMCTL_COMPLETE": "bash_complete",
-        "COMP_WORDS": "omiumctl list --output c",
-        "COMP_CWORD": "3",
-    }
-    assert omiumctl.here().out.split() == ["plain,csv"]

@@ -1,19 +1,23 @@
-"""Wrong usage: one line on stderr, exit status 2, and nothing is sent."""
+"""Wrong usage is one line on stderr and exit status 2, and nothing is sent. Help and version."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from omium_sync.cli import main
+from omium_sync.cli.app import COMMANDS
+from omium_sync.cli.options import time_or_age
+
 
 def refused(ended, *words):
-    assert (ended.code, ended.out) == (2, ""), ended
-    assert ended.err.count("\n") == 1, ended.err
-    for word in words:
-        assert word in ended.err
+    assert (ended.code, ended.out, ended.lines_of_errors) == (2, "", 1), ended
+    assert [word for word in words if word not in ended.err] == [], ended.err
     return ended
 
 
@@ -22,157 +26,138 @@ def refused(ended, *words):
     [
         (["lst"], "No such command 'lst'"),
         (["list", "--lmit", "3"], "--lmit"),
-        (["list", "--limit", "x"], "--limit"),
-        (["list", "--limit", "-1"], "--limit"),
+        (["list", "--json"], "Did you mean --output json?"),
+        (["list", "--limit", "x"], "'x' is not a whole number, 0 or more"),
+        (["list", "--limit", "-1"], "'-1' is not a whole number, 0 or more"),
         (["list", "--output", "xml"], "--output"),
-        (["list", "--status", ""], "--status"),
+        (["list", "--status", "faild"], "'faild' is not one of 'pending', "),
         (["list", "--timeout", "0"], "--timeout: 0.0 is not above 0"),
-        (["--timeout", "nan", "list"], "--timeout: nan is not a number"),
+        (["--timeout", "nan", "list"], "'nan' is not a number"),
         (["list", "--retries", "-1"], "--retries: -1 is below 0"),
         (["list", "--url", "ftp://x"], "--url: it does not begin with https://"),
         (["list", "--url", "http://example.org"], "--allow-insecure-http"),
         (["list", "--api-key-file", "nowhere"], "the file of --api-key-file cannot be read"),
+        (["list", "--since", "yesterday"], "'yesterday' is neither a time"),
+        (["list", "--since", "1h", "--before", "2h"], "--since is after --before"),
+        (["list", "--metadata", "team"], "'team' is not KEY=VALUE"),
+        (["list", "--metadata", "a=1", "--metadata", "a=2"], "--metadata names a key twice"),
+        (["list", "--columns", "id,stats"], "there is no column 'stats'"),
+        (["list", "--columns", "id.x"], "there is no column 'id.x'"),
+        (["list", "--columns", "id", "-o", "json"], "--columns is for tables and csv"),
+        (["list", "--watch", "-o", "csv"], "--watch has no end"),
         (["show"], "EXECUTION_ID"),
         (["show", ""], "EXECUTION_ID"),
         (["show", ".."], "EXECUTION_ID"),
         (["show", "live"], "EXECUTION_ID"),
         (["create"], "WORKFLOW_ID"),
         (["create", ""], "WORKFLOW_ID"),
+        (["create", "w", '{"x": 1}'], "give the input as --input '...'"),
         (["create", "w", "--input", "{"], "not JSON"),
         (["create", "w", "--input", "NaN"], "not JSON"),
         (["create", "w", "--input", "1e999"], "too large"),
         (["create", "w", "--input", "[" * 100_000], "nested too deeply"),
         (["create", "w", "--input", "@nowhere"], "nowhere cannot be read"),
-        (["create", "w", "--metadata", "[1]"], "metadata must be an object"),
+        (["create", "w", "--metadata", "[1]"], "metadata: "),
         (["replay"], "--status"),
         (["replay", "x", "--checkpoint-id", "a", "--checkpoint-name", "b"], "not both"),
         (["replay", "x", "--status", "failed"], "leave EXECUTION_ID out"),
-        (["replay", "--status", "failed", "--checkpoint-id", "x"], "--checkpoint-id belongs to one"),
+        (["replay", "--status", "failed", "--checkpoint-id", "x"], "--checkpoint-id is for one"),
         (["rollback", "x"], "--checkpoint-id or --checkpoint-name"),
         (["wait"], "EXECUTION_ID"),
         (["wait", "x", "--timeout", "-1"], "--timeout"),
-        (["serve", "--port", "65536"], "--port"),
+        (["wait", "x", "--until", "complete"], "'complete' is not one of 'pending', "),
+        (["serve", "--port", "65536"], "'65536' is not a whole number from 0 to 65535"),
         (["demo", "nowhere"], "nowhere"),
         (["batch", "nowhere", "--workflow-id", "w", "--journal", "j"], "nowhere"),
+        (["completion", "csh"], "'bash', 'zsh', 'fish'"),
+        (["help", "lst"], "there is no command 'lst'"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_what_makes_no_sense(omiumctl, arguments, word):
+def test_an_argument_that_cannot_be_used_is_refused(omiumctl, arguments, word):
     omiumctl.environment |= {"OMIUM_API_KEY": "om_none_of_your_business", "OMIUM_API_URL": "http://127.0.0.1:9"}
-    assert "none_of_your_business" not in refused(omiumctl.here(*arguments), word).err
+    assert "none_of_your_business" not in refused(omiumctl(*arguments), word).err
 
 
-def test_settings_that_make_no_sense_are_usage_too(omiumctl):
-    refused(omiumctl.here("list"), "no API key", "OMIUM_API_KEY", "--api-key-file")
+def test_a_setting_that_cannot_be_used_is_wrong_usage_and_keys_are_not_shown(omiumctl):
+    refused(omiumctl("list"), "no API key", "OMIUM_API_KEY", "--api-key-file")
     omiumctl.environment["OMIUM_API_KEY"] = "om_key\nwith a line break"
-    assert "with a line" not in refused(omiumctl.here("list"), "OMIUM_API_KEY (environment)").err
+    assert "with a line" not in refused(omiumctl("list"), "OMIUM_API_KEY (environment)").err
     omiumctl.environment |= {"OMIUM_API_KEY": "om_key_1234567890", "OMIUM_TIMEOUT": "soon"}
-    refused(omiumctl.here("list"), "OMIUM_TIMEOUT (environment)")
-    del omiumctl.environment["OMIUM_TIMEOUT"], omiumctl.environment["OMIUM_API_KEY"]
+    refused(omiumctl("list"), "OMIUM_TIMEOUT (environment)")
+    omiumctl.environment = {k: v for k, v in omiumctl.environment.items() if not k.startswith("OMIUM")}
     (omiumctl.home / ".omium").mkdir()
     (omiumctl.home / ".omium" / "config.json").write_text('{"api_key": "om_key')
-    assert "om_key" not in refused(omiumctl.here("list"), "config.json").err
+    assert "om_key" not in refused(omiumctl("list"), "config.json").err
 
 
-def test_a_key_on_the_command_line_is_refused_and_not_repeated(omiumctl):
-    for arguments in (("--api-key", "om_visible_in_ps", "list"), ("list", "--api-key=om_visible_in_ps")):
-        assert "visible_in_ps" not in refused(omiumctl.here(*arguments), "OMIUM_API_KEY", "--api-key-file").err
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--api-key", "om_visible_in_ps", "list"),
+        ("list", "--api-key=om_visible_in_ps"),
+        ("list", "--api-key-file", "om_visible_in_ps"),
+        ("list", "--api-key-file", "om_visible_in_ps" * 50),
+    ],
+)
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(omiumctl, arguments):
+    assert "visible_in_ps" not in refused(omiumctl(*arguments), "--api-key-file").err
 
 
-def test_key_and_url_before_or_behind_the_command(omiumctl, service):
-    (omiumctl.home / "key").write_text(service.local.api_key + "\n")
-    options = ("--url", service.local.url, "--api-key-file", "key")
-    assert omiumctl.here(*options, "list", "-o", "json").json == []
-    assert omiumctl.here("list", *options, "--auth", "bearer", "-o", "json").json == []
-    wrong = omiumctl.here("--url", "http://127.0.0.1:9", "list", *options, "-o", "json")
-    assert wrong.json == []  # what is behind the command is closer to it
+def test_each_help_has_options_then_examples(omiumctl):
+    overview = omiumctl("--help")
+    assert (overview.code, overview.err, "Exit status: 0 done" in overview.out) == (0, "", True)
+    assert omiumctl("help").out == overview.out
+    for command in COMMANDS:
+        text = omiumctl(command, "-h")
+        assert (text.code, text.err) == (0, "")
+        assert text.out.startswith(f"Usage: omiumctl {command}")
+        assert 0 < text.out.index("Options:") < text.out.index("Examples:\n    ")
+        assert f"  {command} " in overview.out
+        assert omiumctl("help", command).out == text.out
 
 
-def test_help_and_version(omiumctl):
+def test_without_a_command_the_help_goes_to_stderr(omiumctl):
+    ended = omiumctl()
+    assert (ended.code, ended.out, "Commands:" in ended.err) == (2, "", True)
+
+
+def test_the_version(omiumctl):
     from omium_sync import __version__
 
-    assert omiumctl.here("--version").out == f"omiumctl {__version__}\n"
-    assert omiumctl.here().code == 2
-    overview = omiumctl.here("--help")
-    assert (overview.code, overview.err) == (0, "")
-    assert "Exit status: 0 done" in overview.out
-    assert "Examples:\n    omiumctl " in overview.out
-    for command in ("demo", "serve", "list", "show", "create", "replay", "rollback", "wait", "batch"):
-        assert f"  {command} " in overview.out
-        text = omiumctl.here(command, "-h")
-        assert (text.code, text.err) == (0, "")
-        assert "Usage: omiumctl" in text.out
-        assert "Examples:\n    omiumctl " in text.out
+    assert omiumctl("--version").out == omiumctl("version").out == f"omiumctl {__version__}\n"
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra_one_line_says_what_to_install(omiumctl, missing):
-    script = (
-        "import sys, importlib.abc\n"
-        "class Absent(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] == {missing!r}: raise ModuleNotFoundError(name)\n"
-        "import importlib.util\n"
-        "found = importlib.util.find_spec\n"
-        f"importlib.util.find_spec = lambda name: None if name == {missing!r} else found(name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "from omium_sync.cli import main\n"
-        "sys.exit(main(['list']))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env=omiumctl.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    ended = omiumctl.ended(process)
-    assert ended.code == 2
-    assert ended.err == f"omiumctl: it needs {missing}: pip install 'omium-async[cli]'\n"
+def test_without_the_extra_one_line_says_what_to_install(missing, monkeypatch, capsys):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
+    assert main(["list"]) == 2
+    assert capsys.readouterr().err == f"omiumctl: it needs {missing}: pip install 'omium-async[cli]'\n"
 
 
 def test_the_package_imports_neither_click_nor_rich_nor_a_server(omiumctl):
     script = (
         "import sys, json, omium_sync.cli\n"
         "before = [name for name in ('click', 'rich') if name in sys.modules]\n"
-        "import omium_sync.cli.entry\n"
-        "after = [name for name in ('aiohttp.web', 'omium_async.local') if name in sys.modules]\n"
+        "import omium_sync.cli.app\n"
+        "after = [name for name in ('rich', 'aiohttp.web', 'omium_async.local') if name in sys.modules]\n"
         "print(json.dumps([before, after]))\n"
     )
     found = subprocess.run([sys.executable, "-c", script], env=omiumctl.environment, capture_output=True, check=True)
-    before, after = json.loads(found.stdout)
-    assert (before, after) == ([], [])
+    assert json.loads(found.stdout) == [[], []]
 
 
 def test_a_defect_is_one_line_too(omiumctl, monkeypatch):
     from omium_sync.cli import connection
 
     monkeypatch.setattr(connection.Connection, "client", lambda self: {}["nothing"])
-    ended = omiumctl.here("list")
-    assert ended.code == 1
+    ended = omiumctl("list")
+    assert (ended.code, ended.lines_of_errors) == (1, 1)
     assert ended.err.startswith("omiumctl: this is a defect: KeyError: 'nothing' (")
-    assert ended.err.count("\n") == 1
 
 
-def test_check_says_where_key_and_url_come_from(connected, service):
-    good = connected.here("check")
-    assert good.code == 0
-    assert "key        from OMIUM_API_KEY\n" in good.out
-    assert f"url        {service.local.url}/api/v1, from OMIUM_API_URL\n" in good.out
-    assert "answers in" in good.out
-    assert service.local.counts == {"GET /executions": 1}
-    assert connected.here("check", "-o", "json").json["ok"] is True
-
-
-def test_check_fails_with_one_line(connected, tmp_path):
-    key = tmp_path / "key"
-    key.write_text("another-key-altogether")
-    refused = connected.here("check", "--api-key-file", key)
-    assert (refused.code, refused.err.count("\n")) == (1, 1)
-    assert "the service refuses the key from --api-key-file" in refused.err
-    assert "another-key-altogether" not in refused.out + refused.err
-    for given in (["--url", "nowhere"], ["--url", "http://example.com", "-o", "jsonl"]):
-        unusable = connected.here("check", *given)
-        assert (unusable.code, unusable.err.count("\n"), "--url: " in unusable.err) == (1, 1, True)
-        assert "-o" not in given or unusable.json == {"ok": False, "error": unusable.err.strip().partition(": ")[2]}
-    away = connected.here("check", "--url", "http://127.0.0.1:9", "--retries", "0")
-    assert (away.code, away.err.count("\n")) == (1, 1)
+def test_a_time_without_a_zone_is_utc():
+    assert time_or_age("2026-11-27") == datetime(2026, 11, 27, tzinfo=UTC)
+    assert time_or_age("2026-11-27T08:30+02:00") == datetime(2026, 11, 27, 6, 30, tzinfo=UTC)
+    assert abs(time_or_age("90m") - (datetime.now(UTC) - timedelta(minutes=90))) < timedelta(minutes=1)

@@ -1,7 +1,4 @@
-"""`omiumctl demo`: executions of real work on this machine: failures, replay, rollback and cancel.
-
-`omiumctl serve --database FILE --workflows omium_sync.cli.commands.demo` continues with what the demo left.
-"""
+"""`omiumctl demo`: executions of real work on this machine: failures, replay, rollback and cancel."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ async def await_file(run: WorkflowRun) -> None:
         await asyncio.sleep(0.1)
 
 
-#: For `omiumctl serve --workflows`.
+#: For `omiumctl serve --workflows omium_sync.cli.commands.demo`, which continues with what the demo left.
 workflows: Final = {"measure-source": measure_source, "await-file": await_file}
 
 # -- the command -------------------------------------------------------------------------------------------------------

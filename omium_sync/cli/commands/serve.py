@@ -86,10 +86,7 @@ def command(
         workflows = {} if module is None else load_workflows(module)
     except LocalOmiumError as error:
         raise click.UsageError(str(error)) from None
-    if api_key_file is not None:
-        keys = [key_of_file(api_key_file)]
-    else:  # a database keeps its own key
-        keys = [_kept_key()] if database is None else None
+    keys = _keys(database, api_key_file)
     try:
         local = LocalOmium(database, port=_free_port() if port is None else port, api_keys=keys)
     except ValueError as error:  # a key that no header can carry; the message does not contain it
@@ -113,6 +110,12 @@ def _free_port() -> int:
         except OSError:
             return 0
     return _USUAL_PORT
+
+
+def _keys(database: Path | None, api_key_file: Path | None) -> list[str] | None:
+    if api_key_file is not None:
+        return [key_of_file(api_key_file)]
+    return [_kept_key()] if database is None else None  # a database keeps its own key
 
 
 def _kept_key() -> str:
