@@ -236,10 +236,10 @@ class Commands(SphinxDirective):
     """Show the help of every command, each below its heading."""
 
     def run(self) -> list[nodes.Node]:
-        from omium_sync.cli.group import omiumctl  # noqa: PLC0415
+        from omium_sync.cli.app import COMMANDS  # noqa: PLC0415
 
         lines: list[str] = []
-        for name in sorted(omiumctl.commands):
+        for name in sorted(COMMANDS):
             title = f"``omiumctl {name}``"
             lines += [title, "-" * len(title), "", f".. command-help:: {name}", ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

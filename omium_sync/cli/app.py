@@ -35,11 +35,7 @@ COMMANDS: Final = {
     "wait": "Wait until executions have settled.",
     "replay": "Run one execution, or many, again from a checkpoint.",
     "rollback": "Take an execution back to a checkpoint.",
-    "cancel": "Cancel executions.",
-    "delete": "Delete executions permanently.",
     "batch": "Start an execution for each line of a file.",
-    "checkpoints": "List the checkpoints of an execution.",
-    "workflows": "List workflows, or show one.",
     "request": "Call any other endpoint.",
     "check": "Check the key and the URL; probe the service.",
     "completion": "Print the completion script of your shell.",
@@ -148,12 +144,13 @@ def _prepare_streams() -> None:
 
 
 def _discard_unwritten() -> None:
-    """Discard output that could not be written. Otherwise the interpreter complains about it when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Discard output that cannot be written. Otherwise the interpreter exits with 120 and complains."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _explain(error: BaseException) -> int:

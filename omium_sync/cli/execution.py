@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
@@ -15,8 +14,7 @@ from rich.text import Text
 from omium_sync import Execution, ExecutionDetail, ReplayResult, RollbackResult
 
 from .endings import FAILED_STATUSES, REFUSED
-from .output import Output, complain, json_text, moment, printable, write_json
-from .preview import preview, shortened
+from .output import Output, complain, json_text, moment, printable, readable_json, shortened, write_json
 from .tables import CSVTable, Table, TableWriter, screen, state_text
 
 __all__ = [
@@ -36,7 +34,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 # -- one execution -----------------------------------------------------------------------------------------------------
 
 _LABEL: Final = 12  # columns for the names of facts
-_LINES: Final = 60  # of one JSON value for people
 
 
 def to_row(execution: Execution) -> dict[str, Any]:
@@ -121,12 +118,12 @@ def print_json(name: str, value: Any) -> None:
     """Print a JSON value on several lines, shortened if it is long."""
     if value in (None, {}):
         return
+    lines, is_whole = readable_json(value)
     label = click.style(name.ljust(_LABEL), bold=True)
-    lines = preview(value)
-    for line in itertools.islice(lines, _LINES):
+    for line in lines:
         click.echo(label + line)
         label = " " * _LABEL
-    if next(lines, None) is not None:
+    if not is_whole:
         click.echo(f"{label}... shortened; --output json shows all")
 
 

@@ -10,10 +10,10 @@ from typing import Any, Final, cast
 
 import attrs
 
+from omium_async._data.strict_json import parse_json
 from omium_sync import ExecutionRequest
 
 from .endings import CommandFailed
-from .options import parse_json
 
 __all__ = ["LineReader", "MalformedLine", "RequestLine"]
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from omium_async._arguments import execution_segment
+from omium_async._data.strict_json import parse_json
 
 from .endings import CommandFailed
 from .output import Output
@@ -34,7 +34,6 @@ __all__ = [
     "one_checkpoint",
     "output_option",
     "pair",
-    "parse_json",
     "time_or_age",
     "yes_option",
 ]
@@ -137,30 +136,6 @@ def file_path() -> click.Path:
 
 
 # -- JSON and output ---------------------------------------------------------------------------------------------------
-
-
-def parse_json(text: str) -> Any:
-    """Parse JSON, without NaN, which JSON does not have, and numbers that a float cannot hold (1e999).
-
-    :raises ValueError: the message says what is wrong and where.
-    """
-    try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"JSON has no {text}")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"the number {text} is too large")
-    return number
 
 
 def _json(value: str) -> Any:

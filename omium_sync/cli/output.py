@@ -18,8 +18,20 @@ from typing import Any, Final
 import click
 
 from omium_async._data.codec import encode
+from omium_async._data.shown_json import show_json
 
-__all__ = ["Output", "complain", "json_line", "json_text", "moment", "printable", "write_json", "write_json_rows"]
+__all__ = [
+    "Output",
+    "complain",
+    "json_line",
+    "json_text",
+    "moment",
+    "printable",
+    "readable_json",
+    "shortened",
+    "write_json",
+    "write_json_rows",
+]
 
 _INVISIBLE: Final = (
     "\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
@@ -27,6 +39,9 @@ _INVISIBLE: Final = (
 )
 _UNSAFE: Final = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
 _UNSAFE_IN_JSON: Final = re.compile(f"[{_INVISIBLE}]")  # JSON escapes the others itself
+_LINES: Final = 60  # of one JSON value for people
+_LONGEST_LINE: Final = 2000  # characters
+_DEPTH: Final = 16  # levels that are indented
 _INDENTED: Final = 64 * 1024  # bytes of JSON; larger values are not indented
 
 
@@ -49,6 +64,19 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return the value as JSON, with escapes for invisible characters in its strings."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return text if text.isprintable() else _UNSAFE_IN_JSON.sub(_escape_in_json, text)
+
+
+def readable_json(value: Any) -> tuple[list[str], bool]:
+    """Return the value as lines of indented JSON for people, and whether they are the whole value."""
+    text, is_whole = show_json(value, most=_LINES * _LONGEST_LINE, depth=_DEPTH)
+    lines = _UNSAFE_IN_JSON.sub(_escape_in_json, text).split("\n")
+    shown = [shortened(line) for line in lines[:_LINES]]
+    return shown, is_whole and shown == lines
+
+
+def shortened(text: str) -> str:
+    """Return the text, cut if it is too long for people to read."""
+    return text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "..."
 
 
 def json_line(value: Any) -> bytes:

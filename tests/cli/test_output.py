@@ -1,171 +1,144 @@
-"""Where output goes, and what happens when it cannot go there."""
+"""What is written is safe to look at, exact for programs, and bounded for people; also where it cannot be written."""
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
-import os
-import pty
-import select
-import signal
-import subprocess
-import sys
 import time
+import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from omium_async.local import store
 from omium_sync import Execution
-from omium_sync._local import Fault
 from omium_sync.cli.execution import to_row
+from omium_sync.cli.output import Output, json_line, json_text, moment, printable, readable_json, write_json_rows
+from omium_sync.cli.tables import CSVTable
 
-#: Runs a command, and says on stderr how much memory it took at most.
-MEASURED = (
-    "import pathlib, sys; from omium_sync.cli import main; code = main(sys.argv[1:]);"
-    "peak = pathlib.Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0];"
-    "print(peak, file=sys.stderr); sys.exit(code)"
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
 )
 
 
-@pytest.fixture
-def many(service):
-    """A list of 30,000 executions."""
-    started = service.local._core._started
-    tenant = started.keyring.tenants()[0]
-    rows = (
-        (f"exec_{number:020d}", store.Submission("w", json.dumps({"text": "x" * 500}).encode(), b"{}", None))
-        for number in range(30_000)
-    )
-
-    async def fill():
-        await started.database.write(
-            lambda c: store.fill(c, tenant, rows, status="completed", now="2026-01-01T00:00:00Z")
-        )
-
-    service.local._thread.portal().call(fill)
+def controls_a_terminal(text: str) -> bool:
+    categories = {unicodedata.category(character) for character in text}
+    return bool(categories & {"Cc", "Zl", "Zp", "Cs"} or set("\u202a\u202e\u2066\u2069\u200f") & set(text))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-@pytest.mark.parametrize("output", ["jsonl", "json"])
-def test_a_long_list_goes_through_in_flat_memory(connected, many, output):
-    peaks: list[int] = []
-    for limit in (10_000, 30_000):  # with the first, too, as many windows are under way as there may be
-        command = [sys.executable, "-c", MEASURED, "list", "-o", output, "--limit", str(limit), "--page-size", "100"]
-        process = subprocess.Popen(
-            command, env=connected.environment, cwd=connected.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        ended = connected.ended(process)
-        assert ended.code == 0
-        found = ended.rows if output == "jsonl" else ended.json
-        assert len({row["id"] for row in found}) == limit
-        peaks.append(int(ended.err))
-    # 20,000 more rows are 15 MB as text, three times that as executions; 8 bytes of each are kept.
-    assert peaks[1] - peaks[0] < 12_000, peaks
+@given(st.text(st.characters(exclude_categories=[])))
+def test_text_becomes_one_line_that_cannot_control_a_terminal(text):
+    shown = printable(text)
+    assert not controls_a_terminal(shown)
+    assert shown == text or not (text.isascii() and text.isprintable())
 
 
-@pytest.mark.parametrize("output", ["jsonl", "table"])
-def test_a_reader_that_has_had_enough(connected, many, output):
-    process = connected.start("list", "--output", output, "--limit", "20000")
-    assert process.stdout.readline()
-    process.stdout.close()
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, b"")
+@given(ANYTHING)
+def test_json_has_the_same_value_and_cannot_control_a_terminal(value):
+    for text in (json_line(value)[:-1].decode(), json_text(value), *readable_json(value)[0]):
+        assert not controls_a_terminal(text)
+    assert json.loads(json_line(value)) == json.loads(json_text(value)) == value
+    lines, is_whole = readable_json(value)
+    assert not is_whole or json.loads("\n".join(lines)) == value
 
 
-def test_an_output_that_is_closed_or_full(connected, service):
-    service.pending(1)
-    closed = subprocess.Popen(
-        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *connected.command("list")],
-        env=connected.environment,
-        stderr=subprocess.PIPE,
-    )
-    said = connected.ended(closed)
-    assert (said.code, said.err) == (1, "omiumctl: stdout is closed: there is nowhere to write to\n")
-    if Path("/dev/full").exists():
-        with Path("/dev/full").open("wb") as full:
-            for output in ("table", "json", "jsonl"):
-                ended = connected("list", "-o", output, stdout=full)
-                assert ended.code == 1
-                assert "No space left" in ended.err
-                assert ended.err.count("\n") == 1
+def test_a_lone_surrogate_is_written_as_an_escape():
+    assert json.loads(json_line({"file": "\udcff"})) == {"file": "\udcff"}
+
+
+def test_small_values_that_would_become_huge_are_shown_within_bounds():
+    deep: list[object] = []
+    inner = deep
+    for _ in range(900):
+        inner.append([])
+        inner = inner[-1]  # type: ignore[assignment]
+    inner.extend([1] * 300_000)
+    for value in (deep, [deep] * 1000, ["x" * 3_000_000], {"k" * 3_000_000: 1}, [[]] * 300_000):
+        started = time.process_time()
+        lines, is_whole = readable_json(value)
+        assert (sum(map(len, lines)) < 60 * 5_000, is_whole) == (True, False)
+        assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_utc_cannot_hold_is_shown_as_sent(text):
+    assert moment(datetime.fromisoformat(text)) == text
+
+
+def test_the_error_of_a_service_that_has_another_name_for_it():
+    row = to_row(Execution.from_dict({"id": "x", "error": None, "error_message": "no city"}))
+    assert (row["error"], row["error_message"]) == ("no city", "no city")
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_no_cell_of_csv_is_a_formula_and_none_is_lost(cells):
+    table = CSVTable("a")
+    for cell in cells:
+        table.add(cell)
+    text = table._text.getvalue()
+    read = [row[0] for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
+    assert not [cell for cell in read if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b"))]
+    assert text.count("\r\n") == len(cells) + 1
+
+
+@pytest.mark.parametrize("form", [Output.JSON, Output.JSONL])
+def test_rows_are_written_as_they_come(form, capfdbinary):
+    written_before: list[int] = []
+
+    def rows():
+        for number in itertools.count():
+            if number == 3000:
+                return
+            written_before.append(number)
+            yield {"text": "x" * 1000, "number": number}
+
+    write_json_rows(rows(), form)
+    out = capfdbinary.readouterr().out
+    found = json.loads(out) if form is Output.JSON else [json.loads(line) for line in out.splitlines()]
+    assert [row["number"] for row in found] == written_before == list(range(3000))
 
 
 def test_an_ascii_terminal_gets_json_whole_and_tables_escaped(connected, service):
     with service.client() as omium:
         omium.executions.create("wörk", {"ü": "ü"})
     connected.environment |= {"PYTHONIOENCODING": "ascii"}
-    assert connected("list", "-o", "jsonl").json["workflow_id"] == "wörk"
-    table = connected("list")
-    assert table.code == 0
-    assert r"w\xf6rk" in table.out
+    assert connected.ended(connected.start("list", "-o", "jsonl")).json["workflow_id"] == "wörk"
+    table = connected.ended(connected.start("list"))
+    assert (table.code, r"w\xf6rk" in table.out) == (0, True)
 
 
-def test_ctrl_c_is_one_line_and_130(connected, service):
-    process = connected.start("wait", service_pending(service), "--poll-interval", "0.05")
-    until_asked(service, "GET /executions/*")
-    process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=60)
-    assert (ended.code, ended.out, ended.err) == (130, "", "omiumctl: interrupted\n")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("list", "-o", "jsonl"), 0),
+        (("create", "fail", "--wait"), 1),
+        (("wait", "FAILED"), 1),
+    ],
+)
+def test_a_closed_pipe_does_not_change_the_exit_status(connected, service, command, code):
+    failed = service.run("fail")
+    command = [failed if word == "FAILED" else word for word in command]
+    process = connected.start(*command, shell='"$@" 2>&1 | true; exit ${PIPESTATUS[0]}')
+    assert connected.ended(process).code == code
 
 
-def test_ctrl_c_while_a_request_is_under_way(connected, service):
-    service.local.inject(Fault(method="GET", action="stall", times=9))
-    process = connected.start("list", "-o", "jsonl")
-    until_asked(service, "GET /executions")
-    process.send_signal(signal.SIGINT)
-    ended = connected.ended(process, timeout=60)
-    assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
-
-
-def service_pending(service) -> str:
+@pytest.mark.slow
+def test_streams_that_are_closed_or_full_are_reported(connected, service):
     service.pending(1)
-    with service.client() as omium:
-        return next(omium.executions.list()).id
-
-
-def until_asked(service, kind):
-    before = service.local.counts.get(kind, 0)
-    deadline = time.monotonic() + 30
-    while service.local.counts.get(kind, 0) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    time.sleep(0.1)
-
-
-def test_on_a_terminal_tables_are_coloured_and_ids_whole(connected, service):
-    execution_id = service.create("fail")
-    ours, theirs = pty.openpty()
-    connected.environment |= {"TERM": "xterm-256color", "COLUMNS": "60"}
-    process = connected.start("list", stdout=theirs, stderr=theirs, stdin=theirs)
-    os.close(theirs)
-    shown = b""
-    while select.select([ours], [], [], 30)[0]:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side has gone
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(ours)
-    assert process.wait(30) == 0
-    text = shown.decode()
-    assert execution_id in text
-    assert "\x1b[31mfailed" in text
-    assert "\x1b[31mcity" not in text
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it needs a full device")
-def test_what_was_created_is_said_where_stdout_takes_nothing(connected, service):
-    with Path("/dev/full").open("wb") as full:
-        ended = connected("create", "nobody", stdout=full)
-    with service.client() as omium:
-        (created,) = omium.executions.list()
-    assert (ended.code, ended.err.count("\n")) == (1, 2)
-    assert f"execution {created.id} was created" in ended.err
-
-
-def test_the_error_of_a_service_that_names_it_otherwise():
-    execution = Execution.from_dict({"id": "x", "error": None, "error_message": "no city"})
-    row = to_row(execution)
-    assert (row["error"], row["error_message"]) == ("no city", "no city")
+    closed = connected.ended(connected.start("list", shell='exec "$@" >&-'))
+    assert (closed.code, closed.err) == (1, "omiumctl: stdout is closed; there is nowhere to write to\n")
+    connected.write("in.jsonl", *range(5))
+    batch = ("batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "j.db")
+    for _ in range(2):  # nothing of stderr is written into the journal
+        quiet = connected.ended(connected.start(*batch, shell='exec "$@" 2>&-'))
+        assert (quiet.code, "5 created" in quiet.out) == (0, True)
+    if Path("/dev/full").exists():
+        full = connected.ended(connected.start("create", "nobody", "-o", "json", shell='exec "$@" >/dev/full'))
+        assert (full.code, full.lines_of_errors, "No space left" in full.err) == (1, 2, True)
+        assert "was created" in full.err

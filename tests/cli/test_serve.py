@@ -1,12 +1,12 @@
-"""`omiumctl serve`: an Omium of one's own in the foreground."""
+"""`omiumctl serve`: a local Omium in the foreground."""
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import sqlite3
 import stat
+import sys
 
 import pytest
 
@@ -27,150 +27,106 @@ workflows = {"greet": greet, "slow": slow}
 
 
 @pytest.fixture
-def serve(omiumctl):
-    """Starts a server, and connects `omiumctl` with it."""
-
-    def start(*arguments):
-        process = omiumctl.start("serve", *arguments, "--output", "json")
-        first = process.stdout.readline()
-        assert first, process.stderr.read().decode()
-        said = json.loads(first)
-        omiumctl.environment |= {"OMIUM_API_URL": said["url"], "OMIUM_API_KEY": said.get("api_key", "")}
-        return process, said
-
-    (omiumctl.home / "flows.py").write_text(WORKFLOWS)
-    return start
+def flows(omiumctl):
+    return omiumctl.write("flows.py", WORKFLOWS)
 
 
-def test_workflows_of_a_module_survive_a_kill(omiumctl, serve):
-    process, said = serve("--database", "omium.db", "--workflows", "flows")
+def test_executions_continue_after_a_kill(omiumctl, start_serve, flows):
+    process, said = start_serve("--database", "omium.db", "--workflows", "flows")
     assert said["workflows"] == ["greet", "slow"]
     settled = omiumctl("create", "greet", "--input", '{"name": "Ann"}', "--wait", "-o", "json")
     assert (settled.code, settled.json["output_data"]) == (0, "hello Ann")
-    slow = omiumctl.here("create", "slow", "--input", "1", "-o", "json").json["id"]
+    slow = omiumctl("create", "slow", "--input", "0.5", "-o", "json").json["id"]
     process.kill()
     process.communicate()
 
-    process, again = serve("--database", "omium.db", "--workflows", "flows.py")
+    _, again = start_serve("--database", "omium.db", "--workflows", "flows.py")
     assert again["api_key"] == said["api_key"]
-    finished = omiumctl.here("wait", slow, "-o", "json").json
+    finished = omiumctl("wait", slow, "-o", "json").json
     assert (finished["status"], finished["output_data"]) == ("completed", "done")
+    in_use = omiumctl("serve", "--database", "omium.db")
+    assert (in_use.code, "in use" in in_use.err) == (1, True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_it_ends_cleanly(omiumctl, serve, number, code):
-    process, _ = serve("--workflows", "flows")
-    omiumctl.here("create", "slow", "--input", "60")
-    process.send_signal(number)
-    ended = omiumctl.ended(process, timeout=60)
-    assert (ended.code, ended.err) == (code, "")
+def test_in_memory_port_and_key_are_the_same_after_a_restart(omiumctl, start_serve):
+    first, said = start_serve()
+    second, other = start_serve()
+    assert (other["api_key"], other["url"] == said["url"]) == (said["api_key"], False)
+    key_file = omiumctl.home / "state" / "omiumctl" / "serve.key"
+    assert (key_file.read_text(), stat.S_IMODE(key_file.stat().st_mode)) == (said["api_key"], 0o600)
+    for process, number, code in ((first, signal.SIGINT, 130), (second, signal.SIGTERM, 0)):
+        process.send_signal(number)
+        ended = omiumctl.ended(process)
+        assert (ended.code, ended.err) == (code, "")
 
 
-def test_what_it_says_to_people(omiumctl):
-    process = omiumctl.start("serve", "--workflows", "measure_nothing")
-    assert omiumctl.ended(process).code == 2
-    (omiumctl.home / "key").write_text("om_key_of_my_own_123\n")
-    own_key = ("--database", "o.db", "--api-key-file", "key")
-    for options, words in (
-        ((), ("export OMIUM_API_KEY=omium_local_", "in memory", "none (executions stay pending")),
-        (own_key, ("on o.db", "the key of your file")),
-    ):
-        process = omiumctl.start("serve", *options)
-        lines = [process.stdout.readline().decode() for _ in range(5)]
-        process.send_signal(signal.SIGINT)
-        said = "".join(lines) + omiumctl.ended(process).out
-        assert "export OMIUM_API_URL=http://127.0.0.1:" in said
-        assert "om_key_of_my_own" not in said
-        assert "Ctrl-C" in said
-        for word in words:
-            assert word in said
-    assert stat.S_IMODE((omiumctl.home / "o.db").stat().st_mode) == 0o600
+def test_the_usual_port_is_8700_if_it_is_free(monkeypatch):
+    from omium_sync.cli.commands import serve
 
-
-def test_what_it_cannot_serve_is_one_line(omiumctl):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        refused = omiumctl.here("serve", "--port", taken.getsockname()[1])
-    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
-    assert "is taken" in refused.err
-
-    (omiumctl.home / "text.db").write_text("no database")
-    foreign = sqlite3.connect(omiumctl.home / "foreign.db")
-    foreign.execute("CREATE TABLE t (x)")
-    foreign.close()
-    for name, word in (
-        ("text.db", "not a SQLite database"),
-        ("foreign.db", "another program"),
-        ("no/where.db", "no folder"),
-    ):
-        before = (omiumctl.home / name).read_bytes() if "/" not in name else b""
-        refused = omiumctl.here("serve", "--database", name)
-        assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
-        assert word in refused.err
-        assert not before or (omiumctl.home / name).read_bytes() == before
-
-
-def test_a_database_in_use(omiumctl, serve):
-    process, _ = serve("--database", "omium.db")
-    refused = omiumctl.here("serve", "--database", "omium.db")
-    assert refused.code == 1
-    assert "in use by another LocalOmium" in refused.err
-    assert omiumctl.here("list", "-o", "json").json == []
-    assert process.poll() is None
+        monkeypatch.setattr(serve, "_USUAL_PORT", taken.getsockname()[1])
+        assert serve._free_port() == 0
+        port = taken.getsockname()[1]
+    assert serve._free_port() == port
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("options", "words"),
     [
-        (None, "No module named"),
-        ("import nothing_like_it", "No module named 'nothing_like_it' (FOLDER/bad.py, line 1)"),
-        ("def f(:", "SyntaxError"),
-        ("x = 1\n1 / 0", "ZeroDivisionError: division by zero (FOLDER/bad.py, line 2)"),
-        ("import sys\nsys.exit(3)", "SystemExit: 3"),
-        ("x = 1", "defines no workflows"),
-        ("workflows = {}", "defines no workflows"),
-        ("workflows = [1]", "defines no workflows"),
-        ("workflows = {1: print}", "1 in workflows is no workflow id"),
-        ("workflows = {'w': print}", "'w' in workflows is no async function"),
+        ((), ("export OMIUM_API_KEY=omium_local_", "in memory", "none (executions stay pending")),
+        (("--database", "o.db", "--api-key-file", "key"), ("on o.db", "the key in your file")),
     ],
 )
-def test_a_module_that_does_not_do(omiumctl, monkeypatch, source, words):
-    import sys
+def test_what_serve_prints_for_people(omiumctl, options, words):
+    omiumctl.write("key", "om_key_of_my_own_123\n")
+    process = omiumctl.start("serve", "--port", "0", *options)
+    lines = [process.stdout.readline().decode() for _ in range(5)]
+    process.send_signal(signal.SIGINT)
+    said = "".join(lines) + omiumctl.ended(process).out
+    assert [word for word in (*words, "export OMIUM_API_URL=http://127.0.0.1:", "Ctrl-C") if word not in said] == []
+    assert "om_key_of_my_own" not in said
+    if options:
+        assert stat.S_IMODE((omiumctl.home / "o.db").stat().st_mode) == 0o600
 
+
+def test_a_port_that_is_taken_is_one_line(omiumctl):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = omiumctl("serve", "--port", taken.getsockname()[1])
+    assert (refused.code, refused.out, refused.lines_of_errors) == (1, "", 1)
+
+
+def test_a_database_that_cannot_be_used_stays_as_it_is(omiumctl):
+    omiumctl.write("text.db", "no database")
+    sqlite3.connect(omiumctl.home / "foreign.db").execute("CREATE TABLE t (x)").connection.close()
+    for name in ("text.db", "foreign.db", "no/where.db"):
+        before = (omiumctl.home / name).read_bytes() if "/" not in name else b""
+        refused = omiumctl("serve", "--database", name)
+        assert (refused.code, refused.out, refused.lines_of_errors) == (1, "", 1)
+        assert not before or (omiumctl.home / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("source", [None, "import nothing_like_it", "def f(:", "1 / 0", "workflows = {}", "x = 1"])
+def test_a_module_without_workflows_is_wrong_usage(omiumctl, monkeypatch, source):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "bad", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if source is not None:
-        (omiumctl.home / "bad.py").write_text(source)
-    refused = omiumctl.here("serve", "--workflows", "bad")
+        omiumctl.write("bad.py", source)
+    refused = omiumctl("serve", "--workflows", "bad")
     sys.modules.pop("bad", None)
-    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
-    assert words.replace("FOLDER", str(omiumctl.home)) in refused.err
+    assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
 
 
-def test_a_module_by_its_path(omiumctl, monkeypatch):
-    import sys
-
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    (omiumctl.home / "deep").mkdir()
-    for name in ("json", "flows_in_a_folder"):
-        (omiumctl.home / "deep" / f"{name}.py").write_text("workflows = {'w': 1}")
-    refused = omiumctl.here("serve", "--workflows", "deep/flows_in_a_folder.py")
-    assert (refused.code, "no async function" in refused.err) == (2, True)
-    for path, words in (("deep/json.py", "name of another module"), ("deep/none.py", "there is no file deep/none.py")):
-        refused = omiumctl.here("serve", "--workflows", path)
-        assert (refused.code, words in refused.err) == (2, True)
-
-
-@pytest.mark.parametrize("package", ["omium_sync", "omium_async.local"])
-def test_the_workflows_of_a_server_in_the_module(omiumctl, serve, package):
-    (omiumctl.home / "mine.py").write_text(
-        f"from {package} import LocalOmium\nlocal = LocalOmium()\n"
-        "@local.workflow('double')\nasync def double(run):\n    return run.input_data * 2\n"
+def test_the_workflows_of_a_server_in_the_module_are_served(omiumctl, start_serve):
+    omiumctl.write(
+        "mine.py",
+        "from omium_sync import LocalOmium\nlocal = LocalOmium()\n"
+        "@local.workflow('double')\nasync def double(run):\n    return run.input_data * 2\n",
     )
-    _, said = serve("--workflows", "mine.py")
+    _, said = start_serve("--workflows", "mine.py")
     assert said["workflows"] == ["double"]
-    settled = omiumctl.here("create", "double", "--input", "21", "--wait", "-o", "json")
+    settled = omiumctl("create", "double", "--input", "21", "--wait", "-o", "json")
     assert (settled.code, settled.json["output_data"]) == (0, 42)

@@ -156,7 +156,7 @@ def test_the_demo_with_its_console(start, tmp_path):
     for number in range(3):
         (tmp_path / "files" / f"{number}.py").write_text(f"x = {number}\n")
     (tmp_path / "files" / "bad.py").write_text("x = (\n")
-    process = start("demo", "--ui", "--executions", "100", "files", "--database", "demo.db")
+    process = start("demo", "--ui", "files", "--database", "demo.db")
     url = url_of(process)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
     with urllib.request.urlopen(url) as answer:
@@ -182,6 +182,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path):
 
 
 def test_nothing_of_it_is_imported_by_anything_else():
-    script = "import omium_async, omium_sync, omium_async.local, omium_sync.cli.entry, sys;"
+    script = "import omium_async, omium_sync, omium_async.local, omium_sync.cli.app, sys;"
     script += " sys.exit(any(name == 'jinja2' or name.startswith('omium_async.ui') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

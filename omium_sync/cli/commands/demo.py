@@ -159,7 +159,6 @@ class Demo:
         await self.replay(omium, ended[0])
         largest = max(ended, key=_lines)
         await self.roll_back(omium, largest)
-        await self.cancel(omium)
         _heading("And now")
         _say(f"The database keeps {_in_words(await _counts(omium))}. Continue with it yourself:")
         _say(f"  omiumctl serve --database {self.database} --workflows {__name__}")
@@ -179,6 +178,7 @@ class Demo:
         ids = [each.execution.id async for each in omium.executions.create_many(requests) if each.execution is not None]
         _say("  await omium.executions.wait_many(ids)")
         ended = [row async for row in omium.executions.wait_many(ids, timeout=_TIMEOUT, poll_interval=0.1)]
+        ended.sort(key=lambda row: _name(row) != half_written.name)
         _say(f"All have ended: {_in_words(Counter(str(row.status) for row in ended))}. The largest files:")
         table = Table("file", "status", "lines", "functions", "id", numbers=("lines", "functions"))
         for row in sorted(filter(_lines, ended), key=_lines, reverse=True)[:5]:
@@ -189,7 +189,7 @@ class Demo:
         _say(f"{len(failed)} failed, for real reasons:")
         for row in failed[:5]:
             _say(f"  {_name(row)}: {row.error}")
-        return sorted(ended, key=lambda row: _name(row) != "half_written.py")
+        return ended
 
     async def replay(self, omium: AsyncOmium, failed: Execution) -> None:
         _heading("3. Replay: continue where it failed")

@@ -1,0 +1,81 @@
+"""Ctrl-C ends a command with one line and 130; what was begun is named."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from omium_async.local import Fault
+
+
+def interrupted(connected, service, process, request, many=1):
+    service.until(request, many)
+    process.send_signal(signal.SIGINT)
+    ended = connected.ended(process)
+    assert (ended.code, ended.out, ended.lines_of_errors) == (130, "", 1)
+    return ended.err
+
+
+def test_ctrl_c_in_create_with_wait_names_the_execution(connected, service):
+    process = connected.start("create", "nobody", "--wait")
+    said = interrupted(connected, service, process, "GET /executions/*")
+    with service.client() as omium:
+        (created,) = omium.executions.list()
+    assert said.startswith(f"omiumctl: interrupted: execution {created.id} was created")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--wait",)])
+def test_ctrl_c_before_the_create_was_answered_says_that_the_outcome_is_unknown(connected, service, more):
+    service.local.inject(Fault(method="POST", action="stall", times=9))
+    said = interrupted(connected, service, connected.start("create", "nobody", *more), "POST /executions")
+    assert said == "omiumctl: interrupted: it is not known whether an execution was created\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_replay_with_wait_names_the_execution(connected, service):
+    execution_id = service.run("fail")
+    process = connected.start("replay", execution_id, "--wait")
+    service.local.inject(Fault(method="GET", action="stall", times=9))
+    said = interrupted(connected, service, process, "POST /executions/*/replay")
+    assert "omiumctl: interrupted" in said
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_request_is_one_line(connected, service):
+    service.local.inject(Fault(method="GET", action="stall", times=9))
+    process = connected.start("list", "-o", "jsonl")
+    assert interrupted(connected, service, process, "GET /executions") == "omiumctl: interrupted\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_bulk_replay_says_how_to_continue(connected, service):
+    for number in range(3):
+        service.run("fail", {"n": number})
+    service.local.inject(Fault(method="POST", action="stall", times=9))
+    process = connected.start("replay", "--yes", "--status", "failed", "--journal", "r.db")
+    said = interrupted(connected, service, process, "POST /executions/*/replay", 3)
+    assert "run the same command again to continue: r.db records" in said
+
+
+@pytest.mark.slow
+def test_a_watch_shows_new_rows_waits_out_an_outage_and_ends_at_ctrl_c(connected, service):
+    process = connected.start("--retries", "0", "list", "--watch", "-o", "jsonl")
+    service.pending()
+    process.stdout.readline()
+    service.local.inject(Fault(method="GET", action="status", status=503, times=2))
+    assert process.stderr.readline().startswith(b"omiumctl: warning: list of executions")
+    assert process.stderr.readline().startswith(b"omiumctl: warning: list of executions")
+    service.pending()
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    ended = connected.ended(process)
+    assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
+
+
+@pytest.mark.slow
+def test_a_watch_ends_when_patience_is_over(connected, service):
+    service.local.inject(Fault(method="GET", action="status", status=503, times=99))
+    ended = connected("--retries", "0", "list", "--watch", "--patience", "2")
+    assert (ended.code, ended.lines_of_errors) == (1, 2)
