@@ -1,108 +1,28 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
-from ._client import AsyncOmium
-from ._data.shared import make_converter
-from ._errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    Attempt,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    InvalidResponseError,
-    JournalError,
-    MissingExecutionsError,
-    NoCheckpointError,
-    NotFoundError,
-    OmiumError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    UnprocessableEntityError,
-    UnstableListError,
-    WaitTimeoutError,
-    WriteOutcome,
-)
-from ._executions import Executions
-from ._journal.settings import Journal
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._logs import set_up as _set_up
-from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
-from ._models.types import (
-    SETTLED,
-    CancelResult,
-    Checkpoint,
-    CheckpointDetail,
-    Execution,
-    ExecutionDetail,
-    ExecutionFailedError,
-    ExecutionPage,
-    ExecutionRequest,
-    ExecutionStatus,
-    OutputError,
-    ReplayResult,
-    RollbackResult,
-    WorkflowInfo,
-)
-from ._public import publish as _publish
-from ._resources import Checkpoints, Workflows
-from ._run import Run
-from ._transport.answers import RawResponse
-from ._workflow import Workflow
+
+if TYPE_CHECKING:
+    from ._exports import *  # noqa: F403 - the list of public names is there
 
 __version__ = "0.1.0"
 
 _set_up()
 
-__all__ = [
-    "SETTLED",
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AsyncOmium",
-    "Attempt",
-    "AuthenticationError",
-    "BadRequestError",
-    "CancelOutcome",
-    "CancelResult",
-    "Checkpoint",
-    "CheckpointDetail",
-    "Checkpoints",
-    "ConfigurationError",
-    "ConflictError",
-    "CreateOutcome",
-    "Execution",
-    "ExecutionDetail",
-    "ExecutionFailedError",
-    "ExecutionPage",
-    "ExecutionRequest",
-    "ExecutionStatus",
-    "Executions",
-    "InvalidResponseError",
-    "Journal",
-    "JournalError",
-    "MissingExecutionsError",
-    "NoCheckpointError",
-    "NotFoundError",
-    "OmiumError",
-    "OutputError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RawResponse",
-    "ReplayOutcome",
-    "ReplayResult",
-    "RollbackResult",
-    "Run",
-    "ServerError",
-    "UnprocessableEntityError",
-    "UnstableListError",
-    "WaitTimeoutError",
-    "Workflow",
-    "WorkflowInfo",
-    "Workflows",
-    "WriteOutcome",
-    "make_converter",
-]
 
-_publish(__name__, __all__)
+def __getattr__(name: str) -> Any:
+    """Import everything when a public name is first used, so that calls import nothing."""
+    if name.startswith("_") and name != "__all__":  # an import of a private module asks for it here first
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    exports = importlib.import_module("._exports", __name__)
+    globals().update({"__all__": exports.__all__, **{each: getattr(exports, each) for each in exports.__all__}})
+    if name not in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -7,22 +7,23 @@ import platform
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+import aiohttp
 import attrs
 
+from . import __version__
 from ._arguments import idempotency_key, mapping, query, relative_path, text
 from ._data.codec import encode
+from ._data.converter import OmiumConverter
 from ._data.plain import plain
 from ._data.shared import shared
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings
+from ._transport.answers import RawResponse
+from ._transport.call import TracedTransport, Transport
 from ._transport.request import Operation, Request
-
-if TYPE_CHECKING:
-    from ._data.converter import OmiumConverter
-    from ._transport.answers import RawResponse
 
 __all__ = ["Caller", "Shared"]
 
@@ -35,13 +36,7 @@ class Shared:
     """What all copies of a client share: its settings and its transport."""
 
     def __init__(self, settings: Settings) -> None:
-        # Here, and not at the top: aiohttp is two thirds of the import time. Nor at the first call: the loop runs then.
-        from aiohttp import __version__ as aiohttp_version  # noqa: PLC0415
-
-        from . import __version__  # noqa: PLC0415 - known only once the package is imported
-        from ._transport.call import TracedTransport, Transport  # noqa: PLC0415
-
-        agent = f"omium-async/{__version__} aiohttp/{aiohttp_version} python/{platform.python_version()}"
+        agent = f"omium-async/{__version__} aiohttp/{aiohttp.__version__} python/{platform.python_version()}"
         self.settings = settings
         self.transport = (Transport if settings.telemetry is None else TracedTransport)(
             settings, settings.session, agent

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ssl as ssl_module
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
+from typing import Any, NoReturn, Self, TypeVar, Unpack, overload
+
+import aiohttp
+import cattrs
 
 from ._caller import Caller, Shared
 from ._data.masked import masked
 from ._executions import Executions
-from ._public import LazyModule
 from ._resources import Checkpoints, Workflows
 from ._settings.configure import OptionChanges, changed, configure
 from ._settings.declared import (
@@ -24,14 +27,6 @@ from ._settings.declared import (
 from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 from ._workflow import Definition, Workflow
-
-if TYPE_CHECKING:
-    import ssl as ssl_module
-
-    import aiohttp
-    import cattrs
-else:  # too slow to import for annotations alone
-    ssl_module, aiohttp, cattrs = LazyModule("ssl"), LazyModule("aiohttp"), LazyModule("cattrs")
 
 __all__ = ["AsyncOmium"]
 

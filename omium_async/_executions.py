@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 from . import _arguments as check
 from . import _changes as changes
 from . import _endpoints as endpoints
+from . import _lists as lists
 from ._arguments import Status, Statuses
+from ._batch import begin as batch
 from ._caller import Caller
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome, ReplayOutcome
@@ -24,20 +26,10 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._public import LazyModule
+from ._streaming import streams
 from ._telemetry import Telemetry, spanned, spanned_each
-
-if TYPE_CHECKING:
-    from . import _lists as lists
-    from ._batch import begin as batch
-    from ._streaming import streams
-    from ._waiting import many, one
-    from ._waiting import polling as polls
-else:  # each at the first call that goes there: together, and with asyncio, they are a third of the import
-    lists, batch = LazyModule("omium_async._lists"), LazyModule("omium_async._batch.begin")
-    streams = LazyModule("omium_async._streaming.streams")
-    many, one = LazyModule("omium_async._waiting.many"), LazyModule("omium_async._waiting.one")
-    polls = LazyModule("omium_async._waiting.polling")
+from ._waiting import many, one
+from ._waiting import polling as polls
 
 __all__ = ["Executions"]
 

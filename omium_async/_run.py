@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from ._arguments import Statuses
 from ._errors import OmiumError, WriteOutcome
 from ._executions import Executions
 from ._models.types import SETTLED, CancelResult, ExecutionDetail, ReplayResult, RollbackResult
-from ._public import LazyModule
-
-if TYPE_CHECKING:
-    from ._waiting import one
-else:  # at the first wait
-    one = LazyModule("omium_async._waiting.one")
+from ._waiting import one
 
 __all__ = ["Run"]
 

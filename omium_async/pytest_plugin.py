@@ -32,19 +32,28 @@ When a test fails, or a fixture of it, the report shows the requests that arrive
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ._public import LazyModule
+import omium_async
 
 if TYPE_CHECKING:
-    import omium_async
     import omium_sync
     from omium_async.local import Fault
-else:  # nothing is imported before a fixture is used
-    omium_async, omium_sync = LazyModule("omium_async"), LazyModule("omium_sync")
+else:
+
+    class _Facade:
+        """`omium_sync`, imported when a fixture is used or its type hints are resolved."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # pytest looks for hooks and marks on everything in this module
+                raise AttributeError(name)
+            return getattr(importlib.import_module("omium_sync"), name)
+
+    omium_sync = _Facade()
 
 __all__ = ["async_omium", "local_omium", "omium", "omium_env"]
 

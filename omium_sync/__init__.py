@@ -144,7 +144,7 @@ def __getattr__(name: str) -> Any:
     if name in _HERE:
         from omium_async._public import publish  # noqa: PLC0415 - with everything else, at the first use
 
-        publish(__name__, [name])
+        publish(__name__, __name__, [name])
     return value
 
 

@@ -1,29 +1,24 @@
-"""Where converters come from. cattrs is imported with the first: it takes a quarter of the package's import."""
+"""Make converters, and keep the one that the process shares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from .._public import LazyModule
-
-if TYPE_CHECKING:
-    from . import converter as converters
-else:
-    converters = LazyModule("omium_async._data.converter")  # which imports cattrs
+from .converter import OmiumConverter, register_data
 
 __all__ = ["add_rules", "is_ours", "make_converter", "shared"]
 
-_RULES: Final[list[Callable[[converters.OmiumConverter], None]]] = []
+_RULES: Final[list[Callable[[OmiumConverter], None]]] = []
 
 
-def add_rules(register: Callable[[converters.OmiumConverter], None]) -> None:
+def add_rules(register: Callable[[OmiumConverter], None]) -> None:
     """Have every converter made from now on given the hooks that ``register`` registers, above those for data."""
     _RULES.append(register)
 
 
-def make_converter() -> converters.OmiumConverter:
+def make_converter() -> OmiumConverter:
     """A new converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
 
     Hooks registered with it, at any time before they are needed, come before those rules. Given to a client or a
@@ -36,19 +31,19 @@ def make_converter() -> converters.OmiumConverter:
 
     :return: the converter.
     """
-    made = converters.OmiumConverter()
-    converters.register_data(made)
+    made = OmiumConverter()
+    register_data(made)
     for register in _RULES:
         register(made)
     return made
 
 
 @cache
-def shared() -> converters.OmiumConverter:
+def shared() -> OmiumConverter:
     """The process's converter, of all who bring none of their own."""
     return make_converter()
 
 
 def is_ours(converter: Any) -> bool:
     """Whether it is what `make_converter` gives, or a copy of that."""
-    return isinstance(converter, converters.OmiumConverter)
+    return isinstance(converter, OmiumConverter)

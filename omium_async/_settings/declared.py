@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
+import aiohttp
 import attrs
 
+from .._data.converter import OmiumConverter
 from .._data.masked import Secret
 from .._errors import Attempt
-from .._public import LazyModule
+from .._permit import Permit
+from .._telemetry import Telemetry
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
 from .secret import Redactor
-
-if TYPE_CHECKING:
-    import ssl as ssl_module
-
-    import aiohttp
-
-    from .. import _permit as permits
-    from .._data.converter import OmiumConverter
-    from .._telemetry import Telemetry
-
-    SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
-else:
-    permits = LazyModule("omium_async._permit")  # which imports asyncio
 
 __all__ = [
     "DEFAULT_BACKOFF",
@@ -45,6 +36,7 @@ __all__ = [
 ]
 
 Auth = Literal["x-api-key", "bearer"]
+SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 OnAttempt = Callable[[Attempt], object]
 
 
@@ -136,7 +128,7 @@ class Options:
         checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
-    permit: permits.Permit | None = attrs.field(default=None, repr=False, eq=False)
+    permit: Permit | None = attrs.field(default=None, repr=False, eq=False)
     before_attempt: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
 
 

@@ -1,0 +1,103 @@
+"""Every public name of `omium_async`; the package imports this file when one of them is first used."""
+
+from ._client import AsyncOmium
+from ._data.shared import make_converter
+from ._errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    Attempt,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    InvalidResponseError,
+    JournalError,
+    MissingExecutionsError,
+    NoCheckpointError,
+    NotFoundError,
+    OmiumError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    UnprocessableEntityError,
+    UnstableListError,
+    WaitTimeoutError,
+    WriteOutcome,
+)
+from ._executions import Executions
+from ._journal.settings import Journal
+from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
+from ._models.types import (
+    SETTLED,
+    CancelResult,
+    Checkpoint,
+    CheckpointDetail,
+    Execution,
+    ExecutionDetail,
+    ExecutionFailedError,
+    ExecutionPage,
+    ExecutionRequest,
+    ExecutionStatus,
+    OutputError,
+    ReplayResult,
+    RollbackResult,
+    WorkflowInfo,
+)
+from ._public import publish
+from ._resources import Checkpoints, Workflows
+from ._run import Run
+from ._transport.answers import RawResponse
+from ._workflow import Workflow
+
+__all__ = [
+    "SETTLED",
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncOmium",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "CancelOutcome",
+    "CancelResult",
+    "Checkpoint",
+    "CheckpointDetail",
+    "Checkpoints",
+    "ConfigurationError",
+    "ConflictError",
+    "CreateOutcome",
+    "Execution",
+    "ExecutionDetail",
+    "ExecutionFailedError",
+    "ExecutionPage",
+    "ExecutionRequest",
+    "ExecutionStatus",
+    "Executions",
+    "InvalidResponseError",
+    "Journal",
+    "JournalError",
+    "MissingExecutionsError",
+    "NoCheckpointError",
+    "NotFoundError",
+    "OmiumError",
+    "OutputError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RawResponse",
+    "ReplayOutcome",
+    "ReplayResult",
+    "RollbackResult",
+    "Run",
+    "ServerError",
+    "UnprocessableEntityError",
+    "UnstableListError",
+    "WaitTimeoutError",
+    "Workflow",
+    "WorkflowInfo",
+    "Workflows",
+    "WriteOutcome",
+    "make_converter",
+]
+
+publish("omium_async", __name__, __all__)

@@ -1,0 +1,68 @@
+"""Importing a package imports nothing that a call, an extra or a server needs; using a client imports all of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+UNWANTED = [
+    "aiohttp", "anyio", "asyncio", "attrs", "cattrs", "click", "dask", "distributed", "msgspec", "omium_async._client",
+    "omium_async.local", "omium_sync.cli", "rich", "sqlite3",
+]  # fmt: skip
+
+CALLS = """
+import asyncio, sys
+from omium_async import AsyncOmium, ExecutionRequest
+from omium_async.local import LocalOmium
+
+async def main():
+    async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+        await omium.request("GET", "/executions")  # opens the connections
+        before = {*sys.modules}
+        execution = await omium.executions.create("w")
+        await omium.executions.get(execution.id)
+        [each async for each in omium.executions.list()]
+        [each async for each in omium.executions.create_many([ExecutionRequest("w")])]
+        [each async for each in omium.executions.wait_many([execution.id], until="pending")]
+        [each async for each in omium.executions.replay_many(dry_run=True, status="pending")]
+        print(*({*sys.modules} - before))
+
+asyncio.run(main())
+"""
+
+
+def output_of(script: str) -> list[str]:
+    command = [sys.executable, "-W", "error", "-c", script]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+
+
+@pytest.mark.parametrize("package", ["omium_async", "omium_sync"])
+def test_importing_a_package_imports_little(package: str) -> None:
+    modules = output_of(f"import {package}, sys; print(*sys.modules)")
+    assert package in modules
+    assert [name for name in modules for other in UNWANTED if name == other or name.startswith(f"{other}.")] == []
+
+
+def test_calls_import_nothing() -> None:
+    assert output_of(CALLS) == []
+
+
+def test_the_core_never_imports_the_facade() -> None:
+    assert output_of("import omium_async, sys; omium_async.AsyncOmium; print('omium_sync' in sys.modules)") == ["False"]
+
+
+@pytest.mark.parametrize("package", ["omium_async", "omium_sync"])
+def test_a_star_import_brings_every_public_name(package: str) -> None:
+    script = f"import {package}; from {package} import *; [globals()[name] for name in {package}.__all__]"
+    assert output_of(f"{script}; assert {{*{package}.__all__}} <= {{*dir({package})}}") == []
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    script = "import omium_async; print(hasattr(omium_async, 'nothing'), hasattr(omium_async, '_nothing'))"
+    assert output_of(script) == ["False", "False"]
+
+
+def test_the_command_line_imports_nothing_before_it_can_be_interrupted() -> None:
+    assert output_of("import omium_sync.cli, sys; print('omium_async' in sys.modules)") == ["False"]
