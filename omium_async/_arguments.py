@@ -251,9 +251,9 @@ def one_status(value: Any) -> Any:
     return value
 
 
-def ids_alone(value: Any, filters: Filters) -> Any:
+def ids_alone(value: Any, filters: Filters, default_statuses: tuple[str, ...]) -> Any:
     """Ids of executions that are wanted whatever a filter would find, so that none may be given (but the default)."""
-    if filters != Filters(statuses=("failed",)):
+    if filters != Filters(statuses=default_statuses):
         raise ValueError(
             f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
         )

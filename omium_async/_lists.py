@@ -8,9 +8,9 @@ from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import Execution, ExecutionPage
+from ._outage import Outage
 from ._streaming.filters import Filters
 from ._streaming.streams import Batch, Fetch, stream_batches, stream_pages, stream_rows
-from ._waiting.outage import Outage
 
 Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 
@@ -90,7 +90,7 @@ def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None, ask: 
     async def fetch(page: int, page_size: int) -> ExecutionPage:
         nonlocal outage
         if outage is not None:
-            return await outage.sat_out(caller, lambda caller: ask(caller, page, page_size, filters))
+            return await outage.read(caller, lambda caller: ask(caller, page, page_size, filters))
         first = await ask(caller, page, page_size, filters)
         options = caller.options
         outage = Outage("list of executions", options.patience, options.poll_interval[0], telemetry=caller.telemetry)

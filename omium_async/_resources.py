@@ -9,8 +9,8 @@ from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import CheckpointDetail, WorkflowInfo
+from ._outage import Outage
 from ._telemetry import Telemetry, spanned_each
-from ._waiting.outage import Outage
 
 __all__ = ["Checkpoints", "Workflows"]
 
@@ -162,4 +162,4 @@ async def _each_once(
         page, offset = page + 1, offset + len(answer.items)
         if not answer.items or (not new if answer.total is None else offset >= answer.total):
             return
-        answer = await outage.sat_out(caller, next_page)
+        answer = await outage.read(caller, next_page)

@@ -75,7 +75,7 @@ class Run(Generic[Out]):
             raise
         except BaseException as error:
             if self._started:
-                error.add_note(one.goes_on(execution_id))
+                error.add_note(one.created_note(execution_id))
             raise
         return self._result_of(detail)
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, Unpack
 
 from ._arguments import at_least, many, seconds
-from ._batch.verdict import Verdict
+from ._batch.verdict import BatchVerdict
 from ._client import AsyncOmium
 from ._errors import OmiumError
 from ._journal.settings import Journal
@@ -160,7 +160,7 @@ def _tasks(
 def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[CreateOutcome]:
     running = distributed.as_completed(list(itertools.islice(tasks, workers)))
     failure: BaseException | None = None
-    verdict = Verdict()
+    verdict = BatchVerdict()
     under_way: set[Any] = set(running.futures)
     try:
         for task in running:
@@ -168,12 +168,12 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
             failed = task.exception()
             if failed is not None:
                 failure = failure or failed
-                verdict.count_part(failed)
+                verdict.count_error(failed)
                 continue
             outcomes, failed = task.result()
             if failed is not None:
                 failure = failure or failed
-                verdict.count_part(failed)
+                verdict.count_error(failed)
             if failure is None:
                 for following in itertools.islice(tasks, 1):
                     under_way.add(following)
@@ -187,7 +187,7 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
             task.cancel()  # those that have not begun; the others end by themselves, and their journals know
     if failure is not None:
         if isinstance(failure, OmiumError):
-            verdict.pass_on(failure)
+            verdict.set_on(failure)
         raise failure
 
 

@@ -1,4 +1,4 @@
-"""How much time has passed since an item was sent: no single clock is believed."""
+"""The time that has passed since an item was sent, by two clocks."""
 
 from __future__ import annotations
 
@@ -8,57 +8,56 @@ import time
 from .._errors import OmiumError
 from .._journal.file import Entry
 from .._transport.answers import http_date
-from .sending import Sending, key_is_refused
+from .calls import LONGEST_WAIT, Calls
+from .refusals import key_is_refused
 
-__all__ = ["Clocks"]
+__all__ = ["TwoClocks"]
 
 
-class Clocks:
-    """This machine's clock, which may be set between two runs, and the service's, each node of which may have its own.
+class TwoClocks:
+    """Compares this machine's clock, which may be set between two runs, with the service's.
 
-    :ivar ahead: seconds that the service's was ahead at the beginning of this run; ``None`` where it did not say.
+    :ivar ahead: seconds by which the service's clock was ahead when this run began; ``None``: it sent no ``Date``.
     """
 
-    def __init__(self, sending: Sending) -> None:
-        self._sending = sending
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._lock = asyncio.Lock()
-        self._read = False
+        self._is_read = False
         self.ahead: float | None = None
 
     async def read(self) -> None:
-        """Ask the service for its time, once a run: a refused key is told so before anything is sent.
+        """Read the service's time, once in a run; so a refused key is noticed before anything is sent.
 
         :raises AuthenticationError: the key is refused.
         :raises PermissionDeniedError: the key is refused.
         """
-        if self._read:
+        if self._is_read:
             return
         async with self._lock:
-            if not self._read:
+            if not self._is_read:
                 await self._ask()
-                self._read = True
+                self._is_read = True
 
     async def _ask(self) -> None:
-        sending = self._sending
+        params = {"page": 1, "page_size": 1}
         try:
             before = time.time()
-            answer = await sending.call(
-                lambda: sending.reader().raw(
-                    "GET", "/executions", params={"page": 1, "page_size": 1}, json=None, headers=None
-                )
+            response = await self._calls.read(
+                lambda caller: caller.raw("GET", "/executions", params=params, json=None, headers=None)
             )
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return
-        date = http_date(answer.headers.get("date", ""))
+        date = http_date(response.headers.get("date", ""))
         if date is not None:
             self.ahead = date.timestamp() - (before + time.time()) / 2
 
-    def gone(self, entry: Entry) -> float:
-        """Seconds that have passed, by both clocks, since an earlier run can have sent the item at the latest."""
-        if entry.within is None or entry.ahead is None or self.ahead is None:
+    def seconds_since(self, entry: Entry) -> float:
+        """The least number of seconds since the request of an earlier run can have begun, by either clock."""
+        if entry.ahead is None or self.ahead is None:
             return 0.0
-        here = time.time() - entry.sent_at - entry.within
+        here = time.time() - entry.sent_at - LONGEST_WAIT
         there = here + self.ahead - entry.ahead
         return max(0.0, min(here, there))

@@ -4,68 +4,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import Any
 
+from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import OmiumError
+from .._journal.settings import DEFAULT_SETTLE, Journal, journal_of
 from .._models.outcomes import CreateOutcome
-from .._models.types import ExecutionRequest, InvalidRequest
-from .._pool.limit import Limit
-from .._pool.pool import Pool
-from .keys import header_key
-from .sending import Sending, key_is_refused
-from .verdict import judged
+from .._models.types import ExecutionRequest
+from .._pool import Pool
+from .calls import Calls
+from .create_journalled import create_journalled
+from .items import BATCH, body_of, check_item, header_key, rejected
+from .refusals import key_is_refused
+from .verdict import with_verdict
 
-__all__ = ["BATCH", "body_of", "create_each", "unfit"]
-
-BATCH = "create_many"  # what waits, in warnings
+__all__ = ["create_many"]
 
 
-def create_each(
+def create_many(
+    caller: Caller,
+    requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
+    concurrency: int,
+    journal: str | os.PathLike[str] | Journal | None,
+    settle: float | None,
+) -> AsyncGenerator[CreateOutcome]:
+    """Check the arguments, and create an execution for each request."""
+    check.at_least(1, concurrency, "concurrency")
+    given = journal_of(journal)
+    seconds = check.seconds(settle, "settle", zero=True)
+    check.many(requests, "requests", "ExecutionRequest items")
+    if given is None:
+        return _create_each(caller, requests, concurrency)
+    if seconds is None:
+        seconds = caller.options.attempt_timeout or DEFAULT_SETTLE
+    return create_journalled(caller, requests, concurrency, given, seconds)
+
+
+def _create_each(
     caller: Caller, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest], concurrency: int
 ) -> AsyncGenerator[CreateOutcome]:
-    """Create an execution for each request; outcomes come as they end."""
-    limit = Limit(concurrency)
-    sending = Sending(caller, limit, BATCH)
+    calls = Calls(caller, concurrency, BATCH)
 
     async def create(_: int, request: ExecutionRequest) -> CreateOutcome:
+        check_item(request)
         try:
             body = body_of(caller, request)
-            key = _fresh_key() if request.key is None else header_key(request.key)
-        except Exception as error:  # noqa: BLE001 - what a user's own classes raise is about this item, whatever it is
-            return unfit(request, error)
+            key = os.urandom(16).hex() if request.key is None else header_key(request.key)
+        except Exception as error:  # noqa: BLE001 - an exception of a user's class concerns this item alone
+            return rejected(request, error)
         try:
-            execution = await sending.call(lambda: endpoints.create(sending.caller, body, key))
+            execution = await calls.write(lambda caller: endpoints.create(caller, body, key))
         except OmiumError as error:
             if key_is_refused(error):
                 raise
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CreateOutcome(request, "created", execution)
 
-    pool = Pool(requests, create, limit)
-    sending.serve(pool)
-    return judged(pool.results())
-
-
-def body_of(caller: Caller, request: Any) -> dict[str, Any]:
-    """The body that creates what an item of the user's asks for.
-
-    :raises TypeError: the item is none, or holds what JSON has no form for. :raises ValueError: JSON would change it.
-    """
-    if isinstance(request, InvalidRequest):
-        raise request.error
-    if not isinstance(request, ExecutionRequest):
-        raise TypeError(f"an item of create_many must be an ExecutionRequest, not {type(request).__name__}")
-    return endpoints.create_body(caller, request.workflow_id, request.input_data, request.metadata, request.agent_id)
-
-
-def unfit(request: Any, error: Exception) -> CreateOutcome:
-    """The outcome of an item that cannot be sent."""
-    given = request.request if isinstance(request, InvalidRequest) else request
-    return CreateOutcome(given, "rejected", None, error)
-
-
-def _fresh_key() -> str:
-    """The idempotency key of an item without one of its own: the same whenever it is sent."""
-    return os.urandom(16).hex()
+    pool = Pool(requests, create, concurrency)
+    calls.serve(pool)
+    return with_verdict(pool.results())

@@ -1,13 +1,13 @@
-"""Finding executions at the service by the keys that travelled in their metadata.
+"""Finding executions at the service by the keys in their metadata.
 
-What is not found counts as absent only where it would have been seen: the list was read to its end, whatever its order,
-and its rows, or else the details, are known to show keys. No clock is asked.
+An item that was not found counts as absent only if it would have been seen: the list was read to its end, and its rows
+or else the details show keys. The order of the list and the service's clocks do not matter.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Any, Final
@@ -18,118 +18,133 @@ from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._caller import Caller
 from .._errors import NotFoundError
-from .._models.types import Execution
+from .._journal.file import JournalFile
+from .._models.types import Execution, ExecutionDetail
 from .._streaming.filters import Filters
+from .calls import Calls
 
-__all__ = ["Lookup", "Sighting"]
+__all__ = ["Found", "Lookup"]
 
 _log = logging.getLogger("omium_async.batch")
 
-_PAGE_SIZE: Final = 1000  # of a look to the end
-_FIRST_PAGE_SIZE: Final = 100  # of one that only may find
-_FIRST_PAGES: Final = 4
-_MOST_DETAILS: Final = 256  # read in one look
+_PAGE_SIZE: Final = 1000  # to read the whole list
+_FIRST_PAGE_SIZE: Final = 100  # to read its first rows only
+_FIRST_ROWS: Final = 400
+_MOST_DETAILS: Final = 256  # read in one look-up
 
 
 @attrs.frozen
-class Sighting:
-    """What a look at the service brought.
+class Found:
+    """The result of a look-up.
 
     :ivar executions: by key.
-    :ivar doubtful: ids of executions that may be one of those looked for, or not: nothing shows their keys. Without
-        any, and after a look to the end, what was not found is not there.
+    :ivar unclear: ids of executions whose keys are not shown, so that each may be one of those looked for. If there
+        are none and the whole list was read, what was not found does not exist.
     """
 
     executions: dict[str, Execution]
-    doubtful: Sequence[str] = ()
+    unclear: Sequence[str] = ()
 
 
 @attrs.define
-class _Rows:
-    """What the rows of the list show."""
+class _Seen:
+    """The rows read so far.
+
+    :ivar keyless: places in the list of rows that show no key, by id.
+    :ivar shows_keys: whether any row had a key.
+    """
 
     executions: dict[str, Execution] = attrs.field(factory=dict[str, Execution])
-    keyless: dict[str, int] = attrs.field(factory=dict[str, int])  # with their places in the list
-    keyed: bool = False  # whether one was seen with a key
-    read: int = 0
+    keyless: dict[str, int] = attrs.field(factory=dict[str, int])
+    shows_keys: bool = False
+    count: int = 0
 
 
 @attrs.frozen
 class Lookup:
-    """How to look.
+    """Looks up executions.
 
-    :ivar reader: gives what to read with.
-    :ivar key_field: the key's name in the metadata.
-    :ivar known: tells which ids are outcomes of this batch already.
+    :ivar key_field: the name of the key in the metadata.
+    :ivar file: knows which executions are outcomes of this batch.
     """
 
-    reader: Callable[[], Caller]
+    caller: Caller
+    calls: Calls
     key_field: str
-    known: Callable[[list[str]], Awaitable[AbstractSet[str]]]
+    file: JournalFile
 
-    async def find(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> Sighting:
-        """Look for executions of a workflow.
+    async def find(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> Found:
+        """Look up executions of a workflow.
 
-        :param to_the_end: read the whole list, unless all are found before; else its first pages, which may only find.
+        :param to_the_end: read the whole list, unless all are found before; otherwise its first rows, which can only
+            show that an execution exists.
         """
-        rows = await self._read_list(workflow_id, keys, to_the_end=to_the_end)
-        if len(rows.executions) == len(keys) or not rows.keyless:
-            return Sighting(rows.executions)
-        known = await self.known(list(rows.keyless))
-        if rows.keyed and not known:
-            return Sighting(rows.executions)  # rows show keys, and none of ours is known to hide its own
-        return await self._read_details(rows, keys, known)
+        seen = await self._read_list(workflow_id, keys, to_the_end=to_the_end)
+        if len(seen.executions) == len(keys) or not seen.keyless:
+            return Found(seen.executions)
+        known = await self.file.known(list(seen.keyless))
+        if seen.shows_keys and not known:
+            return Found(seen.executions)  # rows show keys, and no row of this batch is known to hide its own
+        return await self._read_details(seen, keys, known)
 
-    async def _read_list(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> _Rows:
-        rows = _Rows()
-        size = _PAGE_SIZE if to_the_end else _FIRST_PAGE_SIZE
-        pages = lists.pages(self.reader(), Filters(workflow_id), page_size=size, prefetch=0)
-        async with aclosing(pages):
-            async for page in pages:
-                for row in page.items:
-                    self._take(rows, row, keys)
-                if len(rows.executions) == len(keys) or (not to_the_end and page.page == _FIRST_PAGES):
+    async def _read_list(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> _Seen:
+        seen = _Seen()
+        rows = lists.rows(
+            self.caller,
+            Filters(workflow_id),
+            page_size=_PAGE_SIZE if to_the_end else _FIRST_PAGE_SIZE,
+            limit=None if to_the_end else _FIRST_ROWS,
+            prefetch=0,
+            page=self.calls.page,
+        )
+        async with aclosing(rows):
+            async for row in rows:
+                self._take(seen, row, keys)
+                if len(seen.executions) == len(keys):
                     break
-        return rows
+        return seen
 
-    def _take(self, rows: _Rows, row: Execution, keys: AbstractSet[str]) -> None:
+    def _take(self, seen: _Seen, row: Execution, keys: AbstractSet[str]) -> None:
         key = self._key_of(row)
-        if key is not None:
-            rows.keyed = True
-            if key in keys:
-                _add(rows.executions, key, row)
+        if key is None:
+            seen.keyless[row.id] = seen.count
         else:
-            rows.keyless[row.id] = rows.read
-        rows.read += 1
+            seen.shows_keys = True
+            if key in keys:
+                _add(seen.executions, key, row)
+        seen.count += 1
 
-    async def _read_details(self, rows: _Rows, keys: AbstractSet[str], known: AbstractSet[str]) -> Sighting:
-        """Read details of the rows that may hide a key; those first that stand next to what is known to be ours."""
-        found = rows.executions
-        candidates = _nearest_first(rows, known)
-        doubtful: list[str] = []
-        details_show = False
+    async def _read_details(self, seen: _Seen, keys: AbstractSet[str], known: AbstractSet[str]) -> Found:
+        """Read details of the rows that show no key, first those next to rows of this batch."""
+        found = seen.executions
+        candidates = _nearest_first(seen, known)
+        unclear: list[str] = []
+        details_show_keys = False
         for execution_id in candidates[:_MOST_DETAILS]:
             try:
-                detail = await endpoints.get(self.reader(), execution_id)
+                detail = await self._get(execution_id)
             except NotFoundError:
                 continue
             key = self._key_of(detail)
-            details_show |= key is not None
+            details_show_keys |= key is not None
             if key is not None and key in keys:
                 _add(found, key, detail)
                 if len(found) == len(keys):
-                    return Sighting(found)
+                    return Found(found)
             elif key is None and (known or not detail.metadata):
-                doubtful.append(execution_id)
-        if doubtful and (details_show or await self._details_show(known)):
-            doubtful = []
-        return Sighting(found, [*doubtful, *candidates[_MOST_DETAILS:]])
+                unclear.append(execution_id)
+        if unclear and (details_show_keys or await self._details_show_keys(known)):
+            unclear = []
+        return Found(found, [*unclear, *candidates[_MOST_DETAILS:]])
 
-    async def _details_show(self, known: AbstractSet[str]) -> bool:
-        """Whether details show the key of one that is known to be ours."""
+    async def _details_show_keys(self, known: AbstractSet[str]) -> bool:
+        """Whether the details of an execution of this batch show its key."""
         for execution_id in sorted(known)[:1]:
-            return self._key_of(await endpoints.get(self.reader(), execution_id)) is not None
+            return self._key_of(await self._get(execution_id)) is not None
         return False
+
+    async def _get(self, execution_id: str) -> ExecutionDetail:
+        return await self.calls.read(lambda caller: endpoints.get(caller, execution_id))
 
     def _key_of(self, row: Execution) -> str | None:
         metadata: Mapping[str, Any] = row.metadata or {}
@@ -137,18 +152,18 @@ class Lookup:
         return key if isinstance(key, str) else None
 
 
-def _nearest_first(rows: _Rows, known: AbstractSet[str]) -> list[str]:
-    """The rows that may hide a key; what was sent together stands together, in most lists."""
-    ours = sorted(rows.keyless[execution_id] for execution_id in known)
+def _nearest_first(seen: _Seen, known: AbstractSet[str]) -> list[str]:
+    """Sort the rows that show no key: in most lists, executions that were created together stand together."""
+    ours = sorted(seen.keyless[execution_id] for execution_id in known)
     low, high = (ours[0], ours[-1]) if ours else (0, 0)
 
     def distance(execution_id: str) -> int:
-        place = rows.keyless[execution_id]
+        place = seen.keyless[execution_id]
         if ours:
             return max(low - place, place - high, 0)
-        return min(place, rows.read - 1 - place)
+        return min(place, seen.count - 1 - place)
 
-    return sorted((execution_id for execution_id in rows.keyless if execution_id not in known), key=distance)
+    return sorted((execution_id for execution_id in seen.keyless if execution_id not in known), key=distance)
 
 
 def _add(found: dict[str, Execution], key: str, row: Execution) -> None:

@@ -1,4 +1,4 @@
-"""What an error that ends a batch says became of the whole of it."""
+"""The outcome of a whole batch, for the error that ends it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import aclosing, suppress
 from typing import TypeVar
 
 from .._errors import JournalError, OmiumError, WriteOutcome
-from .._models.outcomes import CreateOutcome, ReplayOutcome
+from .._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 
-__all__ = ["Verdict", "judged"]
+__all__ = ["BatchVerdict", "with_verdict"]
 
-O = TypeVar("O", CreateOutcome, ReplayOutcome)  # noqa: E741 - an outcome
+O = TypeVar("O", CreateOutcome, ReplayOutcome, CancelOutcome)  # noqa: E741 - an outcome
 
 
-class Verdict:
+class BatchVerdict:
     """What is known of the items of a batch so far."""
 
     def __init__(self) -> None:
@@ -22,46 +22,47 @@ class Verdict:
         self._applied = False
 
     def count(self, state: str | None) -> None:
-        """One more item ended so.
+        """Count one item.
 
-        :param state: ``None``: it was sent, or about to be, and nothing is known of the end.
+        :param state: of its outcome; ``None``: it was about to be sent, and has no outcome.
         """
         if state in ("unknown", None):
             self._unknown = True
-        elif state in ("created", "replayed"):
+        elif state in ("created", "replayed", "cancelled"):
             self._applied = True
 
-    def count_part(self, error: BaseException) -> None:
-        """A part of the batch ended with this; what is no error of ours does not say how far it had come."""
+    def count_error(self, error: BaseException) -> None:
+        """Count the error that ended a part of the batch. Errors of others do not say how far it had come."""
         outcome = error.outcome if isinstance(error, OmiumError) else WriteOutcome.UNKNOWN
         self._unknown |= outcome == WriteOutcome.UNKNOWN
         self._applied |= outcome == WriteOutcome.APPLIED
 
-    def pass_on(self, error: OmiumError) -> None:
-        """Make the error say it: unknown if any item is, else applied if one was, else not applied."""
+    def set_on(self, error: OmiumError) -> None:
+        """Set the outcome of the error: unknown if that of any item is, else applied if any was, else not applied."""
         if self._unknown or error.outcome == WriteOutcome.UNKNOWN:
             error.outcome = WriteOutcome.UNKNOWN
         else:
             error.outcome = WriteOutcome.APPLIED if self._applied else WriteOutcome.NOT_APPLIED
+        error.is_of_batch = True
 
 
-async def judged(
+async def with_verdict(
     outcomes: AsyncGenerator[O], recorded: Callable[[], Awaitable[Iterable[str | None]]] | None = None
 ) -> AsyncGenerator[O]:
-    """These outcomes; an error that ends them says what became of all items, and not of the last request.
+    """Yield the outcomes; an error that ends them gets the outcome of the whole batch.
 
-    :param recorded: gives the states that a journal holds: of what earlier runs sent, and this one did not come to.
+    :param recorded: returns the states that a journal holds, also of items that this run did not come to.
     """
-    verdict = Verdict()
+    verdict = BatchVerdict()
     try:
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 verdict.count(outcome.state)
                 yield outcome
     except OmiumError as error:
-        if recorded is not None and not isinstance(error, JournalError):  # it would not say, or is of another batch
+        if recorded is not None and not isinstance(error, JournalError):
             with suppress(JournalError):
                 for state in await recorded():
                     verdict.count(state)
-        verdict.pass_on(error)
+        verdict.set_on(error)
         raise

@@ -19,6 +19,14 @@ _WHAT_NOW: Final = {
 }
 
 
+#: Of an error that ended a batch: the request in its message may be a read.
+_BATCH: Final = {
+    WriteOutcome.UNKNOWN: "of the batch, some writes may have been applied: look before sending them again",
+    WriteOutcome.APPLIED: "of the batch, some writes were applied: do not send these again",
+    WriteOutcome.NOT_APPLIED: "of the batch, no write was applied",
+}
+
+
 class CommonFields(TypedDict, total=False):
     """What every error takes besides its message."""
 
@@ -45,6 +53,7 @@ class OmiumError(Exception):
     :ivar idempotency_key: the key that the write carried, ``None`` on reads.
     :ivar execution_id: the execution that is known to exist although the call failed, ``None`` where none is.
     :ivar attempts: all attempts of the call, the last too; empty where none began.
+    :ivar is_of_batch: whether the error ended a batch, so that ``outcome`` is about all its items.
     """
 
     #: What errors of a class carry besides their message, and what each is where it is not given. A class writes down
@@ -55,6 +64,7 @@ class OmiumError(Exception):
         "idempotency_key": None,
         "execution_id": None,
         "attempts": (),
+        "is_of_batch": False,
     }
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -79,6 +89,7 @@ class OmiumError(Exception):
         self.idempotency_key = idempotency_key
         self.execution_id = execution_id
         self.attempts = attempts
+        self.is_of_batch = False
         self.outcome = WriteOutcome(outcome)
         if details is not None:
             self._take(details)
@@ -174,6 +185,8 @@ class OmiumError(Exception):
         return found
 
     def _what_now(self) -> str | None:
+        if self.is_of_batch:
+            return _BATCH[WriteOutcome(self.outcome)]
         if self.outcome == WriteOutcome.NOT_APPLIED:
             wrote = self.idempotency_key is not None
             return "the write was not applied and may be sent again" if wrote else None

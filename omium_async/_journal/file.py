@@ -1,226 +1,295 @@
-"""The journal as a batch uses it: many small writes, few flushes to the disk, and the event loop never blocked.
+"""The journal of one run: many small writes in few commits, made by a thread so that the event loop is not blocked.
 
-What tasks ask for while the writing thread is busy is committed together as soon as it is free, so a slow disk makes
-larger commits and not a slower batch.
+Everything that tasks ask for while a commit is in progress goes into the next one. So a slow disk makes commits larger
+and not the batch slower.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, TypeVar
+from types import NoneType
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
 
 from .._errors import JournalError
-from .._pool.ending import ended
-from .commits import ENTRY, Answers, Entry, Mark, Work, carry_out, end, entry_of, give, row_of, text_of
-from .schema import MARK, MARK_AGAIN, RECORD, Identity, OpenJournal, trouble
-from .writer import Writer
+from .._tasks import wait_until_done
+from .schema import FIRST_NAMED, FORGET, MARK, RECORD, Identity, OpenJournal, open_journal, trouble
 
 __all__ = ["Entry", "JournalFile", "Mark"]
 
 T = TypeVar("T")
 
+
+@attrs.frozen
+class Mark:
+    """An item that is about to be sent: the columns of the table ``items``."""
+
+    id: int
+    key: str
+    position: int
+    run: int
+    digest: str
+    sent_at: float
+    ahead: float | None
+    before: str | None
+
+
+@attrs.frozen
+class Entry(Mark):
+    """An item in the journal; ``state`` is ``None`` if it was about to be sent."""
+
+    state: str | None
+    execution_id: str | None
+    answer: str | None
+
+
+_row_of: Final[Callable[[Mark], tuple[Any, ...]]] = attrgetter(*[field.name for field in attrs.fields(Mark)])
+_ENTRIES: Final = (
+    f"SELECT {', '.join(f'i.{field.name}' for field in attrs.fields(Mark))}, o.state, o.execution_id, o.answer "  # noqa: S608
+    "FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id "
+)
 _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT value FROM json_each(?))"
 _STATES: Final = "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id"
+_OPTIONAL_TEXT: Final = (str, NoneType)
+_TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, (float, NoneType), *[_OPTIONAL_TEXT] * 4)
+_encode = msgspec.json.Encoder().encode
+
+
+@attrs.define(eq=False)
+class _Commit:
+    """What one commit does; each job has a future for its result."""
+
+    marks: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
+    marked_again: list[int] = attrs.field(factory=list[int])
+    outcomes: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
+    jobs: list[Callable[[sqlite3.Connection], Any]] = attrs.field(factory=list[Callable[[sqlite3.Connection], Any]])
+    results: list[asyncio.Future[Any]] = attrs.field(factory=list[asyncio.Future[Any]])
+    written: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.results or self.written)
+
+    def run(self, connection: sqlite3.Connection) -> list[Any]:
+        """Write all rows, then run the jobs, in one transaction."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, rows in ((MARK, self.marks), (FORGET, self.marked_again), (RECORD, self.outcomes)):
+                if rows:
+                    connection.execute(statement, (_encode(rows).decode(),))
+            results = [job(connection) for job in self.jobs]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+        return results
+
+    def succeed(self, results: list[Any]) -> None:
+        for future in self.written:
+            if not future.done():
+                future.set_result(None)
+        for future, result in zip(self.results, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    def fail(self, error: JournalError) -> None:
+        futures: list[asyncio.Future[Any]] = [*self.written, *self.results]
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # not reported if its task was cancelled meanwhile
 
 
 class JournalFile:
-    """One run's hold on a journal.
+    """A journal that is open for one run.
 
-    :ivar batch: the batch's own id. :ivar run: counts the starts. :ivar highest: see `OpenJournal`.
+    :ivar batch: as in `OpenJournal`.
+    :ivar run: as in `OpenJournal`.
+    :ivar highest: as in `OpenJournal`.
     """
 
-    def __init__(self, path: Path, opened: OpenJournal, thread: Writer, interval: float) -> None:
+    def __init__(self, path: Path, opened: OpenJournal, thread: ThreadPoolExecutor, interval: float) -> None:
         self.path = path
         self.batch = opened.batch
         self.run = opened.run
         self.highest = opened.highest
         self._next_named = opened.next_named
-        self._loop = asyncio.get_running_loop()
+        self._connection = opened.connection
         self._thread = thread
-        self._next = Work()
-        self._has_work = False
-        self._writing = False
-        self._handed_over = 0.0
         self._interval = interval
-        self._emptied: asyncio.Future[None] | None = None  # whoever closes it waits until all is written
+        self._next = _Commit()
+        self._committed_at = 0.0
+        self._committer: asyncio.Task[None] | None = None
         self._broken: JournalError | None = None
 
     @classmethod
     async def open(cls, path: Path, identity: Identity, interval: float = 0.0, wait: float = 0.0) -> JournalFile:
         """Open or create the journal, and begin a run in it.
 
-        :param wait: seconds to wait for another that holds it.
-        :param interval: seconds at least between commits: the more there is to write, the more it pays to wait for it.
+        :param interval: least number of seconds between commits; larger commits are cheaper.
+        :param wait: seconds to wait until another process releases it.
         :raises JournalError: it cannot be used; nothing was changed.
         """
-        writer = Writer(path)
+        thread = ThreadPoolExecutor(1, "omium-journal")
+        given_up = threading.Event()
+        loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(thread, open_journal, path, identity, time.time(), wait, given_up)
         try:
-            opened = await writer.run(lambda: writer.open(identity, wait))
+            opened = await asyncio.shield(opening)
         except BaseException:
-            await writer.end()
+            given_up.set()
+            try:
+                await wait_until_done([opening])
+            finally:
+                if not opening.cancelled() and opening.exception() is None:
+                    await _release(thread, opening.result().connection)
+                thread.shutdown()
             raise
-        return cls(path, opened, writer, interval)
+        return cls(path, opened, thread, interval)
 
     async def close(self) -> None:
-        """Write what is still to be written, and let go of the file."""
+        """Write everything that is still to be written, and release the file."""
         try:
-            if self._has_work or self._writing:
-                self._emptied = self._loop.create_future()
-                await ended([self._emptied])
+            while not self._next.is_empty or self._is_committing():
+                self._schedule()
+                if self._committer is not None:
+                    await wait_until_done([self._committer])
         finally:
             self._broken = self._broken or JournalError(f"the journal {self.path} is closed", outcome="not_applied")
-            await self._thread.end()
+            await _release(self._thread, self._connection)
 
-    # -- questions -----------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------------
 
     async def find(self, item_id: int) -> Entry | None:
-        """What is held of an item without a key of its own."""
-        return await self._ask(self._next.ids.setdefault(item_id, self._loop.create_future()))
+        """Return the item with this id."""
+        return await self._find(f"{_ENTRIES} WHERE i.id = ?", item_id)
 
     async def find_named(self, key: str) -> Entry | None:
-        """What is held of an item with this key of its own."""
-        return await self._ask(self._next.names.setdefault(key, self._loop.create_future()))
-
-    async def known(self, execution_ids: list[str]) -> set[str]:
-        """Those of the executions that are an outcome here."""
-
-        def look(connection: sqlite3.Connection) -> set[str]:
-            return {row[0] for row in connection.execute(_KNOWN, (text_of(execution_ids),))}
-
-        return await self.do(look)
-
-    async def states(self) -> set[str | None]:
-        """The states of all items; ``None``: about to be sent."""
-
-        def look(connection: sqlite3.Connection) -> set[str | None]:
-            return {row[0] for row in connection.execute(_STATES)}
-
-        return await self.do(look)
+        """Return the item with this key of the user's."""
+        return await self._find(f"{_ENTRIES} WHERE i.key = ? AND i.id >= {FIRST_NAMED}", key)
 
     async def entries(self, after: int, limit: int) -> list[Entry]:
-        """The next items behind that id, in the order in which they were recorded."""
-        statement = (
-            f"SELECT {ENTRY} FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id "  # noqa: S608
-            "WHERE i.id > ? ORDER BY i.id LIMIT ?"
-        )
+        """Return the next items after this id, in the order in which they were recorded."""
+        statement = f"{_ENTRIES} WHERE i.id > ? ORDER BY i.id LIMIT ?"
+        return await self.do(lambda connection: [_entry(row) for row in connection.execute(statement, (after, limit))])
 
-        def look(connection: sqlite3.Connection) -> list[Entry]:
-            return [entry_of(row) for row in connection.execute(statement, (after, limit))]
+    async def known(self, execution_ids: list[str]) -> set[str]:
+        """Return those of the executions that are outcomes in this journal."""
+        ids = _encode(execution_ids).decode()
+        return await self.do(lambda connection: {row[0] for row in connection.execute(_KNOWN, (ids,))})
 
-        return await self.do(look)
+    async def states(self) -> set[str | None]:
+        """Return the states of all items; ``None``: about to be sent."""
+        return await self.do(lambda connection: {row[0] for row in connection.execute(_STATES)})
 
     def reading(self, read: Callable[[str | None], T], text: str | None) -> T:
-        """What ``read`` makes of the text of an entry.
+        """Return the result of ``read`` for the text of an entry.
 
-        :raises JournalError: nothing; it was not written by us.
+        :raises JournalError: the text cannot be read.
         """
         try:
             return read(text)
         except Exception as error:
-            said = f"the journal {self.path} holds an answer that cannot be read ({error}); it was changed by others"
-            raise JournalError(said, outcome="not_applied") from error
+            raise JournalError(
+                f"the journal {self.path} contains a response that cannot be read ({error}); another program has "
+                "changed it",
+                outcome="not_applied",
+            ) from error
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a job on the connection, after what was asked for before."""
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._next.jobs.append((job, future))
-        return await self._ask(future)
+        """Run a function with the connection, after everything that was asked for before."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._next.jobs.append(job)
+        self._next.results.append(future)
+        return await self._committed(future)
 
-    # -- writes: durable when they return --------------------------------------------------------------------------
+    # -- writing: durable when it returns --------------------------------------------------------------------------
 
     def new_id(self) -> int:
-        """The id of a new item with a key of its own."""
+        """Return the id for a new item with a key of the user's."""
         self._next_named += 1
         return self._next_named - 1
 
     async def mark(self, mark: Mark, *, again: bool) -> None:
-        """The item is about to be sent.
+        """Record that an item is about to be sent.
 
-        :param again: it may be here already; any outcome that it had counts no longer.
+        :param again: it may be in the journal; its outcome there is deleted.
         """
-        self._next.writes.append((MARK_AGAIN if again else MARK, *row_of(mark)))
+        self._next.marks.append(_row_of(mark))
+        if again:
+            self._next.marked_again.append(mark.id)
         await self._write()
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:
-        """The item's outcome."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        self.record_soon(item_id, state, execution_id, answer, lambda error: end(future, error))
-        await future
-
-    def record_soon(
-        self,
-        item_id: int,
-        state: str,
-        execution_id: str | None,
-        answer: str | None,
-        done: Callable[[JournalError | None], None],
-    ) -> None:
-        """The same without waiting: ``done`` is called when it is durable, or cannot become so."""
-        if self._broken is not None:
-            done(self._broken)
-            return
-        self._next.writes.append((RECORD, item_id, state, execution_id, answer))
-        self._next.recorded.append(done)
-        self._schedule()
+        """Record the outcome of an item."""
+        self._next.outcomes.append((item_id, state, execution_id, answer))
+        await self._write()
 
     async def touch(self, item_id: int, position: int) -> None:
-        """The item was seen in this run, at this position."""
-        run = self.run
+        """Record that this run read the item, at this position."""
+        values = (self.run, position, item_id)
         await self.do(
-            lambda connection: connection.execute(
-                "UPDATE items SET run = ?, position = ? WHERE id = ?", (run, position, item_id)
-            )
+            lambda connection: connection.execute("UPDATE items SET run = ?, position = ? WHERE id = ?", values)
         )
 
-    # -- inside --------------------------------------------------------------------------------------------------
+    # -- committing ------------------------------------------------------------------------------------------------
+
+    async def _find(self, statement: str, value: int | str) -> Entry | None:
+        row = await self.do(lambda connection: connection.execute(statement, (value,)).fetchone())
+        return None if row is None else _entry(row)
 
     async def _write(self) -> None:
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._next.written.append(future)
-        await self._ask(future)
+        await self._committed(future)
 
-    async def _ask(self, future: asyncio.Future[T]) -> T:
+    async def _committed(self, future: asyncio.Future[T]) -> T:
         if self._broken is not None:
-            self._next = Work()
+            self._next = _Commit()
             raise self._broken
         self._schedule()
         return await future
 
+    def _is_committing(self) -> bool:
+        return self._committer is not None and not self._committer.done()
+
     def _schedule(self) -> None:
-        if not self._has_work:
-            self._has_work = True
-            if not self._writing:
-                self._plan()
+        if not self._is_committing():
+            self._committer = asyncio.create_task(self._commit_all())
 
-    def _plan(self) -> None:
-        """Hand over what has come together: at the end of this turn, or a moment after the last time."""
-        wait = self._handed_over + self._interval - self._loop.time()
-        if wait > 0:
-            self._loop.call_later(wait, self._hand_over)
+    async def _commit_all(self) -> None:
+        """Commit until there is nothing to commit."""
+        while not self._next.is_empty:
+            await asyncio.sleep(max(0.0, self._committed_at + self._interval - time.monotonic()))
+            commit, self._next = self._next, _Commit()
+            self._committed_at = time.monotonic()
+            if self._broken is not None:
+                commit.fail(self._broken)
+            else:
+                await self._commit(commit)
+
+    async def _commit(self, commit: _Commit) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            results = await loop.run_in_executor(self._thread, commit.run, self._connection)
+        except BaseException as error:
+            commit.fail(self._break(error))
+            if not isinstance(error, Exception):
+                raise
         else:
-            self._loop.call_soon(self._hand_over)
-
-    def _hand_over(self) -> None:
-        work, self._next = self._next, Work()
-        text = text_of(work.writes) if work.writes else None
-        self._has_work = False
-        self._writing = True
-        self._handed_over = self._loop.time()
-        self._thread.submit(lambda connection: carry_out(connection, text, work), lambda done: self._finish(work, done))
-
-    def _finish(self, work: Work, done: Answers | BaseException) -> None:
-        self._writing = False
-        if isinstance(done, BaseException):
-            work.fail(self._break(done))
-        else:
-            work.answer(*done)
-        if self._has_work:
-            self._plan()
-        elif self._emptied is not None:
-            give(self._emptied, None)
+            commit.succeed(results)
 
     def _break(self, error: BaseException) -> JournalError:
         if self._broken is None:
@@ -232,3 +301,20 @@ class JournalFile:
                 f"the journal {self.path} cannot be used: {error}", outcome="not_applied"
             )
         return self._broken
+
+
+async def _release(thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
+    try:
+        await wait_until_done([asyncio.get_running_loop().run_in_executor(thread, connection.close)])
+    finally:
+        thread.shutdown()
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """:raises JournalError: the row was not written by this package."""
+    if not all(map(isinstance, row, _TYPES)):
+        raise JournalError(
+            "the journal contains an entry that omium-async did not write; another program has changed it",
+            outcome="not_applied",
+        )
+    return Entry(*row)

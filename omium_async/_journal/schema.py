@@ -1,7 +1,6 @@
-"""The journal's file: created, checked and locked, or refused with a clear message and left as it is.
+"""The file of a journal: it is created, checked and locked, or rejected and left unchanged.
 
-SQLite's own lock is held from the opening to the end (`locking_mode = EXCLUSIVE`): it vanishes with the process,
-however that dies.
+SQLite's lock is held until the end (`locking_mode = EXCLUSIVE`). It vanishes with the process, however that dies.
 """
 
 from __future__ import annotations
@@ -22,10 +21,9 @@ from .._errors import JournalError, WriteOutcome
 from .._settings.addresses import is_loopback
 
 __all__ = [
-    "INBOX",
+    "FIRST_NAMED",
+    "FORGET",
     "MARK",
-    "MARK_AGAIN",
-    "NAMED",
     "RECORD",
     "SCHEMA_VERSION",
     "Identity",
@@ -35,12 +33,17 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
-_LEFT_JUST_NOW: Final = 1.0  # seconds
-_BETWEEN_TRIES: Final = 0.02  # seconds between two tries to get the lock
+_LEAST_WAIT: Final = 1.0  # seconds for the lock
+_BETWEEN_TRIES: Final = 0.02  # seconds between two attempts to get the lock
 
-#: Items without a key of their own have their position as id, those with one a number from here on. Rows are so
-#: written one behind the other and not all over the file, which would make each commit as expensive as a hundred.
-NAMED: Final = 2**40
+#: The id of an item without a key of the user's is its position; items with one are numbered from here. So rows are
+#: written one after the other: rows in random order would make a commit a hundred times as expensive.
+FIRST_NAMED: Final = 2**40
+
+
+def _columns(count: int) -> str:
+    return ", ".join(f"json_extract(value, '$[{index}]')" for index in range(count))
+
 
 _TABLES: Final = f"""
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,48 +54,29 @@ CREATE TABLE runs (
 CREATE TABLE items (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
-    position INTEGER NOT NULL,  -- in the run that saw the item last
+    position INTEGER NOT NULL,  -- in the latest run that read the item
     run INTEGER NOT NULL,       -- that run
     digest TEXT NOT NULL,       -- of the content
-    sent_at REAL NOT NULL,      -- not before this, by the clock of the machine that sent it
-    within REAL,                -- and at most so many seconds later; null: at any time until the run's end
-    ahead REAL,                 -- seconds that the service's clock was ahead of that machine's; null: not known
-    before TEXT                 -- what it was before: the execution that is to be replayed
+    sent_at REAL NOT NULL,      -- when it was about to be sent, by the clock of the machine that sent it
+    ahead REAL,                 -- seconds by which the service's clock was ahead of that clock; null: unknown
+    before TEXT                 -- JSON: the execution before its replay
 );
-CREATE UNIQUE INDEX items_by_name ON items (key) WHERE id >= {NAMED};
-CREATE TABLE outcomes (         -- an item without one was about to be sent
+CREATE UNIQUE INDEX items_by_name ON items (key) WHERE id >= {FIRST_NAMED};
+CREATE TABLE outcomes (         -- an item without an outcome was about to be sent
     id INTEGER PRIMARY KEY REFERENCES items (id),
     state TEXT NOT NULL,
     execution_id TEXT,
-    answer TEXT                 -- JSON: what was answered, or the error
+    answer TEXT                 -- JSON: the response or the error
 );
 """
 
 _FORMAT: Final = Format(0x4F6D694A, SCHEMA_VERSION, _TABLES)  # "OmiJ"
 
-#: One statement writes everything that a commit holds: each statement costs the writing thread the interpreter's lock
-#: several times, for which it fights with the event loop.
-_INBOX: Final = """
-CREATE TEMP VIEW inbox AS SELECT 0 AS kind, 0 AS id, 0 AS a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f, 0 AS g, 0 AS h;
-CREATE TEMP TRIGGER marked INSTEAD OF INSERT ON inbox WHEN NEW.kind <> 2 BEGIN
-    INSERT OR REPLACE INTO items VALUES (NEW.id, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.f, NEW.g, NEW.h);
-END;
-CREATE TEMP TRIGGER marked_again INSTEAD OF INSERT ON inbox WHEN NEW.kind = 1 BEGIN
-    DELETE FROM outcomes WHERE id = NEW.id;
-END;
-CREATE TEMP TRIGGER recorded INSTEAD OF INSERT ON inbox WHEN NEW.kind = 2 BEGIN
-    INSERT OR REPLACE INTO outcomes VALUES (NEW.id, NEW.a, NEW.b, NEW.c);
-END;
-"""
-
-#: The kinds of what `INBOX` takes: an item about to be sent for the first time, again, and an outcome.
-MARK: Final = 0
-MARK_AGAIN: Final = 1
-RECORD: Final = 2
-
-#: Writes a JSON array of arrays: kind, id and the columns.
-_COLUMNS: Final = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(10))
-INBOX: Final = f"INSERT INTO inbox SELECT {_COLUMNS} FROM json_each(?)"  # noqa: S608
+#: One statement writes many rows, from a JSON array of arrays: a statement for each row would take the interpreter's
+#: lock from the event loop each time.
+MARK: Final = f"INSERT OR REPLACE INTO items SELECT {_columns(8)} FROM json_each(?)"  # noqa: S608
+FORGET: Final = "DELETE FROM outcomes WHERE id IN (SELECT value FROM json_each(?))"
+RECORD: Final = f"INSERT OR REPLACE INTO outcomes SELECT {_columns(4)} FROM json_each(?)"  # noqa: S608
 
 
 def _without_local_port(url: str) -> str:
@@ -103,9 +87,9 @@ def _without_local_port(url: str) -> str:
 
 @attrs.frozen
 class Identity:
-    """What batch a journal belongs to: these must be the same at every start.
+    """The batch that a journal belongs to: it must be the same at each start.
 
-    :ivar base_url: without the port where it is this machine: servers for tests take a free one at each start.
+    :ivar base_url: without the port on loopback, where servers for tests take a free port at each start.
     """
 
     kind: str
@@ -119,23 +103,29 @@ class Identity:
 
 @attrs.frozen
 class OpenJournal:
-    """A journal that was opened for a run."""
+    """A journal that was opened for a run.
+
+    :ivar batch: the id of the batch.
+    :ivar run: counts the starts.
+    :ivar highest: the highest position of an item without a key of the user's; -1 if there is none.
+    :ivar next_named: the next free id of an item with one.
+    """
 
     connection: sqlite3.Connection
     batch: str
     run: int
-    highest: int  # position of an item without a key of its own; -1 when there is none
+    highest: int
     next_named: int
 
 
 def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> OpenJournal:
     """Open or create the journal and begin a run in it.
 
-    :param wait: seconds to wait for a lock that another holds, unless ``given_up`` is set meanwhile. A batch of this
-        process that was just left may need a moment to let go of it: for that it is waited in any case.
+    :param wait: seconds to wait for the lock, until ``given_up`` is set. It is at least a second, because a batch of
+        this process that was left by ``break`` needs a moment to release it.
     :raises JournalError: it cannot be used; nothing was changed.
     """
-    deadline = time.monotonic() + max(wait, _LEFT_JUST_NOW)
+    deadline = time.monotonic() + max(wait, _LEAST_WAIT)
     while True:
         try:
             return _open_now(path, identity, now)
@@ -152,7 +142,7 @@ def _open_now(path: Path, identity: Identity, now: float) -> OpenJournal:
         connection = connect(path, timeout=0)
         undo.callback(connection.close)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("BEGIN IMMEDIATE")  # the lock is had now or not at all
+        connection.execute("BEGIN IMMEDIATE")  # fails if another has the lock
         connection.execute("ROLLBACK")
         prepare(connection, _FORMAT)
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -170,16 +160,15 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
     _check_identity(path, facts, identity)
     run: int = connection.execute("SELECT coalesce(max(run), 0) + 1 FROM runs").fetchone()[0]
     connection.execute("INSERT INTO runs VALUES (?, ?)", (run, now))
-    highest = connection.execute("SELECT max(id) FROM items WHERE id < ?", (NAMED,)).fetchone()[0]
-    named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (NAMED,)).fetchone()[0]
+    highest = connection.execute("SELECT max(id) FROM items WHERE id < ?", (FIRST_NAMED,)).fetchone()[0]
+    named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (FIRST_NAMED,)).fetchone()[0]
     connection.execute("COMMIT")
-    connection.executescript(_INBOX)
     return OpenJournal(
         connection,
         facts["batch"],
         run,
         -1 if highest is None else highest,
-        NAMED if named is None else named + 1,
+        FIRST_NAMED if named is None else named + 1,
     )
 
 
@@ -188,28 +177,27 @@ def _check_identity(path: Path, facts: dict[str, str], identity: Identity) -> No
     if not differing:
         return
     name, recorded = next(iter(differing.items()))
-    what = {
+    reasons = {
         "kind": f"it belongs to a batch of another kind ({recorded}, not {identity.kind})",
-        "base_url": f"it does not fit by its base_url: it belongs to a batch at {recorded}, not at {identity.base_url}",
-        "key_field": f"it does not fit by its key_field: its keys travel as {recorded!r}, not as "
-        f"{identity.key_field!r}",
-        "scope": f"it does not fit by what it is about: it belongs to another batch: {recorded}, not {identity.scope}",
+        "base_url": f"it belongs to a batch at {recorded}, not at {identity.base_url}",
+        "key_field": f"its key_field is {recorded!r}, not {identity.key_field!r}",
+        "scope": f"it belongs to another batch ({recorded}), not to this one ({identity.scope})",
     }
-    said = f"the journal {path} cannot be used here: {what[name]}; nothing was changed, give another path"
-    raise JournalError(said, outcome=WriteOutcome.NOT_APPLIED)
+    raise JournalError(
+        f"the journal {path} cannot be used: {reasons[name]}; nothing was changed, give another path",
+        outcome=WriteOutcome.NOT_APPLIED,
+    )
 
 
-_SAID: Final = {
+_PROBLEMS: Final = {
     Trouble.NO_DATABASE: "is not a journal (not a SQLite database); nothing was changed, give another path",
     Trouble.FOREIGN: "is not a journal but a database of another program; nothing was changed, give another path",
-    Trouble.LOCKED: "is in use by another process, or by another batch of this one; wait for its end, or give another "
-    "path",
-    Trouble.DISK: "cannot be written: nothing more is sent; make room on the disk and start again with the same "
-    "journal",
+    Trouble.LOCKED: "is in use by another process or another batch of this one; wait for its end or give another path",
+    Trouble.DISK: "cannot be written: nothing more is sent; free space on the disk and start again with this journal",
 }
 
 
 def trouble(path: Path, error: Exception) -> JournalError:
-    """What went wrong with the file, in words."""
+    """Return the error for a problem with the file."""
     found = error if isinstance(error, UnusableFileError) else unusable(error)
-    return JournalError(f"the journal {path} {_SAID.get(found.trouble, found)}", outcome=WriteOutcome.NOT_APPLIED)
+    return JournalError(f"the journal {path} {_PROBLEMS.get(found.trouble, found)}", outcome=WriteOutcome.NOT_APPLIED)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from .._models.types import ExecutionPage
-from .._pool.ending import ended
+from .._tasks import wait_until_done
 from .rule import Reading
 from .windows import Window
 
@@ -81,7 +81,7 @@ class Prefetch:
         for task in tasks:
             task.cancel()
         try:
-            await ended(tasks)
+            await wait_until_done(tasks)
         finally:
             for task in tasks:
                 if not task.cancelled():

@@ -9,7 +9,15 @@ from typing import Final
 
 from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, OmiumError
 
-__all__ = ["Budget", "backoff", "could_mend", "read_is_retried", "write_status_is_unknown", "write_was_refused_for_now"]
+__all__ = [
+    "Budget",
+    "backoff",
+    "could_mend",
+    "is_outage",
+    "read_is_retried",
+    "write_status_is_unknown",
+    "write_was_refused_for_now",
+]
 
 _READ_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529, 530, *range(520, 528)})
 _REFUSED_FOR_NOW: Final = frozenset({425, 429})
@@ -52,6 +60,16 @@ def could_mend(error: OmiumError) -> bool:
     if isinstance(error, APIStatusError):
         return read_is_retried(error.status)
     return isinstance(error, InvalidResponseError) and not error.path
+
+
+def is_outage(error: OmiumError) -> bool:
+    """Whether the service did not respond, or could not do its work: a failed connection, a time-out, a 5xx except
+    501, or a status by which a server or gateway says so.
+    """
+    if isinstance(error, APIStatusError):
+        status = error.status
+        return (status >= 500 and status != 501) or status in _REFUSED_FOR_NOW | _TIMED_OUT_BEHIND_A_GATEWAY
+    return isinstance(error, APIConnectionError)
 
 
 class Budget:

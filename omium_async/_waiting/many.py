@@ -1,4 +1,4 @@
-"""Waiting for many executions on one shared poller, whose cost is that of pages of the list and not of executions."""
+"""Waiting for many executions: one shared poll reads pages of the list, instead of each execution."""
 
 from __future__ import annotations
 
@@ -14,43 +14,40 @@ from .. import _lists as lists
 from .._arguments import execution_segment
 from .._caller import Caller
 from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
-from .._models.types import Execution
-from .._pool.limit import Limit
-from .._pool.pool import Pool
+from .._models.types import Execution, ExecutionStatus
+from .._outage import Outage
+from .._pool import Pool
 from .._streaming.filters import Filters
 from .._transport.retry import could_mend
-from .outage import Outage
-from .pending import PendingForLong
-from .polling import Pace, Polling
-from .singles import Singles
+from .polling import PendingMonitor, Polling, PollInterval
 
 __all__ = ["wait_for_each"]
 
 T = TypeVar("T")
 
-_FEW: Final = 2  # executions that are looked at one by one
-_FEW_DETAILS: Final = 8  # where each is read by itself in the end anyhow
-_AT_ONCE: Final = 16  # single reads under way
+_FEW: Final = 2  # executions that are read one by one
+_FEW_DETAILS: Final = 8  # the same if the details of each are wanted in the end
+_CONCURRENCY: Final = 16  # reads of single executions
 _PAGE_SIZES: Final = (100, 1000)
-_GRACE: Final = 0.1  # seconds past the deadline, for what a look ends with at the deadline
+_GRACE: Final = 0.1  # seconds after the deadline, for the error of a read that ends at the deadline
 _NAMED: Final = 5  # ids in a message
 
 
 @attrs.frozen
-class _Look:
-    """What one look at the list brought.
+class _Poll:
+    """The result of one poll of the list.
 
-    :ivar ready: rows at a status that was asked for.
-    :ivar alone: ids to read one by one.
+    :ivar ready: rows at a wanted status.
+    :ivar single: ids to read one by one.
     """
 
     ready: list[Execution]
-    alone: list[str]
+    single: list[str]
 
 
 @attrs.frozen
 class _Read:
-    """What a single read brought: the execution, or that there is none, or nothing as yet."""
+    """The result of one single read: the execution; ``None``: the service does not know it, or the read failed."""
 
     id: str
     execution: Execution | None
@@ -60,48 +57,47 @@ class _Read:
 async def wait_for_each(
     caller: Caller, execution_ids: Iterable[str] | AsyncIterable[str], polling: Polling, *, details: bool
 ) -> AsyncGenerator[Execution]:
-    """Each execution once its status is one that was asked for.
+    """Yield each execution as soon as its status is a wanted one.
 
-    :param details: give each as a read of it by itself shows it; else as the list does, where the list shows it.
-    :raises WaitTimeoutError: it was not so with all in time.
-    :raises MissingExecutionsError: some do not exist.
-    :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
+    :param details: yield the details of each; otherwise its row of the list, if the list shows it.
+    :raises WaitTimeoutError: not all were in time.
+    :raises MissingExecutionsError: the service does not know some of them.
+    :raises OmiumError: an error that no later poll can help; or the last failure of an outage longer than ``patience``.
     """
-    crowd = _Crowd(caller, polling.begin(), details=details)
-    await crowd.gather(execution_ids)
-    while crowd.pending:
-        moved = False
-        look = await crowd.look()
-        for row in look.ready:
-            crowd.done(row)
-            moved = True
+    waiting = _WaitSet(caller, polling.begin(), details=details)
+    await waiting.gather(execution_ids)
+    while waiting.pending:
+        changed = False
+        poll = await waiting.poll()
+        for row in poll.ready:
+            waiting.remove(row)
+            changed = True
             yield row
-        pool = Pool(look.alone, crowd.read, Limit(_AT_ONCE))
+        pool = Pool(poll.single, waiting.read, _CONCURRENCY)
         try:
-            while await crowd.in_time(pool.more):
-                while (read := pool.pop()) is not None:
-                    found = crowd.take(read)
+            while await waiting.in_time(pool.more):
+                while pool.has_results:
+                    found = waiting.take(pool.pop())
                     if found is not None:
-                        moved = True
+                        changed = True
                         yield found
         finally:
             await pool.close()
-        if crowd.pending and not crowd.outage.lasts:  # which has pauses of its own
-            await crowd.pause(moved=moved)
-    if crowd.missing:
+        if waiting.pending and not waiting.outage.lasts:  # an outage has its own pauses
+            await waiting.pause(changed=changed)
+    if waiting.missing:
         raise MissingExecutionsError(
-            f"the service knows no executions {_some(map(repr, crowd.missing), len(crowd.missing))}",
-            missing=tuple(crowd.missing),
+            f"the service does not know the executions {_some(map(repr, waiting.missing), len(waiting.missing))}",
+            missing=tuple(waiting.missing),
             outcome="not_applied",
         )
 
 
-class _Crowd:
-    """The executions that are waited for.
+class _WaitSet:
+    """The executions to wait for.
 
-    :ivar pending: those not at a wanted status yet, and the status that was last seen of each.
+    :ivar pending: those not at a wanted status yet, with the last status seen of each.
     :ivar missing: those that the service does not know.
-    :ivar outage: of the service, for all of them.
     """
 
     def __init__(self, caller: Caller, polling: Polling, *, details: bool) -> None:
@@ -111,7 +107,7 @@ class _Crowd:
         self._polling = polling
         self._details = details
         self._few = _FEW_DETAILS if details else _FEW
-        self._pace = Pace(polling)
+        self._interval = PollInterval(polling)
         self.outage = Outage(
             "wait for executions",
             0.0 if polling.once else caller.options.patience,
@@ -119,13 +115,13 @@ class _Crowd:
             deadline=polling.deadline,
             telemetry=caller.telemetry,
         )
-        self._singles = Singles(self.outage)
-        self._pending_for_long = PendingForLong()
-        self._alone: set[str] = set()  # those that the list does not show, or not cheaply
-        # Beside others they have a pace of their own, for what moves in the list says nothing about them.
-        self._pace_alone = Pace(polling)
-        self._rest = 0.0  # seconds until they are read again
-        self._pages = 0  # that the last look at the list took
+        self._failed_at: dict[str, float] = {}  # when the last read of a single execution failed
+        self._monitor = PendingMonitor()
+        self._single: set[str] = set()  # those that the list does not show, or shows too far from its start
+        # Beside a list that is polled they have their own interval: changes in the list say nothing about them.
+        self._single_interval = PollInterval(polling)
+        self._single_pause = 0.0  # seconds until they are read again
+        self._pages = 0  # of the last poll of the list
         self._requests = 0
         self._failure: OmiumError | None = None
 
@@ -143,9 +139,9 @@ class _Crowd:
         await self.in_time(collect)
 
     async def in_time(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Run one step, but not past the deadline.
+        """Run one step, at most until the deadline.
 
-        :raises WaitTimeoutError: it would go on longer.
+        :raises WaitTimeoutError: the deadline passed.
         """
         left = self._polling.left()
         scope = asyncio.timeout(None if left is None else left + _GRACE)
@@ -161,53 +157,46 @@ class _Crowd:
                 raise
             self._raise_late()
 
-    async def pause(self, *, moved: bool) -> None:
-        """Sleep until the next look."""
-        seconds = self._pace.next(moved=moved, requests=self._requests)
-        self._rest -= seconds
+    async def pause(self, *, changed: bool) -> None:
+        """Sleep until the next poll."""
+        seconds = self._interval.next(changed=changed, requests=self._requests)
+        self._single_pause -= seconds
         if not await self._polling.sleep(seconds):
             self._raise_late()
 
     def _raise_late(self, failure: OmiumError | None = None) -> NoReturn:
         count = len(self.pending)
-        last = (f"{id!r} ({status or 'never seen'})" for id, status in self.pending.items())
-        missing = f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
+        last = (f"{id!r} ({status or 'not seen'})" for id, status in self.pending.items())
+        text = f"{count} {'execution was' if count == 1 else 'executions were'} not "
+        text += f"{', '.join(sorted(self._polling.until))} {self._polling.waited}; last status: {_some(last, count)}"
+        if all(status == ExecutionStatus.PENDING for status in self.pending.values()):
+            text += "; are their workflows served?"
+        if self.missing:
+            text += f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
         failure = failure or self.outage.last or self._failure
-        raise WaitTimeoutError(
-            f"{count} {'execution' if count == 1 else 'executions'} {self._polling.missed()}; "
-            f"last seen: {_some(last, count)}{missing if self.missing else ''}"
-            f"{'' if failure is None else f'; the last failure: {failure}'}",
-            pending=tuple(self.pending),
-            outcome="not_applied",
-        ) from failure
+        if failure is not None:
+            text += f"; last failure: {failure}"
+        raise WaitTimeoutError(text, pending=tuple(self.pending), outcome="not_applied") from failure
 
-    # -- looking -------------------------------------------------------------------------------------------------
+    # -- polling -------------------------------------------------------------------------------------------------
 
-    async def look(self) -> _Look:
-        """What the list shows of those that it shows cheaply."""
+    async def poll(self) -> _Poll:
+        """Poll the list for those that it shows near its start."""
         self._requests = 0
-        self._singles.begin_round()
-        listed = [execution_id for execution_id in self.pending if execution_id not in self._alone]
+        listed = [execution_id for execution_id in self.pending if execution_id not in self._single]
         if len(listed) <= max(self._few, self._pages):
-            self._alone.update(listed)
-            return _Look([], list(self.pending))
-        resting = self._resting()
-        ready = await self.in_time(lambda: self._look_at_list(listed))
+            self._single.update(listed)
+            return _Poll([], list(self.pending))
+        resting = self._single.copy() if self._single_pause > 0 else set[str]()
+        if self._single_pause <= 0:
+            self._single_pause = self._single_interval.next()
+        ready = await self.in_time(lambda: self._poll_list(listed))
         self._requests += self._pages
-        alone = [
-            execution_id for execution_id in self.pending if execution_id in self._alone and execution_id not in resting
-        ]
-        return _Look([], [row.id for row in ready] + alone) if self._details else _Look(ready, alone)
+        single = [execution_id for execution_id in self.pending if execution_id in self._single - resting]
+        return _Poll([], [row.id for row in ready] + single) if self._details else _Poll(ready, single)
 
-    def _resting(self) -> set[str]:
-        """Those not to be read by themselves in this look."""
-        if self._rest > 0:
-            return self._alone.copy()
-        self._rest = self._pace_alone.next()
-        return set()
-
-    async def _look_at_list(self, listed: list[str]) -> list[Execution]:
-        """Those that the list shows to be ready; it is read from its newest to the last one of these."""
+    async def _poll_list(self, listed: list[str]) -> list[Execution]:
+        """Read the list as far as it shows these executions, and return those at a wanted status."""
         unseen = set(listed)
         ready: list[Execution] = []
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
@@ -225,29 +214,38 @@ class _Crowd:
                     if not unseen or self._pages > len(unseen) // 2:
                         break
         except UnstableListError as error:
-            self._failure = error  # what it showed is as good as ever, and the next look may show more
+            self._failure = error  # the rows read are right, and the next poll may show more
             return ready
-        self._alone |= unseen
+        self._single |= unseen
         return ready
 
     def _is_ready(self, found: Execution) -> bool:
         self.pending[found.id] = found.status
-        self._pending_for_long.saw(found)
+        self._monitor.saw(found)
         return found.status in self._polling.until
 
     async def read(self, _: int, execution_id: str) -> _Read:
-        """One execution by itself."""
+        """Read one execution."""
+
+        def on_failure(error: OmiumError, started: float) -> None:
+            """An execution whose reads always fail, while others are answered, is no outage."""
+            before, self._failed_at[execution_id] = self._failed_at.get(execution_id), started
+            if before is not None and before < self.outage.answered_at:
+                self.outage.last = error
+            else:
+                self.outage.failed(error, started)
+
         try:
-            found = await self._singles.tried(
-                self._caller, execution_id, lambda caller: endpoints.get(caller, execution_id)
+            found = await self.outage.try_read(
+                self._caller, lambda caller: endpoints.get(caller, execution_id), on_failure
             )
         except NotFoundError:
             self.outage.answered()
             return _Read(execution_id, None)
-        return _Read(execution_id, found, failed=found is None)  # one that always fails must not hold up all others
+        return _Read(execution_id, found, failed=found is None)
 
     def take(self, read: _Read) -> Execution | None:
-        """The execution, if this is the end of waiting for it."""
+        """Return the execution if its status is a wanted one."""
         found = read.execution
         if read.failed:
             self._requests += 1
@@ -255,19 +253,19 @@ class _Crowd:
             del self.pending[read.id]
             self.missing.append(read.id)
         elif self._is_ready(found):
-            self.done(found)
+            self.remove(found)
             return found
         else:
             self._requests += 1
         return None
 
-    def done(self, found: Execution) -> None:
-        """It is not waited for any longer."""
+    def remove(self, found: Execution) -> None:
+        """Stop waiting for an execution."""
         del self.pending[found.id]
-        self._alone.discard(found.id)
+        self._single.discard(found.id)
 
 
 def _some(entries: Iterable[str], count: int) -> str:
-    """Entries in words, not too many."""
+    """Join the first entries, for messages."""
     shown = [entry for _, entry in zip(range(_NAMED), entries, strict=False)]
     return ", ".join(shown) if count <= _NAMED else f"{', '.join(shown)} and {count - _NAMED} more"

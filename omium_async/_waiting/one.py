@@ -1,4 +1,4 @@
-"""Waiting for one execution: looks that grow rarer, and end at the status asked for."""
+"""Waiting for one execution: polls with a growing interval, until its status is a wanted one."""
 
 from __future__ import annotations
 
@@ -10,77 +10,87 @@ from typing import Any
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
-from .._models.types import Execution, ExecutionDetail
+from .._models.types import Execution, ExecutionDetail, ExecutionStatus
+from .._outage import Outage
 from .._transport.retry import could_mend
-from .outage import Outage
-from .pending import PendingForLong
-from .polling import Pace, Polling
+from .polling import PendingMonitor, Polling, PollInterval
 
-__all__ = ["goes_on", "run_and_wait", "wait_for", "watch_changes"]
+__all__ = ["created_note", "run_and_wait", "wait_for", "watch_changes"]
 
 
-async def wait_for(caller: Caller, execution_id: str, polling: Polling) -> ExecutionDetail:
-    """Look until the status is one that was asked for.
+async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_created: bool = False) -> ExecutionDetail:
+    """Poll until the status is a wanted one.
 
-    :raises WaitTimeoutError: it was not in time; what last went wrong is its cause.
-    :raises OmiumError: what no later look could mend; or the last failure of an outage longer than ``patience``.
+    :param is_created: whether this call has created the execution, for messages.
+    :raises WaitTimeoutError: it was not in time; its cause is the last failure.
+    :raises OmiumError: an error that no later poll can help; or the last failure of an outage longer than ``patience``.
     """
     patience = 0.0 if polling.once else caller.options.patience
     outage = Outage(f"wait for execution {execution_id}", patience, polling.interval[0], telemetry=caller.telemetry)
-    pending, pace = PendingForLong(), Pace(polling)
+    monitor, interval = PendingMonitor(), PollInterval(polling)
     seen: ExecutionDetail | None = None
     failure: OmiumError | None = None
+    was_only_pending = True
     while True:
         left, started = polling.left(), time.monotonic()
         pause = 0.0
         if left != 0:
             try:
-                seen = await endpoints.get(outage.looker(caller, left), execution_id)
+                seen = await endpoints.get(outage.limited(caller, left), execution_id)
             except OmiumError as error:
                 failure = error
                 if not could_mend(error):
                     raise
-                if polling.left() != 0:  # else it may be that this look only had too little time
+                if polling.left() != 0:  # otherwise this poll may only have had too little time
                     outage.failed(error, started)
                 pause = outage.pause()
             else:
                 outage.answered()
                 if seen.status in polling.until:
                     return seen
-                pending.saw(seen)
-                pause = pace.next()
+                was_only_pending &= seen.status is ExecutionStatus.PENDING
+                monitor.saw(seen)
+                pause = interval.next()
         if not await polling.sleep(pause):
             break
-    raise WaitTimeoutError(
-        f"execution {execution_id} {polling.missed()}; {last_seen(None if seen is None else seen.status, failure)}",
-        pending=(execution_id,),
-        execution_id=execution_id,
-        outcome="not_applied",
-    ) from failure
+    pending = seen if seen is not None and was_only_pending else None
+    text = _too_late(execution_id, polling, seen) if pending is None else _still_pending(pending, polling, is_created)
+    if failure is not None:
+        text += f"; last failure: {failure}"
+    raise WaitTimeoutError(text, pending=(execution_id,), execution_id=execution_id, outcome="not_applied") from failure
 
 
-def last_seen(status: str | None, failure: OmiumError | None) -> str:
-    """The last status and the last failure that a wait saw, in words."""
-    found = "its status was never seen" if status is None else f"its last status was {status}"
-    return found if failure is None else f"{found}, the last failure: {failure}"
+def _too_late(execution_id: str, polling: Polling, seen: ExecutionDetail | None) -> str:
+    last = "its status was not seen" if seen is None else f"its last status was {seen.status}"
+    wanted = ", ".join(sorted(polling.until))
+    return f"execution {execution_id} was not {wanted} {polling.waited}; {last}"
+
+
+def _still_pending(seen: ExecutionDetail, polling: Polling, is_created: bool) -> str:
+    created = "it was created; " if is_created else ""
+    workflow = "its workflow" if seen.workflow_id is None else f"its workflow {seen.workflow_id!r}"
+    return (
+        f"execution {seen.id} is still pending {polling.waited}; {created}wait for it with "
+        f"executions.wait({seen.id!r}), or is {workflow} not served?"
+    )
 
 
 async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
-    """The execution now and after each change, until its status is one that was asked for."""
+    """Yield the execution now and after each change, until its status is a wanted one."""
     outage = Outage(
         f"watch of execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
     )
-    pace = Pace(polling)
+    interval = PollInterval(polling)
     before: ExecutionDetail | None = None
     while True:
-        detail = await outage.sat_out(caller, lambda caller: endpoints.get(caller, execution_id))
+        detail = await outage.read(caller, lambda caller: endpoints.get(caller, execution_id))
         changed = detail != before
         if changed:
             before = detail
             yield detail
             if detail.status in polling.until:
                 return
-        await asyncio.sleep(pace.next(moved=changed))
+        await asyncio.sleep(interval.next(changed=changed))
 
 
 async def run_and_wait(
@@ -90,11 +100,11 @@ async def run_and_wait(
     polling: Polling,
     on_created: Callable[[Execution], object] | None = None,
 ) -> ExecutionDetail:
-    """Create an execution and wait for it, both within the same time.
+    """Create an execution and wait for it, both within one time-out.
 
-    Whatever interrupts this once the execution exists says its id: as a field, or in a note.
+    Every exception after the create has the id of the execution, in a field or a note.
 
-    :raises WaitTimeoutError: the time ran out, in the create (then with the verdict of the write) or after it.
+    :raises WaitTimeoutError: the time ran out, in the create (with the outcome of the write) or after it.
     """
     try:
         created = await endpoints.create(caller.within(polling.left()), body, key)
@@ -102,7 +112,7 @@ async def run_and_wait(
         if polling.left() != 0:
             raise
         raise WaitTimeoutError(
-            f"the execution was not created within {polling.timeout:g} s",
+            f"the create was not answered within {polling.timeout:g} s",
             request_id=error.request_id,
             idempotency_key=error.idempotency_key,
             attempts=error.attempts,
@@ -110,27 +120,27 @@ async def run_and_wait(
         ) from error
     try:
         if on_created is not None:
-            await _tell(on_created, created)
-        return await wait_for(caller, created.id, polling)
+            await _call(on_created, created)
+        return await wait_for(caller, created.id, polling, is_created=True)
     except OmiumError as error:
         error.execution_id = created.id
         error.outcome = WriteOutcome.APPLIED
         raise
     except BaseException as error:
-        error.add_note(goes_on(created.id))
+        error.add_note(created_note(created.id))
         raise
 
 
-async def _tell(on_created: Callable[[Execution], object], created: Execution) -> None:
+async def _call(on_created: Callable[[Execution], object], created: Execution) -> None:
     try:
-        told = on_created(created)
-        if asyncio.isfuture(told):  # the facade's is called in the thread that waits for this
-            await told
-    except OmiumError as error:  # which is about something else, as its message shows
-        error.add_note(goes_on(created.id))
+        result = on_created(created)
+        if asyncio.isfuture(result):  # `omium_sync` calls it in the caller's thread
+            await result
+    except OmiumError as error:  # of another call: its fields are about that one
+        error.add_note(created_note(created.id))
         raise
 
 
-def goes_on(execution_id: str) -> str:
-    """What a note says to whoever interrupts a wait."""
+def created_note(execution_id: str) -> str:
+    """Return the note for an exception that interrupts a wait after the create."""
     return f"execution {execution_id} was created before this, and goes on"

@@ -1,8 +1,9 @@
-"""How long to wait, how often to look, and for which statuses."""
+"""Polling: for how long, how often and for which statuses, and the WARNING for executions that stay ``pending``."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from typing import Any, Final, Self
@@ -10,23 +11,27 @@ from typing import Any, Final, Self
 import attrs
 
 from .. import _arguments as check
+from .._models.types import Execution, ExecutionStatus
 
-__all__ = ["Pace", "Polling"]
+__all__ = ["PendingMonitor", "PollInterval", "Polling"]
+
+_log = logging.getLogger("omium_async.waiting")
 
 _GROWTH: Final = 1.5
 _LONGEST_OF_GIVEN: Final = 4
-_SECONDS_PER_REQUEST: Final = 0.5  # of a look that takes many: the service counts requests, and may charge for them
+_SECONDS_PER_REQUEST: Final = 0.5  # of a poll with many requests: the service counts them, and may charge for them
+_LONG_PENDING: Final = 60.0  # seconds
 
 
 @attrs.frozen
 class Polling:
-    """The arguments of ``wait``, checked; the time counts from `begin`.
+    """The checked arguments of a wait.
 
-    :ivar timeout: seconds in all; 0: one look; ``None``: no bound.
-    :ivar interval: the first and the longest pause between two looks, in seconds.
-    :ivar per_request: seconds that each request of a look adds to the pause after it, up to the longest.
-    :ivar until: the statuses waited for.
-    :ivar deadline: of ``time.monotonic``; ``None``: not begun, or no bound.
+    :ivar timeout: seconds in all; 0: one poll; ``None``: no limit.
+    :ivar interval: the first and the longest pause between two polls, in seconds.
+    :ivar per_request: seconds by which each request of a poll lengthens the pause after it, up to the longest.
+    :ivar until: the statuses to wait for.
+    :ivar deadline: on ``time.monotonic``; ``None``: not begun, or no limit.
     """
 
     timeout: float | None
@@ -37,34 +42,34 @@ class Polling:
 
     @classmethod
     def of(cls, timeout: Any, poll_interval: Any, until: Any, default: tuple[float, float]) -> Self:
-        """Check them.
+        """Check the arguments.
 
-        :param default: of ``poll_interval``, the first and the longest.
-        :raises TypeError: of the wrong kind.
-        :raises ValueError: out of range.
+        :param default: the first and the longest pause if ``poll_interval`` is ``None``.
+        :raises TypeError: an argument has the wrong type.
+        :raises ValueError: an argument is out of range.
         """
-        bound = check.seconds(timeout, "timeout", zero=True)
+        limit = check.seconds(timeout, "timeout", zero=True)
         first = check.seconds(poll_interval, "poll_interval", zero=False)
         statuses = check.known_statuses(until, "until")
         if first is None:
-            return cls(bound, default, _SECONDS_PER_REQUEST, statuses)
-        return cls(bound, (first, first * _LONGEST_OF_GIVEN), 0.0, statuses)
+            return cls(limit, default, _SECONDS_PER_REQUEST, statuses)
+        return cls(limit, (first, first * _LONGEST_OF_GIVEN), 0.0, statuses)
 
     @property
     def once(self) -> bool:
-        """Whether there is to be one look, and no wait."""
+        """Whether to poll once, without waiting."""
         return self.timeout == 0
 
     def begin(self) -> Self:
-        """The same with the time running from now on; the look of a ``timeout`` of 0 takes what it takes."""
+        """Return the same with the deadline counted from now. A ``timeout`` of 0 does not limit its one poll."""
         return self if not self.timeout else attrs.evolve(self, deadline=time.monotonic() + self.timeout)
 
     def left(self) -> float | None:
-        """Seconds until the deadline, at least 0; ``None`` without one."""
+        """Seconds until the deadline, at least 0; ``None``: no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     async def sleep(self, seconds: float) -> bool:
-        """Sleep, but not past the deadline; whether there is time left."""
+        """Sleep, at most until the deadline; return whether time is left."""
         if self.once:
             return False
         left = self.left()
@@ -74,31 +79,58 @@ class Polling:
         await asyncio.sleep(left)
         return False
 
-    def missed(self) -> str:
-        """What did not happen in time, for messages."""
-        wanted = f"come to one of {', '.join(sorted(self.until))}"
-        if self.once:
-            return f"had not {wanted} at the one look that timeout=0 asks for"
-        return f"did not {wanted} within {self.timeout:g} s"
+    @property
+    def waited(self) -> str:
+        """The time waited, for messages."""
+        return "at the only poll (timeout=0)" if self.once else f"after {self.timeout:g} s"
 
 
-class Pace:
-    """The time between looks: growing while nothing moves, and jittered so that many waiters do not look at once."""
+class PollInterval:
+    """The pause between two polls. It grows while nothing changes, and is jittered to spread many waits."""
 
     def __init__(self, polling: Polling) -> None:
         self._first, self._longest = polling.interval
         self._per_request = polling.per_request
         self._interval = self._first
 
-    def next(self, *, moved: bool = False, requests: int = 1) -> float:
-        """Seconds until the next look.
+    def next(self, *, changed: bool = False, requests: int = 1) -> float:
+        """Return the seconds until the next poll.
 
-        :param moved: whether the last one saw a change: what just moved is likely to move again soon.
-        :param requests: how many the last one took without a result.
+        :param changed: whether the last poll saw a change: another one is likely soon.
+        :param requests: requests of the last poll that had no result.
         """
-        if moved:
+        if changed:
             self._interval = self._first
         least = min(requests * self._per_request, self._longest)
         pause = max(self._interval * random.uniform(0.8, 1.2), least)  # noqa: S311
         self._interval = min(self._interval * _GROWTH, self._longest)
         return pause
+
+
+class PendingMonitor:
+    """Logs once that an execution has been ``pending`` for a minute."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._logged = False
+
+    def saw(self, execution: Execution) -> None:
+        """Note the current status of an execution."""
+        if self._logged:
+            return
+        if execution.status is not ExecutionStatus.PENDING:
+            self._since.pop(execution.id, None)
+            return
+        now = time.monotonic()
+        seconds = now - self._since.setdefault(execution.id, now)
+        if seconds >= _LONG_PENDING:
+            self._logged = True
+            self._since.clear()
+            _log.warning(
+                "execution %s has been pending for %.0f s: its workflow %r may not be served, or the service expects "
+                "a request that starts it (POST /executions/{execution_id}/execute, with `request`)",
+                execution.id,
+                seconds,
+                execution.workflow_id,
+                extra={"omium_execution_id": execution.id, "omium_workflow_id": execution.workflow_id},
+            )

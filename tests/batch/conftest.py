@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from omium_async import AsyncOmium, ExecutionRequest, OmiumError
+from omium_async._journal.file import _Commit
 from omium_async.local import LocalOmium
 
 
@@ -27,6 +29,18 @@ async def local() -> AsyncIterator[LocalOmium]:
 async def omium(local, patient) -> AsyncIterator[AsyncOmium]:
     async with AsyncOmium(local.api_key, base_url=local.url) as client:
         yield client
+
+
+def break_the_journal(monkeypatch: pytest.MonkeyPatch, is_full: Callable[[], bool]) -> None:
+    """Let the disk be full for the journal as soon as it says so."""
+    run = _Commit.run
+
+    def full(self: Any, connection: Any) -> Any:
+        if is_full():
+            raise sqlite3.OperationalError("database or disk is full")
+        return run(self, connection)
+
+    monkeypatch.setattr(_Commit, "run", full)
 
 
 def numbered(count: int, start: int = 0) -> Iterator[ExecutionRequest]:

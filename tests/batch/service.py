@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import random
 from collections import Counter
@@ -89,8 +90,13 @@ class MemoryCaller:
     def within(self, _: float | None) -> Self:
         return self
 
-    def with_options(self, _: Options) -> Self:
-        return self
+    def with_options(self, options: Options) -> Self:
+        found = copy.copy(self)
+        found.options = options
+        return found
+
+    def rate_limit_delay(self) -> float:
+        return 0.0
 
 
 class Connection(MemoryCaller):
@@ -102,25 +108,24 @@ class Connection(MemoryCaller):
         self.chance = chance
         self.step = step
         self.shows = shows  # or "nothing in lists", "nothing", "empty in lists", "a part in lists"
-        self.dead = False
-        self.sent: list[dict[str, Any]] = []
-        self.details = 0
-        self.lists = 0
+        self.seen = SimpleNamespace(dead=False, sent=[], details=0, lists=0)  # shared by all copies
 
     def executions(self) -> Executions:
         return Executions(self)  # type: ignore[arg-type]
 
-    async def write(self, path: str, body: dict[str, Any], decode: Any, key: str | None, _: Any) -> Any:
+    async def write(self, method: str, path: str, body: dict[str, Any], decode: Any, key: str | None, _: Any) -> Any:
         assert path == "/executions"
-        if self.dead:  # nothing begins after a death
+        if self.seen.dead:  # nothing begins after a death
             raise asyncio.CancelledError
-        self.sent.append(body)
+        if self.options.before_attempt is not None:
+            self.options.before_attempt()
+        self.seen.sent.append(body)
         number = body["input_data"]
         fate = self.chance.random()
         try:
             self.step("a request is under way")
             await asyncio.sleep(0)
-            if self.dead:
+            if self.seen.dead:
                 raise asyncio.CancelledError  # noqa: TRY301
             if is_refused(number):
                 raise UnprocessableEntityError(
@@ -159,11 +164,11 @@ class Connection(MemoryCaller):
         await asyncio.sleep(0)
         parts = urlsplit(path)
         if parts.path != "/executions":
-            self.details += 1
+            self.seen.details += 1
             wanted = parts.path.rsplit("/", 1)[1]
             row = next(row for row in self.service.rows if row["id"] == wanted)
             return decode(json.dumps(self._shown(row, "nothing")).encode())
-        self.lists += 1
+        self.seen.lists += 1
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         rows = self.service.listed(query.get("workflow_id"))
         size, page = int(query["page_size"]), int(query["page"])

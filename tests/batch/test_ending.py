@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from omium_async import ExecutionRequest
-from omium_async._pool.ending import ended
+from omium_async._tasks import wait_until_done
 from omium_async.local import Fault
 
 from .conftest import collect, numbered
@@ -64,7 +64,7 @@ async def make(request, omium, local, path):
 async def assert_nothing_is_left(before: set[asyncio.Task[Any]]) -> None:
     """No task of ours goes on; those of the server in the same loop may."""
     await asyncio.sleep(0)
-    ours = ("Pool", "Prefetch", "Doubts")
+    ours = ("Pool", "Prefetch", "Reconciler")
     left = [
         task for task in asyncio.all_tasks() - before if getattr(task.get_coro(), "__qualname__", "").startswith(ours)
     ]
@@ -206,14 +206,14 @@ async def test_waiting_takes_no_turn_of_the_loop_while_it_is_cancelled_anew(monk
     later = asyncio.create_task(end_later())
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await ended([end])
+        await wait_until_done([end])
     assert later.done()
     assert waits <= 2  # a hundred otherwise
 
 
 async def test_a_cancellation_is_raised_once_and_after_the_end():
     end = asyncio.get_running_loop().create_future()
-    waiting = asyncio.create_task(ended([end]))
+    waiting = asyncio.create_task(wait_until_done([end]))
     for _ in range(3):
         await asyncio.sleep(0)
         waiting.cancel()
@@ -228,4 +228,4 @@ async def test_what_has_ended_already_needs_no_turn_of_the_loop():
     end = asyncio.get_running_loop().create_future()
     end.set_result(None)
     with pytest.raises(StopIteration):
-        ended([end]).send(None)
+        wait_until_done([end]).send(None)

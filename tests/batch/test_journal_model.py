@@ -52,24 +52,20 @@ class Run:
                 source = Path(f"{self.journal}{suffix}")
                 if source.exists():
                     shutil.copy(source, f"{self.after}{suffix}")
-            self.connection.dead = True
+            self.connection.seen.dead = True
             self.died.set()
 
     async def go(self, requests: list[ExecutionRequest]) -> bool:
         """Whether it came to its end."""
-        hand_over, finish = JournalFile._hand_over, JournalFile._finish
+        commit = JournalFile._commit
 
-        def stepping_hand_over(file: JournalFile) -> None:
+        async def stepping_commit(file: JournalFile, what: Any) -> None:
             self.step("before a commit")
-            hand_over(file)
-
-        def stepping_finish(file: JournalFile, *arguments: Any) -> None:
+            await commit(file, what)
             self.step("after a commit")
-            finish(file, *arguments)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(JournalFile, "_hand_over", stepping_hand_over)
-            patch.setattr(JournalFile, "_finish", stepping_finish)
+            patch.setattr(JournalFile, "_commit", stepping_commit)
             reading = asyncio.create_task(self._read(requests))
             dying = asyncio.create_task(self.died.wait())
             await asyncio.wait([reading, dying], return_when=asyncio.FIRST_COMPLETED)
@@ -149,7 +145,7 @@ async def _survive(
     again = Run(service, journal, chance, None, **how)
     assert await again.go(requests)
     assert all(outcome.resumed for outcome in again.outcomes)
-    assert again.connection.sent == []
+    assert again.connection.seen.sent == []
 
 
 def is_final(outcome: Any) -> bool:
@@ -205,7 +201,7 @@ async def test_where_nothing_shows_metadata_items_in_doubt_stay_unknown(tmp_path
     assert max(service.applied().values()) == 1
     unknown = [outcome for outcome in again.outcomes if outcome.state == "unknown"]
     assert unknown
-    assert all("shows no metadata" in str(outcome.error) for outcome in unknown)
+    assert all("does not show metadata" in str(outcome.error) for outcome in unknown)
     assert all(outcome.error.outcome_unknown for outcome in unknown)
 
 
@@ -216,4 +212,4 @@ async def test_a_batch_with_other_content_is_refused_before_anything_is_sent(tmp
     other = Run(service, tmp_path / "journal", random.Random(1), None)
     with pytest.raises(JournalError, match="belongs to another batch, or the requests have changed: item 0"):
         await other.go([ExecutionRequest("other", number) for number in range(5)])
-    assert other.connection.sent == []
+    assert other.connection.seen.sent == []

@@ -226,7 +226,7 @@ async def test_refusals_that_ask_to_wait_without_end_end_it(server, client):
 
 
 async def test_refusals_that_ask_to_wait_reject_nothing_while_nobody_is_answered(server, client, monkeypatch):
-    monkeypatch.setattr("omium_async._batch.sending._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("omium_async._batch.calls._LONGEST_PAUSE", 0.02)
     server.inject(Fault(**CREATE, status=429, headers={"retry-after-ms": "5"}, times=100))
     outcomes = await collect(client.executions.create_many(numbered(30), concurrency=2))
     assert states(outcomes) == {("created", False): 30}
@@ -242,7 +242,7 @@ async def test_a_gateway_that_gives_up_on_all_is_an_outage(server, client, statu
 
 async def test_an_item_that_alone_is_refused_is_rejected_in_the_end(server, client, monkeypatch):
     """While others are answered it is no outage; its error tells all attempts."""
-    monkeypatch.setattr("omium_async._batch.sending._LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("omium_async._batch.calls._LONGEST_PAUSE", 0.05)
     # The refused one keeps its place until another is answered: a slow machine must not leave it the only place.
     monkeypatch.setattr("omium_async._pool.limit._SLOWER", math.inf)
     refused = {"number": 3}

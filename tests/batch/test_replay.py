@@ -16,7 +16,7 @@ from omium_async import (
 )
 from omium_async.local import Fault
 
-from .conftest import collect, ended, states
+from .conftest import break_the_journal, collect, ended, states
 
 REPLAY = {"method": "POST", "path": "/executions/*/replay"}
 IN_AN_HOUR = {"Retry-After": "3600"}
@@ -182,7 +182,7 @@ class TestJournal:
         assert [outcome.resumed for outcome in outcomes] == [True] * 4 + [False] * 16
         assert sorted(outcome.state for outcome in outcomes[:4]) == ["replayed"] * 2 + ["unknown"] * 2
         unknown = [outcome for outcome in outcomes if outcome.state == "unknown"]
-        assert all("shows no change since" in str(outcome.error) for outcome in unknown)
+        assert all("has not changed since" in str(outcome.error) for outcome in unknown)
         assert all(outcome.error.outcome_unknown for outcome in unknown)
         assert max(runs.values()) == 2
         await settle(omium, 20)
@@ -191,18 +191,9 @@ class TestJournal:
 
     async def test_that_breaks_in_the_middle(self, omium, runs, local, tmp_path, monkeypatch):
         """What is known is told, then the error; and nothing is replayed twice."""
-        from omium_async._journal import file as file_module
-
-        carry_out, broken = file_module.carry_out, False
-
-        def breaking(connection, text, work):
-            nonlocal broken
-            if broken:
-                connection.execute("CREATE TABLE in_the_way AS SELECT nowhere")
-            return carry_out(connection, text, work)
-
+        broken = False
         await fail(omium, 30)
-        monkeypatch.setattr(file_module, "carry_out", breaking)
+        break_the_journal(monkeypatch, lambda: broken)
         found = []
         with pytest.raises(JournalError):
             async for outcome in omium.executions.replay_many(concurrency=2, journal=tmp_path / "journal"):
@@ -215,17 +206,8 @@ class TestJournal:
         assert max(runs.values()) <= 2
 
     async def test_that_breaks_when_the_only_outcome_is_recorded(self, omium, runs, local, tmp_path, monkeypatch):
-        from omium_async._journal import file as file_module
-
-        carry_out = file_module.carry_out
-
-        def breaking(connection, text, work):
-            if "POST /executions/*/replay" in local.counts:
-                connection.execute("CREATE TABLE in_the_way AS SELECT nowhere")
-            return carry_out(connection, text, work)
-
         await fail(omium, 1)
-        monkeypatch.setattr(file_module, "carry_out", breaking)
+        break_the_journal(monkeypatch, lambda: "POST /executions/*/replay" in local.counts)
         found, error = await ended(omium.executions.replay_many(journal=tmp_path / "journal"))
         assert isinstance(error, JournalError)
         assert states(found) == {("replayed", False): 1}

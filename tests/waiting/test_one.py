@@ -17,7 +17,7 @@ from omium_async import (
 )
 from omium_async._models.types import SETTLED
 from omium_async._waiting.one import run_and_wait, wait_for, watch_changes
-from omium_async._waiting.polling import Pace, Polling
+from omium_async._waiting.polling import Polling, PollInterval
 from omium_async.local import Fault
 
 from .fake import FakeCaller, Scripted
@@ -246,22 +246,22 @@ class TestRun:
 class TestPace:
     def test_it_grows_to_its_longest_and_stays_there(self, monkeypatch):
         monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
-        pace = Pace(Polling.of(None, None, ["completed"], (0.5, 10.0)))
+        pace = PollInterval(Polling.of(None, None, ["completed"], (0.5, 10.0)))
         pauses = [pace.next() for _ in range(12)]
         assert pauses[0] == 0.5
         assert pauses == sorted(pauses)
         assert pauses[-1] == 10.0
-        pace = Pace(Polling.of(None, 2, ["completed"], (0.5, 10.0)))
+        pace = PollInterval(Polling.of(None, 2, ["completed"], (0.5, 10.0)))
         assert [pace.next() for _ in range(6)] == pytest.approx([2, 3, 4.5, 6.75, 8, 8])
 
     def test_it_is_jittered(self):
-        pauses = {Pace(Polling.of(None, 1, ["completed"], (0.5, 10.0))).next() for _ in range(20)}
+        pauses = {PollInterval(Polling.of(None, 1, ["completed"], (0.5, 10.0))).next() for _ in range(20)}
         assert len(pauses) > 10
         assert all(0.8 <= pause <= 1.2 for pause in pauses)
 
     def test_many_requests_are_spaced(self, monkeypatch):
         monkeypatch.setattr("omium_async._waiting.polling.random.uniform", lambda *_: 1.0)
-        pace = Pace(Polling.of(None, None, ["completed"], (0.5, 10.0)))
+        pace = PollInterval(Polling.of(None, None, ["completed"], (0.5, 10.0)))
         assert pace.next(moved=True, requests=6) == 3.0
         assert pace.next(moved=True, requests=600) == 10.0
 

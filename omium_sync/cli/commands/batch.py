@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import click
 
-from omium_sync import CreateOutcome, MissingExecutionsError, Omium
+from omium_sync import CreateOutcome, ExecutionRequest, MissingExecutionsError, Omium
 
 from ..bulk import Tally, error_fields
 from ..connection import Connection, connection_options, pass_connection
@@ -196,14 +196,14 @@ class BatchRun:
     def _requests(self) -> Iterator[Any]:
         """Yield the items of the batch; the SDK may take them in another thread.
 
-        A malformed line is an item too, which the SDK rejects: the journal knows items by their position, so that a
-        corrected line does not move those after it.
+        For a malformed line it is a request without a workflow, which the SDK rejects: the journal knows items by
+        their position, so that a corrected line does not move those after it.
         """
         for line in self._reader.lines():
             if isinstance(line, MalformedLine) and self._options.strict:
                 self._strict_stop = line
                 return
-            item = line if isinstance(line, MalformedLine) else line.request
+            item = ExecutionRequest("") if isinstance(line, MalformedLine) else line.request
             self._in_progress[id(item)] = line
             yield item
 

@@ -14,7 +14,7 @@ import click
 from omium_async import AsyncOmium
 from omium_async._caller import Caller
 from omium_async._executions import Executions
-from omium_async._waiting.outage import Outage
+from omium_async._outage import Outage
 from omium_sync import Execution
 
 from ..connection import Connection, connection_options, pass_connection
@@ -122,7 +122,7 @@ async def _watch(omium: AsyncOmium, asked: dict[str, Any], columns: Columns, out
     pause = _FIRST_PAUSE
     async with omium:
         while True:
-            rows = await outage.sat_out(caller, read)
+            rows = await outage.read(caller, read)
             now = {row.id: row for row in rows}
             changed = [row for row in rows if known.get(row.id) != row]
             if in_place:

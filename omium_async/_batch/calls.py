@@ -1,0 +1,397 @@
+"""The calls of one batch, behind a circuit breaker.
+
+While the service responds, calls begin freely, at most ``concurrency`` at once. After a failure that may be an outage
+no call begins until a response arrives. If one arrives to a call in flight, all go on. Otherwise single reads probe the
+service, and after a successful probe one call begins, then twice as many with each response. Calls that wait in the
+client for ``rate_limit`` or a connection are withdrawn when their turn comes during an outage. So an outage makes only
+the calls in flight ``unknown``.
+
+Each call of the client makes one attempt: whether a failed item is sent again is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
+
+from .. import _endpoints as endpoints
+from .._caller import Caller
+from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome
+from .._models.types import ExecutionPage
+from .._outage import Outage
+from .._pool import Pool, Stopped
+from .._streaming.filters import Filters
+from .._transport.retry import could_mend, is_outage
+from .refusals import key_is_refused
+
+__all__ = ["LONGEST_WAIT", "Calls", "SendMark"]
+
+_log = logging.getLogger("omium_async.batch")
+
+T = TypeVar("T")
+
+LONGEST_WAIT: Final = 60.0  # seconds from the mark of an item until its request begins
+_MOST_REFUSALS: Final = 8  # of one item while others get responses; then it is rejected
+_SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 15.0
+_USUAL_LIMIT: Final = 30.0  # seconds for an attempt if nothing else limits it
+_LEAST_LIMIT: Final = 1.0
+
+
+class _Withdrawn(Exception):  # noqa: N818 - a signal
+    """The call began no attempt, and must wait for its turn again."""
+
+
+class SendMark(Protocol):
+    """A record of the item that is written before each of its requests."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written."""
+        ...
+
+    async def refresh(self) -> None:
+        """Write it, unless it was written just now."""
+
+
+@attrs.define(eq=False)
+class _Call:
+    """A call that may begin.
+
+    :ivar period: the breaker's period in which it was permitted.
+    :ivar begun: whether its attempt has begun.
+    """
+
+    period: int
+    is_write: bool
+    mark: SendMark | None
+    begun: bool = False
+    stopped: bool = False
+
+
+class Calls:
+    """Makes the calls of one batch.
+
+    :param what: the operation, for log messages.
+    """
+
+    def __init__(self, client: Caller, concurrency: int, what: str) -> None:
+        options = client.options
+        self._client = client
+        self._what = what
+        self._most = concurrency
+        self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
+        self._outage = Outage(what, options.patience, self._first_pause, telemetry=client.telemetry)
+        self._writer, self._reader = self._limited(is_write=True), self._limited(is_write=False)
+        self._pool: Pool[Any, Any] | None = None
+        self._calls: dict[asyncio.Task[Any] | None, _Call] = {}
+        self._waiters: deque[asyncio.Future[int]] = deque()
+        self._period = 0  # counts the failures
+        self._allowed = concurrency  # calls of this period at once
+        self._current = 0  # calls of this period
+        self._in_flight = 0
+        self._resume_at = 0.0  # a response asked not to send before this time
+        self._recovery: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = asyncio.Event()
+
+    def serve(self, pool: Pool[Any, Any]) -> None:
+        """Make the calls for this pool, and end it when patience is exceeded."""
+        self._pool = pool
+        pool.on_stop = self._stop
+
+    def fail(self, error: OmiumError) -> None:
+        """End the batch with this error."""
+        if self._pool is not None:
+            self._pool.fail(error)
+
+    async def write(self, send: Callable[[Caller], Awaitable[T]], mark: SendMark | None = None) -> T:
+        """Make a write, and repeat it as long as it is certain that it was not applied and may be accepted later.
+
+        :raises OmiumError: the last failure, with all attempts.
+        :raises Stopped: the batch ends, and the item was not sent or was refused for now.
+        """
+        return await self._repeat(send, mark, is_write=True)
+
+    async def read(self, get: Callable[[Caller], Awaitable[T]]) -> T:
+        """Make a read, and repeat it as long as a retry may help.
+
+        :raises OmiumError: the last failure.
+        :raises Stopped: the batch ends.
+        """
+        return await self._repeat(get, None, is_write=False)
+
+    async def page(self, _: Caller, page: int, page_size: int, filters: Filters) -> ExecutionPage:
+        """Read one page of the list, as `_lists` asks for it."""
+        return await self.read(lambda caller: endpoints.page(caller, page, page_size, filters))
+
+    # -- one call ----------------------------------------------------------------------------------------------------
+
+    async def _repeat(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
+        failure: OmiumError | None = None
+        attempts: tuple[Attempt, ...] = ()
+        refusals, refused_at, pause = 0, 0.0, self._first_pause
+        while True:
+            try:
+                return await self._call(request, mark, is_write=is_write)
+            except Stopped:
+                if failure is not None and failure.outcome_unknown:
+                    raise failure from None
+                raise
+            except OmiumError as error:
+                attempts = error.attempts = _joined(attempts, error.attempts)
+                may_repeat = self._may_repeat(error)
+                if failure is not None and failure.outcome_unknown:
+                    error.outcome = WriteOutcome.UNKNOWN
+                failure = error
+                refusals += self._outage.answered_at >= refused_at
+                if not may_repeat or refusals >= _MOST_REFUSALS:
+                    raise
+            refused_at = time.monotonic()
+            seconds = (attempts[-1].retry_after if attempts else None) or 0.0
+            if self._allowed:  # others get responses; the jitter spreads those that wait as well
+                seconds += random.uniform(pause / 2, pause)  # noqa: S311
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                self._warn(failure, seconds)
+            await self._sleep(seconds)
+
+    def _may_repeat(self, error: OmiumError) -> bool:
+        if is_outage(error) and not error.outcome_unknown:
+            return True
+        options = self._client.options
+        is_safe = options.retry_ambiguous_writes or not error.outcome_unknown
+        return is_safe and could_mend(error) and len(error.attempts) <= options.max_retries
+
+    async def _call(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
+        """Make the request once, when it may begin."""
+        while True:
+            if mark is not None:
+                await mark.refresh()  # before it waits for its turn, so that no turn waits for the disk
+            call = _Call(await self._acquire(), is_write, mark)
+            try:
+                if mark is not None:
+                    await mark.refresh()
+                return await self._send(request, call)
+            except _Withdrawn:
+                continue
+            finally:
+                self._release(call.period)
+
+    async def _send(self, request: Callable[[Caller], Awaitable[T]], call: _Call) -> T:
+        if self._stopping.is_set():
+            raise Stopped
+        task = asyncio.current_task()
+        self._calls[task] = call
+        self._excuse_rate_limit()
+        try:
+            found = await request(self._writer if call.is_write else self._reader)
+        except asyncio.CancelledError:
+            if call.stopped and task is not None and not task.uncancel():
+                raise Stopped from None
+            raise
+        except OmiumError as error:
+            if is_outage(error):
+                self._failed(error)
+            else:
+                self._responded()
+            raise
+        finally:
+            del self._calls[task]
+        self._responded()
+        return found
+
+    def _limited(self, *, is_write: bool) -> Caller:
+        """The client for one attempt. Waiting for the turn of the attempt has no limit, because it is no outage."""
+        options = self._client.options
+        limits = [limit for limit in (options.timeout, options.attempt_timeout) if limit is not None]
+        patience = _USUAL_LIMIT if options.patience == 0 else options.patience
+        if patience is not None and not (is_write and limits):
+            limits.append(max(patience, _LEAST_LIMIT) if is_write else patience)
+        limit = min(limits, default=None)
+        hook = self._before_attempt
+        return self._client.with_options(
+            attrs.evolve(options, timeout=None, attempt_timeout=limit, max_retries=0, before_attempt=hook)
+        )
+
+    def _before_attempt(self) -> None:
+        """Called by the client in the task of the call, when nothing holds back the attempt any more."""
+        if self._stopping.is_set():
+            raise Stopped
+        call = self._calls.get(asyncio.current_task())
+        if call is None:  # a probe
+            return
+        if call.period != self._period or (call.mark is not None and call.mark.age > LONGEST_WAIT):
+            raise _Withdrawn
+        call.begun = True
+
+    def _warn(self, error: OmiumError, seconds: float) -> None:
+        last = error.attempts[-1] if error.attempts else Attempt(0)
+        _log.warning(
+            "%s: an item was not applied (%s), trying again in %.2f s",
+            self._what,
+            error,
+            seconds,
+            extra={
+                "omium_method": last.method,
+                "omium_path": last.path,
+                "omium_status": last.status,
+                "omium_attempt": last.number,
+                "omium_request_id": last.request_id,
+            },
+        )
+
+    # -- the breaker -------------------------------------------------------------------------------------------------
+
+    async def _acquire(self) -> int:
+        """Wait until one more call may begin, and return its period; in the end comes `_release`.
+
+        :raises Stopped: the batch ends.
+        """
+        if self._stopping.is_set():
+            raise Stopped
+        if not self._waiters and self._current < self._allowed and self._in_flight < self._most:
+            self._current += 1
+            self._in_flight += 1
+            return self._period
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._release(waiter.result())
+            raise
+
+    def _release(self, period: int) -> None:
+        self._in_flight -= 1
+        if period == self._period:
+            self._current -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let as many calls begin as may, the first that waits first."""
+        while self._waiters and self._current < self._allowed and self._in_flight < self._most:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._current += 1
+                self._in_flight += 1
+                waiter.set_result(self._period)
+
+    def _responded(self) -> None:
+        """A response to a call of the batch arrived."""
+        self._outage.answered()
+        if not self._allowed:
+            self._resume(self._most)
+        elif self._allowed < self._most:
+            self._allowed = min(self._allowed * 2, self._most)
+            self._wake()
+
+    def _failed(self, error: OmiumError) -> None:
+        """A call failed in a way that may be an outage: no call begins until `_resume`."""
+        self._period += 1
+        self._allowed = self._current = 0
+        if not self._stopping.is_set():
+            self._note(error, time.monotonic() - (error.attempts[-1].elapsed if error.attempts else 0.0))
+            if self._pool is not None and (self._recovery is None or self._recovery.done()):
+                self._recovery = self._pool.add_helper(self._recover())
+
+    def _resume(self, calls: int) -> None:
+        self._allowed = calls
+        if self._recovery is not None and self._recovery is not asyncio.current_task():
+            self._recovery.cancel()
+        self._recovery = None
+        self._wake()
+
+    async def _recover(self) -> None:
+        """Wait and probe until calls may begin again."""
+        while not self._allowed:
+            held = self._resume_at - time.monotonic()
+            await asyncio.sleep(held if held > 0 else self._outage.pause())
+            if isinstance(self._outage.last, RateLimitError) and held > 0:
+                break  # it said when to come again: no probe is needed
+            self._excuse_rate_limit()
+            started = time.monotonic()
+            try:
+                await endpoints.page(self._reader, 1, 1, Filters())
+            except Stopped:
+                return
+            except OmiumError as error:
+                if key_is_refused(error):
+                    self.fail(error)
+                    return
+                if is_outage(error):
+                    self._note(error, started)
+                    continue
+            break
+        self._resume(1)
+
+    # -- patience ----------------------------------------------------------------------------------------------------
+
+    def _note(self, error: OmiumError, started: float) -> None:
+        """Count a failure, and end the batch when patience is exceeded."""
+        asked = error.attempts[-1].retry_after if error.attempts else None
+        # A refusal that says when to come again is no outage: it is not announced, and the wait does not count.
+        is_held = isinstance(error, RateLimitError) and bool(asked)
+        self._outage.record(error, started, announce=not is_held)
+        if asked:
+            self._resume_at = max(self._resume_at, time.monotonic() + asked)
+            self._outage.excuse(time.monotonic() + asked)
+        self._check_patience()
+
+    def _excuse_rate_limit(self) -> None:
+        if self._outage.lasts and (delay := self._client.rate_limit_delay()):
+            self._outage.excuse(time.monotonic() + delay)
+
+    def _check_patience(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = self._outage.left()
+        if left is None or not self._outage.lasts or self._stopping.is_set():
+            return
+        if left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._check_patience)
+        elif self._outage.last is not None:
+            ending = copy.copy(self._outage.last)  # it may also be the error of an item
+            ending.__cause__ = self._outage.last.__cause__
+            self.fail(ending)
+
+    def _stop(self) -> None:
+        """The batch ends: let only the writes in flight finish."""
+        self._stopping.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(Stopped())
+        for task, call in self._calls.items():
+            if task is not None and not (call.is_write and call.begun):
+                call.stopped = True
+                task.cancel()
+        if self._recovery is not None and self._recovery is not asyncio.current_task():
+            self._recovery.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+        if self._stopping.is_set():
+            raise Stopped
+
+
+def _joined(earlier: tuple[Attempt, ...], more: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Number the attempts of one item through all its calls."""
+    first = len(earlier)
+    return (*earlier, *(attrs.evolve(attempt, number=first + attempt.number) for attempt in more)) if first else more

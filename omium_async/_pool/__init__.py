@@ -1,1 +1,0 @@
-"""Tasks that pull their work from an iterator, and how many of them may be at it."""
