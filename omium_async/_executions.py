@@ -330,26 +330,31 @@ class Executions:
         journal: str | os.PathLike[str] | Journal | None = None,
         settle: float | None = None,
     ) -> AsyncGenerator[CreateOutcome]:
-        """Create an execution for each request; outcomes come as they end, in any order.
+        """Create an execution for each request, and yield outcomes in the order in which they finish.
 
-        Requests are taken lazily, never more than 4 * ``concurrency`` + 64 ahead of the consumer. One that cannot be
-        sent or is refused is an outcome (``rejected``) and does not end the batch. What only the rate limit holds up
-        waits for it, beyond the client's ``timeout``. While nothing answers the batch sends nothing: it looks with one
-        read at a time whether the service is back, for ``patience`` seconds of the client; only what was under way is
-        ``unknown`` then, and what was not sent is in no outcome.
+        Requests are read lazily, at most 4 * ``concurrency`` + 64 ahead of the consumer. A request that cannot be sent
+        or is refused has an outcome (``rejected``) and does not end the batch. Items wait for the rate limit longer
+        than the client's ``timeout``, if necessary.
 
-        :param requests: what to create: any iterable, also an async one, of any length.
-        :param concurrency: calls at once, from 1; fewer while the service refuses or slows down.
-        :param journal: a path (or a `Journal`) by which the batch survives its own death: started again with the same
-            requests and journal it sends nothing twice. Each item's key then travels in the ``metadata`` of its
-            execution, as ``omium_batch_key`` if the `Journal` names no other.
-        :param settle: seconds after its sending at which an execution that the service does not show can be taken for
-            not created; the client's ``attempt_timeout`` (30 without one) if not given. Used with a journal only.
-        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
-        :raises APIConnectionError: nothing answered for ``patience`` seconds.
-        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
-        :raises JournalError: the journal cannot be used, or not any longer.
+        After a failure that may be an outage, no call begins until the service responds again; the batch probes it
+        with one read at a time. Only calls in flight become ``unknown``, and items that were not sent have no outcome.
+        After ``patience`` seconds of the client without a response the batch ends.
+
+        :param requests: the requests, in any iterable or async iterable, of any length.
+        :param concurrency: calls in flight, from 1.
+        :param journal: path of an SQLite file, or a `Journal`. A batch that was killed and is started again with the
+            same requests and journal sends nothing twice. The key of each item is sent in the ``metadata`` of its
+            execution, by default as ``omium_batch_key``.
+        :param settle: seconds after which a request has certainly had its effect. An execution that the service does
+            not show then was not created. By default the client's ``attempt_timeout``, or 30 if that is ``None``. Only
+            used with a journal.
+        :raises TypeError: an item is not an `ExecutionRequest`. This and the following errors are raised after the
+            outcomes known by then.
+        :raises AuthenticationError: the service refuses the key.
+        :raises PermissionDeniedError: the service refuses the key, in JSON.
+        :raises APIConnectionError: no response came for ``patience`` seconds.
+        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises JournalError: the journal cannot be used.
         """
         return create_many(self._caller, requests, concurrency, journal, settle)
 
@@ -371,28 +376,30 @@ class Executions:
     ) -> AsyncGenerator[ReplayOutcome]:
         """Replay these executions, or all that pass the filters, from the latest checkpoint or the last of that name.
 
-        Each execution at most once, also when it fails again meanwhile. One that cannot be replayed, or that the
-        service does not know, is an outcome (``rejected``) and does not end the batch. An outage is sat out as in
-        `create_many`.
+        Each execution is replayed at most once, also if it fails again meanwhile. One that cannot be replayed, or that
+        the service does not know, is ``rejected`` and does not end the batch. The batch waits out an outage as
+        `create_many` does.
 
-        :param execution_ids: what to replay, each once, instead of what filters find; none of them may be given then.
+        :param execution_ids: the executions, each once. No filter may be given with them.
         :param workflow_id: as in `list`.
-        :param status: as in `list`; ``failed`` or ``paused``: the service replays no other; ``None``: all.
+        :param status: as in `list`; ``failed`` or ``paused``, because the service replays no others; ``None``: all.
         :param since: as in `list`.
         :param before: as in `list`.
         :param metadata: as in `list`.
         :param checkpoint_name: the last checkpoint of this name; ``None``: the latest one.
-        :param limit: at most so many executions.
-        :param concurrency: executions at once, from 1; fewer while the service refuses or slows down.
-        :param dry_run: send nothing: each is ``planned``.
-        :param journal: as in `create_many`. What was in flight when the batch died, and shows no change since, is
-            ``unknown`` and not sent again.
+        :param limit: the largest number of executions.
+        :param concurrency: executions in work, from 1.
+        :param dry_run: send nothing. Each execution is ``planned``. A dry run reads rows only, so it also plans
+            executions without a checkpoint, which are rejected by a real run.
+        :param journal: as in `create_many`. An execution that was in flight when the batch ended, and has not changed
+            since, is ``unknown`` and not sent again.
         :raises ValueError: a filter is given together with ``execution_ids``.
-        :raises AuthenticationError: the service refuses the key; after the outcomes known by then, as all of these.
-        :raises PermissionDeniedError: the service refuses the key, and says so in JSON.
-        :raises APIConnectionError: nothing answered for ``patience`` seconds.
-        :raises APIStatusError: nothing but refusals for now came for ``patience`` seconds.
-        :raises JournalError: the journal cannot be used, or not any longer.
+        :raises AuthenticationError: the service refuses the key. This and the following errors are raised after the
+            outcomes known by then.
+        :raises PermissionDeniedError: the service refuses the key, in JSON.
+        :raises APIConnectionError: no response came for ``patience`` seconds.
+        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises JournalError: the journal cannot be used.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return replay_many(

@@ -14,7 +14,7 @@ from ._data.reading import check_type, matches, read_typed
 from ._data.validation import ValidationError
 from ._executions import Executions
 from ._journal.settings import Journal
-from ._models.outcomes import CreateOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     Execution,
@@ -286,6 +286,41 @@ class Workflow(Definition[In, Out]):
             concurrency=concurrency,
             dry_run=dry_run,
             journal=journal,
+        )
+
+    def cancel_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
+        *,
+        status: Statuses | None = ("pending", "running"),
+        since: datetime | None = None,
+        before: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        concurrency: int = 32,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[CancelOutcome]:
+        """Cancel executions of the workflow, as `Executions.cancel_many` does.
+
+        :param execution_ids: as in `Executions.cancel_many`.
+        :param status: as in `Executions.cancel_many`.
+        :param since: as in `Executions.list`.
+        :param before: as in `Executions.list`.
+        :param metadata: as in `Executions.list`.
+        :param limit: as in `Executions.cancel_many`.
+        :param concurrency: as in `Executions.cancel_many`.
+        :param dry_run: as in `Executions.cancel_many`.
+        """
+        return self._executions.cancel_many(
+            execution_ids,
+            workflow_id=self.workflow_id if execution_ids is None else None,
+            status=status,
+            since=since,
+            before=before,
+            metadata=metadata,
+            limit=limit,
+            concurrency=concurrency,
+            dry_run=dry_run,
         )
 
     @overload
