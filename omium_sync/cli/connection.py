@@ -18,20 +18,14 @@ if TYPE_CHECKING:
     from omium_async import AsyncOmium
     from omium_sync import ConfigurationError, Omium
 
-__all__ = ["Connection", "connection_options", "key_of_file", "pass_connection", "show_log"]
+__all__ = ["Connection", "connection_options", "examples", "key_of_file", "service_command", "show_log"]
 
-#: The option of each setting of a client, and the advice if its value is rejected.
-_ADVICE: Final = {
-    "base_url": (
-        "--url",
-        "give the URL of the service, such as https://api.omium.ai (http:// to another machine: --allow-insecure-http)",
-    ),
-    "api_key": ("the key of --api-key-file", "write the key alone into that file"),
-    "attempt_timeout": ("--attempt-timeout", "give a number of seconds above 0"),
-    "timeout": ("--timeout", "give a number of seconds above 0"),
-    "max_retries": ("--retries", "give a whole number, 0 or more"),
-    "patience": ("--patience", "give a number of seconds, 0 or more"),
-    "rate_limit": ("--rate", "give a number of requests a minute above 0"),
+#: The options whose name is not that of the setting.
+_OPTION_OF: Final = {
+    "base_url": "--url",
+    "api_key": "the key of --api-key-file",
+    "max_retries": "--retries",
+    "rate_limit": "--rate",
 }
 _NO_KEY: Final = "no API key: use --api-key-file, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
 _LONGEST_KEY_FILE: Final = 64 * 1024  # bytes
@@ -95,18 +89,14 @@ class Connection:
             raise CommandFailed(_message(error), USAGE) from None
 
 
-pass_connection = click.make_pass_decorator(Connection, ensure=True)
-
-
 def _message(error: ConfigurationError) -> str:
     """Return the message with the names of options instead of arguments."""
     if error.setting == "api_key" and error.source is None:
         return _NO_KEY
-    known = _ADVICE.get(error.setting or "")
-    if known is None or error.problem is None or (error.source != "argument" and error.setting != "base_url"):
-        return error.message
-    option, advice = known
-    return f"{option if error.source == 'argument' else error.source}: {error.problem}; {advice}"
+    setting = error.setting or ""
+    option = _OPTION_OF.get(setting, "--" + setting.replace("_", "-"))
+    message = error.message.replace(f"{setting} (argument)", option, 1)
+    return message.partition(", or None")[0].replace("allow_insecure_http=True", "--allow-insecure-http")
 
 
 def key_of_file(path: Path) -> str:
@@ -192,6 +182,30 @@ def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) ->
                 keep = _keep(name[2:].replace("-", "_"))
                 function = click.option(*names, hidden=hidden, expose_value=False, callback=keep, **settings)(function)
         return function
+
+    return add
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help text."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_pass_connection: Final = click.make_pass_decorator(Connection, ensure=True)
+
+
+def service_command(
+    name: str, *lines: str, without: tuple[str, ...] = (), **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function whose first argument is a `Connection`.
+
+    :param lines: the examples in the help.
+    :param without: shared options that the command has in a meaning of its own.
+    """
+
+    def add(function: Callable[..., Any]) -> click.Command:
+        with_options = connection_options(without=without)(_pass_connection(function))
+        return click.command(name, click.Command, epilog=examples(*lines), **settings)(with_options)
 
     return add
 

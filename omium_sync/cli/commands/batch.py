@@ -14,7 +14,7 @@ import click
 from omium_sync import CreateOutcome, ExecutionRequest, MissingExecutionsError, Omium
 
 from ..bulk import Tally, error_fields
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import FAILED_STATUSES, INTERRUPTED, REFUSED, CommandFailed
 from ..files import ReportFile, same_file
 from ..json_lines import LineReader, MalformedLine, RequestLine
@@ -22,8 +22,6 @@ from ..options import Number, can_ask, confirm, file_path, name, output_option, 
 from ..output import Output, complain, printable, write_json
 from ..progress import ProgressBar
 from ..signals import FirstInterrupt
-
-__all__ = ["command"]
 
 
 @attrs.frozen
@@ -43,13 +41,11 @@ class BatchOptions:
         return f"run the same command again to continue: {self.journal} records what was sent"
 
 
-@click.command(
+@service_command(
     "batch",
-    epilog="""\b
-Examples:
-  omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal
-  omiumctl batch requests.jsonl --requests --journal requests.journal --report outcomes.jsonl --yes
-  generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200""",
+    "omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal",
+    "omiumctl batch requests.jsonl --requests --journal requests.journal --report outcomes.jsonl --yes",
+    "generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200",
 )
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
@@ -72,8 +68,6 @@ Examples:
     "--strict", is_flag=True, help="Stop at a malformed line; in a file, check all lines before the first is sent."
 )
 @output_option()
-@connection_options()
-@pass_connection
 def command(
     connection: Connection,
     /,

@@ -10,10 +10,11 @@ import click
 
 from omium_async import AsyncOmium, Attempt, AuthenticationError, OmiumError
 
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import CommandFailed
 from ..options import output_option
 from ..output import Output, printable, write_json
+from ..probe import print_report, probe
 
 __all__ = ["command"]
 
@@ -51,21 +52,30 @@ class Finding:
             click.echo(f"service    answers in {self.milliseconds:,.0f} ms{count}")
 
 
-@click.command(
+@service_command(
     "check",
-    epilog="""\b
-Examples:
-  omiumctl check
-  omiumctl check --url http://127.0.0.1:8700 --output json""",
+    "omiumctl check",
+    "omiumctl check --url http://127.0.0.1:8700 --output json",
+    "omiumctl check --probe > report.txt",
 )
+@click.option("--probe", "probing", is_flag=True, help="Find out what the service does, with at most 30 reads.")
 @output_option()
-@connection_options()
-@pass_connection
-def command(connection: Connection, /, output: Output) -> None:
+def command(connection: Connection, /, probing: bool, output: Output) -> None:
     """Make one request, and report whether it was answered. The exit status is 1 if key or URL cannot be used.
 
     The key is never shown, only the variable, file or option that it came from.
+
+    --probe reports what the service's document does not say: page sizes, totals, order, authentication, rate limits,
+    clock, other endpoints. It only reads. The report contains no key, no ids and no data: please attach it to an
+    issue.
     """
+    if probing:
+        report = asyncio.run(probe(connection.async_client))
+        if output is Output.TABLE:
+            print_report(report)
+        else:
+            write_json(report, output)
+        return
     attempts: list[Attempt] = []
     try:
         omium = connection.async_client(on_attempt=attempts.append)

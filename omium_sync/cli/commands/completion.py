@@ -8,19 +8,18 @@ import click
 from click.shell_completion import get_completion_class
 
 from ..app import COMPLETION_VARIABLE
-
-__all__ = ["command"]
+from ..connection import examples
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
 
 @click.command(
     "completion",
-    epilog="""\b
-Examples:
-  eval "$(omiumctl completion bash)"          # in ~/.bashrc
-  eval "$(omiumctl completion zsh)"           # in ~/.zshrc
-  omiumctl completion fish > ~/.config/fish/completions/omiumctl.fish""",
+    epilog=examples(
+        'eval "$(omiumctl completion bash)"          # in ~/.bashrc',
+        'eval "$(omiumctl completion zsh)"           # in ~/.zshrc',
+        "omiumctl completion fish > ~/.config/fish/completions/omiumctl.fish",
+    ),
 )
 @click.argument("shell", type=click.Choice(_SHELLS), metavar="SHELL")
 @click.pass_context

@@ -6,25 +6,19 @@ from typing import Any
 
 import click
 
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..options import filter_options, given_filters, output_option
 from ..output import Output, write_json
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "count",
-    epilog="""\b
-Examples:
-  omiumctl count --status failed
-  omiumctl count --status failed --since 1d --metadata team=search
-  omiumctl count --workflow-id report --output json""",
+    "omiumctl count --status failed",
+    "omiumctl count --status failed --since 1d --metadata team=search",
+    "omiumctl count --workflow-id report --output json",
 )
 @filter_options("Count only")
 @output_option()
-@connection_options()
-@pass_connection
 def command(connection: Connection, /, output: Output, **filters: Any) -> None:
     """Count executions.
 

@@ -7,23 +7,20 @@ from typing import Any
 import click
 
 from .. import options
-from ..connection import Connection, connection_options
+from ..connection import Connection, service_command
 from ..endings import note_at_interrupt, say_if_unwritten, sdk_arguments
 from ..execution import write_execution, write_settled
 from ..options import Number, json_option, output_option
 from ..output import Output
 from ..progress import ProgressBar
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "create",
+    "omiumctl create report --input '{\"day\": 3}'",
+    'omiumctl create report --input @day.json --metadata \'{"team": "search"}\' --wait',
+    without=("--timeout",),
     context_settings={"allow_extra_args": True},
-    epilog="""\b
-Examples:
-  omiumctl create report --input '{"day": 3}'
-  omiumctl create report --input @day.json --metadata '{"team": "search"}' --wait""",
 )
 @click.argument("workflow_id", type=options.name)
 @json_option("--input", "input_data", "The input of the workflow: JSON, @FILE, or @- for stdin.")
@@ -40,13 +37,11 @@ Examples:
     help="For the call; with --wait for the call and the wait together.",
 )
 @output_option()
-@connection_options(without=("--timeout",))
-@click.pass_context
-def command(context: click.Context, /, output: Output, wait: bool, timeout: float | None, **request: Any) -> int:
+def command(connection: Connection, /, output: Output, wait: bool, timeout: float | None, **request: Any) -> int:
     """Start an execution of the workflow WORKFLOW_ID."""
+    context = click.get_current_context()
     if context.args:
         raise click.UsageError(f"{context.args[0]!r} is not expected here; give the input as --input '...'")
-    connection = context.ensure_object(Connection)
     unknown = note_at_interrupt("it is not known whether an execution was created")
     if wait:
         with connection.client() as omium, ProgressBar("running", 1, lines=False), unknown, sdk_arguments():

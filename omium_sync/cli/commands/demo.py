@@ -22,7 +22,7 @@ import click
 from omium_async import AsyncOmium, Execution, ExecutionDetail, ExecutionRequest, ExecutionStatus
 from omium_async.local import LocalOmium, LocalOmiumError, WorkflowRun
 
-from ..connection import show_log
+from ..connection import examples, show_log
 from ..console_server import console_served, require_console
 from ..endings import CommandFailed
 from ..files import state_folder
@@ -30,8 +30,6 @@ from ..options import file_path
 from ..output import printable
 from ..signals import stop_signals
 from ..tables import Table, state_text
-
-__all__ = ["command", "workflows"]
 
 _EXECUTIONS: Final = 120
 _LARGEST_FILE: Final = 512 * 1024  # bytes
@@ -86,10 +84,10 @@ workflows: Final = {"measure-source": measure_source, "await-file": await_file}
 
 @click.command(
     "demo",
-    epilog="""\b
-Examples:
-  omiumctl demo
-  omiumctl demo ~/projects --ui""",
+    epilog=examples(
+        "omiumctl demo",
+        "omiumctl demo ~/projects --ui",
+    ),
 )
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.option("--database", type=file_path(), metavar="FILE", help="Where executions are stored and found again.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["command"]
+from ..connection import examples
 
 
 def _names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -16,10 +16,7 @@ def _names(context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 @click.command(
     "help",
-    epilog="""\b
-Examples:
-  omiumctl help
-  omiumctl help replay""",
+    epilog=examples("omiumctl help", "omiumctl help replay"),
 )
 @click.argument("name", metavar="[COMMAND]", required=False, shell_complete=_names)
 @click.pass_context

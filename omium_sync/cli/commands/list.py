@@ -17,7 +17,7 @@ from omium_async._executions import Executions
 from omium_async._outage import Outage
 from omium_sync import Execution
 
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..execution import USUAL_COLUMNS, Columns, columns_option, to_row
 from ..options import Number, filter_options, given_filters, output_option
 from ..output import Output, complain, json_line, write_json_rows
@@ -31,14 +31,12 @@ _LONGEST_PAUSE: Final = 15.0
 _GROWTH: Final = 1.5
 
 
-@click.command(
+@service_command(
     "list",
-    epilog="""\b
-Examples:
-  omiumctl list --status failed --status error --since 1d
-  omiumctl list --metadata team=search --columns id,status,input_data.query
-  omiumctl list --since 2026-11-01 --output csv > november.csv
-  omiumctl list --watch""",
+    "omiumctl list --status failed --status error --since 1d",
+    "omiumctl list --metadata team=search --columns id,status,input_data.query",
+    "omiumctl list --since 2026-11-01 --output csv > november.csv",
+    "omiumctl list --watch",
 )
 @filter_options()
 @click.option(
@@ -58,8 +56,6 @@ Examples:
 @click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
 @output_option(*Output)
-@connection_options()
-@pass_connection
 def command(
     connection: Connection,
     /,

@@ -9,7 +9,7 @@ import click
 
 from .. import options
 from ..bulk import BulkWrite
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import note_at_interrupt
 from ..execution import write_move, write_settled
 from ..options import (
@@ -26,17 +26,13 @@ from ..options import (
 from ..output import Output
 from ..progress import ProgressBar
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "replay",
-    epilog="""\b
-Examples:
-  omiumctl replay exec_abc --wait
-  omiumctl replay exec_abc --checkpoint-name fetched
-  omiumctl replay --status failed --since 1d --dry-run
-  omiumctl replay --status failed --workflow-id report --journal night.journal --yes""",
+    "omiumctl replay exec_abc --wait",
+    "omiumctl replay exec_abc --checkpoint-name fetched",
+    "omiumctl replay --status failed --since 1d --dry-run",
+    "omiumctl replay --status failed --workflow-id report --journal night.journal --yes",
 )
 @click.argument("execution_id", type=options.execution_id, required=False)
 @checkpoint_options
@@ -53,8 +49,6 @@ Examples:
 )
 @yes_option
 @output_option()
-@connection_options()
-@pass_connection
 def command(
     connection: Connection,
     /,

@@ -7,27 +7,21 @@ from typing import Any
 
 import click
 
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import sdk_arguments
 from ..options import json_option, pair
 from ..output import printable, write_json
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "request",
-    epilog="""\b
-Examples:
-  omiumctl request GET /failures --param limit=5
-  omiumctl request POST /executions/exec_abc/execute --json '{"inputs": {}}'""",
+    "omiumctl request GET /failures --param limit=5",
+    "omiumctl request POST /executions/exec_abc/execute --json '{\"inputs\": {}}'",
 )
 @click.argument("method")
 @click.argument("path")
 @click.option("--param", "params", type=pair, multiple=True, metavar="NAME=VALUE", help="A parameter of the query.")
 @json_option("--json", "body", "The body: JSON, @FILE, or @- for stdin.")
-@connection_options()
-@pass_connection
 def command(connection: Connection, /, method: str, path: str, params: tuple[tuple[str, str], ...], body: Any) -> None:
     """Send a request with METHOD to PATH, which is relative to the base URL, and print the body of the response.
 

@@ -5,27 +5,21 @@ from __future__ import annotations
 import click
 
 from .. import options
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..execution import write_move
 from ..options import can_ask, checkpoint_options, confirm, one_checkpoint, output_option, yes_option
 from ..output import Output, printable
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "rollback",
-    epilog="""\b
-Examples:
-  omiumctl rollback exec_abc --checkpoint-name fetched
-  omiumctl rollback exec_abc --checkpoint-name fetched --yes""",
+    "omiumctl rollback exec_abc --checkpoint-name fetched",
+    "omiumctl rollback exec_abc --checkpoint-name fetched --yes",
 )
 @click.argument("execution_id", type=options.execution_id)
 @checkpoint_options
 @yes_option
 @output_option()
-@connection_options()
-@pass_connection
 def command(
     connection: Connection,
     /,

@@ -16,7 +16,7 @@ import click
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium, LocalOmiumError, load_workflows
 
-from ..connection import key_of_file
+from ..connection import examples, key_of_file
 from ..console_server import console_served, require_console
 from ..endings import CommandFailed
 from ..files import state_folder, write_private
@@ -32,10 +32,10 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
 
 @click.command(
     "serve",
-    epilog="""\b
-Examples:
-  omiumctl serve --workflows myflows
-  omiumctl serve --database omium.db --port 8700 --workflows flows/report.py""",
+    epilog=examples(
+        "omiumctl serve --workflows myflows",
+        "omiumctl serve --database omium.db --port 8700 --workflows flows/report.py",
+    ),
 )
 @click.option(
     "--database",

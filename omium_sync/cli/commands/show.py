@@ -9,27 +9,21 @@ import click
 from omium_sync import ExecutionDetail, Omium, OmiumError
 
 from .. import options
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import REFUSED
 from ..execution import to_row, write_execution
 from ..options import output_option
 from ..output import Output, complain, write_json_rows
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "show",
-    epilog="""\b
-Examples:
-  omiumctl show exec_abc
-  omiumctl show exec_abc exec_def
-  omiumctl show exec_abc --output json | jq .output_data""",
+    "omiumctl show exec_abc",
+    "omiumctl show exec_abc exec_def",
+    "omiumctl show exec_abc --output json | jq .output_data",
 )
 @click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
 @output_option()
-@connection_options()
-@pass_connection
 def command(connection: Connection, /, execution_ids: tuple[str, ...], output: Output) -> int:
     """Show executions: status, checkpoints, input and output.
 

@@ -13,21 +13,17 @@ import click
 
 from omium_async import AsyncOmium
 
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..console_server import console_served, require_console
 from ..options import Number
 from ..signals import stop_signals
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "ui",
-    epilog="""\b
-Examples:
-  omiumctl ui
-  omiumctl ui --port 9000 --no-browser
-  omiumctl --url http://127.0.0.1:8000 ui""",
+    "omiumctl ui",
+    "omiumctl ui --port 9000 --no-browser",
+    "omiumctl --url http://127.0.0.1:8000 ui",
 )
 @click.option(
     "--port",
@@ -36,8 +32,6 @@ Examples:
     help="The port on 127.0.0.1; 0 takes any free one. Default: 8484, or any free one if that is taken.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the URL, and open no browser.")
-@connection_options()
-@pass_connection
 def command(connection: Connection, /, port: int | None, no_browser: bool) -> int:
     """Serve the console on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 

@@ -6,15 +6,10 @@ import click
 
 from omium_sync import __version__
 
-__all__ = ["command"]
+from ..connection import examples
 
 
-@click.command(
-    "version",
-    epilog="""\b
-Examples:
-  omiumctl version""",
-)
+@click.command("version", epilog=examples("omiumctl version"))
 def command() -> None:
     """Print the version of omium-async."""
     click.echo(f"omiumctl {__version__}")

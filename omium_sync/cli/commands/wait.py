@@ -10,7 +10,7 @@ import click
 from omium_sync import SETTLED, Execution, ExecutionStatus, MissingExecutionsError
 
 from .. import options
-from ..connection import Connection, connection_options, pass_connection
+from ..connection import Connection, service_command
 from ..endings import CommandFailed
 from ..execution import to_row, write_settled
 from ..options import STATUSES, Number, output_option
@@ -18,16 +18,13 @@ from ..output import Output, write_json
 from ..progress import ProgressBar
 from ..tables import Table, state_text
 
-__all__ = ["command"]
 
-
-@click.command(
+@service_command(
     "wait",
-    epilog="""\b
-Examples:
-  omiumctl wait exec_abc --timeout 600
-  omiumctl wait exec_abc exec_def --output jsonl
-  omiumctl wait exec_abc --until completed --until failed""",
+    "omiumctl wait exec_abc --timeout 600",
+    "omiumctl wait exec_abc exec_def --output jsonl",
+    "omiumctl wait exec_abc --until completed --until failed",
+    without=("--timeout",),
 )
 @click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
 @click.option("--timeout", type=Number(float, least=0), metavar="SECONDS", help="Stop waiting then. Default: no limit.")
@@ -45,8 +42,6 @@ Examples:
     help="The status to wait for. Repeat it for several. Default: any settled one.",
 )
 @output_option()
-@connection_options(without=("--timeout",))
-@pass_connection
 def command(
     connection: Connection, /, execution_ids: tuple[str, ...], until: tuple[str, ...], output: Output, **polling: Any
 ) -> int:
