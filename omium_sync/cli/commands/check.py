@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
-import attrs
 import click
 
 from omium_async import AsyncOmium, Attempt, AuthenticationError, OmiumError
@@ -17,39 +16,6 @@ from ..output import Output, printable, write_json
 from ..probe import print_report, probe
 
 __all__ = ["command"]
-
-_OPTIONS: Final = {"api_key": "--api-key-file", "base_url": "--url"}
-
-
-@attrs.frozen
-class Finding:
-    """The result of one request.
-
-    :ivar key_from: the source of the key: a variable, a file or an option.
-    :ivar url_from: the source of the URL.
-    :ivar milliseconds: the time of the last attempt, with its connection; ``None`` if none began.
-    :ivar executions: the service's total; ``None`` if it gave none.
-    """
-
-    url: str
-    key_from: str
-    url_from: str
-    milliseconds: float | None
-    executions: int | None
-    error: OmiumError | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields for programs."""
-        fields = attrs.asdict(self, filter=lambda field, _: field.name != "error")
-        return {**fields, "ok": self.error is None, "error": None if self.error is None else str(self.error)}
-
-    def print(self) -> None:
-        """Print the fields for people."""
-        click.echo(f"key        from {printable(self.key_from)}")
-        click.echo(f"url        {printable(self.url)}, from {printable(self.url_from)}")
-        if self.error is None:
-            count = "" if self.executions is None else f"; {self.executions:,} executions"
-            click.echo(f"service    answers in {self.milliseconds:,.0f} ms{count}")
 
 
 @service_command(
@@ -83,19 +49,20 @@ def command(connection: Connection, /, probing: bool, output: Output) -> None:
         if output is not Output.TABLE:
             write_json({"ok": False, "error": str(failure)}, output)
         raise CommandFailed(str(failure)) from None
-    finding = asyncio.run(_check(omium, attempts))
+    report, error = asyncio.run(_check(omium, attempts))
     if output is Output.TABLE:
-        finding.print()
+        _print(report)
     else:
-        write_json(finding.to_dict(), output)
-    if isinstance(finding.error, AuthenticationError):
-        raise CommandFailed(f"the service refuses the key from {finding.key_from}: {finding.error}")
-    if finding.error is not None:
-        raise CommandFailed(str(finding.error))
+        write_json(report, output)
+    if isinstance(error, AuthenticationError):
+        raise CommandFailed(f"the service refuses the key from {report['key_from']}: {error}")
+    if error is not None:
+        raise CommandFailed(str(error))
 
 
-async def _check(omium: AsyncOmium, attempts: list[Attempt]) -> Finding:
+async def _check(omium: AsyncOmium, attempts: list[Attempt]) -> tuple[dict[str, Any], OmiumError | None]:
     settings = omium._caller.shared.settings  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    key_from, url_from = settings.origins["api_key"], settings.origins["base_url"]
     total: int | None = None
     refusal: OmiumError | None = None
     async with omium:
@@ -103,15 +70,20 @@ async def _check(omium: AsyncOmium, attempts: list[Attempt]) -> Finding:
             total = (await omium.executions.page(1, 1)).total
         except OmiumError as error:
             refusal = error
-    return Finding(
-        settings.base_url,
-        _source(settings.origins["api_key"], "api_key"),
-        _source(settings.origins["base_url"], "base_url"),
-        attempts[-1].elapsed * 1000 if attempts else None,
-        total,
-        refusal,
-    )
+    return {
+        "url": settings.base_url,
+        "key_from": "--api-key-file" if key_from == "argument" else key_from,
+        "url_from": "--url" if url_from == "argument" else url_from,
+        "milliseconds": attempts[-1].elapsed * 1000 if attempts else None,
+        "executions": total,
+        "ok": refusal is None,
+        "error": None if refusal is None else str(refusal),
+    }, refusal
 
 
-def _source(origin: str, name: str) -> str:
-    return _OPTIONS[name] if origin == "argument" else origin
+def _print(report: dict[str, Any]) -> None:
+    click.echo(f"key        from {printable(report['key_from'])}")
+    click.echo(f"url        {printable(report['url'])}, from {printable(report['url_from'])}")
+    if report["ok"]:
+        count = "" if report["executions"] is None else f"; {report['executions']:,} executions"
+        click.echo(f"service    answers in {report['milliseconds']:,.0f} ms{count}")

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -94,11 +94,41 @@ def command(
     for name, function in workflows.items():
         local.workflow(name)(function)
     try:
-        return asyncio.run(
-            _serve(local, Announcement(database, list(workflows), output == "json", api_key_file is None), ui=ui)
-        )
+        return asyncio.run(_serve(local, database, ui=ui, as_json=output == "json", with_key=api_key_file is None))
     except LocalOmiumError as error:
         raise CommandFailed(str(error)) from None
+
+
+async def _serve(local: LocalOmium, database: Path | None, *, ui: bool, as_json: bool, with_key: bool) -> int:
+    with stop_signals() as stopped:
+        async with local, contextlib.AsyncExitStack() as stack:
+            said: dict[str, Any] = {"url": local.url}
+            if with_key:  # it is valid for this server only, and the user needs it
+                said["api_key"] = local.api_key
+            if ui:
+                omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
+                said["console"] = await stack.enter_async_context(console_served(omium))
+            said["workflows"] = list(local.workflows)
+            if as_json:
+                write_json(said, Output.JSONL)
+            else:
+                _print(said, database)
+            return await stopped
+
+
+def _print(said: dict[str, Any], database: Path | None) -> None:
+    where = "in memory" if database is None else f"on {printable(database)}"
+    click.echo(f"LocalOmium serves {said['url']} {where}. To use it from another terminal:")
+    click.echo(f"  export OMIUM_API_URL={said['url']}")
+    if "api_key" in said:
+        click.echo(f"  export OMIUM_API_KEY={shlex.quote(said['api_key'])}")
+    else:
+        click.echo("  and set OMIUM_API_KEY to the key in your file")
+    names = ", ".join(map(printable, said["workflows"]))
+    click.echo(f"Workflows: {names or 'none (executions stay pending; see --workflows)'}")
+    if "console" in said:
+        click.echo(f"Console: {said['console']}")
+    click.echo("Stop with Ctrl-C.")
 
 
 def _free_port() -> int:
@@ -126,44 +156,3 @@ def _kept_key() -> str:
         key = f"omium_local_{secrets.token_hex(16)}"
         write_private(file, key.encode())
     return key
-
-
-class Announcement:
-    """The lines that `serve` prints when it has started."""
-
-    def __init__(self, database: Path | None, workflows: list[str], as_json: bool, with_key: bool) -> None:
-        self._database = database
-        self._workflows = workflows
-        self._as_json = as_json
-        self._with_key = with_key
-
-    def print(self, local: LocalOmium, console: str | None) -> None:
-        """Print where it serves and how to use it. :param console: the URL of the console, if it is served."""
-        if self._as_json:
-            key = {"api_key": local.api_key} if self._with_key else {}
-            page = {} if console is None else {"console": console}
-            write_json({"url": local.url, **key, **page, "workflows": self._workflows}, Output.JSONL)
-            return
-        where = "in memory" if self._database is None else f"on {printable(self._database)}"
-        click.echo(f"LocalOmium serves {local.url} {where}. To use it from another terminal:")
-        click.echo(f"  export OMIUM_API_URL={local.url}")
-        if self._with_key:  # it is valid for this server only, and the user needs it
-            click.echo(f"  export OMIUM_API_KEY={shlex.quote(local.api_key)}")
-        else:
-            click.echo("  and set OMIUM_API_KEY to the key in your file")
-        names = ", ".join(map(printable, self._workflows))
-        click.echo(f"Workflows: {names or 'none (executions stay pending; see --workflows)'}")
-        if console is not None:
-            click.echo(f"Console: {console}")
-        click.echo("Stop with Ctrl-C.")
-
-
-async def _serve(local: LocalOmium, announcement: Announcement, *, ui: bool) -> int:
-    with stop_signals() as stopped:
-        async with local, contextlib.AsyncExitStack() as stack:
-            console = None
-            if ui:
-                omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
-                console = await stack.enter_async_context(console_served(omium))
-            announcement.print(local, console)
-            return await stopped
