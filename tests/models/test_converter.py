@@ -32,7 +32,7 @@ from omium_async import (
     make_converter,
 )
 from omium_async._data.converter import OmiumConverter
-from omium_async._models.answer import Timestamp
+from omium_async._models.base import Timestamp
 from omium_async.local import LocalOmium
 
 MODELS = [Checkpoint, Execution, ExecutionDetail, ExecutionPage, ReplayResult, RollbackResult]

@@ -26,7 +26,7 @@ from omium_async import (
 )
 from omium_async._data.codec import InvalidJSONError, decode_json, encode
 from omium_async._data.shared import shared
-from omium_async._models.rules import ValidationError
+from omium_async._data.validation import ValidationError
 
 from .strategies import CHECKPOINTS, DETAILS, JSON, PAGES, REPLAYS, ROWS, SCALARS, TEXT
 
@@ -178,7 +178,7 @@ def test_a_wrong_type_is_named_with_its_place(cls: Any, sent: Any, path: str, wo
         cls.from_dict(sent)
     assert caught.value.path == path
     assert words in str(caught.value)
-    assert str(caught.value).startswith(path or "the answer")
+    assert str(caught.value).startswith(path or "the response")
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "text", b"bytes", [], (), {1}, object(), Execution, 1.5, True])
