@@ -29,7 +29,7 @@ import psutil
 import pydantic
 
 from omium_async import AsyncOmium
-from omium_async._streaming.seen import Seen
+from omium_async._lists.seen import Seen
 
 KEY = "benchmark-key"
 LATENCY = 0.020

@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote, urlencode
 
 from ._data.masked import kind_of
 from ._data.plain import plain
+from ._filters import Filters
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
-from ._streaming.filters import Filters
 
 if TYPE_CHECKING:
     from ._data.converter import OmiumConverter

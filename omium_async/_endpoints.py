@@ -17,6 +17,7 @@ from ._data.codec import decode_json, encode
 from ._data.plain import plain
 from ._data.validation import ValidationError, wrong
 from ._errors import APIStatusError, NoCheckpointError
+from ._filters import Filters
 from ._models.types import (
     CancelResult,
     CheckpointDetail,
@@ -29,7 +30,6 @@ from ._models.types import (
     WorkflowInfo,
     WorkflowPage,
 )
-from ._streaming.filters import Filters
 from ._transport.request import Operation
 
 __all__ = [

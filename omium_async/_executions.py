@@ -28,7 +28,6 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
-from ._streaming import streams
 from ._telemetry import Telemetry, spanned, spanned_each
 from ._waiting import many, one
 from ._waiting import polling as polls
@@ -522,7 +521,7 @@ class Executions:
         limit: int | None = None,
         prefetch: int | None = None,
         **wanted: Any,
-    ) -> AsyncGenerator[streams.Batch]:
+    ) -> AsyncGenerator[lists.Batch]:
         """`list` in batches, for the facade."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)

@@ -26,10 +26,10 @@ import attrs
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome
+from .._filters import Filters
 from .._models.types import ExecutionPage
 from .._outage import Outage
 from .._pool import Pool, Stopped
-from .._streaming.filters import Filters
 from .._transport.retry import could_mend, is_outage
 from .refusals import key_is_refused
 

@@ -13,9 +13,9 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._changes import ENDED
 from .._errors import ConflictError, OmiumError
+from .._filters import Filters
 from .._models.outcomes import CancelOutcome
 from .._models.types import CancelResult, Execution
-from .._streaming.filters import Filters
 from .refusals import key_is_refused
 from .selection import Selection
 from .verdict import with_verdict

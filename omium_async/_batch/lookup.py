@@ -18,9 +18,9 @@ from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._caller import Caller
 from .._errors import NotFoundError
+from .._filters import Filters
 from .._journal.file import JournalFile
 from .._models.types import Execution, ExecutionDetail
-from .._streaming.filters import Filters
 from .calls import Calls
 
 __all__ = ["Found", "Lookup"]

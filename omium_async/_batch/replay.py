@@ -20,13 +20,13 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
 from .._errors import JournalError, NotFoundError, OmiumError
+from .._filters import Filters
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import FIRST_NAMED, Identity
 from .._journal.settings import Journal, journal_of
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool import Stopped
-from .._streaming.filters import Filters
 from .items import item_key
 from .recording import SentMark, record
 from .refusals import is_final_refusal, key_is_refused

@@ -12,10 +12,10 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._caller import Caller
+from .._filters import Filters
 from .._models.outcomes import CancelOutcome, ReplayOutcome
 from .._models.types import Execution, ExecutionDetail
 from .._pool import Pool
-from .._streaming.filters import Filters
 from .calls import Calls
 
 __all__ = ["Selection"]

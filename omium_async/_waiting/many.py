@@ -14,10 +14,10 @@ from .. import _lists as lists
 from .._arguments import execution_segment
 from .._caller import Caller
 from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
+from .._filters import Filters
 from .._models.types import Execution, ExecutionStatus
 from .._outage import Outage
 from .._pool import Pool
-from .._streaming.filters import Filters
 from .._transport.retry import could_mend
 from .polling import PendingMonitor, Polling, PollInterval
 

@@ -82,7 +82,7 @@ class Cost:
 Told: TypeAlias = dict[tuple[str, str], logging.LogRecord]
 
 _CLIENT: Final = logging.getLogger("omium_async")
-_LISTS: Final = logging.getLogger("omium_async.streaming")
+_LISTS: Final = logging.getLogger("omium_async.lists")
 
 _counting: contextvars.ContextVar[tuple[Cost, ...]] = contextvars.ContextVar("_counting", default=())
 _telling: contextvars.ContextVar[tuple[Meter, Told] | None] = contextvars.ContextVar("_telling", default=None)

@@ -16,7 +16,7 @@ from omium_async import Execution
 from .feed import Feed
 
 if TYPE_CHECKING:
-    from omium_async._streaming.streams import Batch
+    from omium_async._lists.streams import Batch
 
 __all__ = ["NAP", "Gathered", "OneByOne", "Reading", "Rows"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omium_async._streaming.streams import Batch
+from omium_async._lists.streams import Batch
 from omium_sync._bridge.feed import Feed
 from omium_sync._bridge.reading import Gathered, Rows
 

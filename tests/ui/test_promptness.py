@@ -99,7 +99,7 @@ async def test_a_warning_of_a_list_is_told_once_a_view(page, service, caplog):
     tab = Tab(page, QUICKER, "/?metadata=user%3Dada")
     await tab.open()
     await tab.look_for(20 / QUICKER)
-    assert [record.name for record in caplog.records] == ["omium_async.streaming"]
+    assert [record.name for record in caplog.records] == ["omium_async.lists"]
     assert "This list shows no metadata" in tab.texts["rows"]
     assert (await (await page.get("/client")).text()).count("shows any metadata") == 1
     await Tab(page, QUICKER, "/?metadata=user%3Dbob").open()

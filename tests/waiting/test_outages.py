@@ -19,9 +19,9 @@ from omium_async import (
     WaitTimeoutError,
 )
 from omium_async import _lists as lists
+from omium_async import _outage as outage_module
+from omium_async._filters import Filters
 from omium_async._outage import Outage
-from omium_async._streaming.filters import Filters
-from omium_async._waiting import outage as outage_module
 from omium_async._waiting.many import wait_for_each
 from omium_async._waiting.one import wait_for, watch_changes
 from omium_async._waiting.polling import Polling

@@ -12,11 +12,11 @@ from contextlib import aclosing
 
 import pytest
 
+from omium_async._lists import prefetch
+from omium_async._lists.prefetch import default_bound
+from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
+from omium_async._lists.windows import Window
 from omium_async._models.types import Execution, ExecutionPage
-from omium_async._streaming import prefetch
-from omium_async._streaming.prefetch import default_bound
-from omium_async._streaming.streams import stream_batches, stream_pages, stream_rows
-from omium_async._streaming.windows import Window
 
 from ..development import complaints
 from .model import ModelList, ModelServer
@@ -440,7 +440,7 @@ async def test_warnings_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk(500, cap=10)
     async for _ in _drain(stream_batches(desk, page_size=100, prefetch=8), desk):
         pass
-    assert [record.levelno for record in caplog.records if record.name == "omium_async.streaming"] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if record.name == "omium_async.lists"] == [logging.WARNING]
 
 
 def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
@@ -448,7 +448,7 @@ def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
     program = """
         import asyncio, sys
         from omium_async._models.types import Execution, ExecutionPage
-        from omium_async._streaming.streams import stream_rows
+        from omium_async._lists.streams import stream_rows
 
         async def fetch(page, size):
             await asyncio.sleep(0.001)

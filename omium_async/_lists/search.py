@@ -1,14 +1,14 @@
-"""Finding the reading point again after the list has moved under it.
+"""Finding the reading point again after rows before it were inserted or removed.
 
 Rows before the point are known, those behind it are foreign. One window that shows both ends the search. Until then
 each probe moves one of two bounds: the guess from the list's growth comes first, then steps that double, then, with a
-bound on either side, halving. So a burst of any size costs requests by its logarithm.
+bound on either side, halving. So the number of requests grows with the logarithm of the burst.
 
-Where even the start of the list shows nothing known, all that is known was pushed away, or is gone. The search then
-goes forward: by the growth of the total, as far beyond as the list grows from one request to the next; by steps that
-double up to the end; and back from the end, each time a fifth of the way farther. Without a total, new rows before
-those known look like unread ones behind them, and a known stretch shorter than about a fifth of what is behind it may
-be missed. When the search has found nothing, reading starts anew with what the start of the list shows.
+If even the start of the list shows no known row, all known rows were pushed away, or are gone. The search then goes
+forward: by the growth of the total, plus the growth from one request to the next; by steps that double up to the end;
+and back from the end, each time a fifth of the way farther. Without a total, new rows before the known ones look like
+unread ones behind them, and a known stretch shorter than about a fifth of what is behind it may not be found. If the
+search finds nothing, reading starts again at the start of the list.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ class Search:
     :ivar foreign: nothing was known from here on.
     """
 
-    def __init__(self, window: int, *, poor: bool) -> None:
+    def __init__(self, window: int) -> None:
         self.known = 0
         self.foreign: int | None = None
         self._window = window
-        # Bounds this near to each other are met by one window; one that cannot overlap must begin at the lower.
-        self._near = window if poor else window // 2
-        self._first_step = 0 if poor else window
+        self._near = window // 2  # one window shows both of two bounds that are this near to each other
         self._back = max(1, window // 2)
         self._on = 0
         self._probes = 0
@@ -117,7 +115,7 @@ class Search:
             return point * total // before - self._window // 4  # rows went from everywhere
         last, guess = self._guess, point + total - before  # all that came or went lies before the point
         if last is None and guess > self.known:
-            self._guess, self._on = guess, self._first_step
+            self._guess, self._on = guess, self._window
             return guess
         if last is not None and last != guess and self.foreign is None and self._probes % 2:
             # Two probes on, the difference shows how fast the list moves: aim where it will be, and a little before.

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from omium_async import AsyncOmium, Execution, ExecutionStatus
 from omium_async._arguments import filters
-from omium_async._streaming.filters import Filters, Sieve
-from omium_async._streaming.streams import stream_batches, stream_pages, stream_rows
-from omium_async._streaming.windows import Window
+from omium_async._lists.client_filter import Filters, Sieve
+from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
+from omium_async._lists.windows import Window
 from omium_async.local import LocalOmium
 
 from .model import ModelList, ModelServer

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omium_async._lists import seen
+from omium_async._lists.seen import Seen
 from omium_async._models.types import Execution
-from omium_async._streaming import seen
-from omium_async._streaming.seen import Seen
 
 
 def rows(ids: list[str]) -> list[Execution]:

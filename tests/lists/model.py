@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from omium_async._lists.exact import Reading
+from omium_async._lists.windows import Window
 from omium_async._models.types import Execution, ExecutionPage
-from omium_async._streaming.rule import Reading
-from omium_async._streaming.windows import Window
 
 
 @dataclass
@@ -82,7 +82,6 @@ class ModelServer:
     total: int | None = None  # what it says instead of the truth
     ignores_page: bool = False
     hole: range = range(0)  # offsets whose rows are not shown
-    blank_pages: tuple[int, ...] = ()  # always empty, whatever their size
     slips: tuple[int, ...] = ()  # which answers, counted from 1, show less than they should
     slip: Callable[[list[Any]], list[Any]] = staticmethod(lambda rows: [])
     answered: int = 0
@@ -95,9 +94,7 @@ class ModelServer:
         size = self.size(window.size)
         start = 0 if self.ignores_page else (window.page - 1) * size
         ids = [
-            id
-            for offset, (_, id) in enumerate(self.list.rows[start : start + size], start)
-            if offset not in self.hole and window.page not in self.blank_pages
+            id for offset, (_, id) in enumerate(self.list.rows[start : start + size], start) if offset not in self.hole
         ]
         if self.answered in self.slips:
             ids = self.slip(ids)

@@ -1,77 +1,29 @@
-"""Which executions of a list are wanted: what the service filters, and what is left to the client."""
+"""The filters that the client applies to rows, because the service does not have them."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
-from urllib.parse import urlencode
 
-import attrs
-
+from .._filters import Filters
 from .._models.types import Execution
 
-__all__ = ["Filters", "Sieve"]
+__all__ = ["ClientFilter"]
 
-_log = logging.getLogger("omium_async.streaming")
+_log = logging.getLogger("omium_async.lists")
 
-_SURE: Final = 100  # rows: so many past `since`, and the rest is taken to be past it too; so many without metadata
-
-
-def _wire(filters: Filters) -> str:
-    status = filters.statuses[0] if len(filters.statuses) == 1 else None
-    wanted = {"workflow_id": filters.workflow_id, "status": status}
-    given = {name: str(value) for name, value in wanted.items() if value is not None}
-    return f"&{urlencode(given)}" if given else ""
+_SURE: Final = 100  # rows older than `since` after which the reading stops; rows without metadata before the WARNING
 
 
-@attrs.frozen
-class Filters:
-    """The filters of a list; ``None`` or empty: all pass.
-
-    :ivar workflow_id: by the service.
-    :ivar statuses: one by the service, several by the client.
-    :ivar since: created then or later; by the client.
-    :ivar before: created earlier; by the client.
-    :ivar metadata: each of these keys has an equal value, in plain JSON data; by the client.
-    :ivar wire: what the service is to filter, as more of a query, escaped.
-    """
-
-    workflow_id: str | None = None
-    statuses: tuple[str, ...] = ()
-    since: datetime | None = None
-    before: datetime | None = None
-    metadata: Mapping[str, Any] | None = None
-    wire: str = attrs.field(init=False, default=attrs.Factory(_wire, takes_self=True))
-
-    @property
-    def need_client(self) -> bool:
-        """Whether the client has to filter."""
-        return len(self.statuses) > 1 or bool(self.since or self.before or self.metadata)
-
-    def in_words(self) -> str:
-        """What passes, in words that are the same for the same filters."""
-        workflow = "all workflows" if self.workflow_id is None else f"workflow {self.workflow_id}"
-        found = f"executions of {workflow} with status {' or '.join(sorted(self.statuses)) or 'any'}"
-        if self.since is not None:
-            found += f", created since {self.since.isoformat()}"
-        if self.before is not None:
-            found += f", created before {self.before.isoformat()}"
-        if self.metadata:
-            found += f", with metadata {json.dumps(self.metadata, sort_keys=True)}"
-        return found
-
-
-class Sieve:
-    """What passes the client's filters, of rows in the order in which they come.
+class ClientFilter:
+    """Filters rows in the order in which they come.
 
     :param limit: at most so many pass.
-    :ivar ended: nothing more is wanted: the limit is reached, or all that follows was created before ``since``.
-
-    The latter is believed only of a list in descending order of creation, and only after a hundred such rows.
+    :ivar ended: no more rows are wanted: the limit is reached, or a hundred rows of a list in descending order of
+        creation were created before ``since``.
     """
 
     def __init__(self, filters: Filters, limit: int | None) -> None:
@@ -85,8 +37,8 @@ class Sieve:
         self._without_metadata = 0
         self._metadata_seen = not filters.metadata
 
-    def sift(self, rows: list[Execution]) -> list[Execution]:
-        """Those of the next rows that pass."""
+    def apply(self, rows: list[Execution]) -> list[Execution]:
+        """Return those of the next rows that pass."""
         if not self._metadata_seen:
             self._look_for_metadata(rows)
         found: list[Execution] = []
@@ -101,7 +53,7 @@ class Sieve:
         return found
 
     def finish(self) -> None:
-        """The list has ended."""
+        """Log the WARNING about metadata if the list ended before it."""
         if not self._metadata_seen and self._without_metadata:
             self._warn()
 
@@ -132,10 +84,10 @@ class Sieve:
             self._warn()
 
     def _warn(self) -> None:
-        self._metadata_seen = True  # said once
+        self._metadata_seen = True  # one WARNING is enough
         _log.warning(
-            "none of the first %d executions of the list shows any metadata, so none passes the filter by it; where "
-            "only details show it, a filter of the list finds nothing",
+            "none of the first %d executions of the list shows metadata, so none passes the metadata filter; the "
+            "service may show metadata only in the details of an execution",
             self._without_metadata,
             extra={"omium_rows": self._without_metadata},
         )
@@ -146,7 +98,7 @@ def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two values of plain JSON data are equal; ``True`` is no 1."""
+    """Whether two values of plain JSON data are equal; ``True`` does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

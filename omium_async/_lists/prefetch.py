@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from .._models.types import ExecutionPage
 from .._tasks import wait_until_done
-from .rule import Reading
+from .exact import Reading
 from .windows import Window
 
 #: ``(page, page_size)`` to one answered window; retries are inside.

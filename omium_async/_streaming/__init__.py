@@ -1,1 +1,0 @@
-"""Lists that lose nothing: every execution once, however the list changes while it is read."""
