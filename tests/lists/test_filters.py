@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from omium_async import AsyncOmium, Execution, ExecutionStatus
 from omium_async._arguments import filters
-from omium_async._lists.client_filter import Filters, Sieve
+from omium_async._filters import Filters
+from omium_async._lists.client_filter import ClientFilter
 from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
 from omium_async._lists.windows import Window
 from omium_async.local import LocalOmium
@@ -107,8 +108,8 @@ async def test_reading_stops_a_hundred_rows_past_since():
 @pytest.mark.parametrize("order", [reversed, lambda rows: random.Random(3).sample(rows, len(rows))])
 def test_a_list_in_another_order_is_read_to_its_end(order):
     rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=number)) for number in range(1000)]
-    sieve = Sieve(Filters(since=NOON - timedelta(seconds=5)), None)
-    found = sieve.sift(list(order(rows)))
+    sieve = ClientFilter(Filters(since=NOON - timedelta(seconds=5)), None)
+    found = sieve.apply(list(order(rows)))
     assert {row.id for row in found} == {f"row-{number}" for number in range(6)}
     assert not sieve.ended
 
@@ -118,10 +119,10 @@ def test_the_hundredth_row_past_since_is_the_last(step):
     """What was created at that very time is not past it; rows of one time are in order too."""
     at = [Execution(f"at-{number}", created_at=NOON) for number in range(10)]
     rows = [Execution(f"row-{number}", created_at=NOON - timedelta(seconds=1 + step * number)) for number in range(100)]
-    sieve = Sieve(Filters(since=NOON), None)
-    assert sieve.sift([*at, *rows[:99]]) == at
+    sieve = ClientFilter(Filters(since=NOON), None)
+    assert sieve.apply([*at, *rows[:99]]) == at
     assert not sieve.ended
-    assert sieve.sift(rows[99:]) == []
+    assert sieve.apply(rows[99:]) == []
     assert sieve.ended
 
 
@@ -139,7 +140,7 @@ async def test_total_is_not_said_where_the_client_filters_and_limits_count_what_
     wanted = Filters(statuses=("failed",))  # the service's own filter is believed, and its total
     filtered = [page async for page in stream_pages(Drifting(300).fetch, page_size=20, prefetch=0, filters=wanted)]
     assert {page.total for page in filtered} == {300}
-    assert Sieve(wanted, None).sift([Execution("x", status="paused")])
+    assert ClientFilter(wanted, None).apply([Execution("x", status="paused")])
     server = Drifting(5000)
     wanted = Filters(metadata={"team": "a"})
     batches = [one async for one in stream_batches(server.fetch, page_size=50, prefetch=0, limit=7, filters=wanted)]
@@ -152,20 +153,20 @@ async def test_total_is_not_said_where_the_client_filters_and_limits_count_what_
 
 @pytest.mark.parametrize("shown", [None, {}])
 def test_rows_without_any_metadata_are_told_once(caplog, shown):
-    sieve = Sieve(Filters(metadata={"a": 1}), None)
+    sieve = ClientFilter(Filters(metadata={"a": 1}), None)
     for _ in range(5):
-        assert sieve.sift([Execution("x", metadata=shown)] * 40) == []
+        assert sieve.apply([Execution("x", metadata=shown)] * 40) == []
     sieve.finish()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     caplog.clear()
-    sieve = Sieve(Filters(metadata={"a": 1}), None)
-    sieve.sift([Execution("x", metadata=shown)] * 99)
+    sieve = ClientFilter(Filters(metadata={"a": 1}), None)
+    sieve.apply([Execution("x", metadata=shown)] * 99)
     assert not caplog.records
-    sieve.sift([Execution("x", metadata=shown)])
+    sieve.apply([Execution("x", metadata=shown)])
     assert [record.omium_rows for record in caplog.records] == [100]
     caplog.clear()
-    few = Sieve(Filters(metadata={"a": 1}), None)
-    few.sift([Execution("x")])
+    few = ClientFilter(Filters(metadata={"a": 1}), None)
+    few.apply([Execution("x")])
     assert not caplog.records
     few.finish()
     assert len(caplog.records) == 1
@@ -173,7 +174,7 @@ def test_rows_without_any_metadata_are_told_once(caplog, shown):
 
 def test_a_missing_key_equals_nothing_and_true_is_no_one():
     def found(metadata, wanted):
-        return bool(Sieve(filters(metadata=wanted), None).sift([Execution("x", metadata=metadata)]))
+        return bool(ClientFilter(filters(metadata=wanted), None).apply([Execution("x", metadata=metadata)]))
 
     assert found({"a": None, "b": 1}, {"a": None})
     assert not found({"b": 1}, {"a": None})
