@@ -15,7 +15,7 @@ from omium_sync import ExecutionRequest
 
 from .endings import CommandFailed
 
-__all__ = ["LineReader", "MalformedLine", "RequestLine"]
+__all__ = ["InputLine", "LineReader"]
 
 _CHUNK: Final = 64 * 1024
 _LONGEST: Final = 16 * 2**20  # bytes of a line; no service accepts a larger body
@@ -24,19 +24,21 @@ _FIELDS: Final = frozenset({"workflow_id", "input_data", "metadata", "agent_id",
 
 
 @attrs.frozen
-class RequestLine:
-    """A line that is a request."""
+class InputLine:
+    """A line that is not blank.
+
+    :ivar request: the request; for a malformed line one that the SDK rejects, so that the line keeps its place in the
+        batch: the journal knows items by their position, and a corrected line must not move those after it.
+    :ivar problem: why the line is malformed, or ``None``.
+    """
 
     number: int
     request: ExecutionRequest
+    problem: str | None = None
 
 
-@attrs.frozen
-class MalformedLine:
-    """A line that is not a request."""
-
-    number: int
-    reason: str
+def _malformed(number: int, problem: str) -> InputLine:
+    return InputLine(number, ExecutionRequest(""), problem)
 
 
 class LineReader:
@@ -52,34 +54,29 @@ class LineReader:
         self._whole = whole
         self._stopping = stopping
         self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._start = (
-            os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0
-        )  # another program may have read from stdin
+        # Another program may have read a part of stdin before.
+        self._start = os.lseek(descriptor, 0, os.SEEK_CUR) if self.is_file else 0
 
     def count(self) -> int | None:
         """Count the lines of a file that are not blank, before any is read; return ``None`` for a pipe."""
         if not self.is_file:
             return None
         found = sum(content is None or content.strip() != b"" for content in self._contents())
-        self.rewind()
+        os.lseek(self._descriptor, self._start, os.SEEK_SET)
         return found
 
-    def rewind(self) -> None:
-        """Go back to the first line of a file."""
-        os.lseek(self._descriptor, self._start, os.SEEK_SET)
-
-    def lines(self) -> Iterator[RequestLine | MalformedLine]:
+    def lines(self) -> Iterator[InputLine]:
         """Yield each line that is not blank."""
         for number, content in enumerate(self._contents(), 1):
             if self._stopping():
                 return
             if content is None:
-                yield MalformedLine(number, f"it is longer than {_LONGEST:,} bytes")
+                yield _malformed(number, f"it is longer than {_LONGEST:,} bytes")
             elif content.strip():
                 try:
-                    yield RequestLine(number, self._request(number, content))
+                    yield InputLine(number, self._request(number, content))
                 except (TypeError, ValueError) as error:
-                    yield MalformedLine(number, str(error))
+                    yield _malformed(number, str(error))
 
     def _request(self, number: int, content: bytes) -> ExecutionRequest:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 
 import pytest
 
@@ -227,13 +226,3 @@ def test_key_and_url_stand_before_or_after_the_command(omiumctl, service):
     assert omiumctl(*options, "list", "-o", "json").json == []
     assert omiumctl("list", *options, "--auth", "bearer", "-o", "json").json == []
     assert omiumctl("--url", "http://127.0.0.1:9", "list", *options, "-o", "json").json == []
-
-
-def test_a_report_is_private(connected):
-    connected.write("in.jsonl", 1)
-    old = connected.home / "old.jsonl"
-    old.write_text("open to all")
-    old.chmod(0o644)
-    for report in (old, connected.home / "new.jsonl", os.devnull):
-        assert connected("batch", "in.jsonl", "--workflow-id", "w", "--journal", "j", "--report", report).code == 0
-        assert report == os.devnull or report.stat().st_mode & 0o777 == 0o600

@@ -1,10 +1,10 @@
-"""Records what terminals show in the documentation: real commands, in a real terminal, on a LocalOmium.
+"""Records the terminal sessions of the documentation: real commands, in a real terminal, on a LocalOmium.
 
     python tests/docs/sessions.py [demo look replay batch check interrupt serve]
 
-A recording is `docs/sessions/NAME.ansi` (`cat` it to see it in colour). Of it are made the blocks of the pages that
-stand after `<!-- recorded: NAME -->`, and the pictures of those that are shown as pictures. What differs from run to
-run is made equal: ids, times of day, durations, ports, folders. `test_sessions.py` records them again and compares.
+A recording is `docs/sessions/NAME.ansi` (`cat` shows it in colour). The blocks after `<!-- recorded: NAME -->` in the
+pages are made from it, and pictures of the sessions in `PICTURED`. Values that differ between runs are replaced: ids,
+times of day, durations, ports, folders. `test_sessions.py` records the sessions again and compares.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHOWN_DAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 @attrs.define
 class Desk:
-    """A folder, a service with a clock of its own, and a terminal in which commands are run one after the other."""
+    """A folder, a service with its own clock, and a terminal that runs commands one after the other."""
 
     folder: Path
     now: datetime
@@ -57,21 +57,21 @@ class Desk:
         self.local = LocalOmium(clock=lambda: self.now)
 
     def types(self, command: str, *, code: int = 0, meanwhile: Callable[[Any, int], None] | None = None) -> None:
-        """Type a command, and see what it shows until it ends, with the exit status that it should have."""
+        """Run a command, record its output, and check its exit status."""
         arguments = shlex.split(command)
         text, status = run(arguments[1:], self.folder, self.environment, columns=self.columns, meanwhile=meanwhile)
         assert status == code, f"{command}: {status}\n{text}"
         self.status = status
         self.shown.append(f"$ {command}\n{text}")
         if status == -signal.SIGKILL:
-            self.shown.append("Killed\n")  # as a shell says it
+            self.shown.append("Killed\n")  # as a shell prints it
 
     def asks_for_the_status(self) -> None:
-        """Type the command that shows it."""
+        """Run the command that shows the exit status."""
         self.shown.append(f"$ echo $?\n{self.status}\n")
 
     def moves(self, seconds: float) -> str:
-        """Let the service's clock go on; a step of a workflow."""
+        """Move the service's clock forward, as a step of a workflow."""
         self.now += timedelta(seconds=seconds)
         return f"{seconds:g} s"
 
@@ -80,7 +80,7 @@ class Desk:
 
 
 def reports(desk: Desk) -> None:
-    """Five executions, of which one fails."""
+    """Run five executions; one fails."""
 
     @desk.local.workflow("weekly-report")
     async def weekly_report(run: Any) -> dict[str, Any]:
@@ -101,13 +101,13 @@ def failed(desk: Desk) -> str:
 
 
 def demo(desk: Desk) -> None:
-    """Of files that are the same on every machine."""
+    """Use files that are the same on every machine."""
     corpus = desk.folder / "ledgers"
     corpus.mkdir()
     for number in range(98):
         body = "".join(f"def entry_{each}():\n    return {each * 7919 % 1000}\n\n\n" for each in range(number % 23 + 2))
         (corpus / f"ledger_{number:02}.py").write_text(f'"""Ledger {number}."""\n\n\n{body}')
-    desk.types("omiumctl demo ledgers --executions 100")
+    desk.types("omiumctl demo ledgers")
 
 
 def look(desk: Desk) -> None:
@@ -124,7 +124,7 @@ def replay(desk: Desk) -> None:
 
 
 def batch(desk: Desk) -> None:
-    """One that is killed, and started again with its journal."""
+    """Kill a batch, and run it again with its journal."""
     enough = threading.Event()
     ran: list[str] = []
 
@@ -148,13 +148,13 @@ def batch(desk: Desk) -> None:
 
 def check(desk: Desk) -> None:
     desk.types("omiumctl check")
-    desk.environment["OMIUM_API_KEY"] = "a-key-that-nobody-knows"
+    desk.environment["OMIUM_API_KEY"] = "a-key-that-is-unknown"
     desk.types("omiumctl check", code=1)
     desk.asks_for_the_status()
 
 
 def interrupt(desk: Desk) -> None:
-    """Ctrl-C while something is waited for."""
+    """Press Ctrl-C during a wait."""
 
     @desk.local.workflow("research")
     async def research(run: Any) -> None:
@@ -190,26 +190,21 @@ SESSIONS: dict[str, Callable[[Desk], None]] = {
     each.__name__: each for each in (demo, look, replay, batch, check, interrupt, serve)
 }
 
-_EQUAL: list[tuple[str, str]] = [
+_REPLACED: list[tuple[str, str]] = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:8700"),
     (r"answers in [\d.]+ m?s", "answers in 3 ms"),
     (r"(in|after) [\d.]+ s\b", r"\1 0.4 s"),
-    (
-        r"answered within .+ of the requests",
-        "answered within 2 ms for 50 %, 3 ms for 90 %, 9 ms for 99 % of the requests",
-    ),
     (r"\(\d+ known from an earlier run\)", "(118 known from an earlier run)"),
     (r"[^\n]*sending .*", "\x1b[32m⠼\x1b[0m sending \x1b[32m 118/1000\x1b[0m 190/s"),
-    (r"omiumctl: waiting for \d+ lines.*\n", ""),  # said only if it takes long
     (r"request id \w+", "request id 4c1abf0054693b7ba802"),
     (r"omium_local_\w+", "omium_local_0123456789abcdef"),
 ]
 
 
-def made_equal(text: str, desk: Desk, started: datetime) -> str:
-    """Without what differs from run to run; in words of the same width where tables depend on it."""
+def normalised(text: str, desk: Desk, started: datetime) -> str:
+    """Replace what differs between runs; with text of the same width where tables depend on it."""
     text = text.replace(str(desk.folder), "/home/ada")
-    for pattern, instead in _EQUAL:
+    for pattern, instead in _REPLACED:
         text = re.sub(pattern, instead, text)
 
     def moment(found: re.Match[str]) -> str:
@@ -228,28 +223,28 @@ def made_equal(text: str, desk: Desk, started: datetime) -> str:
 
 
 def record(name: str) -> str:
-    """Run a session and give what is seen, with styles."""
+    """Run a session and return the screen, with styles."""
     started = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder).resolve(), started)
         with desk.local:
             desk.environment |= {"OMIUM_API_KEY": desk.local.api_key, "OMIUM_API_URL": desk.local.url}
             SESSIONS[name](desk)
-        return made_equal("\n".join(desk.shown), desk, started)
+        return normalised("\n".join(desk.shown), desk, started)
 
 
-# -- what is made of a recording --------------------------------------------------------------------------------------
+# -- pages and pictures from a recording -----------------------------------------------------------------------------
 
 _BLOCK = re.compile(r"(<!-- recorded: (\w+) -->\n)```console\n.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def recorded(name: str) -> str:
-    """A recording, as it is kept."""
+    """Return a stored recording."""
     return (FOLDER / f"{name}.ansi").read_text()
 
 
 def filled(page: str) -> str:
-    """A page with its sessions as they were recorded."""
+    """Return a page with the recorded sessions in it."""
     return _BLOCK.sub(lambda found: f"{found[1]}```console\n{Screen().feed(recorded(found[2])).plain()}```", page)
 
 
@@ -258,7 +253,7 @@ _WIDE, _HIGH = 7.8, 19  # of a character, in units of the picture
 
 
 def picture(name: str, palette: dict[str, str]) -> str:
-    """A recording as a drawing: each piece stretched to its columns, whatever font the reader has."""
+    """Draw a recording. Each piece is stretched to its columns, so that the reader's font does not matter."""
     lines = Screen().feed(recorded(name)).runs()
     columns = max(sum(len(text) for text, _ in line) for line in lines)
     width, height = round(columns * _WIDE) + 32, len(lines) * _HIGH + 52
@@ -282,7 +277,7 @@ def picture(name: str, palette: dict[str, str]) -> str:
 
 
 def drawn() -> dict[str, str]:
-    """Every picture of a session, by the name of its file."""
+    """Return each picture of a session by the name of its file."""
     return {
         f"terminal-{name}-{scheme}.svg": picture(name, palette)
         for name in PICTURED
@@ -291,7 +286,7 @@ def drawn() -> dict[str, str]:
 
 
 def derive() -> None:
-    """Make pages and pictures of what was recorded."""
+    """Write pages and pictures from the recordings."""
     for page in PAGES:
         page.write_text(filled(page.read_text()))
     for file, text in drawn().items():
@@ -302,7 +297,7 @@ def derive() -> None:
 
 
 def main(names: list[str]) -> Iterator[str]:
-    """Record those of these names."""
+    """Record the sessions with these names."""
     FOLDER.mkdir(exist_ok=True)
     for name in names:
         (FOLDER / f"{name}.ansi").write_text(record(name))

@@ -1,4 +1,4 @@
-"""A terminal: commands run in it as a person would run them, and what is on its screen in the end."""
+"""A terminal: runs commands, and keeps what is on its screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import attrs
 ROOT = Path(__file__).parents[2]
 _TOKEN = re.compile(r"\x1b\[(?P<numbers>[0-9;?]*)(?P<code>[A-Za-z])|(?P<text>[^\x1b])", re.DOTALL)
 
-#: So that Ctrl-C in it reaches the command, which runs in this process's place.
+#: Makes the terminal the controlling one, so that Ctrl-C in it reaches the command.
 _TAKE_THE_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -29,7 +29,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @attrs.define
 class Screen:
-    """What is seen: lines of characters, each with the style that it has, as numbers of ANSI (`1;32`)."""
+    """The screen: lines of characters, each with its style as ANSI numbers (`1;32`)."""
 
     lines: list[list[tuple[str, str]]] = attrs.field(factory=lambda: [[]])
     _row: int = 0
@@ -37,7 +37,7 @@ class Screen:
     _style: str = ""
 
     def feed(self, text: str) -> Screen:
-        """Show what a program writes: text, styles, and what erases progress bars."""
+        """Show the output of a program: text, styles, and the codes that erase progress bars."""
         for token in _TOKEN.finditer(text):
             match token["code"], token["numbers"], token["text"]:
                 case "m", numbers, _:
@@ -71,7 +71,7 @@ class Screen:
         self._column += 1
 
     def runs(self) -> list[list[tuple[str, str]]]:
-        """The lines as pieces of one style each, without what is empty at their ends."""
+        """Return the lines as pieces of one style each, without trailing spaces and empty lines."""
         found: list[list[tuple[str, str]]] = []
         for line in self.lines:
             pieces: list[tuple[str, str]] = []
@@ -90,11 +90,11 @@ class Screen:
         return found
 
     def plain(self) -> str:
-        """The text."""
+        """Return the text."""
         return "".join("".join(text for text, _ in line) + "\n" for line in self.runs())
 
     def styled(self) -> str:
-        """The text with its styles, as a terminal takes it."""
+        """Return the text with its styles as ANSI codes."""
         return "".join(
             "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in line) + "\n"
             for line in self.runs()
@@ -109,9 +109,9 @@ def run(
     columns: int,
     meanwhile: Callable[[subprocess.Popen[bytes], int], None] | None = None,
 ) -> tuple[str, int]:
-    """Run `omiumctl` in a terminal: what is on the screen in the end, with styles, and its exit status.
+    """Run `omiumctl` in a terminal; return the final screen with styles, and the exit status.
 
-    :param meanwhile: is given the process and the descriptor of the terminal once it has started.
+    :param meanwhile: called with the process and the descriptor of the terminal once it has started.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -130,7 +130,7 @@ def run(
     if meanwhile is not None:
         meanwhile(process, ours)
     shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other side has gone
+    with contextlib.suppress(OSError):  # Linux reports the closed end like this
         while chunk := os.read(ours, 65536):
             shown += chunk
     os.close(ours)

@@ -16,8 +16,7 @@ from omium_sync import CreateOutcome, ExecutionRequest, MissingExecutionsError, 
 from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
 from ..endings import FAILED_STATUSES, INTERRUPTED, REFUSED, CommandFailed
-from ..files import ReportFile, same_file
-from ..json_lines import LineReader, MalformedLine, RequestLine
+from ..json_lines import InputLine, LineReader
 from ..options import Number, can_ask, confirm, file_path, name, output_option, yes_option
 from ..output import Output, complain, printable, write_json
 from ..progress import ProgressBar
@@ -30,9 +29,7 @@ class BatchOptions:
 
     concurrency: int
     journal: Path
-    report: Path | None
     wait: bool
-    strict: bool
     output: Output
 
     @property
@@ -44,7 +41,7 @@ class BatchOptions:
 @service_command(
     "batch",
     "omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal",
-    "omiumctl batch requests.jsonl --requests --journal requests.journal --report outcomes.jsonl --yes",
+    "omiumctl batch requests.jsonl --requests --journal requests.journal -o jsonl > outcomes.jsonl",
     "generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200",
 )
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
@@ -62,11 +59,7 @@ class BatchOptions:
 )
 @click.option("--rate", type=Number(float, above=0), metavar="N", help="At most this number of requests a minute.")
 @click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one failed.")
-@click.option("--report", type=file_path(), metavar="OUT.jsonl", help="Write the outcome of each line as JSON lines.")
 @yes_option
-@click.option(
-    "--strict", is_flag=True, help="Stop at a malformed line; in a file, check all lines before the first is sent."
-)
 @output_option()
 def command(
     connection: Connection,
@@ -91,15 +84,10 @@ def command(
     settings = BatchOptions(**options)
     if workflow_id is None and not whole:
         raise click.UsageError("give --workflow-id, or use --requests with a workflow_id in each line")
-    input_file = None if str(file) == "-" else file
-    for one, other, names in (
-        (settings.report, input_file, "--report is FILE"),
-        (settings.journal, input_file, "--journal is FILE"),
-        (settings.report, settings.journal, "--report is --journal"),
-    ):
-        if same_file(one, other):
-            raise click.UsageError(f"{names}: one would overwrite the other")
-    descriptor = _opened(input_file)
+    try:
+        descriptor = os.dup(0) if str(file) == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise click.UsageError(f"{file if str(file) != '-' else 'stdin'} cannot be read: {error.strerror}") from None
     interrupt = FirstInterrupt()
     reader = LineReader(descriptor, workflow_id, whole=whole, stopping=lambda: interrupt.stopping)
     try:
@@ -111,13 +99,6 @@ def command(
         os.close(descriptor)
 
 
-def _opened(file: Path | None) -> int:
-    try:
-        return os.dup(0) if file is None else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise click.UsageError(f"{file or 'stdin'} cannot be read: {error.strerror}") from None
-
-
 class BatchRun:
     """One run of a batch."""
 
@@ -127,25 +108,20 @@ class BatchRun:
         self._reader = reader
         self._interrupt = interrupt
         self._tally = Tally()
-        self._in_progress: dict[int, RequestLine | MalformedLine] = {}  # by the id() of the item given to the SDK
-        self._strict_stop: MalformedLine | None = None
+        self._in_progress: dict[int, InputLine] = {}  # by the id() of the item given to the SDK
         self._created: list[str] = []  # only with --wait
         self._settled = 0
-        self._report = ReportFile(options.report)
         self._is_unread = False  # with --output jsonl: the reader of stdout has closed it
 
     def run(self) -> int:
         """Send all lines and return the exit status."""
         total = self._reader.count()
-        if self._options.strict and self._reader.is_file:
-            self._check_all()
         interrupted = False
         try:
-            with self._report:
-                self._send(total)
-                interrupted = self._interrupt.stopping
-                if self._options.wait and not interrupted:
-                    self._wait()
+            self._send(total)
+            interrupted = self._interrupt.stopping
+            if self._options.wait and not interrupted:
+                self._wait()
         except KeyboardInterrupt:  # the second one, or the first while it waits
             interrupted = True
         except BaseException:
@@ -157,8 +133,6 @@ class BatchRun:
         return self._verdict(interrupted=interrupted)
 
     def _verdict(self, *, interrupted: bool) -> int:
-        if self._strict_stop is not None:
-            raise CommandFailed(f"stopped at line {self._strict_stop.number}: {self._strict_stop.reason}")
         if self._is_unread:
             raise CommandFailed(f"stdout was closed before the end; {self._options.resume}")
         if interrupted:
@@ -168,54 +142,36 @@ class BatchRun:
             complain(f"{states['unknown']:,} may or may not have been created; {self._options.resume}")
         return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *FAILED_STATUSES)) else 0
 
-    def _check_all(self) -> None:
-        for line in self._reader.lines():
-            if isinstance(line, MalformedLine):
-                raise CommandFailed(f"line {line.number} is malformed: {line.reason}; nothing was sent")
-        self._reader.rewind()
-
     def _send(self, total: int | None) -> None:
         outcomes = self._omium.executions.create_many(
             self._requests(), concurrency=self._options.concurrency, journal=self._options.journal
         )
         with ProgressBar("sending", total, beside=self._options.output is Output.JSONL) as progress, self._interrupt:
             for outcome in outcomes:
-                line = self._in_progress.pop(id(outcome.request))
-                if isinstance(line, MalformedLine):
-                    self._add_malformed(line)
-                else:
-                    self._add(line.number, outcome)
+                self._add(self._in_progress.pop(id(outcome.request)), outcome)
                 progress.advance(self._tally.note)
 
-    def _requests(self) -> Iterator[Any]:
-        """Yield the items of the batch; the SDK may take them in another thread.
-
-        For a malformed line it is a request without a workflow, which the SDK rejects: the journal knows items by
-        their position, so that a corrected line does not move those after it.
-        """
+    def _requests(self) -> Iterator[ExecutionRequest]:
+        """Yield the items of the batch; the SDK may take them in another thread."""
         for line in self._reader.lines():
-            if isinstance(line, MalformedLine) and self._options.strict:
-                self._strict_stop = line
-                return
-            item = ExecutionRequest("") if isinstance(line, MalformedLine) else line.request
-            self._in_progress[id(item)] = line
-            yield item
+            self._in_progress[id(line.request)] = line
+            yield line.request
 
-    def _add_malformed(self, line: MalformedLine) -> None:
-        complain(f"line {line.number} is malformed: {line.reason}")
-        self._tally.add("malformed", f"malformed line: {line.reason}")
-        self._write({"line": line.number, "state": "malformed", "error": line.reason})
-
-    def _add(self, number: int, outcome: CreateOutcome) -> None:
-        execution = outcome.execution
+    def _add(self, line: InputLine, outcome: CreateOutcome) -> None:
+        if line.problem is not None:
+            complain(f"line {line.number} is malformed: {line.problem}")
+            self._tally.add("malformed", f"malformed line: {line.problem}")
+            self._write({"line": line.number, "state": "malformed", "error": line.problem})
+            return
+        execution_id = None if outcome.execution is None else outcome.execution.id
         self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
-        if execution is not None and self._options.wait:
-            self._created.append(execution.id)
+        if execution_id is not None and self._options.wait:
+            self._created.append(execution_id)
         self._write(
             {
-                "line": number,
+                "line": line.number,
                 "state": outcome.state,
-                "execution_id": None if execution is None else execution.id,
+                "execution_id": execution_id,
                 "resumed": outcome.resumed,
                 **error_fields(outcome.error),
             }
@@ -237,8 +193,7 @@ class BatchRun:
             raise
 
     def _write(self, row: dict[str, Any]) -> None:
-        """Write an outcome to the report and, with --output jsonl, to stdout. If stdout is closed, stop reading."""
-        self._report.write(row)
+        """Write an outcome to stdout, with --output jsonl. If stdout is closed, stop reading the input."""
         if self._options.output is Output.JSONL and not self._is_unread:
             try:
                 write_json(row, self._options.output)

@@ -45,14 +45,6 @@ _GROWTH: Final = 1.5
     metavar="N",
     help=f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table, otherwise all.",
 )
-@click.option(
-    "--page-size",
-    type=Number(int, least=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Executions in one request.",
-)
 @click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
 @output_option(*Output)
@@ -60,7 +52,6 @@ def command(
     connection: Connection,
     /,
     limit: int | None,
-    page_size: int,
     watching: bool,
     columns: Columns | None,
     output: Output,
@@ -84,10 +75,10 @@ def command(
     with connection.client() as omium:
         if output in (Output.TABLE, Output.CSV):
             one_more = limit if limit is None or output is Output.CSV else limit + 1  # shows whether there are more
-            rows = omium.executions.list(**asked, page_size=page_size, limit=one_more)
+            rows = omium.executions.list(**asked, limit=one_more)
             _write_table(rows, limit, chosen, output)
         else:
-            rows = omium.executions.list(**asked, page_size=page_size, limit=limit)
+            rows = omium.executions.list(**asked, limit=limit)
             with ProgressBar("listing", limit, lines=False, beside=True) as progress:
                 write_json_rows(progress.over(map(to_row, rows)), output)
 
