@@ -10,7 +10,7 @@ import inspect
 import math
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import quote, unquote, urlencode
 
@@ -133,18 +133,18 @@ def plain_function(value: Any, name: str) -> None:
 
 
 def known_statuses(value: Any, name: str) -> frozenset[str]:
-    """Statuses that are waited for: one or several, all known, but for an `ExecutionStatus` made on purpose."""
+    """One status or several; each is a known one or an `ExecutionStatus`."""
     entries: list[Any] = [value] if isinstance(value, str) else list(many(value, name, "statuses"))
     if not entries:
         raise ValueError(f"{name}: it is empty; give at least one status")
     for entry in entries:
         if not isinstance(entry, str):
-            raise ValueError(f"{name}: {shown(entry)} is no status; give one as text")  # noqa: TRY004 - an entry of it
+            raise ValueError(f"{name}: {shown(entry)} is not text; use a status")  # noqa: TRY004 - a bad entry
         if entry not in STATUS_BY_TEXT and not isinstance(entry, ExecutionStatus):
             known = ", ".join(map(repr, STATUS_BY_TEXT))
             raise ValueError(
-                f"{name}: {shown(entry)} is no known status; give one of {known} (or an ExecutionStatus, if the "
-                "service does have it)"
+                f"{name}: {shown(entry)} is not a known status; use one of {known}, or an ExecutionStatus if the service "
+                "has this one"
             )
     return frozenset(entries)
 
@@ -229,30 +229,32 @@ def filters(
     *,
     converter: OmiumConverter | None = None,
 ) -> Filters:
-    """What a list is filtered by; metadata in the form that the converter gives it when it is sent."""
+    """The filters of a list; metadata in the form that the converter gives it when it is sent."""
     if workflow_id is not None:
         text(workflow_id, "workflow_id")
-    _moment(since, "since")
-    _moment(before, "before")
+    ages = (_age(since), _age(before))
+    since, before = _time(since, "since"), _time(before, "before")
     if since is not None and before is not None and since > before:
         raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
     wanted = None if not metadata else plain(metadata, "metadata", converter)
-    return Filters(None if workflow_id is None else str(workflow_id), _statuses(status), since, before, wanted)
+    workflow_id = None if workflow_id is None else str(workflow_id)
+    return Filters(workflow_id, _statuses(status), since, before, wanted, ages)
 
 
 def one_status(value: Any) -> Any:
-    """A status, or ``None``, for what the service alone filters."""
+    """A known status, or ``None``, where only the service filters."""
     if value is not None and not isinstance(value, str):
         raise TypeError(
-            f"status: {shown(value)} is not text; give one status, for the service filters by one (`list` by several)"
+            f"status: {shown(value)} is not text; give one status, because the service filters by one (`list` filters "
+            "by several)"
         )
     return value
 
 
 def ids_alone(value: Any, filters: Filters, default_statuses: tuple[str, ...]) -> Any:
-    """Ids of executions that are wanted whatever a filter would find, so that none may be given (but the default)."""
+    """Ids of executions, given without any filter except the default."""
     if filters != Filters(statuses=default_statuses):
         raise ValueError(
             f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
@@ -263,25 +265,36 @@ def ids_alone(value: Any, filters: Filters, default_statuses: tuple[str, ...]) -
 def _statuses(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, str):
-        return (text(value, "status"),)
-    entries: list[Any] = list(many(value, "status", "statuses"))
+    entries: list[Any] = [value] if isinstance(value, str) else list(many(value, "status", "statuses"))
     if not entries:
         raise ValueError("status: it is empty, so nothing can pass; give a status, several, or None for all")
-    found = tuple(dict.fromkeys(text(entry, "status") for entry in entries))
-    if len(found) > 1:
-        known_statuses(entries, "status")  # the service would refuse one alone, but is not asked for several
-    return found
+    for entry in entries:
+        text(entry, "status")
+    known_statuses(entries, "status")
+    return tuple(dict.fromkeys(entries))
 
 
-def _moment(value: Any, name: str) -> None:
+def _age(value: Any) -> timedelta | None:
+    return value if isinstance(value, timedelta) else None
+
+
+def _time(value: Any, name: str) -> datetime | None:
+    """A time with a zone; an age counts back from now."""
     if value is None:
-        return
+        return None
+    if isinstance(value, timedelta):
+        if value < timedelta():
+            raise ValueError(f"{name}: {value} is negative; give an age of 0 or more, or a datetime with a time zone")
+        try:
+            return datetime.now(UTC) - value
+        except OverflowError:
+            raise ValueError(f"{name}: {value} is too large; give an age that ends after the year 0") from None
     if not isinstance(value, datetime):
-        kind = f"{value!r} is a date, not a datetime" if isinstance(value, date) else f"{shown(value)} is no datetime"
-        raise TypeError(f"{name}: {kind}; give a datetime with a time zone")
+        kind = f"{value!r} is a date" if isinstance(value, date) else f"{shown(value)} is not a datetime"
+        raise TypeError(f"{name}: {kind}; give a datetime with a time zone, or a timedelta back from now")
     if value.utcoffset() is None:
         raise ValueError(f"{name}: {value} has no time zone; give a datetime with one, such as tzinfo=UTC")
+    return value
 
 
 # -- parts of a URL ------------------------------------------------------------------------------------------------

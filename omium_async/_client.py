@@ -143,6 +143,9 @@ class AsyncOmium:
     def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
 
     @overload
+    def workflow(self, workflow_id: str, input_type: None, output_type: type[Out]) -> Workflow[Any, Out]: ...
+
+    @overload
     def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
 
     @overload

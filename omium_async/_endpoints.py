@@ -16,7 +16,7 @@ from ._caller import Caller
 from ._data.codec import decode_json, encode
 from ._data.plain import plain
 from ._data.validation import ValidationError, wrong
-from ._errors import APIStatusError, NoCheckpointError
+from ._errors import APIStatusError, InvalidResponseError, NoCheckpointError
 from ._filters import Filters
 from ._models.types import (
     CancelResult,
@@ -30,11 +30,13 @@ from ._models.types import (
     WorkflowInfo,
     WorkflowPage,
 )
+from ._transport.answers import LARGEST_REFUSAL
 from ._transport.request import Operation
 
 __all__ = [
     "Endpoint",
     "cancel",
+    "check_created",
     "checkpoint",
     "checkpoint_of",
     "checkpoints",
@@ -172,6 +174,26 @@ def create_keeping_answer(
     """Start an execution, and return the body of the answer too."""
     read = caller.converter.decoder(Execution)
     return _create.read_by(lambda answer: (read(answer), answer), caller, None, body, key)
+
+
+def check_created(caller: Caller, execution_id: str, response: bytes) -> None:
+    """Check that the id of a new execution can be used in a path.
+
+    :raises InvalidResponseError: it cannot; the create was applied.
+    """
+    try:
+        check.execution_segment(execution_id)
+    except ValueError as error:
+        problem = str(error)
+    else:
+        return
+    raise InvalidResponseError(
+        f"the execution was created, but the id in the response cannot be used ({problem})",
+        body=caller.shared.settings.redactor.body(response)[:LARGEST_REFUSAL],
+        path="id",
+        execution_id=execution_id,
+        outcome="applied",
+    )
 
 
 def page(caller: Caller, page: int, page_size: int, filters: Filters) -> Coroutine[Any, Any, ExecutionPage]:

@@ -1,11 +1,11 @@
-"""Executions: what users do with the service."""
+"""Executions: the public calls, each with its arguments, its docstring and one call of the module that does it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, Literal, overload
+from datetime import datetime, timedelta
+from typing import Any, Literal, Unpack, overload
 
 from . import _arguments as check
 from . import _changes as changes
@@ -28,6 +28,7 @@ from ._models.types import (
     ReplayResult,
     RollbackResult,
 )
+from ._options import CreateOptions
 from ._telemetry import Telemetry, spanned, spanned_each
 from ._waiting import many, one
 from ._waiting import polling as polls
@@ -38,12 +39,13 @@ __all__ = ["Executions"]
 class Executions:
     """The executions of the key's tenant, as ``client.executions``.
 
-    Every call raises `APIStatusError` (of the subclass of the status) when the service refuses, `APIConnectionError`
-    when no usable answer came, `APITimeoutError` when it did not come in time, `InvalidResponseError` when it cannot
-    be understood; each says by ``outcome`` what became of a write, and only ``"not_applied"`` invites sending again.
-    What cannot be sent is a ``TypeError`` or ``ValueError`` before anything is sent.
+    Every call raises an `APIStatusError` (of the subclass of the status) if the service refuses it, an
+    `APIConnectionError` if no usable response came, an `APITimeoutError` if it did not come in time, and an
+    `InvalidResponseError` if it cannot be understood. ``outcome`` of each error says whether a write was applied; only
+    after ``"not_applied"`` is it safe to send the write again. Values that cannot be sent raise a ``TypeError`` or
+    ``ValueError`` before any request.
 
-    :param caller: what makes the calls; each client brings its own.
+    :param caller: makes the calls; each client has its own.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -61,46 +63,47 @@ class Executions:
         """Start a new execution of a workflow.
 
         :param workflow_id: the workflow to run.
-        :param input_data: what JSON can hold, and attrs classes, dataclasses, datetimes, UUIDs and enums in it.
-        :param metadata: an object of the same.
-        :param agent_id: else the client's.
-        :param idempotency_key: sent as ``Idempotency-Key``, the same on every attempt; made up when not given.
-        :return: the execution as the service answered it; `wait` gives it when it has ended.
-        :raises TypeError: a value has no form in JSON.
-        :raises ValueError: a value would be changed by JSON.
+        :param input_data: JSON values, which may contain attrs classes, dataclasses, datetimes, UUIDs, enums and types
+            with a hook in the client's converter.
+        :param metadata: a mapping of the same.
+        :param agent_id: the agent that runs it; ``None``: the client's.
+        :param idempotency_key: sent as ``Idempotency-Key`` with every attempt; a new one by default.
+        :return: the execution as the service answered it; `wait` returns it when it has settled.
+        :raises TypeError: JSON cannot hold a value.
+        :raises ValueError: JSON would change a value.
         """
         caller = self._caller
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
-        """One execution with its checkpoints.
+        """Return one execution with its checkpoints.
 
         :param execution_id: its id.
-        :raises NotFoundError: there is none of that id.
+        :raises NotFoundError: there is no execution with that id.
         """
         return await endpoints.get(self._caller, execution_id)
 
     async def page(
         self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
-        """One page of the list, as the service gives it.
+        """Return one page of the list, as the service answers it.
 
-        :param page: from 1.
-        :param page_size: executions a page, from 1; the service may give less.
+        :param page: its number, from 1.
+        :param page_size: executions a page, from 1; the service may send fewer.
         :param workflow_id: only those of this workflow.
-        :param status: only those at this status.
+        :param status: only those with this status; an unknown one is rejected unless it is an `ExecutionStatus`.
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
         return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, check.one_status(status)))
 
     async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
-        """How many executions there are, by the service's own total.
+        """Return the number of executions: the service's own total.
 
         :param workflow_id: only those of this workflow.
-        :param status: only those at this status.
-        :raises InvalidResponseError: the service did not say.
+        :param status: only those with this status; an unknown one is rejected unless it is an `ExecutionStatus`.
+        :raises InvalidResponseError: the response has no total.
         """
         return await endpoints.count(self._caller, check.filters(workflow_id, check.one_status(status)))
 
@@ -110,27 +113,28 @@ class Executions:
         *,
         workflow_id: str | None = None,
         status: Statuses | None = None,
-        since: datetime | None = None,
-        before: datetime | None = None,
+        since: datetime | timedelta | None = None,
+        before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         limit: int | None = None,
         prefetch: int | None = None,
     ) -> AsyncGenerator[Execution]:
-        """All executions that pass, one by one, none twice and none left out, also while the list changes.
+        """Iterate over all executions that pass the filters, none twice and none missed while the list changes.
 
-        The service filters by workflow and by one status, the client by the rest: it reads what the service gives
-        until 100 executions in a row, all in descending order of creation, are older than ``since``, else to the end.
-        An outage after the first request is sat out as in `wait`.
+        Read it with ``async for``. The service filters by workflow and by one status, the client by the rest. If the
+        list is in descending order of creation, the reading stops after 100 executions older than ``since``; otherwise
+        it reads to the end. An outage after the first request is waited out for ``patience`` seconds of the client.
 
         :param workflow_id: only those of this workflow.
-        :param status: only those at this status, or at one of several.
-        :param since: only those created then or later; an aware datetime.
-        :param before: only those created earlier; an aware datetime.
-        :param metadata: only those with equal values under all of these keys, where lists show metadata.
+        :param status: only those with this status, or with one of several; an unknown one is rejected unless it is an
+            `ExecutionStatus`.
+        :param since: only those created then or later: an aware datetime, or a timedelta back from now.
+        :param before: only those created earlier: an aware datetime, or a timedelta back from now.
+        :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param page_size: a hint for the size of the requests, from 1.
-        :param limit: at most so many.
-        :param prefetch: how many requests may be under way ahead of the reader; ``None``: up to 8, ``0``: none.
+        :param limit: the largest number of executions; ``None``: all.
+        :param prefetch: how many requests may be in flight ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
@@ -143,21 +147,22 @@ class Executions:
         *,
         workflow_id: str | None = None,
         status: Statuses | None = None,
-        since: datetime | None = None,
-        before: datetime | None = None,
+        since: datetime | timedelta | None = None,
+        before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
         page_size: int = 100,
         prefetch: int | None = None,
     ) -> AsyncGenerator[ExecutionPage]:
-        """All executions that pass, as `list` has them, in pages of exactly ``page_size``; the last may be shorter.
+        """Iterate over pages of exactly ``page_size`` of the executions that `list` yields; the last may be shorter.
 
-        :param workflow_id: as in `list`.
-        :param status: as in `list`.
-        :param since: as in `list`.
-        :param before: as in `list`.
-        :param metadata: as in `list`.
+        :param workflow_id: only those of this workflow.
+        :param status: only those with this status, or with one of several; an unknown one is rejected unless it is an
+            `ExecutionStatus`.
+        :param since: only those created then or later: an aware datetime, or a timedelta back from now.
+        :param before: only those created earlier: an aware datetime, or a timedelta back from now.
+        :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param page_size: executions a page, from 1.
-        :param prefetch: as in `list`.
+        :param prefetch: how many requests may be in flight ahead of the reader; ``None``: up to 8, ``0``: none.
         :raises UnstableListError: the list changes faster than it can be read.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
@@ -174,10 +179,10 @@ class Executions:
     ) -> ReplayResult:
         """Replay a failed or paused execution from a checkpoint: by id, by name, or from the latest.
 
-        :param execution_id: of the execution to replay; `ReplayResult.execution_id` is the one to follow then.
+        :param execution_id: the execution to replay; `ReplayResult.execution_id` is the one to follow afterwards.
         :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
-        :param checkpoint_name: the last checkpoint of this name; neither: the latest checkpoint.
-        :param idempotency_key: as in `create`.
+        :param checkpoint_name: the last checkpoint of this name. Without both: the latest checkpoint.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         :raises NoCheckpointError: it has no such checkpoint, or none at all; the message lists the existing ones, and
             nothing was written.
         :raises ConflictError: the execution is neither failed nor paused.
@@ -194,10 +199,10 @@ class Executions:
     ) -> RollbackResult:
         """Roll an execution back to a checkpoint, given by id or by name; later states are discarded.
 
-        :param execution_id: of the execution to roll back.
+        :param execution_id: the execution to roll back.
         :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name.
-        :param idempotency_key: as in `create`.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         :raises ValueError: neither is given.
         :raises NoCheckpointError: it has no such checkpoint; the message lists the existing ones, and nothing was
             written.
@@ -218,7 +223,7 @@ class Executions:
         accepted. Unknown: whether the service stops the work that is running.
 
         :param execution_id: its id.
-        :param idempotency_key: as in `create`.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         :raises NotFoundError: there is no execution with that id.
         :raises APIStatusError: the service does not offer this call, or refuses it.
         """
@@ -232,7 +237,7 @@ class Executions:
         whether the service deletes executions that are running.
 
         :param execution_id: its id.
-        :param idempotency_key: as in `create`.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         :raises NotFoundError: there is no execution with that id.
         :raises APIStatusError: the service does not offer this call, or refuses it.
         """
@@ -243,23 +248,23 @@ class Executions:
         self,
         execution_id: str,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the contract's name; it bounds many requests
+        timeout: float | None = None,  # noqa: ASYNC109 - one limit for many requests
         poll_interval: float | None = None,
         until: Statuses = SETTLED,
     ) -> ExecutionDetail:
         """Wait until the execution's status is in ``until``.
 
-        What a retry could mend is asked again, until nothing but failures came for the client's ``patience``; then
-        the last of them is raised. Other errors end the wait at once. An execution that stays ``pending`` for a minute
-        is a WARNING.
+        After a retryable failure it polls again. If only failures came for ``patience`` seconds of the client, it
+        raises the last one. Other errors end the wait at once. If the execution stays ``pending`` for a minute, a
+        WARNING is logged.
 
         :param execution_id: its id.
-        :param timeout: seconds; ``None``: no bound; 0: one look, without waiting.
-        :param poll_interval: seconds before the second look; the interval grows to at most four times that. ``None``:
-            as the client's ``poll_interval`` says.
-        :param until: a status, or several; one that is not known is refused, unless it is an `ExecutionStatus`.
-        :raises WaitTimeoutError: it was not so in time; it says the last status and the last failure.
-        :raises NotFoundError: there is none of that id.
+        :param timeout: seconds; ``None``: no limit; 0: one request, without waiting.
+        :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
+            the client's.
+        :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
+        :raises WaitTimeoutError: its status was not in ``until`` in time; the message has the last status and failure.
+        :raises NotFoundError: there is no execution with that id.
         """
         polling = self._polling(timeout, poll_interval, until)
         check.execution_segment(execution_id)
@@ -269,14 +274,15 @@ class Executions:
     def watch(
         self, execution_id: str, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
-        """The execution as it is now, then again after each change, until its status is in ``until``.
+        """Yield the execution as it is now, then again after each change, until its status is in ``until``.
 
-        An outage is sat out as in `wait`.
+        An outage is waited out as in `wait`.
 
         :param execution_id: its id.
-        :param poll_interval: as in `wait`.
-        :param until: as in `wait`.
-        :raises NotFoundError: there is none of that id.
+        :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
+            the client's.
+        :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
+        :raises NotFoundError: there is no execution with that id.
         """
         polling = self._polling(None, poll_interval, until)
         check.execution_segment(execution_id)
@@ -298,21 +304,24 @@ class Executions:
     ) -> ExecutionDetail:
         """Create an execution and wait for it.
 
-        Errors after the create say ``"applied"`` and carry its ``execution_id``. A cancellation, Ctrl-C, or what
-        ``on_created`` raises carries a note with the id.
+        Errors after the create have ``outcome`` ``"applied"`` and its ``execution_id``. A cancellation, Ctrl-C and
+        exceptions of ``on_created`` have a note with the id.
 
-        :param workflow_id: as in `create`.
-        :param input_data: as in `create`.
-        :param metadata: as in `create`.
-        :param agent_id: as in `create`.
-        :param idempotency_key: as in `create`.
-        :param timeout: seconds for both; ``None``: no bound but the create's own; 0: likewise, and then one look.
-        :param poll_interval: as in `wait`.
-        :param until: as in `wait`.
-        :param on_created: a plain function that receives the new execution before the wait begins; what it raises ends
-            this.
-        :raises WaitTimeoutError: it was not at a wanted status in time; before the create was answered ``pending`` is
-            empty, and ``outcome`` says what is known of the create.
+        :param workflow_id: the workflow to run.
+        :param input_data: its input, as in `create`.
+        :param metadata: a mapping kept with the execution, as in `create`.
+        :param agent_id: the agent that runs it; ``None``: the client's.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
+        :param timeout: seconds for both; ``None``: no limit but that of the create; 0: the same, then one request.
+        :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
+            the client's.
+        :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
+        :param on_created: a plain function that receives the new execution before the wait begins. Its exceptions end
+            the call.
+        :raises WaitTimeoutError: the status was not in ``until`` in time. If the create was not answered, ``pending``
+            is empty and ``outcome`` is that of the write.
+        :raises InvalidResponseError: the response to the create has no id that can be used; ``outcome`` may be
+            ``"applied"``.
         """
         check.plain_function(on_created, "on_created")
         polling = self._polling(timeout, poll_interval, until).begin()
@@ -364,8 +373,8 @@ class Executions:
         *,
         workflow_id: str | None = None,
         status: Statuses | None = "failed",
-        since: datetime | None = None,
-        before: datetime | None = None,
+        since: datetime | timedelta | None = None,
+        before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
         checkpoint_name: str | None = None,
         limit: int | None = None,
@@ -380,11 +389,11 @@ class Executions:
         `create_many` does.
 
         :param execution_ids: the executions, each once. No filter may be given with them.
-        :param workflow_id: as in `list`.
+        :param workflow_id: only those of this workflow.
         :param status: as in `list`; ``failed`` or ``paused``, because the service replays no others; ``None``: all.
-        :param since: as in `list`.
-        :param before: as in `list`.
-        :param metadata: as in `list`.
+        :param since: only those created then or later: an aware datetime, or a timedelta back from now.
+        :param before: only those created earlier: an aware datetime, or a timedelta back from now.
+        :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param checkpoint_name: the last checkpoint of this name; ``None``: the latest one.
         :param limit: the largest number of executions.
         :param concurrency: executions in work, from 1.
@@ -419,8 +428,8 @@ class Executions:
         *,
         workflow_id: str | None = None,
         status: Statuses | None = ("pending", "running"),
-        since: datetime | None = None,
-        before: datetime | None = None,
+        since: datetime | timedelta | None = None,
+        before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
         limit: int | None = None,
         concurrency: int = 32,
@@ -435,11 +444,11 @@ class Executions:
         The service's document does not list the endpoint; the evidence for it is the service's own ``omium-mcp``.
 
         :param execution_ids: the executions, each once. No filter may be given with them.
-        :param workflow_id: as in `list`.
+        :param workflow_id: only those of this workflow.
         :param status: as in `list`; ``None``: all.
-        :param since: as in `list`.
-        :param before: as in `list`.
-        :param metadata: as in `list`.
+        :param since: only those created then or later: an aware datetime, or a timedelta back from now.
+        :param before: only those created earlier: an aware datetime, or a timedelta back from now.
+        :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param limit: the largest number of executions.
         :param concurrency: calls in flight, from 1.
         :param dry_run: send nothing. Each execution is ``planned``, or ``settled`` if it has ended.
@@ -492,25 +501,27 @@ class Executions:
         until: Statuses = SETTLED,
         details: bool = False,
     ) -> AsyncGenerator[Any]:
-        """Wait until the status of each execution is in ``until``; each comes once, as soon as it is seen to be so.
+        """Yield each execution once, as soon as its status is in ``until``.
 
-        It costs requests by pages of the list, not by executions: 2,000 that have ended are three. Only what the list
-        does not show, or shows too far behind, is read by itself. Outages are sat out as in `wait`.
+        The number of requests depends on the pages of the list, not on the executions: 2,000 that have ended cost
+        three. Only executions that the list does not show, or shows too far back, are requested one by one. An outage
+        is waited out as in `wait`.
 
-        :param execution_ids: each counts once; those of an async iterable are collected first.
-        :param timeout: seconds for all; ``None``: no bound; 0: one look, without waiting.
-        :param poll_interval: seconds between looks, growing to at most four times that while nothing changes. ``None``:
-            as the client's ``poll_interval`` says, and no more than two requests a second on looks at the list.
-        :param until: as in `wait`.
-        :param details: give each as `get` does, at the cost of a request each; else as the list shows it.
-        :raises WaitTimeoutError: some were not so in time; ``pending`` names them.
-        :raises MissingExecutionsError: some ids are unknown to the service, ``missing``; after all others came.
+        :param execution_ids: the executions, each once. Those of an async iterable are collected first.
+        :param timeout: seconds for all; ``None``: no limit; 0: one round of requests, without waiting.
+        :param poll_interval: seconds between polls, growing to at most four times that while nothing changes.
+            ``None``: the client's, and at most two requests of the list a second.
+        :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
+        :param details: yield each as `get` returns it, at the cost of one request more; by default as the list shows
+            it.
+        :raises WaitTimeoutError: some were not finished in time: ``pending`` has their ids.
+        :raises MissingExecutionsError: the service does not know some ids: ``missing``. It is raised after all others.
         """
         ids = check.execution_ids(execution_ids)
         polling = self._polling(timeout, poll_interval, until)
         return many.wait_for_each(self._caller, ids, polling, details=check.flag(details, "details"))
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- for the other modules -----------------------------------------------------------------------------------------
 
     @spanned_each(writes=False)
     def _list(
@@ -522,15 +533,23 @@ class Executions:
         prefetch: int | None = None,
         **wanted: Any,
     ) -> AsyncGenerator[lists.Batch]:
-        """`list` in batches, for the facade."""
+        """Iterate over the batches in which `list` reads, for `omium_sync`."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
 
     @property
     def _telemetry(self) -> Telemetry | None:
-        """What watches the calls of the client, if anything does."""
+        """The client's telemetry, if it has one."""
         return self._caller.telemetry
+
+    async def _create(
+        self, workflow_id: str, input_data: Any, **options: Unpack[CreateOptions]
+    ) -> tuple[Execution, bytes]:
+        """`create`, with the response too."""
+        metadata, agent_id = options.get("metadata"), options.get("agent_id")
+        body = endpoints.create_body(self._caller, workflow_id, input_data, metadata, agent_id)
+        return await endpoints.create_keeping_answer(self._caller, body, options.get("idempotency_key"))
 
     def _polling(self, timeout: float | None, poll_interval: float | None, until: Statuses) -> polls.Polling:
         return polls.Polling.of(timeout, poll_interval, until, self._caller.options.poll_interval)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,6 +29,7 @@ class Filters:
     :ivar since: created then or later; the client filters by it.
     :ivar before: created earlier; the client filters by it.
     :ivar metadata: each of these keys has an equal value, in plain JSON data; the client filters by it.
+    :ivar ages: the ages from which ``since`` and ``before`` were computed, if they were given as ages.
     :ivar wire: the filters of the service, as the rest of a query, escaped.
     """
 
@@ -37,6 +38,7 @@ class Filters:
     since: datetime | None = None
     before: datetime | None = None
     metadata: Mapping[str, Any] | None = None
+    ages: tuple[timedelta | None, timedelta | None] = (None, None)
     wire: str = attrs.field(init=False, default=attrs.Factory(_wire, takes_self=True))
 
     @property
@@ -48,10 +50,9 @@ class Filters:
         """A description, the same for the same filters."""
         workflow = "all workflows" if self.workflow_id is None else f"workflow {self.workflow_id}"
         found = f"executions of {workflow} with status {' or '.join(sorted(self.statuses)) or 'any'}"
-        if self.since is not None:
-            found += f", created since {self.since.isoformat()}"
-        if self.before is not None:
-            found += f", created before {self.before.isoformat()}"
+        for word, time, age in zip(("since", "before"), (self.since, self.before), self.ages, strict=True):
+            if time is not None:
+                found += f", created {word} {time.isoformat() if age is None else f'{age} ago'}"
         if self.metadata:
             found += f", with metadata {json.dumps(self.metadata, sort_keys=True)}"
         return found

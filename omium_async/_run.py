@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
+from . import _endpoints as endpoints
 from ._arguments import Statuses
 from ._errors import OmiumError, WriteOutcome
 from ._executions import Executions
 from ._models.types import SETTLED, CancelResult, ExecutionDetail, ReplayResult, RollbackResult
+from ._options import PollOptions, WaitOptions
 from ._waiting import one
 
 __all__ = ["Run"]
@@ -17,14 +19,14 @@ Out = TypeVar("Out")
 
 
 class Run(Generic[Out]):
-    """The handle of one execution of a workflow, as `Workflow.start` and `Workflow.handle` give it.
+    """The handle of one execution of a workflow; `Workflow.start` and `Workflow.handle` return it.
 
-    :ivar id: the id of the execution; after a `replay` that of the one to follow.
-    :param executions: the calls of the client; the workflow brings this, and the others.
+    :ivar id: the id of the execution; after a `replay` that of the execution to follow.
+    :param executions: the calls of the client.
     :param workflow_id: the id of the workflow.
     :param execution_id: the id of the execution.
     :param result_of: reads the output of an execution that has settled.
-    :param started: whether the workflow has just started it.
+    :param created: the response by which the workflow has just created the execution; ``None``: it did not.
     """
 
     id: str
@@ -36,76 +38,67 @@ class Run(Generic[Out]):
         execution_id: str,
         result_of: Callable[[ExecutionDetail], Out],
         *,
-        started: bool,
+        created: bytes | None = None,
     ) -> None:
         self.id = execution_id
         self._executions = executions
         self._workflow_id = workflow_id
         self._result_of = result_of
-        self._started = started
+        self._created = created
 
     def __repr__(self) -> str:
         return f"<run {self.id} of {self._workflow_id!r}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"{self!r} is not pickled, for its client is not; send run.id, and use workflow.handle(id) there"
+            f"{self!r} cannot be pickled, because its client cannot; send run.id, and use workflow.handle(id) there"
         )
 
-    async def result(
-        self,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in `Executions.wait`
-        poll_interval: float | None = None,
-    ) -> Out:
-        """Wait until the execution has settled, and give its output.
+    async def result(self, **options: Unpack[PollOptions]) -> Out:
+        """Wait until the execution has settled, and return its output.
 
-        :param timeout: as in `Executions.wait`.
-        :param poll_interval: as in `Executions.wait`.
+        :param options: ``timeout`` and ``poll_interval``, as in `Executions.wait`.
         :raises ExecutionFailedError: it did not complete.
-        :raises OutputError: its output is not of the workflow's output type.
+        :raises OutputError: its output does not have the workflow's output type.
         :raises WaitTimeoutError: it did not settle in time.
         """
         execution_id = self.id
+        if self._created is not None:
+            endpoints.check_created(self._executions._caller, execution_id, self._created)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         try:
-            detail = await self.wait(timeout=timeout, poll_interval=poll_interval)
+            detail = await self.wait(**options)
         except OmiumError as error:
-            if self._started:
+            if self._created is not None:
                 error.execution_id, error.outcome = execution_id, WriteOutcome.APPLIED
             raise
         except BaseException as error:
-            if self._started:
+            if self._created is not None:
                 error.add_note(one.created_note(execution_id))
             raise
         return self._result_of(detail)
 
     async def get(self) -> ExecutionDetail:
-        """The execution as it is now, with its checkpoints."""
+        """Return the execution as it is now, with its checkpoints.
+
+        :raises NotFoundError: there is no execution with this id.
+        """
         return await self._executions.get(self.id)
 
-    async def wait(
-        self,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in `Executions.wait`
-        poll_interval: float | None = None,
-        until: Statuses = SETTLED,
-    ) -> ExecutionDetail:
-        """Wait until the execution's status is in ``until``.
+    async def wait(self, **options: Unpack[WaitOptions]) -> ExecutionDetail:
+        """Wait until the execution's status is in ``until``, by default until it has settled.
 
-        :param timeout: as in `Executions.wait`.
-        :param poll_interval: as in `Executions.wait`.
-        :param until: as in `Executions.wait`.
-        :raises WaitTimeoutError: it was not so in time.
+        :param options: ``timeout``, ``poll_interval`` and ``until``, as in `Executions.wait`.
+        :raises WaitTimeoutError: its status was not in ``until`` in time.
         """
-        return await self._executions.wait(self.id, timeout=timeout, poll_interval=poll_interval, until=until)
+        return await self._executions.wait(self.id, **options)
 
     def watch(
         self, *, poll_interval: float | None = None, until: Statuses = SETTLED
     ) -> AsyncGenerator[ExecutionDetail]:
-        """The execution as it is now, then again after each change, until its status is in ``until``.
+        """Yield the execution as it is now, then again after each change, until its status is in ``until``.
 
-        :param poll_interval: as in `Executions.wait`.
-        :param until: as in `Executions.wait`.
+        :param poll_interval: seconds between polls; ``None``: the client's.
+        :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
         """
         return self._executions.watch(self.id, poll_interval=poll_interval, until=until)
 
@@ -116,11 +109,13 @@ class Run(Generic[Out]):
         checkpoint_name: str | None = None,
         idempotency_key: str | None = None,
     ) -> ReplayResult:
-        """Replay the execution from a checkpoint, or the latest; the handle then follows what the service says.
+        """Replay the execution from a checkpoint; the handle then has the id that the service names.
 
-        :param checkpoint_id: as in `Executions.replay`.
-        :param checkpoint_name: as in `Executions.replay`.
-        :param idempotency_key: as in `Executions.replay`.
+        :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
+        :param checkpoint_name: the last checkpoint of this name. Without both: the latest checkpoint.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
+        :raises NoCheckpointError: the execution has no such checkpoint; nothing was written.
+        :raises ConflictError: the execution is neither failed nor paused.
         """
         result = await self._executions.replay(
             self.id, checkpoint_id, checkpoint_name=checkpoint_name, idempotency_key=idempotency_key
@@ -137,9 +132,11 @@ class Run(Generic[Out]):
     ) -> RollbackResult:
         """Roll the execution back to a checkpoint; later states are discarded.
 
-        :param checkpoint_id: as in `Executions.rollback`.
-        :param checkpoint_name: as in `Executions.rollback`.
-        :param idempotency_key: as in `Executions.rollback`.
+        :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
+        :param checkpoint_name: the last checkpoint of this name.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
+        :raises ValueError: neither is given.
+        :raises NoCheckpointError: the execution has no such checkpoint; nothing was written.
         """
         return await self._executions.rollback(
             self.id, checkpoint_id, checkpoint_name=checkpoint_name, idempotency_key=idempotency_key
@@ -148,6 +145,6 @@ class Run(Generic[Out]):
     async def cancel(self, *, idempotency_key: str | None = None) -> CancelResult:
         """Cancel the execution if it has not ended, as `Executions.cancel` does; the handle keeps its id.
 
-        :param idempotency_key: as in `Executions.create`.
+        :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         """
         return await self._executions.cancel(self.id, idempotency_key=idempotency_key)

@@ -107,7 +107,7 @@ async def run_and_wait(
     :raises WaitTimeoutError: the time ran out, in the create (with the outcome of the write) or after it.
     """
     try:
-        created = await endpoints.create(caller.within(polling.left()), body, key)
+        created, response = await endpoints.create_keeping_answer(caller.within(polling.left()), body, key)
     except APITimeoutError as error:
         if polling.left() != 0:
             raise
@@ -118,6 +118,7 @@ async def run_and_wait(
             attempts=error.attempts,
             outcome=error.outcome,
         ) from error
+    endpoints.check_created(caller, created.id, response)
     try:
         if on_created is not None:
             await _call(on_created, created)

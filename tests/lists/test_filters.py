@@ -208,11 +208,25 @@ async def test_bad_filters_are_refused_at_the_call(kind, wrong):
                 call(**wrong)
 
 
-async def test_a_status_that_only_the_client_would_look_for_is_a_known_one():
+@pytest.mark.parametrize("status", ["complete", ["failed", "complete"]])
+async def test_an_unknown_status_is_rejected_before_a_request(status):
     async with AsyncOmium("omium_some_key") as omium:
-        with pytest.raises(ValueError, match="'complete' is no known status; give one of 'pending'"):
-            omium.executions.list(status=["failed", "complete"])
+        many = omium.executions
+        for call in (many.list, many.pages, many.replay_many, many.cancel_many):
+            with pytest.raises(ValueError, match="'complete' is not a known status; use one of 'pending'"):
+                call(status=status)
         await omium.executions.list(status=["failed", ExecutionStatus("weird")]).aclose()
+
+
+def test_an_age_counts_back_from_now():
+    before = datetime.now(UTC)
+    found = filters(since=timedelta(days=1), before=timedelta())
+    assert before - timedelta(days=1) <= found.since <= datetime.now(UTC) - timedelta(days=1)
+    assert before <= found.before <= datetime.now(UTC)
+    assert found.in_words() == filters(since=timedelta(days=1), before=timedelta()).in_words()
+    for bad in (timedelta(-1), timedelta.max):
+        with pytest.raises(ValueError, match="since"):
+            filters(since=bad)
 
 
 async def test_ids_and_filters_do_not_go_together():

@@ -1,4 +1,4 @@
-"""Never run, only type-checked (by `tests/typing/test_typing.py`): what users write must have the types they expect."""
+"""Never run, only type-checked (by `test_typing.py`): what users write must have the types they expect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import assert_type
 from omium_async import (
     AsyncOmium,
     Attempt,
+    CancelOutcome,
+    CancelResult,
     Checkpoint,
+    CheckpointDetail,
     Execution,
     ExecutionDetail,
     ExecutionPage,
@@ -19,6 +22,7 @@ from omium_async import (
     RawResponse,
     ReplayResult,
     RollbackResult,
+    WorkflowInfo,
 )
 from omium_sync import Omium
 
@@ -40,6 +44,12 @@ async def calls(omium: AsyncOmium) -> None:
         await omium.executions.wait("id", until={ExecutionStatus.PAUSED, ExecutionStatus("weird"), "failed"}),
         ExecutionDetail,
     )
+    assert_type(await omium.executions.cancel("id"), CancelResult)
+    assert_type(omium.executions.cancel_many(["id"]), AsyncGenerator[CancelOutcome])
+    assert_type(omium.checkpoints.list("id"), AsyncGenerator[CheckpointDetail])
+    assert_type(await omium.checkpoints.get("id"), CheckpointDetail)
+    assert_type(omium.workflows.list(status="draft"), AsyncGenerator[WorkflowInfo])
+    assert_type(await omium.workflows.get("id"), WorkflowInfo)
     assert_type(omium.executions.watch("id"), AsyncGenerator[ExecutionDetail])
     assert_type(await omium.executions.run("w"), ExecutionDetail)
     assert_type(await omium.request("GET", "/x"), RawResponse)

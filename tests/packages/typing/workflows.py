@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from typing import Any, assert_type
 
 import attrs
 
 from omium_async import (
     AsyncOmium,
+    CancelOutcome,
+    CancelResult,
     CreateOutcome,
     Execution,
     ExecutionDetail,
@@ -45,6 +48,9 @@ async def typed(omium: AsyncOmium) -> None:
     assert_type(omium.workflow("report"), Workflow[Any, Any])
     assert_type(omium.workflow("report", ReportInput), Workflow[ReportInput, Any])
     assert_type(omium.workflow("report", output_type=Report), Workflow[Any, Report])
+    assert_type(omium.workflow("report", None, Report), Workflow[Any, Report])
+    assert_type(Workflow("report", None, Report), Workflow[Any, Report])
+    assert_type(Workflow("report", output_type=Report), Workflow[Any, Report])
     assert_type(omium.workflow("report", dict[str, int], list[Report]), Workflow[dict[str, int], list[Report]])
     either: Workflow[ReportInput, Report | Refusal] = omium.workflow("report", ReportInput, Report | Refusal)
     assert_type(await either.execute(ReportInput(3)), Report | Refusal)
@@ -60,6 +66,7 @@ async def typed(omium: AsyncOmium) -> None:
     assert_type(await run.wait(until="failed"), ExecutionDetail)
     assert_type(run.watch(), AsyncGenerator[ExecutionDetail])
     assert_type(await run.replay(), ReplayResult)
+    assert_type(await run.cancel(), CancelResult)
     async for row in report.list(status=["failed", "paused"], limit=3):
         assert_type(row, Execution)
         assert_type(report.input(row), ReportInput)
@@ -67,6 +74,7 @@ async def typed(omium: AsyncOmium) -> None:
     assert_type(report.create_many([ReportInput(3), ExecutionRequest("report")]), AsyncGenerator[CreateOutcome])
     assert_type(report.wait_many(["exec_1"]), AsyncGenerator[Execution])
     assert_type(report.wait_many(["exec_1"], details=True), AsyncGenerator[ExecutionDetail])
+    assert_type(report.cancel_many(status="running", since=timedelta(hours=1)), AsyncGenerator[CancelOutcome])
     assert_type(await report.count(status="failed"), int)
     assert_type(await omium.workflow("report").execute({"day": 3}), Any)
 
