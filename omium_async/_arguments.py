@@ -143,8 +143,8 @@ def known_statuses(value: Any, name: str) -> frozenset[str]:
         if entry not in STATUS_BY_TEXT and not isinstance(entry, ExecutionStatus):
             known = ", ".join(map(repr, STATUS_BY_TEXT))
             raise ValueError(
-                f"{name}: {shown(entry)} is not a known status; use one of {known}, or an ExecutionStatus if the service "
-                "has this one"
+                f"{name}: {shown(entry)} is not a known status; use one of {known}, or an ExecutionStatus if the "
+                "service has this one"
             )
     return frozenset(entries)
 

@@ -66,7 +66,7 @@ def test_the_value_comes_first(call, kind, message):
 
 
 def test_a_status_that_is_waited_for_is_known_or_meant():
-    with pytest.raises(ValueError, match=r"until: 'complete' is no known status; give one of 'pending', .*'error'"):
+    with pytest.raises(ValueError, match=r"until: 'complete' is not a known status; use one of 'pending', .*'error'"):
         check.known_statuses("complete", "until")
     assert check.known_statuses(ExecutionStatus("weird"), "until") == {"weird"}
     assert check.known_statuses(["failed", ExecutionStatus.PAUSED], "until") == {"failed", "paused"}
