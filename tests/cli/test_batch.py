@@ -53,7 +53,8 @@ def piped(connected, content, *arguments):
     return connected.ended(process)
 
 
-def test_odd_lines_of_a_pipe_are_read_or_reported(connected, service):
+@pytest.mark.parametrize("name", ["in.jsonl", pytest.param("-", marks=pytest.mark.slow)])
+def test_odd_lines_are_read_or_reported(connected, service, name):
     lines = (
         b"\xef\xbb\xbf1\n",  # with a byte order mark
         b'"\xff"\n',
@@ -65,7 +66,8 @@ def test_odd_lines_of_a_pipe_are_read_or_reported(connected, service):
         b'"' + b"x" * (16 * 2**20) + b'"\n',
         b"4",  # without an end
     )
-    ended = piped(connected, b"".join(lines))
+    (connected.home / "in.jsonl").write_bytes(b"".join(lines))
+    ended = piped(connected, b"".join(lines)) if name == "-" else connected("batch", name, *FLAGS)
     assert ended.code == 1
     for number, why in ((2, "not UTF-8"), (6, "nested"), (7, "too large"), (8, "longer than")):
         assert any(f"line {number} is malformed" in line and why in line for line in ended.err.splitlines())

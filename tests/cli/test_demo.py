@@ -31,6 +31,7 @@ def test_the_demo_shows_failures_replay_and_rollback_and_only_reads_the_folder(o
     assert (second.code, "It remembers earlier runs: " in second.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_the_commands_that_the_demo_names_work(omiumctl, sources, start_serve):
     out = omiumctl("demo", sources).out
     serve, replay = (line.split()[1:] for line in out.splitlines() if line.startswith("  omiumctl "))
@@ -61,6 +62,7 @@ def test_a_database_that_cannot_be_used_is_one_line(omiumctl, sources, database)
     assert (omiumctl.home / "text.db").read_text() == "no database"
 
 
+@pytest.mark.slow
 def test_the_demo_works_without_a_home_folder(omiumctl, sources):
     (omiumctl.home / "file").touch()
     omiumctl.environment |= {"XDG_STATE_HOME": str(omiumctl.home / "file" / "state"), "TMPDIR": str(omiumctl.home)}

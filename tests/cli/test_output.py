@@ -104,6 +104,7 @@ def test_rows_are_written_as_they_come(form, capfdbinary):
     assert [row["number"] for row in found] == written_before == list(range(3000))
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_gets_json_whole_and_tables_escaped(connected, service):
     with service.client() as omium:
         omium.executions.create("wörk", {"ü": "ü"})
@@ -116,9 +117,9 @@ def test_an_ascii_terminal_gets_json_whole_and_tables_escaped(connected, service
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        (("list", "-o", "jsonl"), 0),
         (("create", "fail", "--wait"), 1),
-        (("wait", "FAILED"), 1),
+        pytest.param(("list", "-o", "jsonl"), 0, marks=pytest.mark.slow),
+        pytest.param(("wait", "FAILED"), 1, marks=pytest.mark.slow),
     ],
 )
 def test_a_closed_pipe_does_not_change_the_exit_status(connected, service, command, code):

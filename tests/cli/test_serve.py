@@ -76,7 +76,11 @@ def test_the_usual_port_is_8700_if_it_is_free(monkeypatch):
     ("options", "words"),
     [
         ((), ("export OMIUM_API_KEY=omium_local_", "in memory", "none (executions stay pending")),
-        (("--database", "o.db", "--api-key-file", "key"), ("on o.db", "the key in your file")),
+        pytest.param(
+            ("--database", "o.db", "--api-key-file", "key"),
+            ("on o.db", "the key in your file"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_serve_prints_for_people(omiumctl, options, words):
@@ -120,6 +124,7 @@ def test_a_module_without_workflows_is_wrong_usage(omiumctl, monkeypatch, source
     assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_the_workflows_of_a_server_in_the_module_are_served(omiumctl, start_serve):
     omiumctl.write(
         "mine.py",

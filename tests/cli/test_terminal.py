@@ -13,7 +13,9 @@ pty = pytest.importorskip("pty")
 STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-@pytest.mark.parametrize(("answer", "code", "replayed"), [(b"y\n", 0, 2), (b"\n", 1, 0)])
+@pytest.mark.parametrize(
+    ("answer", "code", "replayed"), [(b"y\n", 0, 2), pytest.param(b"\n", 1, 0, marks=pytest.mark.slow)]
+)
 def test_a_bulk_replay_asks_with_the_number_of_executions(connected, service, answer, code, replayed):
     for number in range(2):
         service.run("fail", {"n": number})
@@ -37,7 +39,7 @@ def test_a_rollback_asks(connected, service):
     code, written = connected.in_terminal(*rollback, answer=b"n\n")
     assert (code, "after checkpoint look? [y/N]" in written) == (1, True)
     assert service.local.counts.get("POST /executions/*/rollback", 0) == 0
-    assert connected.in_terminal(*rollback, "--yes")[0] == 0
+    assert connected(*rollback, "--yes").code == 0
 
 
 @pytest.mark.slow
@@ -61,6 +63,7 @@ def test_ids_and_statuses_stay_whole_at_40_columns(connected, service, arguments
     assert any(re.match(r"(status|outcome) +[a-z_]+ *$", line) for line in lines)
 
 
+@pytest.mark.slow
 def test_a_table_is_coloured_unless_no_color_is_set(connected, service):
     failed = service.run("fail")
     _, written = connected.in_terminal("list", columns=120)
