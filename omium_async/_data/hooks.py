@@ -1,7 +1,7 @@
-"""Structure hooks for users' types: JSON is read strictly, and what does not fit knows its place.
+"""Structure hooks of users' types: strict about the JSON type, and exact about the place of what does not fit.
 
-cattrs by itself turns a null where text belongs into ``'None'`` and ``"false"`` into ``True``. The hooks here take a
-value of the right JSON type only: ``"5"`` is no whole number, a whole number may be a float.
+cattrs itself turns a null in the place of text into ``'None'`` and ``"false"`` into ``True``. These hooks accept the
+right JSON type only: ``"5"`` is not a whole number; a whole number may be a float.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import (
     Final,
     NotRequired,
     Required,
+    TypedDict,
     get_args,
     get_origin,
     get_type_hints,
@@ -26,20 +27,22 @@ from typing import (
 
 import attrs
 import cattrs
+import cattrs.gen.typeddicts
 import msgspec
 from cattrs.errors import StructureHandlerNotFoundError
 
-from .arrays import (
+from .containers import (
     array_hook,
     hook_of,
     is_array,
+    is_enum,
+    is_literal,
     is_mapping,
-    is_named_tuple,
+    literal_hook,
     mapping_hook,
-    named_tuple_hook,
+    read_member,
     take_object,
 )
-from .choices import is_enum, is_literal, literal_hook, read_member
 from .foreign import is_numpy_scalar, is_pydantic_model
 from .moments import read_moment
 from .unions import is_union, union_hook
@@ -206,49 +209,38 @@ def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Any, 
 
 
 def _typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    """A TypedDict; not cattrs' own hook, which takes ``NotRequired`` in annotations that are text for required."""
+    """Return cattrs' hook of a TypedDict, without unknown keys.
+
+    Python itself takes ``NotRequired`` for required if annotations are text, so the hook is that of a TypedDict made
+    from the resolved annotations.
+    """
     base: Any = get_origin(cls) or cls
-    given = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
-    required: list[str] = []
-    hooks: dict[str, tuple[Hook, Any]] = {}
+    arguments = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
+    fields: dict[str, Any] = {}
     for name, hint in get_type_hints(base, include_extras=True).items():
-        kind, is_required = _unwrapped(hint, is_required=name in base.__required_keys__)
-        kind = _filled_in(kind, given)
-        hooks[name] = hook_of(kind, converter), kind
-        if is_required:
-            required.append(name)
+        required = name in base.__required_keys__
+        kind = hint
+        while get_origin(kind) in (Required, NotRequired):
+            required = get_origin(kind) is Required
+            (kind,) = get_args(kind)
+        kind = _with_arguments(kind, arguments)
+        fields[name] = Required[kind] if required else NotRequired[kind]  # pyright: ignore[reportGeneralTypeIssues, reportInvalidTypeForm]
+    resolved: Any = TypedDict(base.__name__, fields)  # type: ignore[misc] # pyright: ignore[reportArgumentType]
+    read = cattrs.gen.typeddicts.make_dict_structure_fn(resolved, converter)
 
     def hook(value: Any, _: Any) -> dict[str, Any]:
         sent = take_object(value)
-        found: dict[str, Any] = {}
-        for name, entry in sent.items():
-            if name in hooks:
-                read, kind = hooks[name]
-                try:
-                    found[name] = read(entry, kind)
-                except Exception as error:
-                    raise validation_error_of(error).inside(name) from error
-        for name in required:
-            if name not in found:
-                raise ValidationError("is missing", name)
-        return found
+        return dict(read({name: sent[name] for name in sent if name in fields}, resolved))
 
     return hook
 
 
-def _unwrapped(hint: Any, *, is_required: bool) -> tuple[Any, bool]:
-    while get_origin(hint) in (Required, NotRequired):
-        is_required = get_origin(hint) is Required
-        (hint,) = get_args(hint)
-    return hint, is_required
-
-
-def _filled_in(kind: Any, given: dict[Any, Any]) -> Any:
-    """With the type arguments of a generic class in the place of its parameters."""
-    if kind in given:
-        return given[kind]
+def _with_arguments(kind: Any, arguments: dict[Any, Any]) -> Any:
+    """Return a type with type arguments in the place of its type parameters."""
+    if kind in arguments:
+        return arguments[kind]
     parameters = getattr(kind, "__parameters__", ())
-    return kind[tuple(given.get(each, each) for each in parameters)] if parameters and given else kind
+    return kind[tuple(arguments.get(each, each) for each in parameters)] if parameters and arguments else kind
 
 
 def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:
@@ -282,7 +274,6 @@ _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
     (lambda cls: cls is type(None), _always(_read_null)),
     (is_typeddict, _typed_dict_hook),
     (lambda cls: is_typeddict(get_origin(cls)), _typed_dict_hook),
-    (is_named_tuple, named_tuple_hook),
     (is_pydantic_model, _pydantic_hook),
     (_below(msgspec.Struct), _struct_hook),
     (lambda cls: _below(msgspec.Struct)(get_origin(cls)), _struct_hook),

@@ -1,110 +1,119 @@
-"""What users give, as JSON: everything that JSON would change or lose is refused, with its place, before it is sent.
+"""Users' data as JSON values. What JSON would change or lose is rejected with its place before anything is sent.
 
-Most data is plain already, and whether it is, C finds out: data of built-in types that comes back equal from being
-encoded and decoded loses nothing. Only other data is walked through here, which takes three times as long and either
-gives it its plain form or says what is wrong. What form a class has is asked of the converter: its hooks are the forms
-below, or a user's own.
+The form of a class comes from the converter: a user's hook, or one of the forms below.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-import marshal
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+import math
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+import attrs
 import msgspec
 
-from .foreign import full_name
-from .forms import BUILT_IN, SHAPES, SerializationError, Shape, refuse
+from .foreign import dump_pydantic, dump_struct, full_name, is_numpy_scalar, is_pydantic_model
+from .moments import write_timestamp
+from .validation import join
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["Form", "plain"]
+__all__ = ["FORMS", "Form", "Write", "plain"]
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+Inside = Callable[[Any], Any]
+#: Returns the JSON value of a value; the second argument does so for what it contains.
+Write = Callable[[Any, Inside], Any]
+
+_SAFE_INT: Final = 10**4000  # integers below need no look at Python's limit of 4,300 digits
+
+
+class SerializationError(Exception):
+    """A value cannot be JSON. It becomes a ``TypeError`` or ``ValueError`` with the place, built from the inside."""
+
+    def __init__(self, kind: type[Exception], problem: str) -> None:
+        super().__init__(problem)
+        self.kind = kind
+        self.problem = problem
+        self.place = ""
+
+    def inside(self, place: str) -> SerializationError:
+        """Make it the error that is seen from the container which holds the value at ``place``."""
+        self.place = join(place, self.place)
+        return self
 
 
 def plain(value: Any, name: str, converter: cattrs.Converter | None = None) -> Any:
-    """``value`` as plain JSON data, changed in form only.
+    """Return ``value`` as a JSON value.
 
-    Tuples become arrays, other mappings objects, attrs classes and dataclasses objects of all their fields (also
-    private ones, as ``attrs.asdict`` does), enums their value, datetimes RFC 3339 text (naive ones stay naive, which
-    the service takes as UTC), dates, times of day, UUIDs, ``Decimal`` and paths their exact text, pydantic models and
-    msgspec structs what these libraries write, numpy's scalars the number they are; subclasses of ``str``, ``int`` and
-    ``float`` are sent as those. Data that is plain already is given back itself, not a copy.
+    Tuples become arrays, other mappings objects, attrs and dataclass instances objects of all their fields (also the
+    private ones, as in ``attrs.asdict``), enums their value, datetimes RFC 3339 text (naive ones stay naive; the
+    service reads them as UTC), dates, times, UUIDs, ``Decimal`` and paths their exact text, pydantic models and msgspec
+    structs what their libraries write, numpy's scalars the number they are. Subclasses of ``str``, ``int`` and
+    ``float`` become these.
 
     :param value: the data.
-    :param name: what messages call it, such as ``input_data``.
-    :param converter: whose hooks turn other classes into such data; ``None``: the forms of this package alone.
-    :raises TypeError: for what JSON has no form for: sets, bytes, keys that are not text, and so on. The message names
+    :param name: the name of the data in messages, such as ``input_data``.
+    :param converter: the converter whose hooks are used; ``None``: the forms of this package alone.
+    :raises TypeError: JSON has no form for a value: sets, bytes, keys that are not text, and so on. The message names
         the place, such as ``input_data.a[3]``, and the hook that would help.
-    :raises ValueError: for NaN, infinities, lone surrogates, integers of more than 4,300 digits, two keys of the same
-        text, data nested too deeply or holding itself; and where a user's hook fails.
+    :raises ValueError: JSON would change a value (NaN, infinities, lone surrogates, integers of more than 4,300 digits,
+        two keys of the same text), the data is nested too deeply or contains itself, or a user's hook failed.
     """
-    if _is_plain(value):
-        return value
-    return _told(name, _Walk(converter), value)
+    return _with_place(name, _Writer(converter), value)
 
 
-def _is_plain(value: Any) -> bool:
+def _with_place(name: str, write: Callable[[Any], Any], value: Any) -> Any:
     try:
-        marshal.dumps(value)  # refuses all but built-in types, so no equality below is of another class's making
-        return bool(_decode(_encode(value)) == value)
-    except Exception:  # noqa: BLE001 - whatever it is, the walk finds its place and says it better
-        return False
-
-
-def _told(name: str, form: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return form(value)
+        return write(value)
     except SerializationError as error:
-        raise error.kind(f"{name}{error.place}: {error.problem}") from error.__cause__
+        raise error.kind(f"{join(name, error.place)}: {error.problem}") from error.__cause__
     except RecursionError:
-        raise ValueError(f"{name}: nested too deeply to be sent as JSON, or holding itself") from None
+        raise ValueError(f"{name}: it is nested too deeply, or contains itself") from None
 
 
 class Form:
-    """An unstructure hook of this package; what contains other data has its entries looked up in turn."""
+    """An unstructure hook of this package."""
 
-    __slots__ = ("_converter", "shape")
+    __slots__ = ("_converter", "write")
 
-    def __init__(self, shape: Shape, converter: cattrs.Converter | None = None) -> None:
-        self.shape = shape
+    def __init__(self, write: Write, converter: cattrs.Converter | None = None) -> None:
+        self.write = write
         self._converter = converter
 
     def __call__(self, value: Any) -> Any:
-        """The value's plain form. Raises as `plain` does."""
-        walk = _Walk(self._converter)
-        return _told("the value", lambda value: walk.by_shape(self, value), value)
+        """Return the JSON value. Raises as `plain` does."""
+        writer = _Writer(self._converter)
+        return _with_place("the value", lambda value: writer.by_form(self, value), value)
 
 
-def _form_of(kind: Any) -> Form:
-    return Form(next(shape for applies, shape in SHAPES if applies(kind)))
-
-
-class _Walk:
-    """Goes through data, with the hooks of one converter."""
+class _Writer:
+    """Writes values with the hooks of one converter."""
 
     __slots__ = ("_hook_of",)
 
     def __init__(self, converter: cattrs.Converter | None) -> None:
-        self._hook_of = _form_of if converter is None else converter.get_unstructure_hook
+        self._hook_of = _own_form if converter is None else converter.get_unstructure_hook
 
     def __call__(self, value: Any) -> Any:
         kind = cast("Any", type(value))
-        shape = BUILT_IN.get(kind)
-        if shape is not None:
-            return shape(value, self)
+        write = _BUILT_IN.get(kind)
+        if write is not None:
+            return write(value, self)
         hook: Any = self._hook_of(kind)
-        return self.by_shape(hook, value) if type(hook) is Form else self._by_hook(hook, value)
+        return self.by_form(hook, value) if type(hook) is Form else self._by_hook(hook, value)
 
-    def by_shape(self, form: Form, value: Any) -> Any:
-        if isinstance(value, enum.Enum):  # before str and int, which an enum may be as well
+    def by_form(self, form: Form, value: Any) -> Any:
+        """Write a value by a form of this package."""
+        if isinstance(value, enum.Enum):  # before str and int, which it may be too
             return self(value.value)
-        return form.shape(value, self)
+        return form.write(value, self)
 
     def _by_hook(self, hook: Callable[[Any], Any], value: Any) -> Any:
         kind = cast("Any", type(value))
@@ -114,12 +123,211 @@ class _Walk:
             raise
         except Exception as error:
             raised = TypeError if isinstance(error, TypeError) else ValueError
-            raise SerializationError(
-                raised, f"the hook of {full_name(kind)} failed: {type(error).__name__}: {error}"
-            ) from error
+            problem = f"the hook of {full_name(kind)} failed: {type(error).__name__}: {error}"
+            raise SerializationError(raised, problem) from error
         if type(found) is not kind:
             return self(found)
-        for base, shape in BUILT_IN.items():  # left as it is, which does for subclasses of these
+        for base, write in _BUILT_IN.items():  # the hook of a subclass returned its argument
             if isinstance(found, base):
-                return shape(found, self)
-        return refuse(TypeError, f"the hook of {full_name(kind)} gave a {full_name(kind)} again, not JSON data")
+                return write(found, self)
+        return _reject(TypeError, f"the hook of {full_name(kind)} returned a {full_name(kind)}, which is not JSON data")
+
+
+def _own_form(kind: Any) -> Form:
+    return Form(next(write for applies, write in FORMS if applies(kind)))
+
+
+def _reject(kind: type[Exception], problem: str) -> NoReturn:
+    raise SerializationError(kind, problem)
+
+
+# -- text and numbers --------------------------------------------------------------------------------------------------
+
+
+def _itself(value: Any, _: Inside) -> Any:
+    return value
+
+
+def _text(value: str, _: Inside | None = None) -> str:
+    text = str.__str__(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            _reject(ValueError, "text with a lone surrogate has no form in JSON")
+    return text
+
+
+def _integer(value: int, _: Inside) -> int:
+    if not -_SAFE_INT < value < _SAFE_INT:
+        try:
+            str(int.__pos__(value))
+        except ValueError:
+            _reject(ValueError, "an integer of more than 4,300 digits, which Python cannot read again")
+    return int.__pos__(value)
+
+
+def _number(value: float, _: Inside) -> float:
+    if not math.isfinite(value):
+        _reject(ValueError, f"{float.__repr__(value)} has no form in JSON")
+    return float.__pos__(value)
+
+
+def _decimal(value: Decimal, _: Inside) -> str:
+    if not value.is_finite():
+        _reject(ValueError, f"the Decimal {value} has no form in JSON")
+    return str(value)
+
+
+def _numpy_scalar(value: Any, inside: Inside) -> Any:
+    number = value.item()
+    return inside(number) if type(number) in (bool, int, float) else _no_form(value, inside)
+
+
+def _datetime(value: datetime, _: Inside) -> str:
+    if value != value:  # noqa: PLR0124 - pandas.NaT
+        _reject(ValueError, f"{value} has no form in JSON; send None if there is no time")
+    return value.isoformat() if value.utcoffset() is None else write_timestamp(value)
+
+
+def _iso(value: date | time, _: Inside) -> str:
+    return value.isoformat()
+
+
+def _str(value: Any, _: Inside) -> str:
+    return _text(str(value))
+
+
+# -- containers --------------------------------------------------------------------------------------------------------
+
+
+def _array(value: Iterable[Any], inside: Inside) -> list[Any]:
+    found: list[Any] = []
+    for entry in value:
+        try:
+            found.append(inside(entry))
+        except SerializationError as error:
+            raise error.inside(f"[{len(found)}]") from error.__cause__
+    return found
+
+
+def _object(value: Mapping[Any, Any], inside: Inside) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        text = _text(key) if type(key) is str and key.isascii() else _key(key)
+        try:
+            if text in found:
+                _reject(ValueError, "two keys have this text")
+            found[text] = inside(entry)
+        except SerializationError as error:
+            raise error.inside(text if text.isidentifier() else f"[{text!r}]") from error.__cause__
+    return found
+
+
+def _key(key: Any) -> str:
+    text: Any = key.value if isinstance(key, enum.Enum) and isinstance(key, str) else key
+    if not isinstance(text, str):
+        _reject(TypeError, f"the key {_excerpt(key)} is not text; JSON has no other keys")
+    try:
+        return _text(text)
+    except SerializationError as error:
+        raise SerializationError(error.kind, f"the key {_excerpt(key)}: {error.problem}") from None
+
+
+def _excerpt(key: Any) -> str:
+    """Return the key as messages show it: short, and without an error of its own repr."""
+    try:
+        text = ascii(key)
+    except Exception:  # noqa: BLE001 - the message is about the key
+        text = f"of type {type(key).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _attrs(value: Any, inside: Inside) -> dict[str, Any]:
+    return _fields(value, [field.name for field in attrs.fields(value.__class__)], inside)
+
+
+def _dataclass(value: Any, inside: Inside) -> dict[str, Any]:
+    return _fields(value, [field.name for field in dataclasses.fields(value)], inside)
+
+
+def _struct(value: Any, inside: Inside) -> Any:
+    return dump_struct(value, _fields(value, value.__struct_fields__, inside))
+
+
+def _fields(value: Any, names: Iterable[str], inside: Inside) -> dict[str, Any]:
+    missing = [name for name in names if not hasattr(value, name)]
+    if missing:
+        _reject(ValueError, f"the field {missing[0]} of this {type(value).__name__} has no value")
+    return _object({name: getattr(value, name) for name in names}, inside)
+
+
+def _pydantic(value: Any, inside: Inside) -> Any:
+    try:
+        found = dump_pydantic(value)
+    except Exception as error:
+        problem = f"pydantic cannot write this {full_name(value.__class__)}: {error}"
+        raise SerializationError(ValueError, problem) from error
+    return inside(found)
+
+
+# -- values without a form ---------------------------------------------------------------------------------------------
+
+_ADVICE: Final = {
+    "set": "a list in an order of your choice",
+    "frozenset": "a list in an order of your choice",
+    "bytes": "text, such as base64",
+    "timedelta": "a number of seconds",
+    "ndarray": "a list with tolist()",
+    "DataFrame": "a list with to_dict('records')",
+}
+
+
+def _no_form(value: Any, _: Inside) -> NoReturn:
+    kind: type[Any] = value.__class__
+    if isinstance(value, type):
+        _reject(TypeError, f"the class {value.__name__} itself cannot be sent, only its instances")
+    name = full_name(kind)
+    advice = _ADVICE.get(kind.__name__)
+    first = f"make it {advice}" if advice else "convert it first"
+    hook = f"converter.register_unstructure_hook({name}, ...)"
+    _reject(TypeError, f"{name} has no form of its own in JSON; {first}, or register a hook: {hook}")
+
+
+#: The classes of JSON itself, for which no hook is looked up.
+_BUILT_IN: Final[dict[type, Write]] = {
+    str: _text,
+    dict: _object,
+    list: _array,
+    tuple: _array,
+    bool: _itself,
+    int: _integer,
+    float: _number,
+    type(None): _itself,
+}
+
+
+def _below(*bases: type) -> Callable[[Any], bool]:
+    return lambda cls: isinstance(cls, type) and issubclass(cls, bases)
+
+
+#: Whether a class has a form, and the form; the first that applies.
+FORMS: Final[tuple[tuple[Callable[[Any], bool], Write], ...]] = (
+    (_below(enum.Enum), _itself),  # `by_form` takes its value
+    (_below(str), _text),
+    (_below(bool, type(None)), _itself),
+    (_below(int), _integer),
+    (_below(float), _number),
+    (_below(Mapping), _object),
+    (_below(list, tuple), _array),
+    (is_pydantic_model, _pydantic),
+    (_below(msgspec.Struct), _struct),
+    (lambda cls: isinstance(cls, type) and attrs.has(cls), _attrs),
+    (lambda cls: isinstance(cls, type) and dataclasses.is_dataclass(cls), _dataclass),
+    (_below(datetime), _datetime),
+    (_below(date, time), _iso),
+    (_below(uuid.UUID, PurePath), _str),
+    (_below(Decimal), _decimal),
+    (is_numpy_scalar, _numpy_scalar),
+    (lambda cls: isinstance(cls, type), _no_form),
+)

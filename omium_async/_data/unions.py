@@ -17,8 +17,7 @@ import msgspec
 from cattrs.disambiguators import create_default_dis_func
 from cattrs.errors import StructureHandlerNotFoundError
 
-from .arrays import is_array, is_mapping
-from .choices import choices_of, is_enum, is_literal
+from .containers import choices_of, is_array, is_enum, is_literal, is_mapping
 from .foreign import is_pydantic_model
 from .validation import ValidationError, json_type, validation_error_of
 

@@ -1,17 +1,17 @@
-"""What does not fit: a value of another type than was asked for, and its place."""
+"""Values that do not have the requested type, and their places."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 import msgspec
 
-__all__ = ["ValidationError", "json_type", "validation_error_of", "wrong"]
+__all__ = ["ValidationError", "join", "json_type", "validation_error_of", "wrong"]
 
-_JSON_TYPES: dict[type, str] = {
+_JSON_TYPES: Final[dict[type, str]] = {
     dict: "an object",
     list: "an array",
     tuple: "an array",
@@ -21,16 +21,16 @@ _JSON_TYPES: dict[type, str] = {
     float: "a number",
     type(None): "null",
 }
-_LONGEST = 300  # characters of another library's words
+_LONGEST: Final = 300  # characters of another library's message
 
 
 class ValidationError(ValueError):
-    """A value of the wrong type, as hooks of the converter raise it.
+    """A value of the wrong type, as the hooks of this package raise it.
 
-    Of a model it becomes an `InvalidResponseError`, of a user's type an `OutputError`.
+    It becomes an `InvalidResponseError` of a model, an `OutputError` of a user's type.
 
     :ivar message: what was expected and what came, such as ``expected text, got null``.
-    :ivar path: its place, such as ``items[3].id``, built up from the inside outwards.
+    :ivar path: its place, such as ``items[3].id``, built from the inside.
     """
 
     def __init__(self, message: str, path: str = "") -> None:
@@ -42,32 +42,37 @@ class ValidationError(ValueError):
         return type(self), (self.message, self.path)
 
     def inside(self, place: str) -> Self:
-        """Make it the error that is seen from the container which holds the value under ``place``."""
-        self.path = place if not self.path else f"{place}{'' if self.path[0] == '[' else '.'}{self.path}"
+        """Make it the error that is seen from the container which holds the value at ``place``."""
+        self.path = join(place, self.path)
         return self
 
 
+def join(place: str, inner: str) -> str:
+    """Return the place of a value from the place of its container and its place there."""
+    return f"{place}.{inner}" if place and inner and inner[0] != "[" else place + inner
+
+
 def json_type(value: object) -> str:
-    """What JSON calls the type of ``value``."""
+    """Return JSON's name of the type of ``value``."""
     return _JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def wrong(expected: str, value: object) -> ValidationError:
-    """The error of a value where ``expected`` belongs."""
+    """Return the error of a value in the place of ``expected``."""
     return ValidationError(f"expected {expected}, got {json_type(value)}")
 
 
 def validation_error_of(error: Exception) -> ValidationError:
-    """What a hook of the converter raised, as the error that it means; of several the first."""
+    """Return the error that a hook of the converter means; the first of several."""
     found = error if isinstance(error, ValidationError) else error.__cause__
     if isinstance(found, ValidationError):
         return type(found)(found.message, found.path)
-    if isinstance(error, ExceptionGroup):  # cattrs' own, one exception for each wrong value
+    if isinstance(error, ExceptionGroup):  # cattrs' own, with one exception for each wrong value
         inner = cast("ExceptionGroup[Exception]", error).exceptions[0]
-        error = validation_error_of(inner)
+        first = validation_error_of(inner)
         for place in _places(inner):
-            error.inside(place)
-        return error
+            first.inside(place)
+        return first
     if isinstance(error, KeyError) and error.args and error.args[0] in _places(error):
         return ValidationError("is missing")
     if isinstance(error, RecursionError):
@@ -76,7 +81,7 @@ def validation_error_of(error: Exception) -> ValidationError:
 
 
 def _places(error: BaseException) -> Iterator[str]:
-    """Where cattrs saw it: its notes carry the attribute's name, or the index or key of an entry."""
+    """Yield the places in cattrs' notes: the attribute's name, or the index or key of an entry."""
     for note in getattr(error, "__notes__", ()):
         name = getattr(note, "name", None)
         index = getattr(note, "index", None)
@@ -93,16 +98,12 @@ def _of_another_library(error: Any) -> ValidationError:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         problem = error.errors(include_url=False, include_input=False)[0]
-        return ValidationError(problem["msg"], _joined(problem["loc"]))
+        path = ""
+        for place in problem["loc"]:
+            path = join(path, f"[{place}]" if isinstance(place, int) else place)
+        return ValidationError(problem["msg"], path)
     words = str(error)[:_LONGEST] or type(error).__name__
     if isinstance(error, msgspec.ValidationError):
         text, _, place = words.partition(" - at `$")
         return ValidationError(text, re.sub(r"`$", "", place).removeprefix("."))
     return ValidationError(words if isinstance(error, ValueError) else f"{type(error).__name__}: {words}")
-
-
-def _joined(places: tuple[str | int, ...]) -> str:
-    path = ValidationError("")
-    for place in reversed(places):
-        path.inside(f"[{place}]" if isinstance(place, int) else place)
-    return path.path

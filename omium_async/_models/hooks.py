@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .._data.arrays import take_object
 from .._data.codec import decode_json
+from .._data.containers import take_array, take_object
 from .._data.hooks import read_text, read_whole_number
 from .._data.moments import read_timestamp, write_timestamp
 from .._data.validation import ValidationError, validation_error_of, wrong
@@ -169,11 +169,9 @@ class ModelReader:
         entry = entry_type(kind)
         if entry is None:
             return self._converter.get_structure_hook(kind)(value, kind)
-        if not isinstance(value, list | tuple):
-            raise wrong("an array", value)
         hook: Hook = self._converter.get_structure_hook(entry)
         found: list[Any] = []
-        for each in cast("list[Any]", value):
+        for each in take_array(value):
             try:
                 found.append(hook(each, entry))
             except Exception as error:  # noqa: BLE001 - a user's hook may raise anything

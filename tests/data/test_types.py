@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import re
-import traceback
 import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -325,6 +323,5 @@ def test_what_does_not_fit_is_an_error_of_cattrs(value, cls, error):
     with pytest.raises(error) as raised:
         converter.structure(value, cls)
     assert not isinstance(raised.value, ValidationError)
-    assert re.search("expected|missing", "".join(traceback.format_exception(raised.value)))
     with pytest.raises(ValidationError, match="expected") if value else pytest.raises(ValidationError, match="missing"):
         converter.decode(encode(value), cls)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -249,7 +247,6 @@ class TestAsAConverter:
         # `from __future__ import annotations` leaves text in annotations, which cattrs resolves.
         assert converter.structure(5, Money) == Money(5)
         assert converter.unstructure([Money(5)]) == [5]
-        assert converter.changes > make_converter().changes
 
     def test_dumps_refuses_what_json_would_change(self) -> None:
         converter = make_converter()
@@ -313,7 +310,7 @@ class TestHooksThatFail:
     def test_that_give_back_what_they_got(self) -> None:
         converter = make_converter()
         converter.register_unstructure_hook(Money, lambda money: money)
-        with pytest.raises(TypeError, match="the hook of Money gave a Money again, not JSON data"):
+        with pytest.raises(TypeError, match="the hook of Money returned a Money"):
             converter.dumps(Money(1))
 
     def test_whose_result_json_would_change(self) -> None:
@@ -373,49 +370,6 @@ def test_another_converter_is_refused(wrong: Any) -> None:
 def test_a_converter_and_its_copy_are_taken() -> None:
     for converter in (make_converter(), make_converter().copy(), copy.copy(make_converter()), None):
         AsyncOmium("omium_key_of_a_test", converter=converter)
-
-
-def test_without_cattrs_nothing_works() -> None:
-    script = """
-import sys, asyncio
-sys.modules["cattrs"] = None
-import omium_async as o
-
-def fails(call):
-    try:
-        call()
-    except ImportError:
-        return
-    raise AssertionError(call)
-
-for cls in (o.Execution, o.ExecutionDetail, o.ExecutionPage, o.Checkpoint, o.ReplayResult, o.RollbackResult):
-    fails(lambda: cls.from_dict({"id": "e"}))
-    fails(lambda: cls([]).to_dict() if cls is o.ExecutionPage else cls("e").to_dict())
-fails(o.make_converter)
-
-async def answer(reader, writer):
-    await reader.readuntil(b"\\r\\n\\r\\n")
-    body = b'{"id": "e", "items": []}'
-    writer.write(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
-    await writer.drain()
-    writer.close()
-
-async def main():
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with o.AsyncOmium("omium_key_of_a_test", base_url=url) as omium:
-            executions = omium.executions
-            for call in (executions.create("w"), executions.page(), executions.get("e"), executions.replay("e", "c")):
-                try:
-                    await call
-                except ImportError:
-                    print("failed")
-
-asyncio.run(main())
-"""
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["failed"] * 4
 
 
 async def _nothing(run: Any) -> None: ...

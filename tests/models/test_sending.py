@@ -218,7 +218,7 @@ REFUSED: list[Any] = [
     ({ID: 1}, TypeError, "", "key"),
     ({BadKey(): 1}, TypeError, "", "BadKey"),
     ({"x" * 5: 1, 10**500: 1}, TypeError, "", "..."),
-    ({Colour.RED: 1}, TypeError, "", "is no text"),
+    ({Colour.RED: 1}, TypeError, "", "is not text"),
     ({1, 2}, TypeError, "", "set"),
     (frozenset(), TypeError, "", "frozenset"),
     (b"bytes", TypeError, "", "bytes"),
@@ -275,7 +275,7 @@ def test_what_json_would_change_or_lose_is_refused_with_its_place(
 @pytest.mark.parametrize("value", [cyclic_list(), cyclic_dict(), deep(100_000)], ids=["list", "dict", "deep"])
 def test_cyclic_and_too_deep_data_is_a_value_error(value: Any) -> None:
     for whole in (value, {"a": value}, Slotted(value), (value,)):
-        with pytest.raises(ValueError, match=r"^metadata: nested too deeply"):
+        with pytest.raises(ValueError, match=r"^metadata: it is nested too deeply"):
             plain(whole, "metadata")
     while isinstance(value, list) and len(value) == 1:  # freed step by step
         value = value[0]
@@ -284,11 +284,6 @@ def test_cyclic_and_too_deep_data_is_a_value_error(value: Any) -> None:
 def test_an_instance_without_one_of_its_fields_says_so() -> None:
     with pytest.raises(ValueError, match=r"input_data\.a: the field missing of this Half has no value"):
         plain({"a": Half()}, "input_data")
-
-
-def test_plain_data_is_given_back_itself() -> None:
-    value = {"a": [1, 2.5, "é", None, True, {"b": []}], "n": 2**70}
-    assert plain(value, "input_data") is value
 
 
 @settings(max_examples=200, deadline=None)
