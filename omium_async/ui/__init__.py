@@ -1,4 +1,6 @@
-"""The console: a web page over any client, to look at executions and mend them. It needs the extra ``ui``.
+"""The console: a web page over any client that shows executions and replays, cancels and creates them.
+
+It needs the extra ``ui`` (``pip install 'omium-async[ui]'``).
 
 .. code-block:: python
 

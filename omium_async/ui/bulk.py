@@ -1,4 +1,4 @@
-"""Bulk replays: a dry run that lists what would be replayed, then exactly that, with a verdict for each."""
+"""Bulk replays: a dry run that lists what would be replayed, then exactly that, with an outcome for each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+import attrs
+
 from omium_async import (
     AsyncOmium,
+    Attempt,
     AuthenticationError,
     Execution,
     OmiumError,
@@ -20,126 +23,157 @@ from omium_async import (
     ReplayOutcome,
 )
 
-from .moves import Moves
+from .reading import Reader
 from .view import View
+from .words import cut, message_of
+from .writes import Writes
 
-__all__ = ["AT_ONCE", "Bulk", "Bulks"]
+__all__ = ["CONCURRENCY", "Bulk", "Bulks", "Item"]
 
-AT_ONCE: Final = 16
-_KEPT: Final = 50
-_LAST_VERDICTS: Final = 5.0  # seconds for what has begun when the console is stopped
+CONCURRENCY: Final = 16
+_KEPT_ITEMS: Final = 50_000  # of all bulk replays that have ended; each item is a few hundred bytes
+_LAST_OUTCOMES: Final = 5.0  # seconds that replays in progress have when the console stops
 
 _log = logging.getLogger("omium_async.ui")
 
 State = Literal["planning", "planned", "replaying", "done"]
 
 
+@attrs.define
+class Item:
+    """One execution of a bulk replay, with what its page shows.
+
+    :ivar outcome: ``"not sent"``, ``"sending"``, or the state of its outcome.
+    :ivar target: the execution to follow. :ivar note: the error, or why it was not sent.
+    :ivar number: of the last write of this console to it before the dry run; 0: none.
+    """
+
+    id: str
+    status: str | None
+    workflow_id: str
+    created_at: datetime | None
+    note: str
+    number: int
+    outcome: str = "not sent"
+    target: str = ""
+
+    @classmethod
+    def of(cls, execution: Execution, number: int) -> Item:
+        """Keep what is shown of an execution."""
+        workflow_id, note = cut(execution.workflow_id or "", 100), cut(execution.error or "")
+        return cls(execution.id, execution.status, workflow_id, execution.created_at, note, number)
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether its outcome is known, or known to be unknown."""
+        return self.outcome not in ("not sent", "sending")
+
+
 class Bulk:
     """One bulk replay, from its dry run to its end.
 
-    :ivar planned: what the dry run found, in its order. :ivar outcomes: by id, as they came.
-    :ivar sent: of each that was found, how many replays and rollbacks the console had sent by then.
-    :ivar begun: handed over to be replayed. Once it is done, what has no outcome of these may have been replayed.
-    :ivar passed_over: not sent, for it has sent another since.
-    :ivar error: what ended it early. :ivar stopping: whether it was told to stop.
+    :param limit: how many executions the dry run lists at most. :param mark: see `Writes`.
+    :ivar error: what ended it early.
     """
 
-    def __init__(self, name: str, view: View, limit: int) -> None:
-        self.name = name
+    def __init__(self, view: View, limit: int, mark: int) -> None:
+        self.name = os.urandom(6).hex()
         self.view = view
         self.limit = limit
+        self.mark = mark
         self.state: State = "planning"
-        self.planned: list[Execution] = []
-        self.sent: dict[str, int] = {}
-        self.passed_over: set[str] = set()
-        self.begun: set[str] = set()
-        self.outcomes: dict[str, ReplayOutcome] = {}
+        self.items: list[Item] = []
         self.error: Exception | None = None
-        self.stopping = False
+        self.is_stopping = False
         self.began = datetime.now(UTC)
         self.task: asyncio.Task[None] | None = None
 
     @property
-    def statuses(self) -> tuple[str, ...]:
-        """What it looks for; the failed ones where the view does not say."""
-        return self.view.statuses or ("failed",)
+    def is_busy(self) -> bool:
+        """Whether it changes by itself."""
+        return self.state in ("planning", "replaying")
 
-    def fate(self, execution_id: str) -> str:
-        """What became of one that was found: the state of its outcome, ``unknown`` or ``not sent`` (yet)."""
-        outcome = self.outcomes.get(execution_id)
-        if outcome is not None:
-            return outcome.state
-        return "unknown" if self.state == "done" and execution_id in self.begun else "not sent"
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses that it looks for."""
+        return self.view.statuses or (("failed", "error") if self.view.error else ("failed",))
 
     def tally(self) -> dict[str, int]:
-        """How many came to which end so far."""
-        found = Counter(self.fate(execution.id) for execution in self.planned)
-        return {state: found[state] for state in ("replayed", "rejected", "unknown", "not sent")}
+        """Count the items by outcome."""
+        found = Counter(item.outcome for item in self.items)
+        return {state: found[state] for state in ("replayed", "rejected", "unknown", "sending", "not sent")}
 
-    def verdicts(self) -> list[tuple[Execution, str, ReplayOutcome | None]]:
-        """Each execution, what became of it, and its outcome if it has one.
-
-        What went wrong comes first; all else keeps its place, so that no row moves away from under a finger.
-        """
+    def by_importance(self) -> list[Item]:
+        """Return the items, failures first; all others keep their places, so no row moves while it is clicked."""
         order = {"unknown": 0, "rejected": 1}
-        found = [(execution, self.fate(execution.id), self.outcomes.get(execution.id)) for execution in self.planned]
-        return sorted(found, key=lambda each: order.get(each[1], 2))
+        return sorted(self.items, key=lambda item: order.get(item.outcome, 2))
 
 
 class Bulks:
-    """The bulk replays of one console, the last so many.
+    """The bulk replays of one console, the newest ones.
 
-    :param omium: replays.
-    :param moves: told of each replay before it is sent.
-    :param replayed: told of each replay: the execution, and the one to follow.
-    :param written: told when a bulk replay has ended.
+    :param omium: replays. :param reader: reads groups of failures. :param writes: allows one write at a time.
     """
 
-    def __init__(
-        self,
-        omium: AsyncOmium,
-        moves: Moves,
-        replayed: Callable[[str, str], object],
-        written: Callable[[], object],
-    ) -> None:
-        self._omium = omium
-        self._moves = moves
-        self._replayed = replayed
-        self._written = written
+    def __init__(self, omium: AsyncOmium, reader: Reader, writes: Writes) -> None:
+        self._omium = omium.with_options(on_attempt=self._saw)
+        self._reader = reader
+        self._writes = writes
+        self._latest: Attempt | None = None
         self._known: dict[str, Bulk] = {}
 
+    @property
+    def outage(self) -> str | None:
+        """The error of the last attempt, if the service did not respond as it should."""
+        latest = self._latest
+        if latest is None or latest.error is None:
+            return None
+        is_outage = latest.status is None or latest.status >= 500 or latest.status == 429
+        return latest.error if is_outage else None
+
+    def _saw(self, attempt: Attempt) -> None:
+        self._latest = attempt
+
     def find(self, name: str) -> Bulk | None:
-        """The one of that name."""
+        """Return the bulk replay of that name."""
         return self._known.get(name)
 
     def plan(self, view: View, limit: int) -> Bulk:
         """Begin the dry run of a view."""
-        bulk = Bulk(os.urandom(6).hex(), view, limit)
-        self._known[bulk.name] = bulk
+        bulk = Bulk(view, limit, self._writes.mark)
         self._forget()
+        self._known[bulk.name] = bulk
         bulk.task = asyncio.create_task(self._plan(bulk))
         return bulk
 
     def replay(self, bulk: Bulk) -> None:
-        """Replay what the dry run found; once."""
-        if bulk.state == "planned" and bulk.planned:
-            bulk.state, bulk.stopping, bulk.error = "replaying", False, None
+        """Replay what the dry run listed, unless that has begun."""
+        if bulk.state == "planned" and bulk.items:
+            bulk.state, bulk.is_stopping, bulk.error = "replaying", False, None
             bulk.task = asyncio.create_task(self._replay(bulk))
 
     def stop(self, bulk: Bulk) -> None:
-        """End a dry run; begin nothing more of a replay. What has begun gets its verdict."""
-        bulk.stopping = bulk.stopping or bulk.state in ("planning", "replaying")
+        """End a dry run, or send no more replays; those in progress get their outcome."""
+        bulk.is_stopping = bulk.is_stopping or bulk.is_busy
         if bulk.state == "planning" and bulk.task is not None:
             bulk.task.cancel()
 
+    def being_sent(self, bulk: Bulk) -> int:
+        """Count the listed executions that this console is writing to now, elsewhere."""
+        return sum(1 for item in bulk.items if self._writes.in_progress(item.id))
+
+    def is_passed_over(self, bulk: Bulk, item: Item) -> bool:
+        """Whether this console writes to an execution now, or has written to it since the dry run began."""
+        return self._writes.in_progress(item.id) or self._writes.last(item.id) > bulk.mark
+
     async def close(self) -> None:
-        """Begin nothing more, give what has begun a moment, cut off the rest, and log how far each replay came."""
+        """Send no more replays, wait a moment for those in progress, and log how far each bulk replay came."""
         replaying = [bulk for bulk in self._known.values() if bulk.state == "replaying"]
         tasks = [bulk.task for bulk in self._known.values() if bulk.task is not None and not bulk.task.done()]
         for bulk in self._known.values():
             self.stop(bulk)
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_VERDICTS)
+            await asyncio.wait(tasks, timeout=_LAST_OUTCOMES)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -148,74 +182,108 @@ class Bulks:
             _log.warning(
                 "the console was stopped during a bulk replay of %d executions: "
                 "%d were replayed, %d rejected, %d are unknown, %d were not sent",
-                len(bulk.planned),
-                *tally.values(),
-                extra={"omium_planned": len(bulk.planned)}
-                | {f"omium_{state.replace(' ', '_')}": count for state, count in tally.items()},
+                len(bulk.items),
+                *(tally[state] for state in ("replayed", "rejected", "unknown", "not sent")),
+                extra={f"omium_{state.replace(' ', '_')}": count for state, count in tally.items()},
             )
 
     async def _plan(self, bulk: Bulk) -> None:
-        wanted: dict[str, Any] = {"status": "failed", **bulk.view.arguments(), "limit": bulk.limit, "dry_run": True}
         try:
-            rows = self._omium.executions.replay_many(**wanted)
-            async with contextlib.aclosing(rows):
-                async for outcome in rows:
-                    bulk.sent[outcome.execution.id] = self._moves.sent(outcome.execution.id)
-                    bulk.planned.append(outcome.execution)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was found is not all
-            _ended_early(bulk, error)
+            async with contextlib.aclosing(self._listed(bulk)) as rows:
+                async for row in rows:
+                    bulk.items.append(Item.of(row, self._writes.last(row.id)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the list is not complete
+            _end_early(bulk, error)
         finally:
             bulk.state = "planned"
 
+    async def _listed(self, bulk: Bulk) -> AsyncGenerator[Execution]:
+        if bulk.view.error:
+            failures = filter(bulk.view.predicate(), await self._reader.failures(bulk.view.workflow_id))
+            for row in list(failures)[: bulk.limit]:
+                yield row
+            return
+        wanted: dict[str, Any] = {"status": "failed", **bulk.view.arguments(), "limit": bulk.limit, "dry_run": True}
+        async with contextlib.aclosing(self._omium.executions.replay_many(**wanted)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome.execution
+
     async def _replay(self, bulk: Bulk) -> None:
-        room = asyncio.Semaphore(AT_ONCE)  # a batch takes more ahead, which could not be stopped
+        items = {item.id: item for item in bulk.items}
+        sending: dict[str, asyncio.Lock] = {}
+        places = asyncio.Semaphore(CONCURRENCY)  # a batch reads further ahead, and that could not be stopped
+        ids = self._to_send(bulk, sending, places)
         try:
-            outcomes = self._omium.executions.replay_many(self._to_send(bulk, room), concurrency=AT_ONCE)
+            outcomes = self._omium.executions.replay_many(ids, concurrency=CONCURRENCY)
             async with contextlib.aclosing(outcomes):
                 async for outcome in outcomes:
-                    room.release()
-                    bulk.outcomes[outcome.execution.id] = outcome
-                    if outcome.result is not None:
-                        self._replayed(outcome.execution.id, outcome.result.execution_id)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was under way must not be called "not sent"
-            _ended_early(bulk, error)
-            if _tells_of_all(error):
-                bulk.begun.clear()
+                    _settle(items[outcome.execution.id], outcome)
+                    self._end(outcome.execution.id, sending)
+                    places.release()
+        except Exception as error:  # noqa: BLE001 - whatever it is, replays in progress must not count as not sent
+            _end_early(bulk, error)
+            if _has_all_outcomes(error):
+                for name in sending:
+                    items[name].outcome = "not sent"
         finally:
+            for name in list(sending):
+                self._end(name, sending)
+            for item in bulk.items:
+                if item.outcome == "sending":
+                    item.outcome = "unknown"
+                    item.note = "it was being replayed when the bulk replay ended early: it may have been replayed"
             bulk.state = "done"
-            self._written()
 
-    async def _to_send(self, bulk: Bulk, room: asyncio.Semaphore) -> AsyncGenerator[str]:
-        """What was planned, each as its turn comes; not what the console has replayed or rolled back since."""
-        for execution in bulk.planned:
-            await room.acquire()
-            if bulk.stopping:
+    async def _to_send(
+        self, bulk: Bulk, sending: dict[str, asyncio.Lock], places: asyncio.Semaphore
+    ) -> AsyncIterator[str]:
+        """Yield each execution when its turn comes, except those that this console has written to meanwhile."""
+        for item in bulk.items:
+            await places.acquire()
+            if bulk.is_stopping:
                 return
-            if self._moves.sent(execution.id) != bulk.sent[execution.id]:
-                bulk.passed_over.add(execution.id)
-                room.release()
+            if self.is_passed_over(bulk, item):
+                item.note = "this console has written to it since the dry run"
+                places.release()
                 continue
-            self._moves.send(execution.id)
-            bulk.begun.add(execution.id)
-            yield execution.id
+            lock = self._writes.lock(item.id)
+            await lock.acquire()
+            sending[item.id] = lock
+            self._writes.begin(item.id, item.status, item.note)
+            item.outcome = "sending"
+            yield item.id
+
+    def _end(self, execution_id: str, sending: dict[str, asyncio.Lock]) -> None:
+        self._writes.end(execution_id)
+        sending.pop(execution_id).release()
 
     def _forget(self) -> None:
-        ended = [name for name, bulk in self._known.items() if bulk.task is None or bulk.task.done()]
-        for name in ended[: max(0, len(self._known) - _KEPT)]:
-            del self._known[name]
+        """Forget the oldest bulk replays that have ended, so that the memory of all is bounded."""
+        kept = sum(len(bulk.items) for bulk in self._known.values())
+        for bulk in [bulk for bulk in self._known.values() if not bulk.is_busy]:
+            if kept <= _KEPT_ITEMS and len(self._known) < 50:
+                return
+            del self._known[bulk.name]
+            kept -= len(bulk.items)
 
 
-def _ended_early(bulk: Bulk, error: Exception) -> None:
+def _settle(item: Item, outcome: ReplayOutcome) -> None:
+    item.outcome = outcome.state
+    item.target = "" if outcome.result is None else outcome.result.execution_id
+    item.note = "" if outcome.error is None else cut(message_of(outcome.error))
+
+
+def _end_early(bulk: Bulk, error: Exception) -> None:
     bulk.error = error
     if not isinstance(error, OmiumError):
-        _log.error("a bulk replay or its dry run ended early, and not by an error of a call", exc_info=error)
+        _log.error("a bulk replay or its dry run ended early by a defect", exc_info=error)
 
 
-def _tells_of_all(error: Exception) -> bool:
-    """Whether a batch that ended with this gave an outcome for all that may have been written.
+def _has_all_outcomes(error: Exception) -> bool:
+    """Whether a batch that ended with this error yielded an outcome for everything that may have been written.
 
-    Not by a defect, and not where the key was refused: the call that met it has no outcome, and where the client sends
-    writes again, the answer to an earlier attempt of it may have been lost.
+    It did not after a defect. It did not either if the key was refused on a second attempt of a write: the response to
+    the first may have been lost.
     """
     if isinstance(error, AuthenticationError | PermissionDeniedError):
         return not error.outcome_unknown

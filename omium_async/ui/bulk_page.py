@@ -1,4 +1,4 @@
-"""Bulk replay of what the filters show: a dry run, the confirmation, progress, a verdict for each."""
+"""The pages of bulk replays: what to look for, the dry run, the confirmation, progress and outcomes."""
 
 from __future__ import annotations
 
@@ -9,107 +9,119 @@ from aiohttp import web
 
 from omium_async import WriteOutcome
 
-from .bulk import AT_ONCE, Bulk
-from .list_page import view_of
-from .once import StaleForm, Verdict, WrittenOtherwise
-from .site import SITE, Site, form_of
-from .view import BadView, View, number_in
+from .bulk import CONCURRENCY, Bulk
+from .guard import read_form
+from .site import SITE, Site
+from .view import InvalidView, View, page_number
+from .writes import Result, SentOtherwiseError, StaleFormError
 
 __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_PARTS: Final = ("bulk_state", "bulk_decide", "bulk_items", "bulk_pages")
+_PARTS: Final = ("state", "decide", "items", "pages")
 _LIMITS: Final = (100, 500, 2_000, 10_000)
-_SHOWN: Final = 100  # verdicts on a page: each look gets what changed of these, and not of thousands
-_WHILE_BUSY: Final = 0.7  # seconds between looks at what this process does by itself
+_SHOWN: Final = 100  # items a page: a look sends what changed of these, not of thousands
+_WHILE_BUSY: Final = 1.0  # seconds between looks, which cost the service nothing
+_WHILE_IDLE: Final = 10.0
 
 
 @routes.get("/bulk")
 async def ask(request: web.Request) -> web.StreamResponse:
-    """What would be looked for."""
+    """The form that begins a dry run."""
     site = request.app[SITE]
     try:
-        view = view_of(request)
-    except BadView as bad:
-        return site.renderer.page("bulk.html", status=400, view=View(), problems=bad.problems, limits=_LIMITS, token="")
-    return site.renderer.page("bulk.html", view=view, problems={}, limits=_LIMITS, token=site.once.token())
+        view = View.of(request.query)
+    except InvalidView as invalid:
+        return _invalid(site, invalid)
+    return site.renderer.page("bulk.html", view=view, problems={}, limits=_LIMITS, token=site.forms.token())
 
 
 @routes.post("/bulk")
 async def plan(request: web.Request) -> web.StreamResponse:
     """Begin a dry run."""
     site = request.app[SITE]
-    form = await form_of(request)
+    form = await read_form(request)
     try:
-        view = view_of(request)
-    except BadView as bad:
-        return site.renderer.page("bulk.html", status=400, view=View(), problems=bad.problems, limits=_LIMITS, token="")
+        view = View.of(request.query)
+    except InvalidView as invalid:
+        return _invalid(site, invalid)
     limit = int(form["limit"]) if form.get("limit", "") in map(str, _LIMITS) else _LIMITS[1]
 
-    async def begin(_key: str) -> Verdict:
-        return Verdict(WriteOutcome.NOT_APPLIED, site.bulks.plan(view, limit).name)
+    async def begin(_key: str) -> Result:
+        return Result(WriteOutcome.NOT_APPLIED, site.bulks.plan(view, limit).name)
 
     try:
-        verdict = await site.once.do(form.get("token", ""), (view, limit), begin)
-    except StaleForm:
-        return site.renderer.page("stale.html", status=409, back=f"bulk{view.query()}")
-    except WrittenOtherwise:  # which wrote nothing: another limit is another dry run
-        verdict = await begin("")
-    raise web.HTTPSeeOther(f"bulk/{verdict.message}")
+        result = await site.forms.send(form.get("token", ""), (view, limit), begin)
+    except StaleFormError:
+        return site.renderer.stale(f"bulk{view.query()}")
+    except SentOtherwiseError:  # a dry run writes nothing, so another limit may begin another one
+        result = await begin("")
+    raise web.HTTPSeeOther(f"bulk/{result.message}")
+
+
+def _invalid(site: Site, invalid: InvalidView) -> web.Response:
+    return site.renderer.page("bulk.html", status=400, view=View(), problems=invalid.problems, limits=_LIMITS, token="")
 
 
 @routes.get("/bulk/{name}")
 async def show(request: web.Request) -> web.StreamResponse:
-    """A bulk replay, from its dry run to its verdicts."""
-    site = request.app[SITE]
-    bulk = _bulk(site, request)
+    """A bulk replay, from its dry run to its outcomes."""
+    site, bulk = request.app[SITE], _find(request)
     if bulk is None:
         return _forgotten(site)
-    busy = bulk.state in ("planning", "replaying")
-    pages = max(1, math.ceil(len(bulk.planned) / _SHOWN))
-    page = min(number_in(request.query.get("page", "")), pages)
-    return site.renderer.live(
+    pages = max(1, math.ceil(len(bulk.items) / _SHOWN))
+    page = min(page_number(request.query.get("page", "")), pages)
+    every = _WHILE_BUSY if bulk.is_busy else _WHILE_IDLE
+    response = site.renderer.live(
         request,
         "bulk_run.html",
         _PARTS,
-        due_in=_WHILE_BUSY if busy else 60.0,
         depth=1,
         bulk=bulk,
         tally=bulk.tally(),
-        at_once=AT_ONCE,
-        outage=site.meter.outage if busy else None,
-        verdicts=bulk.verdicts()[(page - 1) * _SHOWN : page * _SHOWN],
+        concurrency=CONCURRENCY,
+        outage=site.bulks.outage if bulk.is_busy else None,
+        being_sent=site.bulks.being_sent(bulk) if bulk.state == "planned" else 0,
+        is_passed_over=site.bulks.is_passed_over,
+        shown=bulk.by_importance()[(page - 1) * _SHOWN : page * _SHOWN],
         page=page,
         pages=pages,
+        every=every,
     )
+    response.headers["X-Next-Look"] = f"{every:.1f}"
+    return response
 
 
 @routes.post("/bulk/{name}")
 async def replay(request: web.Request) -> web.StreamResponse:
-    """Replay what the dry run found."""
-    site = request.app[SITE]
-    bulk = _bulk(site, request)
+    """Replay what the dry run listed; a second press changes nothing."""
+    site, bulk = request.app[SITE], _find(request)
     if bulk is None:
         return _forgotten(site)
-    site.bulks.replay(bulk)  # which does it once, whoever sends the form again
+    site.bulks.replay(bulk)
     raise web.HTTPSeeOther(bulk.name)
 
 
 @routes.post("/bulk/{name}/stop")
 async def stop(request: web.Request) -> web.StreamResponse:
-    """Send nothing more."""
-    site = request.app[SITE]
-    bulk = _bulk(site, request)
+    """Send no more replays."""
+    site, bulk = request.app[SITE], _find(request)
     if bulk is None:
         return _forgotten(site, depth=2)
     site.bulks.stop(bulk)
     raise web.HTTPSeeOther(f"../{bulk.name}")
 
 
-def _bulk(site: Site, request: web.Request) -> Bulk | None:
-    return site.bulks.find(request.match_info["name"])
+def _find(request: web.Request) -> Bulk | None:
+    return request.app[SITE].bulks.find(request.match_info["name"])
 
 
 def _forgotten(site: Site, depth: int = 1) -> web.Response:
-    return site.renderer.page("not_found.html", depth=depth, status=404, what="bulk replay", of_id=None)
+    return site.renderer.notice(
+        "No such bulk replay",
+        "The console keeps its last fifty bulk replays while it runs. If it was stopped during one, look in the list"
+        " for what became of its executions.",
+        ("", "To the executions"),
+        depth=depth,
+    )

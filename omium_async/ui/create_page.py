@@ -1,4 +1,4 @@
-"""Create an execution: a form with JSON that is checked before it is sent, and kept when it is refused."""
+"""Create an execution: a form with JSON that is checked before it is sent, and that keeps its content if refused."""
 
 from __future__ import annotations
 
@@ -10,109 +10,97 @@ from aiohttp import web
 
 from omium_async import OmiumError, WriteOutcome
 
-from .once import StaleForm, Verdict, WrittenOtherwise
-from .rendering import escaped_id
-from .site import SITE, Site, form_of
+from .guard import read_form
+from .rendering import escape_id
+from .site import SITE, Site
 from .strict_json import parse
+from .writes import Result, SentOtherwiseError, StaleFormError
 
 __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
 _FIELDS: Final = ("workflow_id", "input_data", "metadata", "agent_id")
-_LIKE_AT_MOST: Final = 1_000_000  # characters of JSON that a form is filled with
 
 
 @routes.get("/new")
 async def ask(request: web.Request) -> web.StreamResponse:
-    """The form; ``like`` fills it with what another execution was created with."""
+    """The form; ``like`` fills it with the values of another execution."""
     site = request.app[SITE]
     values = {name: request.query.get(name, "") for name in _FIELDS}
     problems: dict[str, str] = {}
     like = request.query.get("like", "")
     if like:
         try:
-            values |= await _like(site, like)
+            values |= await _values_of(site, like)
         except (OmiumError, ValueError) as error:
-            problems["like"] = f"It could not be filled with what {like} was created with: {error}"
+            problems["like"] = f"The form could not be filled with the values of {like}: {error}"
     return _form(site, values, problems)
 
 
 @routes.post("/new")
 async def do(request: web.Request) -> web.StreamResponse:
-    """Create it, if the form can be sent as it stands."""
+    """Create the execution, if the form is valid."""
     site = request.app[SITE]
-    form = await form_of(request)
+    form = await read_form(request)
     values = {name: form.get(name, "") for name in _FIELDS}
     token = form.get("token", "")
-    wanted, problems = await asyncio.to_thread(_checked, values)  # it may be large
+    arguments, problems = await asyncio.to_thread(_parse, values)  # it may be large
     if problems:
         return _form(site, values, problems, status=422, token=token)
 
-    async def write(key: str) -> Verdict:
-        try:
-            created = await site.questions.acting.executions.create(**wanted, idempotency_key=key)
-        finally:
-            site.live.soon()
-        return Verdict(WriteOutcome.APPLIED, "It was created.", created.id)
+    async def write(key: str) -> Result:
+        created = await site.omium.executions.create(**arguments, idempotency_key=key)
+        return Result(WriteOutcome.APPLIED, "The execution was created.", created.id)
 
     try:
-        verdict = await site.once.do(token, values, write)
-    except StaleForm:
-        problems = {
-            "form": "This form is older than the console remembers, or the console was restarted: nothing was "
-            "sent now. If you sent it before, look at the list first; else send it again."
-        }
-        return _form(site, values, problems, status=409)
-    except WrittenOtherwise as sent:
-        return _form(site, values, _sent_before(sent.verdict), status=409, verdict=sent.verdict)
-    if verdict.outcome is WriteOutcome.APPLIED and verdict.execution_id is not None:
-        raise web.HTTPSeeOther(f"executions/{escaped_id(verdict.execution_id)}?done={site.once.receipt(token)}")
-    status = 422 if verdict.outcome is WriteOutcome.NOT_APPLIED else 502
-    return _form(site, values, {}, status=status, verdict=verdict)
+        result = await site.forms.send(token, values, write)
+    except StaleFormError:
+        text = "This form is too old, or the console was restarted. Nothing was sent now. If you sent it before, look"
+        return _form(site, values, {"form": f"{text} at the list first; otherwise send it again."}, status=409)
+    except SentOtherwiseError as sent:
+        return _form(site, values, _sent_before(sent.result), status=409, result=sent.result)
+    if result.outcome is WriteOutcome.APPLIED and result.execution_id is not None:
+        raise web.HTTPSeeOther(f"executions/{escape_id(result.execution_id)}?done={site.forms.receipt(token)}")
+    status = 422 if result.outcome is WriteOutcome.NOT_APPLIED else 502
+    return _form(site, values, {}, status=status, result=result)
 
 
-def _checked(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The arguments of `create` that a form says, or what is wrong with its fields."""
+def _parse(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the arguments of `create`, and what is wrong with each field."""
     problems: dict[str, str] = {}
-    wanted: dict[str, Any] = {"workflow_id": values["workflow_id"].strip()}
-    if not wanted["workflow_id"]:
-        problems["workflow_id"] = "Say which workflow is to run."
+    arguments: dict[str, Any] = {"workflow_id": values["workflow_id"].strip()}
+    if not arguments["workflow_id"]:
+        problems["workflow_id"] = "Give the workflow to run."
     if values["agent_id"].strip():
-        wanted["agent_id"] = values["agent_id"].strip()
+        arguments["agent_id"] = values["agent_id"].strip()
     for name in ("input_data", "metadata"):
         if values[name].strip():
             try:
-                wanted[name] = parse(values[name])
+                arguments[name] = parse(values[name])
             except ValueError as error:
-                problems[name] = f"It is not sent like this: {error}."
-    if not isinstance(wanted.get("metadata", {}), dict):
+                problems[name] = f"This cannot be sent: {error}."
+    if not isinstance(arguments.get("metadata", {}), dict):
         problems["metadata"] = "Metadata is an object: {…}."
-    return wanted, problems
+    return arguments, problems
 
 
-def _sent_before(verdict: Verdict) -> dict[str, str]:
-    became = {
-        WriteOutcome.APPLIED: f"created {verdict.execution_id}",
+def _sent_before(result: Result) -> dict[str, str]:
+    outcome = {
+        WriteOutcome.APPLIED: f"created {result.execution_id}",
         WriteOutcome.NOT_APPLIED: "refused",
         WriteOutcome.UNKNOWN: "sent, and may have been created",
-    }[verdict.outcome]
-    return {
-        "form": f"This form was {became} before, with other values. What stands here now was not sent; send it"
-        " to create another one."
-    }
+    }[result.outcome]
+    return {"form": f"This form was {outcome} before, with other values. The values below were not sent."}
 
 
-async def _like(site: Site, execution_id: str) -> dict[str, str]:
-    execution = await site.questions.execution(execution_id)
-    found = {"workflow_id": execution.workflow_id or "", "agent_id": execution.agent_id or ""}
+async def _values_of(site: Site, execution_id: str) -> dict[str, str]:
+    execution = await site.reader.execution(execution_id)
+    values = {"workflow_id": execution.workflow_id or "", "agent_id": execution.agent_id or ""}
     metadata = {name: value for name, value in (execution.metadata or {}).items() if name != "checkpoints"}
     for name, value in (("input_data", execution.input_data), ("metadata", metadata)):
-        text = json.dumps(value, indent=2, ensure_ascii=False) if value else ""
-        if len(text) > _LIKE_AT_MOST:
-            raise ValueError(f"its {name} is too large for a form")
-        found[name] = text
-    return found
+        values[name] = json.dumps(value, indent=2, ensure_ascii=False) if value not in (None, {}) else ""
+    return values
 
 
 def _form(
@@ -122,13 +110,13 @@ def _form(
     *,
     status: int = 200,
     token: str | None = None,
-    verdict: Verdict | None = None,
+    result: Result | None = None,
 ) -> web.Response:
     return site.renderer.page(
         "create.html",
         status=status,
         values=values,
         problems=problems,
-        verdict=verdict,
-        token=token or site.once.token(),
+        result=result,
+        token=token or site.forms.token(),
     )

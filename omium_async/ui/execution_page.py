@@ -1,144 +1,144 @@
-"""One execution: where it stands, its checkpoints as a timeline, and its data as JSON."""
+"""One execution: how it stands, its checkpoints as a timeline, and its data as JSON."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
 from omium_async import ExecutionDetail, NotFoundError, OmiumError
 
-from .json_view import NotThere, at, found_in, tree
-from .live import Watch
-from .site import SITE, Site
+from .json_view import NoSuchPlaceError, at, find, tree
+from .rendering import is_look
+from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, as_of, attempt, next_look
 from .timeline import timeline
+from .view import page_number
+from .words import message_of
+from .writes import Earlier
 
 __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_PARTS: Final = ("outage", "summary", "timeline", "output", "input", "metadata", "extra", "freshness")
+_WHEN_ENDED: Final = 60.0  # seconds between looks at an execution that only a rollback can still change
+_NOISE: Final = ("tenant_id", "error_message", "checkpoints")  # shown elsewhere, or the same everywhere
 
-#: The data of an execution that is shown as JSON: its field by the name of the part.
+#: The fields of an execution that are shown as JSON, by the name of their part of the page.
 _DATA: Final = {"output": "output_data", "input": "input_data", "metadata": "metadata", "extra": "extra"}
+_PARTS: Final = ("outage", "summary", "timeline", *_DATA, "freshness")
 
 
 @routes.get("/executions/{id:[^/]+}")
 async def show(request: web.Request) -> web.StreamResponse:
     """One execution."""
-    site = request.app[SITE]
-    execution_id = request.match_info["id"]
-    watch = site.execution(execution_id)
-    await site.settled(watch, request)
-    unknown = watch.value is None and isinstance(watch.error, NotFoundError | ValueError)
-    if unknown and "have" not in request.query:
-        return site.renderer.page("not_found.html", depth=1, status=404, what="execution", of_id=execution_id)
-    detail = watch.value
-    first = _number(request.query.get("first", ""))
-    verdict = site.once.verdict(request.query.get("done", ""))
-    return site.renderer.live(
+    site, execution_id = request.app[SITE], request.match_info["id"]
+    look, began = is_look(request), datetime.now(UTC)
+    read = await attempt(site.reader.execution(execution_id), None if look else FIRST_WAIT)
+    if isinstance(read.error, NotFoundError | ValueError) and not look:
+        return site.renderer.unreadable(read.error, execution_id, depth=1, status=404)
+    detail = read.value
+    first = page_number(request.query["first"]) if "first" in request.query else None
+    result = site.forms.result(request.query.get("done", ""))
+    has_ended = detail is not None and detail.status in ("completed", "cancelled", "rolled_back")
+    every = next_look(read, _WHEN_ENDED if has_ended else LOOK_EVERY)
+    response = site.renderer.live(
         request,
         "execution.html",
-        _PARTS,
-        due_in=watch.due_in,
+        _PARTS if detail is not None or not look else ("outage",),
         depth=1,
-        status=502 if detail is None and watch.error is not None and "have" not in request.query else 200,
+        status=502 if read.error is not None and not look else 200,
         execution_id=execution_id,
         execution=detail,
         line=None if detail is None else timeline(detail, first),
-        relatives={} if detail is None else site.relations.of(detail),
-        data={} if detail is None else _data(watch, detail),
-        verdict=verdict if verdict and execution_id in (verdict.execution_id, verdict.origin) else None,
-        failing=watch if watch.failing_since is not None else None,
-        watches=[watch],
-        asked=site.meter.in_the_last(60),
+        data={} if detail is None else {part: tree(_shown(detail, part)) for part in _DATA},
+        replay_id=None if detail is None else detail.extra.get("replay_execution_id"),
+        earlier=None if detail is None else _earlier(site, detail),
+        result=result if result and execution_id in (result.execution_id, result.origin) else None,
+        failing=read.error,
+        as_of=as_of(request) if detail is None else began,
+        every=every,
     )
+    response.headers["X-Next-Look"] = f"{every:.1f}"
+    return response
 
 
 @routes.get("/executions/{id:[^/]+}/json")
 async def show_json(request: web.Request) -> web.StreamResponse:
-    """A place in the data of an execution, or where a search found its text."""
-    site, execution_id = request.app[SITE], request.match_info["id"]
-    part, pointer = request.query.get("part", ""), request.query.get("at", "")
-    wanted = request.query.get("find", "").strip()
-    value = await _value(site, execution_id, part)
-    context: dict[str, Any] = {"execution_id": execution_id, "part": part, "pointer": pointer, "wanted": wanted}
+    """A place in the data of an execution or in the state of a checkpoint, or the places that contain a text."""
+    site, execution_id, query = request.app[SITE], request.match_info["id"], request.query
+    pointer, wanted = query.get("at", ""), query.get("find", "").strip()
+    context: dict[str, Any] = {
+        "execution_id": execution_id,
+        "part": query.get("part", ""),
+        "checkpoint_id": query.get("checkpoint", ""),
+        "pointer": pointer,
+        "wanted": wanted,
+        "node": None,
+        "finds": None,
+        "has_more": False,
+        "problem": None,
+    }
     try:
+        value = await _value(request)
         if wanted:
-            finds, more = await asyncio.to_thread(found_in, value, wanted)
-            context |= {"node": None, "finds": finds, "more": more}
+            context["finds"], context["has_more"] = await asyncio.to_thread(find, value, wanted)
         else:
-            start = _number(request.query.get("start", "")) or 0
-            node = tree(at(value, pointer), pointer, start, whole_text="whole" in request.query)
-            context |= {"node": node, "finds": None, "more": False}
-    except NotThere:
-        return site.renderer.page("not_found.html", depth=2, status=404, what="place", of_id=pointer)
+            start = page_number(query["start"]) if "start" in query else 0
+            context["node"] = tree(at(value, pointer), pointer, start, is_whole="whole" in query)
+    except NoSuchPlaceError:
+        context["problem"] = "The value has no such place; it may have changed."
+    except (OmiumError, ValueError) as error:
+        context["problem"] = f"It could not be read: {message_of(error)}"
     if request.headers.get("HX-Request") == "true":
-        return site.renderer.fragment("json_fragment.html", depth=1, **context)
-    return site.renderer.page("json_page.html", depth=2, **context)
+        return site.renderer.fragment("json.html", "inside", depth=1, **context)
+    return site.renderer.page("json.html", depth=2, status=404 if context["problem"] else 200, **context)
 
 
 @routes.get("/executions/{id:[^/]+}/raw")
 async def show_raw(request: web.Request) -> web.StreamResponse:
     """The data of an execution as a JSON file."""
-    part = request.query.get("part", "")
-    value = await _value(request.app[SITE], request.match_info["id"], part)
-    text = await asyncio.to_thread(json.dumps, value, indent=2, ensure_ascii=False)
-    headers = {"Content-Disposition": f'attachment; filename="{part}.json"'}
-    return web.Response(body=text.encode("utf-8", "replace"), content_type="application/json", headers=headers)
+    try:
+        value = await _value(request)
+    except (OmiumError, ValueError) as error:
+        status = web.HTTPNotFound if isinstance(error, NotFoundError | ValueError) else web.HTTPBadGateway
+        raise status(text=f"{message_of(error)}\n") from None
+    body = await asyncio.to_thread(_as_file, value)
+    headers = {"Content-Disposition": f'attachment; filename="{request.query["part"]}.json"'}
+    return web.Response(body=body, content_type="application/json", headers=headers)
 
 
-async def _value(site: Site, execution_id: str, part: str) -> Any:
-    """The data of an execution as it is known, else as the service gives it now."""
+def _as_file(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+async def _value(request: web.Request) -> Any:
+    """Read the data that an address names.
+
+    :raises ValueError: there is no such data.
+    """
+    site, part = request.app[SITE], request.query.get("part", "")
+    if part == "state":
+        state = (await site.reader.checkpoint(request.query.get("checkpoint", ""))).state
+        if state is None:
+            raise ValueError("the service sent no state of this checkpoint")
+        return state
     if part not in _DATA:
-        raise web.HTTPNotFound(text="There is no such part of an execution.\n")
-    known: Watch[ExecutionDetail] | None = site.live.known(("execution", execution_id))
-    detail = None if known is None else known.value
-    if detail is None:
-        try:
-            detail = await site.questions.execution(execution_id)
-        except (NotFoundError, ValueError):
-            raise web.HTTPNotFound(text="The service knows no such execution.\n") from None
-        except OmiumError as error:
-            raise web.HTTPBadGateway(text=f"{error}\n") from None
-    return getattr(detail, _DATA[part])
+        raise ValueError("an execution has no such part")
+    return getattr(await site.reader.execution(request.match_info["id"]), _DATA[part])
 
 
-def _data(watch: Watch[ExecutionDetail], detail: ExecutionDetail) -> dict[str, Any]:
-    """A tree for each kind of data, numbered: its number grows when its value changes, also where nobody looks."""
-    known = watch.kept
-    if known.get("of") is not detail:
-        known["of"] = detail
-        for part, field in _DATA.items():
-            value, before = _shown(detail, field), known.get(part)
-            if before is None or before["value"] != value:
-                number = 1 if before is None else before["number"] + 1
-                known[part] = {"value": value, "number": number, "node": tree(value)}
-    return known
+def _shown(detail: ExecutionDetail, part: str) -> Any:
+    """Return the value of a part without what the page shows elsewhere; files and searches have all of it."""
+    value: Any = getattr(detail, _DATA[part])
+    if part in ("metadata", "extra") and value:
+        return {name: each for name, each in value.items() if name not in _NOISE} or None
+    return value or (None if part == "extra" else value)
 
 
-def _shown(detail: ExecutionDetail, field: str) -> Any:
-    """The value of a field without what the page shows elsewhere, checkpoints and the error; files have all."""
-    value = getattr(detail, field)
-    if (
-        field == "metadata"
-        and value
-        and detail.checkpoints
-        and len(value.get("checkpoints") or ()) == len(detail.checkpoints)
-    ):
-        return {name: each for name, each in value.items() if name != "checkpoints"}
-    if field == "extra":
-        return {
-            name: each for name, each in value.items() if name != "error_message" or each not in (None, detail.error)
-        }
-    return value
-
-
-def _number(text: str) -> int | None:
-    with contextlib.suppress(ValueError):
-        if text.isascii() and text.isdecimal() and len(text) < 10:
-            return int(text)
-    return None
+def _earlier(site: Site, detail: ExecutionDetail) -> Earlier | None:
+    """Return how the execution stood before the last write of this console, if it failed and stands otherwise now."""
+    earlier = site.writes.earlier(detail.id)
+    return earlier if earlier and earlier.error and (detail.error or "")[:400] != earlier.error[:400] else None

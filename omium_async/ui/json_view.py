@@ -1,4 +1,4 @@
-"""JSON as a tree that is made as far as it is looked at: a value of any size costs what is shown of it."""
+"""JSON as a tree of the nodes that a page shows: a value of any size costs what is shown of it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Final, cast
 
 import attrs
 
-__all__ = ["Found", "Node", "NotThere", "at", "found_in", "tree"]
+__all__ = ["Found", "NoSuchPlaceError", "Node", "at", "find", "tree"]
 
-_CHILDREN: Final = 100  # of one object or list, before "more"
-_OPEN: Final = 40  # a container of no more values than this is open from the start
-_DEEP: Final = 16  # levels that are open from the start
-_TEXT: Final = 600  # characters of a text, before "all of it"
+_CHILDREN: Final = 100  # values of one container that are shown before "more"
+_OPEN: Final = 40  # a container of at most so many values is open from the start
+_DEEP: Final = 16  # levels open from the start
+_TEXT: Final = 600  # characters of a text that are shown before "all of it"
 _FINDS: Final = 100
 
 
-class NotThere(LookupError):  # noqa: N818 - it says what is the case
+class NoSuchPlaceError(LookupError):
     """The value has no such place."""
 
 
@@ -26,11 +26,11 @@ class NotThere(LookupError):  # noqa: N818 - it says what is the case
 class Node:
     """One value of a tree.
 
-    :ivar pointer: where it is, as RFC 6901 has it. :ivar name: its own, or its number in a list; ``None`` at the root.
+    :ivar pointer: its place (RFC 6901). :ivar name: its key, or its number in a list; ``None`` at the root.
     :ivar kind: ``object``, ``list``, ``text``, ``number``, ``word`` (true, false, null).
-    :ivar text: the value as JSON writes it; of a container, how much is in it.
+    :ivar text: the value as JSON; of a container, its size in words. :ivar size: of a container.
     :ivar more: characters of a text, or values of a container, that are not shown. :ivar start: the first value shown.
-    :ivar children: of a container; ``None`` while they are to be asked for. :ivar size: of a container.
+    :ivar children: of a container; ``None`` if the page has to request them.
     """
 
     pointer: str
@@ -52,9 +52,9 @@ class Found:
 
 
 def at(value: Any, pointer: str) -> Any:
-    """The value at a place.
+    """Return the value at a place.
 
-    :raises NotThere: there is none.
+    :raises NoSuchPlaceError: the value has no such place.
     """
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
@@ -62,7 +62,7 @@ def at(value: Any, pointer: str) -> Any:
             held: Any = value
             value = held[_number(name) if isinstance(value, list) else name]
         except (KeyError, IndexError, TypeError, ValueError):
-            raise NotThere(pointer) from None
+            raise NoSuchPlaceError(pointer) from None
     return value
 
 
@@ -72,46 +72,54 @@ def _number(name: str) -> int:
     return int(name)
 
 
-def tree(value: Any, pointer: str = "", start: int = 0, *, whole_text: bool = False) -> Node:
-    """The tree of a value as far as it is open from the start: small containers are, what is in large ones is not."""
+def tree(value: Any, pointer: str = "", start: int = 0, *, is_whole: bool = False) -> Node:
+    """Return the tree of a value: the children of small containers too, of large ones only their size."""
     name = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~") if pointer else None
-    return _node(value, pointer, name, start, _Budget(), whole_text=whole_text, open_=True)
+    return _node(value, pointer, name, start, _Budget(), is_whole=is_whole, is_open=True)
 
 
 @attrs.define
 class _Budget:
-    """Values that may still be open from the start, and levels below."""
+    """How many more values and levels the first response may contain."""
 
     values: int = 2 * _CHILDREN
     levels: int = _DEEP
 
 
 def _node(
-    value: Any, pointer: str, name: str | None, start: int, budget: _Budget, *, whole_text: bool, open_: bool
+    value: Any, pointer: str, name: str | None, start: int, budget: _Budget, *, is_whole: bool, is_open: bool
 ) -> Node:
     budget.values -= 1
     if isinstance(value, dict | list):
         held = cast("dict[str, Any] | list[Any]", value)
-        kind, unit = ("object", "key") if isinstance(held, dict) else ("list", "item")
-        text = f"{len(held):,} {unit}{'' if len(held) == 1 else 's'}" if held else ("{}" if kind == "object" else "[]")
-        if not held or not (open_ or (budget.levels > 0 and len(held) <= min(_OPEN, budget.values))):
-            return Node(pointer, name, kind, text, len(held), children=None if held else ())
-        budget.levels -= 1
-        shown = [
-            _node(child, f"{pointer}/{_escaped(key)}", key, 0, budget, whole_text=False, open_=False)
-            for key, child in islice(_items(held), start, start + _CHILDREN)
-        ]
-        budget.levels += 1
-        more = max(0, len(held) - start - len(shown))
-        return Node(pointer, name, kind, text, len(held), more, start, tuple(shown))
+        return _container(held, pointer, name, start, budget, is_open=is_open)
     if isinstance(value, str):
-        shown_text = value if whole_text else value[:_TEXT]
-        return Node(pointer, name, "text", shown_text, more=len(value) - len(shown_text))
+        shown = value if is_whole else value[:_TEXT]
+        return Node(pointer, name, "text", shown, more=len(value) - len(shown))
     return Node(pointer, name, "word" if isinstance(value, bool | None) else "number", _plain(value))
 
 
-def found_in(value: Any, wanted: str) -> tuple[list[Found], bool]:
-    """Where a text stands in names or values, in any case, and whether there are more such places than these."""
+def _container(
+    held: dict[str, Any] | list[Any], pointer: str, name: str | None, start: int, budget: _Budget, *, is_open: bool
+) -> Node:
+    kind, unit, empty = ("object", "key", "{}") if isinstance(held, dict) else ("list", "item", "[]")
+    size = len(held)
+    if not size:
+        return Node(pointer, name, kind, empty, children=())
+    text = f"{size:,} {unit}{'' if size == 1 else 's'}"
+    if not is_open and (budget.levels <= 0 or size > min(_OPEN, budget.values)):
+        return Node(pointer, name, kind, text, size)
+    budget.levels -= 1
+    children = tuple(
+        _node(child, f"{pointer}/{_escaped(key)}", key, 0, budget, is_whole=False, is_open=False)
+        for key, child in islice(_items(held), start, start + _CHILDREN)
+    )
+    budget.levels += 1
+    return Node(pointer, name, kind, text, size, max(0, size - start - len(children)), start, children)
+
+
+def find(value: Any, wanted: str) -> tuple[list[Found], bool]:
+    """Return the places whose key or value contains a text, in any case, and whether there are more."""
     wanted = wanted.casefold()
     finds: list[Found] = []
     for pointer, name, leaf in _walk(value):
@@ -130,7 +138,7 @@ _CONTAINER: Final = object()
 
 
 def _walk(value: Any) -> Iterator[tuple[str, str | None, Any]]:
-    """Every place of a value in reading order, without recursion: it may be nested deeply."""
+    """Yield every place of a value in reading order, without recursion: it may be nested deeply."""
     stack: list[Iterator[tuple[str, str | None, Any]]] = [iter([("", None, value)])]
     while stack:
         step = next(stack[-1], None)

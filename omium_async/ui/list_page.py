@@ -1,30 +1,27 @@
-"""The list of executions: what there is, what failed and why."""
+"""The list of executions, with counts by status and failures by error."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
-from .live import longest_failing
-from .overview import GROUPED
-from .site import SITE, Site
-from .view import BadView, View
+from .reading import GROUPED, REQUESTS, Overview, Rows
+from .rendering import is_look
+from .site import FIRST_WAIT, LOOK_EVERY, SITE, Attempt, Site, as_of, attempt, next_look
+from .view import FIELDS, InvalidView, View
 
-__all__ = ["routes", "view_of"]
+__all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-_PARTS: Final = ("outage", "counts", "failures", "rows", "freshness")
-_FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "page", "reach")
-
-
-def view_of(request: web.Request) -> View:
-    """The view that an address asks for.
-
-    :raises BadView: its filters make no sense.
-    """
-    return View.of(request.query)
+_COUNTS_EVERY: Final = 60.0
+_SHOWN_GROUPS: Final = 8
+_ROW_PARTS: Final = ("outage", "rows", "freshness")
+_COUNT_PARTS: Final = ("counts", "failures")
 
 
 @routes.get("/")
@@ -32,49 +29,68 @@ async def show(request: web.Request) -> web.StreamResponse:
     """The list, with the filters of its address."""
     site = request.app[SITE]
     try:
-        view = view_of(request)
-    except BadView as bad:
-        return _bad(site, request, bad)
-    if any(name in _FIELDS and not value for name, value in request.query.items()):
-        raise web.HTTPFound(f"./{view.query()}")  # a form sends its empty fields too; addresses are kept short
-    if view.reach > 1 and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise web.HTTPFound(f"./{view.query(reach=1)}")  # how far a search goes is not for another site to say
-    rows = site.rows(view)
-    await site.settled(rows, request)
-    overview = site.overview(view)  # after the rows, which may answer it
-    await site.settled(overview, request)
-    failing = longest_failing([rows, overview])
-    nothing_known = rows.value is None and rows.error is not None
-    return site.renderer.live(
+        view = View.of(request.query)
+    except InvalidView as invalid:
+        view = View.unchecked(request.query)
+        return site.renderer.page("list.html", status=400, view=view, problems=invalid.problems, parts={})
+    reach = site.reach(view.reach)
+    if reach is None or any(name in FIELDS and not value for name, value in request.query.items()):
+        raise web.HTTPFound(f"./{view.query(reach='' if reach is None else view.reach)}")
+    if is_look(request) and request.query.get("look") == "counts":
+        return await _look_at_counts(request, site, view)
+    return await _show_rows(request, site, view, reach)
+
+
+async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -> web.StreamResponse:
+    """Return the whole page, or the rows and what stands around them; what could not be read stays as it was."""
+    began = datetime.now(UTC)
+    if is_look(request):
+        rows: Attempt[Rows] = await attempt(site.reader.rows(view, reach), None)
+        overview: Attempt[Overview] = Attempt()
+        parts: Sequence[str] = ("outage",) if rows.value is None else _ROW_PARTS
+    else:
+        rows, overview = await asyncio.gather(
+            attempt(site.reader.rows(view, reach), None if view.needs_search else FIRST_WAIT),
+            attempt(site.reader.overview(view.workflow_id), FIRST_WAIT),
+        )
+        parts = _ROW_PARTS + _COUNT_PARTS
+    response = site.renderer.live(
         request,
         "list.html",
-        _PARTS,
-        due_in=min(rows.due_in, overview.due_in),
-        status=502 if nothing_known and "have" not in request.query else 200,
-        **_of_view(view, {}),
-        rows=rows,
-        overview=overview,
-        failing=failing,
-        watches=[rows, overview],
-        asked=site.meter.in_the_last(60),
+        parts,
+        status=502 if rows.error and not is_look(request) else 200,
+        **_context(view, overview),
+        known=rows.value,
+        failing=rows.error or overview.error,
+        as_of=as_of(request) if rows.value is None else began,
+        rows_every=_rows_every(rows),
+        counts_every=next_look(overview, _COUNTS_EVERY),
+        search_on=site.sign_reach(2 * reach),
     )
+    response.headers["X-Next-Look"] = f"{_rows_every(rows):.1f}"
+    return response
 
 
-def _of_view(view: View, problems: dict[str, str]) -> dict[str, Any]:
+async def _look_at_counts(request: web.Request, site: Site, view: View) -> web.StreamResponse:
+    overview = await attempt(site.reader.overview(view.workflow_id), None)
+    parts = () if overview.value is None else _COUNT_PARTS
+    response = site.renderer.live(request, "list.html", parts, **_context(view, overview))
+    response.headers["X-Next-Look"] = f"{next_look(overview, _COUNTS_EVERY):.1f}"
+    return response
+
+
+def _context(view: View, overview: Attempt[Overview]) -> dict[str, Any]:
     return {
         "view": view,
-        "problems": problems,
+        "problems": {},
+        "overview": overview.value,
+        "counts_error": overview.error,
         "grouped": GROUPED,
+        "shown_groups": _SHOWN_GROUPS,
     }
 
 
-def _bad(site: Site, request: web.Request, bad: BadView) -> web.Response:
-    query = request.query
-    view = View(
-        workflow_id=query.get("workflow_id", ""),
-        statuses=tuple(filter(None, query.getall("status", []))),
-        since=query.get("since", ""),
-        before=query.get("before", ""),
-        metadata=tuple(filter(None, query.getall("metadata", []))),
-    )
-    return site.renderer.page("bad_view.html", status=400, **_of_view(view, bad.problems))
+def _rows_every(rows: Attempt[Rows]) -> float:
+    """Return the seconds until the next look; a search that goes far is repeated once a second per request."""
+    requests = rows.value.search.requests if rows.value and rows.value.search else 0
+    return next_look(rows, LOOK_EVERY if requests <= REQUESTS else float(requests))

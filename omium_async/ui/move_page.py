@@ -1,165 +1,176 @@
-"""Replay and rollback: the first press says what it will do, the second does it."""
+"""Replay, rollback and cancel: the first press says what will happen, the second press does it."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import attrs
 from aiohttp import web
 
 from omium_async import Checkpoint, ExecutionDetail, NotFoundError, OmiumError, WriteOutcome
 
-from .once import StaleForm, Verdict, WrittenOtherwise
-from .rendering import escaped_id
-from .site import SITE, Site, form_of
+from .guard import read_form
+from .rendering import escape_id
+from .site import SITE, Site
+from .words import cut, plain_status
+from .writes import Result, SentOtherwiseError, StaleFormError
 
 __all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
-Action = Literal["replay", "rollback"]
+Action = Literal["replay", "rollback", "cancel"]
 
 _PATH: Final = rf"/executions/{{id:[^/]+}}/{{action:{'|'.join(get_args(Action))}}}"
 _LISTED: Final = 100
+_ENDED: Final = ("completed", "failed", "cancelled", "rolled_back", "error")
 
 
 @attrs.frozen
 class Move:
-    """What a replay or a rollback would do, as it is shown before it is done.
+    """What a replay, rollback or cancel would do.
 
-    :ivar later: checkpoints after the chosen one: run again by a replay, discarded by a rollback.
-    :ivar sent: how many replays and rollbacks of it this console has sent before.
+    :ivar checkpoint: the chosen one; ``None`` to cancel.
+    :ivar later: the checkpoints after it, which a replay runs again and a rollback discards.
+    :ivar last: the number of the last write of this console to the execution (see `Writes`).
     """
 
     action: Action
     execution: ExecutionDetail
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     later: tuple[Checkpoint, ...]
-    sent: int
+    last: int
 
     @classmethod
-    def of(cls, action: Action, execution: ExecutionDetail, checkpoint_id: str, sent: int) -> Move | None:
-        """The move to a checkpoint; ``None`` if the execution has no such checkpoint."""
+    def of(cls, site: Site, action: Action, execution: ExecutionDetail, checkpoint_id: str) -> Move | None:
+        """Return the move; ``None`` if it is not possible: the checkpoint is gone, or there is nothing to cancel."""
+        last = site.writes.last(execution.id)
+        if action == "cancel":
+            return None if execution.status in _ENDED else cls(action, execution, None, (), last)
         for number, checkpoint in enumerate(execution.checkpoints):
             if checkpoint.id == checkpoint_id:
-                return cls(action, execution, checkpoint, execution.checkpoints[number + 1 :], sent)
+                return cls(action, execution, checkpoint, execution.checkpoints[number + 1 :], last)
         return None
 
     @property
     def seen(self) -> str:
-        """What somebody who confirms has seen: another text when it would do something else by now."""
-        told = [self.action, str(self.execution.status), str(self.sent), self.checkpoint.id]
-        told += [each.id for each in self.later]
-        return hashlib.sha256("\0".join(told).encode("utf-8", "replace")).hexdigest()[:32]
+        """A digest of what the page shows: it differs if the move would do something else by now."""
+        shown = [self.action, str(self.execution.status), str(self.last), self.checkpoint.id if self.checkpoint else ""]
+        shown += [each.id for each in self.later]
+        return hashlib.sha256("\0".join(shown).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-@routes.get(_PATH)
-async def ask(request: web.Request) -> web.StreamResponse:
-    """What it would do. Nothing is written."""
-    site = request.app[SITE]
-    execution_id, action = _asked(request)
-    execution = await _execution(site, execution_id)
-    if isinstance(execution, web.StreamResponse):
-        return execution
-    return _confirm(site, action, execution, request.query.get("checkpoint", ""), changed=False)
-
-
-@routes.post(_PATH)
-async def do(request: web.Request) -> web.StreamResponse:
-    """Do what was confirmed, if it is still what was shown."""
-    site = request.app[SITE]
-    execution_id, action = _asked(request)
-    form = await form_of(request)
-    token, checkpoint_id = form.get("token", ""), form.get("checkpoint", "")
-
-    async def write(key: str) -> Verdict:
-        async with site.moves.alone(execution_id):
-            return await _move(site, action, execution_id, checkpoint_id, form.get("seen", ""), key)
-
-    try:
-        verdict = await site.once.do(token, (action, execution_id, checkpoint_id), write)
-    except (StaleForm, WrittenOtherwise):
-        return site.renderer.page("stale.html", depth=2, status=409, back=f"../{escaped_id(execution_id)}")
-    except _Changed as changed:
-        return _confirm(site, action, changed.execution, checkpoint_id, changed=True)
-    if verdict.outcome is WriteOutcome.APPLIED:
-        target = escaped_id(verdict.execution_id or execution_id)
-        raise web.HTTPSeeOther(f"../{target}?done={site.once.receipt(token)}")
-    status = 409 if verdict.outcome is WriteOutcome.NOT_APPLIED else 502
-    return site.renderer.page(
-        "verdict.html",
-        depth=2,
-        status=status,
-        what=action,
-        verdict=verdict,
-        execution_id=execution_id,
-        workflow_id=None,
-    )
-
-
-class _Changed(Exception):  # noqa: N818 - it says what is the case
-    """The move would do something else than was shown, or can no longer be done; nothing was written."""
+class _ChangedError(Exception):
+    """The move would do something else than the page showed, or is not possible any more; nothing was written."""
 
     def __init__(self, execution: ExecutionDetail) -> None:
         super().__init__()
         self.execution = execution
 
 
-async def _move(site: Site, action: Action, execution_id: str, checkpoint_id: str, seen: str, key: str) -> Verdict:
-    execution = await site.questions.execution(execution_id)
-    move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution_id))
+@routes.get(_PATH)
+async def ask(request: web.Request) -> web.StreamResponse:
+    """What it would do. Nothing is written."""
+    site, execution_id, action = _asked(request)
+    try:
+        execution = await site.reader.execution(execution_id)
+    except (OmiumError, ValueError) as error:
+        status = 404 if isinstance(error, NotFoundError | ValueError) else 502
+        return site.renderer.unreadable(error, execution_id, depth=2, status=status)
+    return _confirm(site, action, execution, request.query.get("checkpoint", ""), has_changed=False)
+
+
+@routes.post(_PATH)
+async def do(request: web.Request) -> web.StreamResponse:
+    """Do what was confirmed, if it is still what the page showed."""
+    site, execution_id, action = _asked(request)
+    form = await read_form(request)
+    token, checkpoint_id = form.get("token", ""), form.get("checkpoint", "")
+
+    async def write(key: str) -> Result:
+        async with site.writes.lock(execution_id):
+            return await _move(site, action, execution_id, checkpoint_id, form.get("seen", ""), key)
+
+    try:
+        result = await site.forms.send(token, (action, execution_id, checkpoint_id), write)
+    except (StaleFormError, SentOtherwiseError):
+        return site.renderer.stale(f"executions/{escape_id(execution_id)}", depth=2)
+    except _ChangedError as changed:
+        return _confirm(site, action, changed.execution, checkpoint_id, has_changed=True)
+    if result.outcome is WriteOutcome.APPLIED:
+        target = escape_id(result.execution_id or execution_id)
+        raise web.HTTPSeeOther(f"../{target}?done={site.forms.receipt(token)}")
+    refused = result.outcome is WriteOutcome.NOT_APPLIED
+    return site.renderer.notice(
+        "Refused: nothing was written" if refused else "It may have been done",
+        "",
+        (f"executions/{escape_id(execution_id)}", "Back to the execution" if refused else "See whether it was done"),
+        depth=2,
+        status=409 if refused else 502,
+        result=result,
+        about=execution_id,
+    )
+
+
+async def _move(site: Site, action: Action, execution_id: str, checkpoint_id: str, seen: str, key: str) -> Result:
+    execution = await site.reader.execution(execution_id)
+    move = Move.of(site, action, execution, checkpoint_id)
     if move is None or move.seen != seen:
-        raise _Changed(execution)
-    site.moves.send(execution_id)
-    executions = site.questions.acting.executions
+        raise _ChangedError(execution)
+    site.writes.begin(execution_id, execution.status, execution.error)
+    executions = site.omium.executions
+    message, target = None, execution_id
     try:
-        match action:
-            case "replay":
-                replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
-                site.relations.note(execution_id, replayed.execution_id)
-                said, target = replayed.message, replayed.execution_id
-            case "rollback":
-                rolled_back = await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)
-                said, target = rolled_back.message, execution_id
+        if action == "replay":
+            replayed = await executions.replay(execution_id, checkpoint_id, idempotency_key=key)
+            message, target = replayed.message, replayed.execution_id
+        elif action == "rollback":
+            message = (await executions.rollback(execution_id, checkpoint_id, idempotency_key=key)).message
+        else:
+            cancelled = await executions.cancel(execution_id, idempotency_key=key)
+            message = "It was cancelled." if cancelled.cancelled else "It had ended before: nothing was sent."
     finally:
-        site.live.soon()
-    return Verdict(WriteOutcome.APPLIED, said or f"The service took the {action}.", target, execution_id)
+        site.writes.end(execution_id)
+    return Result(WriteOutcome.APPLIED, message or f"The service took the {action}.", target, execution_id)
 
 
-def _asked(request: web.Request) -> tuple[str, Action]:
-    """The id of the execution, and what is to be done with it."""
-    return request.match_info["id"], cast("Action", request.match_info["action"])
-
-
-async def _execution(site: Site, execution_id: str) -> ExecutionDetail | web.Response:
-    """The execution as it is now, or the page that says why not."""
-    try:
-        return await site.questions.execution(execution_id)
-    except (NotFoundError, ValueError):
-        return site.renderer.page("not_found.html", depth=2, status=404, what="execution", of_id=execution_id)
-    except OmiumError as error:
-        return site.renderer.page(
-            "trouble.html", depth=2, status=502, error=error, back=f"../{escaped_id(execution_id)}"
-        )
+def _asked(request: web.Request) -> tuple[Site, str, Action]:
+    return request.app[SITE], request.match_info["id"], cast("Action", request.match_info["action"])
 
 
 def _confirm(
-    site: Site, action: Action, execution: ExecutionDetail, checkpoint_id: str, *, changed: bool
+    site: Site, action: Action, execution: ExecutionDetail, checkpoint_id: str, *, has_changed: bool
 ) -> web.Response:
-    move = Move.of(action, execution, checkpoint_id, site.moves.sent(execution.id))
-    context: dict[str, Any] = {"execution": execution, "execution_id": execution.id, "action": action}
+    move = Move.of(site, action, execution, checkpoint_id)
     if move is None:
-        return site.renderer.page(
-            "gone.html", depth=2, status=409 if changed else 404, checkpoint_id=checkpoint_id, **context
-        )
+        say = _has_ended if action == "cancel" else _is_gone
+        title, text = say(execution, checkpoint_id)
+        back = (f"executions/{escape_id(execution.id)}", "See it as it is now")
+        status = 409 if has_changed or action == "cancel" else 404
+        return site.renderer.notice(title, text, back, depth=2, status=status, about=execution.id)
     return site.renderer.page(
         "confirm.html",
         depth=2,
-        status=409 if changed else 200,
+        status=409 if has_changed else 200,
+        execution=execution,
         move=move,
         listed=move.later[:_LISTED],
-        changed=changed,
-        token=site.once.token(),
-        **context,
+        has_changed=has_changed,
+        is_in_progress=site.writes.in_progress(execution.id),
+        token=site.forms.token(),
+    )
+
+
+def _has_ended(execution: ExecutionDetail, _: str) -> tuple[str, str]:
+    return "It has ended", f"The execution is {plain_status(execution.status)}. Nothing was written."
+
+
+def _is_gone(execution: ExecutionDetail, checkpoint_id: str) -> tuple[str, str]:
+    named = cut(checkpoint_id) or "(none was named)"
+    latest = execution.latest_checkpoint
+    left = "It has none now." if latest is None else f"Its latest one is “{cut(latest.name or latest.id)}”."
+    return (
+        "The checkpoint is gone",
+        f"The execution has no checkpoint {named}; a rollback may have discarded it. {left} Nothing was written.",
     )

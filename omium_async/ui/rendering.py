@@ -1,8 +1,8 @@
-"""From templates to answers: whole pages, and the parts of a page that changed since the browser last looked.
+"""Renders templates: whole pages, and the parts of a page that changed since the browser last looked.
 
-A page that is live is made of parts. Each carries a digest of its own markup; a look says which digests the browser
-has, and gets the parts that differ, which htmx puts in place (``hx-swap-oob``), or 204.
-It is htmx 2.0.11, as npm has it, with its licence beside it.
+The parts of a page are blocks of its template. Each carries a digest of its markup. A look (a request of the page's
+script) sends the digests that the browser has, and receives the parts that differ, which htmx puts in place
+(``hx-swap-oob``), or 204. The scripts contain htmx 2.0.11 as published on npm, with its licence beside it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,30 @@ from markupsafe import Markup
 from . import words
 from .view import STATUSES
 
-__all__ = ["Renderer", "escaped_id"]
+__all__ = ["Renderer", "escape_id", "is_look"]
 
 _HERE: Final = Path(__file__).parent
 _PART: Final = Markup('<div id="part-{name}" data-part="{name}" data-digest="{digest}"{oob}>{html}</div>')
 _OOB: Final = Markup(' hx-swap-oob="true"')
-_TITLE: Final = Markup("<title>{title}{titled}</title>")
-_TITLED: Final = " \N{EN DASH} Omium console"  # how every title ends
+_TITLE: Final = Markup("<title>{title}{suffix}</title>")
+_SUFFIX: Final = " \N{EN DASH} Omium console"
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
-_SOONEST: Final = 0.3
-_LATEST: Final = 2.0  # looks keep the poll awake: see `live.LOOK`
+_LONGEST_LINK: Final = 4_000  # characters of an id in an address; servers refuse longer lines
 
 
-def escaped_id(execution_id: str) -> str:
-    """An id as one segment of a path."""
+def escape_id(execution_id: str) -> str:
+    """Return an id as one segment of a path."""
     return quote(execution_id, safe="")
 
 
-class Renderer:
-    """Makes pages of templates; what they show is escaped by default.
+def _fits(execution_id: str) -> bool:
+    return len(escape_id(execution_id)) <= _LONGEST_LINK
 
-    :param service: which service the console talks to, in words, at the foot of every page.
+
+class Renderer:
+    """Renders the templates, which escape everything by default.
+
+    :param service: the client in words, for the foot of every page.
     """
 
     def __init__(self, service: str) -> None:
@@ -53,33 +56,55 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {
-            "iso": words.iso,
-            "exact": words.exact,
-            "span": words.span,
-            "said": words.said,
-            "advice": words.advice,
-            "headline": words.headline,
-            "status": words.plain_status,
-            "segment": escaped_id,
-        }
-        self._everywhere: dict[str, Any] = {
+        self._templates.filters |= {name: getattr(words, name) for name in words.__all__}
+        self._templates.filters |= {"segment": escape_id}
+        self._templates.tests |= {"linkable": _fits}
+        self._templates.globals |= {
             "service": service,
             "stamp": self._stamp,
             "STATUSES": STATUSES,
-            "titled": _TITLED,
+            "suffix": _SUFFIX,
         }
+        self._templates.globals["bits"] = self._templates.get_template("bits.html").module
         for name in self._templates.list_templates():
-            self._templates.get_template(name, globals=self._everywhere)  # once, before anybody waits for it
+            self._templates.get_template(name)  # compiles it before the first request
 
     def page(self, name: str, *, depth: int = 0, status: int = 200, **context: Any) -> web.Response:
-        """A page.
+        """Render a page.
 
-        :param depth: how many folders below the console's root its address is: links are relative, so that the console
+        :param depth: how many folders its address is below the console's root. Links are relative, so that the console
             works under any prefix.
         """
-        html = self._html(name, depth, context)
+        html = self._templates.get_template(name).render(base=_base(depth), **context)
         return web.Response(text=html, content_type="text/html", status=status)
+
+    def notice(
+        self, title: str, text: str, back: tuple[str, str], *, depth: int = 0, status: int = 404, **context: Any
+    ) -> web.Response:
+        """Render a page that says one thing and leads elsewhere.
+
+        :param back: where a button leads, relative to the console's root, and its label.
+        """
+        context = {"error": None, "result": None, "about": None, **context}
+        return self.page("notice.html", depth=depth, status=status, title=title, text=text, back=back, **context)
+
+    def unreadable(self, error: Exception, execution_id: str, *, depth: int, status: int) -> web.Response:
+        """Render the page that says why an execution could not be read."""
+        if status == 404:
+            about = words.cut(execution_id)
+            text = f"The service has no execution {about}. Check the id, and whose key the console uses."
+            return self.notice("No such execution", text, ("", "To the executions"), depth=depth)
+        back = (f"executions/{escape_id(execution_id)}", "Back to the execution")
+        text = "Nothing was written."
+        return self.notice("It could not be read", text, back, depth=depth, status=status, error=error)
+
+    def stale(self, back: str, *, depth: int = 0) -> web.Response:
+        """Render the page that refuses a form which the console does not remember."""
+        text = (
+            "It was opened before the console was restarted, or too long ago, or it was sent before for something else."
+            " Nothing was sent now."
+        )
+        return self.notice("This form is too old", text, (back, "See how it stands"), depth=depth, status=409)
 
     def live(
         self,
@@ -87,60 +112,66 @@ class Renderer:
         name: str,
         parts: Sequence[str],
         *,
-        due_in: float,
         depth: int = 0,
         status: int = 200,
         **context: Any,
     ) -> web.Response:
-        """A page that is looked at again and again, or what changed of it.
+        """Render a page that looks for changes, or the parts that changed.
 
-        :param parts: of what it is made: templates ``part_NAME.html``. :param due_in: seconds until news may be there.
+        :param parts: blocks of the template.
         """
-        made = {part: self._html(f"part_{part}.html", depth, context) for part in parts}
+        context["here"] = _here(request)
+        made = {part: self._block(name, part, depth, context) for part in parts}
         digests = {part: hashlib.blake2b(html.encode(), digest_size=9).hexdigest() for part, html in made.items()}
-        if "have" in request.query and request.headers.get("HX-Request") == "true":
-            answer = self._changes(request.query["have"], made, digests, self._title(name, context))
-        else:
-            shown = {part: _as_part(part, digests[part], html) for part, html in made.items()}
-            last = "./" + request.rel_url.raw_path.rpartition("/")[2]  # whose colon would else end a scheme
-            here = "?".join(filter(None, (last, request.rel_url.raw_query_string)))
-            answer = self.page(name, depth=depth, status=status, parts=shown, here=here, **context)
-        answer.headers["X-Next-Look"] = f"{min(max(due_in + 0.15, _SOONEST), _LATEST):.2f}"
-        return answer
+        if is_look(request):
+            title = _TITLE.format(title=self._block(name, "title", depth, context), suffix=_SUFFIX)
+            return _changes(request.query["have"], made, digests, title)
+        shown = {part: _part(part, digests[part], html) for part, html in made.items()}
+        return self.page(name, depth=depth, status=status, parts=shown, **context)
 
-    def fragment(self, name: str, *, depth: int = 0, **context: Any) -> web.Response:
-        """A piece of a page that was asked for by itself."""
-        return web.Response(text=self._html(name, depth, context), content_type="text/html")
+    def fragment(self, name: str, block: str, *, depth: int = 0, **context: Any) -> web.Response:
+        """Render one block of a template."""
+        return web.Response(text=self._block(name, block, depth, context), content_type="text/html")
 
     def static(self, request: web.Request, name: str) -> web.Response:
-        """A file that pages load."""
+        """Return a file that pages load."""
         body = self._static.get(name)
         kind = _TYPES.get(Path(name).suffix)
         if body is None or kind is None:
             raise web.HTTPNotFound
-        answer = web.Response(body=body, content_type=kind, charset="utf-8")
-        lasting = request.query.get("v") == self._stamp
-        answer.headers["Cache-Control"] = "max-age=31536000, immutable" if lasting else "no-cache"
-        return answer
+        response = web.Response(body=body, content_type=kind, charset="utf-8")
+        is_stamped = request.query.get("v") == self._stamp
+        response.headers["Cache-Control"] = "max-age=31536000, immutable" if is_stamped else "no-cache"
+        return response
 
-    def _html(self, name: str, depth: int, context: dict[str, Any]) -> str:
-        return self._templates.get_template(name).render(base="../" * depth or "./", **context)
-
-    def _title(self, name: str, context: dict[str, Any]) -> Markup:
-        """The title of a page, which says how things stand; htmx takes it over."""
+    def _block(self, name: str, block: str, depth: int, context: dict[str, Any]) -> Markup:
         template = self._templates.get_template(name)
-        title = "".join(template.blocks["title"](template.new_context(context)))
-        return _TITLE.format(title=Markup(title), titled=_TITLED)  # noqa: S704 - escaped by the template
-
-    def _changes(self, have: str, made: dict[str, str], digests: dict[str, str], title: Markup) -> web.Response:
-        known = set(have.split(","))
-        changed = [name for name in made if f"{name}:{digests[name]}" not in known]
-        if not changed:
-            return web.Response(status=204)
-        html = title + Markup().join(_as_part(name, digests[name], made[name], oob=True) for name in changed)
-        return web.Response(text=html, content_type="text/html")
+        made = template.blocks[block](template.new_context({"base": _base(depth), **context}))
+        return Markup("".join(made))  # noqa: S704 - the template has escaped it
 
 
-def _as_part(name: str, digest: str, html: str, *, oob: bool = False) -> Markup:
-    # The template that made the markup has escaped what it shows.
-    return _PART.format(name=name, digest=digest, html=Markup(html), oob=_OOB if oob else "")  # noqa: S704
+def is_look(request: web.Request) -> bool:
+    """Whether the page's script asks for the parts that changed."""
+    return "have" in request.query and request.headers.get("HX-Request") == "true"
+
+
+def _base(depth: int) -> str:
+    return "../" * depth or "./"
+
+
+def _here(request: web.Request) -> str:
+    last = "./" + request.rel_url.raw_path.rpartition("/")[2]  # a colon in it would otherwise end a scheme
+    return "?".join(filter(None, (last, request.rel_url.raw_query_string)))
+
+
+def _changes(have: str, made: dict[str, Markup], digests: dict[str, str], title: Markup) -> web.Response:
+    known = set(have.split(","))
+    changed = [name for name in made if f"{name}:{digests[name]}" not in known]
+    if not changed:
+        return web.Response(status=204)
+    html = title + Markup().join(_part(name, digests[name], made[name], oob=True) for name in changed)
+    return web.Response(text=html, content_type="text/html")
+
+
+def _part(name: str, digest: str, html: Markup, *, oob: bool = False) -> Markup:
+    return _PART.format(name=name, digest=digest, html=html, oob=_OOB if oob else "")

@@ -1,107 +1,111 @@
-"""What all pages share: the questions, the poll, the forms that were sent, the templates."""
+"""What all pages share: the reader, the writes, the templates, and how a read of a page ends."""
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from operator import attrgetter
-from typing import Any, Final
+import contextlib
+import logging
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
 
+import attrs
 from aiohttp import web
 
-from omium_async import AsyncOmium, ExecutionDetail
+from omium_async import AsyncOmium, AuthenticationError, OmiumError, PermissionDeniedError, RateLimitError
 
 from .bulk import Bulks
-from .listing import Listing, Rows
-from .live import Live, Pace, Watch
-from .meter import Meter
-from .moves import Moves
-from .once import Once
-from .overview import Counting, Overview
-from .questions import Questions
-from .relations import Relations
+from .reading import Reader
 from .rendering import Renderer
-from .view import View
+from .writes import Forms, Signer, Writes
 
-__all__ = ["MAX_FORM", "SITE", "Site", "form_of"]
+__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "Attempt", "Site", "as_of", "attempt", "next_look"]
 
-MAX_FORM: Final = 64 * 2**20  # bytes, as browsers escape it
-_FIRST: Final = 3.0  # seconds that a page waits for its first answer before it is shown without
+T = TypeVar("T")
 
-# With these a list page costs 60 requests a minute at most: 27 for looks at its rows, 15 for searches anew, 15 for its
-# overview. While nothing changes it costs 12: one in 9.2 seconds for its rows, and at most five in 54 for its overview.
-# What is answered is on the page half a second later: rows within 10 seconds, counts within 60.
-_ROWS: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
-_EXECUTION: Final = Pace(quick=2.2, slow=9.2, each_request=2.2)
-_OVERVIEW: Final = Pace(quick=10.0, slow=54.0, each_request=4.0)
+LOOK_EVERY: Final = 10.0  # seconds between two looks of a page at what changes
+FIRST_WAIT: Final = 3.0  # seconds that a page waits for its data before it is shown without
+_SOON: Final = 0.2  # seconds until the first look of a page that is shown without data
+_AFTER_REFUSAL: Final = 30.0
+_LONGEST_WAIT: Final = 3600.0
+_MOST_REACH: Final = 64
+
+_log = logging.getLogger("omium_async.ui")
 
 
 class Site:
-    """One console."""
+    """One console.
+
+    :param omium: the user's client; writes are sent through it with its own options.
+    """
 
     def __init__(self, omium: AsyncOmium) -> None:
-        self.meter = Meter()
-        self.live = Live(self.meter)
-        self.questions = Questions(omium, self.meter)
-        self.once = Once()
-        self.relations = Relations()
-        self.moves = Moves()
-        self.bulks = Bulks(self.questions.acting, self.moves, self.relations.note, self.live.soon)
+        self._signer = Signer()
+        self.omium = omium
+        self.reader = Reader(omium)
+        self.forms = Forms(self._signer)
+        self.writes = Writes()
+        self.bulks = Bulks(omium, self.reader, self.writes)
         self.renderer = Renderer(repr(omium).strip("<>"))
 
-    async def open(self) -> None:
-        """Begin to listen to the client's warnings."""
-        self.meter.open()
-
     async def close(self) -> None:
-        """Ask for nothing more, and give writes under way a moment."""
-        self.meter.detach()
-        self.live.close()
-        await asyncio.gather(self.bulks.close(), self.once.close())
+        """Send nothing more, and wait a moment for writes in progress."""
+        await asyncio.gather(self.bulks.close(), self.forms.close())
 
-    def rows(self, view: View) -> Watch[Rows]:
-        """The rows of a view."""
-        watch = self.live.look(("rows", view), lambda: Listing(self.questions, view).read, _ROWS)
-        watch.true_at = attrgetter("as_of")
+    def sign_reach(self, reach: int) -> str:
+        """Return how far a search may go, in a form that only this console makes."""
+        return self._signer.sign(str(min(reach, _MOST_REACH)))
 
-        def changed() -> None:
-            overview = self.live.known(("overview", view.workflow_id))
-            if overview is not None and overview.awake:
-                overview.hurry()
-
-        watch.on_change = changed
-        return watch
-
-    def overview(self, view: View) -> Watch[Overview]:
-        """Counts and failures of a view's workflow, or of all."""
-        workflow_id = view.workflow_id
-        return self.live.look(("overview", workflow_id), lambda: Counting(self.questions, workflow_id).read, _OVERVIEW)
-
-    def execution(self, execution_id: str) -> Watch[ExecutionDetail]:
-        """One execution."""
-        ask = partial(self.questions.execution, execution_id)
-        watch = self.live.look(("execution", execution_id), lambda: ask, _EXECUTION)
-        watch.has_ended = _has_ended
-        return watch
-
-    async def settled(self, watch: Watch[Any], request: web.Request) -> None:
-        """Wait for a page's first answer; a look does not wait."""
-        if "have" not in request.query:
-            await watch.settle(_FIRST)
+    def reach(self, signed: str) -> int | None:
+        """Return how far a search may go; ``None`` if another site made it up."""
+        if not signed:
+            return 1
+        text = self._signer.text_of(signed)
+        return int(text) if text is not None and text.isdecimal() else None
 
 
 SITE: Final = web.AppKey("SITE", Site)
 
 
-def _has_ended(execution: ExecutionDetail) -> bool:
-    """Whether only a rollback can still change it; what failed may be replayed elsewhere, and recovers by itself."""
-    return execution.status in ("completed", "cancelled", "rolled_back")
+@attrs.frozen
+class Attempt(Generic[T]):
+    """How a read ended: with a value, with an error, or with neither if the page did not wait for it."""
+
+    value: T | None = None
+    error: Exception | None = None
 
 
-async def form_of(request: web.Request) -> dict[str, str]:
-    """The fields of a form, also of one that is larger than what the application takes elsewhere.
+async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> Attempt[T]:
+    """Await a read.
 
-    :raises web.HTTPRequestEntityTooLarge: even so.
+    :param seconds: how long; ``None``: as long as the client takes.
     """
-    posted = await request.clone(client_max_size=MAX_FORM).post()
-    return {name: value for name, value in posted.items() if isinstance(value, str)}
+    try:
+        async with asyncio.timeout(seconds):
+            return Attempt(await read)
+    except (OmiumError, ValueError, TypeError) as error:
+        return Attempt(error=error)
+    except TimeoutError as error:
+        return Attempt() if seconds is not None else Attempt(error=error)
+    except Exception as error:  # noqa: BLE001 - a defect must show on the page, not only in the log
+        _log.exception("the console could not read what a page shows")
+        return Attempt(error=error)
+
+
+def next_look(read: Attempt[Any], every: float) -> float:
+    """Return the seconds until a page looks again."""
+    error = read.error
+    if isinstance(error, RateLimitError) and error.retry_after is not None:
+        return max(LOOK_EVERY, min(error.retry_after, _LONGEST_WAIT))
+    if isinstance(error, AuthenticationError | PermissionDeniedError):
+        return _AFTER_REFUSAL
+    if error is not None:
+        return LOOK_EVERY
+    return _SOON if read.value is None else every
+
+
+def as_of(request: web.Request) -> datetime | None:
+    """Return when the data was read that a page shows already, as its script says."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(request.query.get("as_of", ""))
+    return None

@@ -1,9 +1,10 @@
-"""Checkpoints as a timeline: where each step begins and ends, as parts of the whole."""
+"""The checkpoints of an execution as a timeline: where each step begins and ends, in percent of the whole."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -13,7 +14,8 @@ from omium_async import Checkpoint, ExecutionDetail
 __all__ = ["WINDOW", "Step", "Timeline", "timeline"]
 
 WINDOW: Final = 100  # steps that a page shows at once
-_TICKS: Final = 200  # of the picture of all of them
+_TICKS: Final = 200  # of the picture of all steps
+_GRAIN: Final = 5.0  # seconds by which "now" moves at least, so that a page does not change at each look
 
 
 @attrs.frozen
@@ -21,11 +23,10 @@ class Step:
     """What lies between two checkpoints, or after the last one.
 
     :ivar number: from 1.
-    :ivar checkpoint: the one that ends it, ``None`` for what came after the last.
-    :ivar left: where it begins, in percent of the scale.
-    :ivar width: how long it took, likewise.
-    :ivar seconds: how long it took; ``None`` where a time is missing.
-    :ivar later: how many checkpoints come after it.
+    :ivar checkpoint: the one that ends it; ``None`` for what came after the last one.
+    :ivar left: where it begins, in percent of the scale. :ivar width: its duration, in percent of the scale.
+    :ivar seconds: its duration; ``None`` if a time is missing.
+    :ivar later: the number of checkpoints after it.
     """
 
     number: int
@@ -38,24 +39,21 @@ class Step:
 
 @attrs.frozen
 class Timeline:
-    """The steps of an execution, a window of them.
+    """A window of the steps of an execution.
 
-    :ivar steps: those of the window, oldest first.
-    :ivar first: the number of the first one.
-    :ivar count: how many checkpoints there are.
-    :ivar seconds: from begin to end.
-    :ivar ticks: where checkpoints lie, in percent of the whole.
-    :ivar last: when the last checkpoint was made, or it began.
-    :ivar tail: what came after the last checkpoint, where time passed since or something went wrong.
-    :ivar window: where the steps of the window begin and end, in percent of the whole; the bars of the steps are to
-        scale within it. ``None`` where it is the whole.
+    :ivar steps: the oldest first. :ivar first: the number of the first one.
+    :ivar count: the number of all checkpoints. :ivar seconds: from begin to end.
+    :ivar last: when the last checkpoint was made, or the execution began.
+    :ivar ticks: where the checkpoints are, in percent of the whole.
+    :ivar tail: what came after the last checkpoint, if the execution goes on or stopped there.
+    :ivar window: begin and end of the window, in percent of the whole, if it is not the whole; the steps are then drawn
+        to the scale of the window.
     """
 
     steps: tuple[Step, ...]
     first: int
     count: int
     seconds: float | None
-    begin: datetime | None
     end: datetime | None
     last: datetime | None
     ticks: tuple[float, ...]
@@ -64,82 +62,93 @@ class Timeline:
 
     @property
     def earlier(self) -> int:
-        """How many steps lie before the window."""
+        """The number of steps before the window."""
         return self.first - 1
 
     @property
     def later(self) -> int:
-        """How many steps lie after the window."""
+        """The number of steps after the window."""
         return self.count - self.first - len(self.steps) + 1
 
 
 def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
-    """The timeline of an execution; without ``first`` the window ends with the last checkpoint: that is where it is."""
-    checkpoints = execution.checkpoints
-    count = len(checkpoints)
-    begin = execution.started_at or execution.created_at
-    settled = execution.status is not None and execution.status.is_settled
-    last = next((each.created_at for each in reversed(checkpoints) if each.created_at), None)
-    end = (execution.completed_at or execution.updated_at or last) if settled else _about_now(begin)
-    known = [moment for moment in (begin, end, last) if moment is not None]
-    begin, end = begin or min(known, default=None), max(known, default=None)
-    whole = _Scale(begin, end)
+    """Return the timeline of an execution.
+
+    :param first: the number of the first step shown; by default the window ends with the last checkpoint.
+    """
+    checkpoints, count = execution.checkpoints, len(execution.checkpoints)
+    moments = [each.created_at for each in checkpoints]
+    last = next((moment for moment in reversed(moments) if moment), None)
+    is_settled = execution.status is not None and execution.status.is_settled
+    finished = (execution.completed_at or execution.updated_at or last) if is_settled else None
+    begun = execution.started_at or execution.created_at
+    begin = _seconds(begun)
+    end = _seconds(finished) if is_settled else _about_now(begin)
+    known = [moment for moment in (begin, end, _seconds(last)) if moment is not None]
+    whole = _Scale(begin if begin is not None else min(known, default=None), max(known, default=None))
+
     first = max(1, count - WINDOW + 1) if first is None else max(1, min(first, max(1, count)))
     final = min(count, first + WINDOW - 1)
-    opens = checkpoints[first - 2].created_at if first > 1 else begin
-    closes = checkpoints[final - 1].created_at if final < count else end
-    part = count > WINDOW and opens is not None and closes is not None
-    scale = _Scale(opens, closes) if part else whole
-    steps = [
-        _step(
-            scale, number, begin if number == 1 else checkpoints[number - 2].created_at, checkpoints[number - 1], count
-        )
+    edges = [whole.begin, *map(_seconds, moments)]  # edges[n - 1] and edges[n] are those of step n
+    scale, window = whole, None
+    opens, closes = edges[first - 1], edges[final] if final < count else whole.end
+    if count > WINDOW and opens is not None and closes is not None:
+        scale, window = _Scale(opens, closes), (whole.percent(opens), whole.percent(closes))
+    steps = tuple(
+        Step(number, checkpoints[number - 1], *scale.place(edges[number - 1], edges[number]), count - number)
         for number in range(first, final + 1)
-    ]
+    )
     tail = None
-    if not settled or execution.error or execution.status in ("failed", "error", "cancelled"):
-        left, width, seconds = scale.place(last or begin, end)
-        tail = Step(count + 1, None, left, width, seconds, 0)
-    spots = {round(whole.at(each.created_at) * _TICKS / 100) for each in checkpoints if each.created_at}
-    ticks = tuple(spot * 100 / _TICKS for spot in sorted(spots))
-    window = (whole.at(opens), whole.at(closes)) if part and opens and closes else None
-    return Timeline(tuple(steps), first, count, whole.seconds, begin, end, last or begin, ticks, tail, window)
+    if not is_settled or execution.error or execution.status in ("failed", "error", "cancelled"):
+        tail = Step(count + 1, None, *scale.place(_seconds(last or begun), whole.end), 0)
+    ticks = {round(whole.percent(edge) * _TICKS / 100) for edge in edges[1:] if edge is not None}
+    return Timeline(
+        steps,
+        first,
+        count,
+        whole.seconds,
+        finished,
+        last or begun,
+        tuple(tick * 100 / _TICKS for tick in sorted(ticks)),
+        tail,
+        window,
+    )
 
 
-def _about_now(begin: datetime | None) -> datetime:
-    """Now, so coarse that what runs for long is not drawn anew at each look."""
-    now = datetime.now(UTC)
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _about_now(begin: float | None) -> float:
+    now = time.time()
     if begin is None:
         return now
-    grain, seconds = 5.0, (now - begin).total_seconds()
+    grain, seconds = _GRAIN, max(0.0, now - begin)
     while seconds > 60 * grain:
         grain *= 2
-    return begin + timedelta(seconds=math.ceil(max(0.0, seconds) / grain) * grain)
-
-
-def _step(scale: _Scale, number: int, begun: datetime | None, checkpoint: Checkpoint, count: int) -> Step:
-    left, width, seconds = scale.place(begun, checkpoint.created_at)
-    return Step(number, checkpoint, left, width, seconds, count - number)
+    return begin + math.ceil(seconds / grain) * grain
 
 
 class _Scale:
-    """Moments as percent of the time between two."""
+    """Times as percent of the time between two."""
 
-    def __init__(self, begin: datetime | None, end: datetime | None) -> None:
-        self._begin = begin
-        self.seconds = None if begin is None or end is None else (end - begin).total_seconds()
+    def __init__(self, begin: float | None, end: float | None) -> None:
+        self.begin = begin
+        self.end = end
+        self.seconds = None if begin is None or end is None else end - begin
 
-    def at(self, moment: datetime) -> float:
-        if self._begin is None or not self.seconds:
+    def percent(self, moment: float) -> float:
+        """Return where a time is."""
+        if self.begin is None or not self.seconds:
             return 0.0
-        return min(100.0, max(0.0, (moment - self._begin).total_seconds() / self.seconds * 100))
+        return min(100.0, max(0.0, (moment - self.begin) / self.seconds * 100))
 
-    def place(self, begun: datetime | None, ended: datetime | None) -> tuple[float, float, float | None]:
-        """Where a span begins, how wide it is, and how many seconds it lasts."""
-        if ended is None:
+    def place(self, begin: float | None, end: float | None) -> tuple[float, float, float | None]:
+        """Return where a span begins, how wide it is, and its seconds."""
+        if end is None:
             return 0.0, 0.0, None
-        right = self.at(ended)
-        if begun is None:
+        right = self.percent(end)
+        if begin is None:
             return right, 0.0, None
-        left = min(self.at(begun), right)
-        return left, right - left, max(0.0, (ended - begun).total_seconds())
+        left = min(self.percent(begin), right)
+        return left, right - left, max(0.0, end - begin)

@@ -1,8 +1,10 @@
-"""Which executions a page shows: the filters in its address, checked, and back into an address."""
+"""The filters of the list as its address has them: parsed, checked, and written back into addresses."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,25 +12,29 @@ from urllib.parse import urlencode
 import attrs
 from multidict import MultiMapping
 
-from omium_async import ExecutionStatus
+from omium_async import Execution, ExecutionStatus
 
 from .strict_json import parse
 
-__all__ = ["STATUSES", "BadView", "View", "number_in"]
+__all__ = ["FIELDS", "STATUSES", "InvalidView", "View", "error_key", "page_number"]
 
-#: The statuses that the service is known to use, those that want attention first.
+#: The statuses that the service is known to use; those that need attention come first.
 STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back")
+FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "error", "page", "reach")
 
 _AGE: Final = re.compile(r"(\d{1,6}) ?(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DEEPEST: Final = 1_000_000
-_MOST_STATUSES: Final = 12  # each is a request
+_LAST_PAGE: Final = 1_000_000
+_MOST_STATUSES: Final = 12
+_COMPARED: Final = 2_000  # characters of an error
+_WORD: Final = re.compile(r"[\w-]+")
+_STATUS_OF_HTTP: Final = re.compile(r"[45]\d\d")
 
 
-class BadView(ValueError):  # noqa: N818 - it is what the address says that is bad
-    """Filters that make no sense.
+class InvalidView(ValueError):  # noqa: N818 - the view is invalid, the exception is not an error of the program
+    """The filters of an address are invalid.
 
-    :ivar problems: what is wrong with each field, in words.
+    :ivar problems: what is wrong, by field.
     """
 
     def __init__(self, problems: dict[str, str]) -> None:
@@ -38,14 +44,14 @@ class BadView(ValueError):  # noqa: N818 - it is what the address says that is b
 
 @attrs.frozen
 class View:
-    """The filters of a list as its address has them.
+    """The filters of a list.
 
-    :ivar statuses: none of them: all.
-    :ivar since: as it was typed: a time, or an age such as ``2h``.
-    :ivar before: likewise.
+    :ivar statuses: empty for all statuses.
+    :ivar since: as typed: a time, or an age such as ``2h``. :ivar before: the same.
     :ivar metadata: as typed: ``key=text`` or ``key:=json`` each.
+    :ivar error: the key of a group of failures (see `error_key`), or ``""``.
     :ivar page: from 1.
-    :ivar reach: how many times as far as usual a search by the client may go, from 1.
+    :ivar reach: how far a search may go, signed by the console; ``""`` for the usual distance.
     """
 
     workflow_id: str = ""
@@ -53,109 +59,180 @@ class View:
     since: str = ""
     before: str = ""
     metadata: tuple[str, ...] = ()
+    error: str = ""
     page: int = 1
-    reach: int = 1
+    reach: str = ""
 
     @classmethod
     def of(cls, query: MultiMapping[str]) -> View:
-        """The view of an address.
+        """Parse the query of an address.
 
-        :param query: its parameters.
-        :raises BadView: one of them makes no sense.
+        :raises InvalidView: a filter is invalid.
         """
-        view = cls(
-            workflow_id=query.get("workflow_id", "").strip(),
-            statuses=tuple(dict.fromkeys(text.strip() for text in query.getall("status", ()) if text.strip())),
-            since=query.get("since", "").strip(),
-            before=query.get("before", "").strip(),
-            metadata=tuple(dict.fromkeys(text.strip() for text in query.getall("metadata", ()) if text.strip())),
-            page=number_in(query.get("page", "")),
-            reach=min(number_in(query.get("reach", "")), 100),
-        )
-        view.check()
+        view = cls.unchecked(query)
+        problems = view.problems()
+        if problems:
+            raise InvalidView(problems)
         return view
 
-    def check(self) -> None:
-        """:raises BadView: a filter makes no sense."""
-        problems: dict[str, str] = {}
-        for name, text in (("since", self.since), ("before", self.before)):
-            try:
-                _moment(text)
-            except ValueError as error:
-                problems[name] = f"{name}: {error}"
-        for text in self.metadata:
-            try:
-                _pair(text)
-            except ValueError as error:
-                problems["metadata"] = f"metadata: {error}"
-        if len(self.statuses) > _MOST_STATUSES:
-            problems["status"] = f"status: {len(self.statuses)} of them, at most {_MOST_STATUSES} can be asked for"
-        if self.page > _DEEPEST:
-            problems["page"] = f"page: at most {_DEEPEST:,}"
-        if problems:
-            raise BadView(problems)
+    @classmethod
+    def unchecked(cls, query: MultiMapping[str]) -> View:
+        """Parse the query of an address, also if a filter is invalid."""
 
-    @property
-    def by_client(self) -> bool:
-        """Whether the client filters, so that reading one page may cost many requests."""
-        return bool(self.since or self.before or self.metadata)
+        def one(name: str) -> str:
+            return query.get(name, "").strip()
+
+        def several(name: str) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(text.strip() for text in query.getall(name, ()) if text.strip()))
+
+        return cls(
+            workflow_id=one("workflow_id"),
+            statuses=several("status"),
+            since=one("since"),
+            before=one("before"),
+            metadata=several("metadata"),
+            error=one("error"),
+            page=page_number(one("page")),
+            reach=one("reach"),
+        )
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong with each field."""
+        problems: dict[str, str] = {}
+        for name, parser, texts in (
+            ("since", _moment, (self.since,)),
+            ("before", _moment, (self.before,)),
+            ("metadata", _pair, self.metadata),
+        ):
+            for text in texts:
+                try:
+                    parser(text)
+                except ValueError as error:
+                    problems[name] = f"{name}: {error}"
+        if len(self.statuses) > _MOST_STATUSES:
+            problems["status"] = f"status: {len(self.statuses)} were given; give at most {_MOST_STATUSES}"
+        if self.page > _LAST_PAGE:
+            problems["page"] = f"page: at most {_LAST_PAGE:,}"
+        if self.error and not re.fullmatch(r"[0-9a-f]{16}", self.error):
+            problems["error"] = "error: this address does not name a group of failures; open one from the list"
+        return problems
 
     @property
     def status(self) -> str | None:
-        """The one status that is wanted, which the service filters; ``None``: all, or several."""
+        """The only status, which the service filters; ``None`` for all or several."""
         return self.statuses[0] if len(self.statuses) == 1 else None
 
     @property
-    def filtered(self) -> bool:
-        """Whether it leaves anything out."""
-        return bool(self.workflow_id or self.statuses or self.by_client)
+    def is_filtered(self) -> bool:
+        """Whether any filter is set."""
+        return bool(self.workflow_id or self.statuses or self.error or self.is_filtered_by_console)
+
+    @property
+    def is_filtered_by_console(self) -> bool:
+        """Whether a filter is set that the service does not know and does not count by."""
+        return bool(self.since or self.before or self.metadata)
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether the console has to read through the list to find the rows."""
+        return self.is_filtered_by_console or len(self.statuses) > 1
 
     def arguments(self) -> dict[str, Any]:
-        """The filters as `list` and `replay_many` take them; those not set are left out."""
+        """Return the filters as arguments of `list` and `replay_many`; filters that are not set are left out."""
         found: dict[str, Any] = {}
         if self.workflow_id:
             found["workflow_id"] = self.workflow_id
         if self.statuses:
             found["status"] = [ExecutionStatus(text) for text in self.statuses]
         for name, text in (("since", self.since), ("before", self.before)):
-            moment = _moment(text)
-            if moment is not None:
-                found[name] = moment
+            if text:
+                found[name] = _moment(text)
         if self.metadata:
             found["metadata"] = dict(_pair(text) for text in self.metadata)
         return found
 
+    def predicate(self) -> Callable[[Execution], bool]:
+        """Return a function that checks whether an execution passes all filters but the workflow."""
+        since, before = _moment(self.since), _moment(self.before)
+        metadata = dict(_pair(text) for text in self.metadata)
+
+        def passes(row: Execution) -> bool:
+            created = row.created_at
+            return (
+                (not self.statuses or row.status in self.statuses)
+                and (since is None or (created is not None and created >= since))
+                and (before is None or (created is not None and created < before))
+                and all(_equal((row.metadata or {}).get(key, _MISSING), value) for key, value in metadata.items())
+                and (not self.error or error_key(row.error) == self.error)
+            )
+
+        return passes
+
+    @property
+    def since_moment(self) -> datetime | None:
+        """The time of ``since``."""
+        return _moment(self.since)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the filters as names and values of an address."""
+        pairs = [("status", text) for text in self.statuses]
+        pairs += [(name, value) for name in ("workflow_id", "since", "before") if (value := getattr(self, name))]
+        pairs += [("metadata", text) for text in self.metadata]
+        pairs += [("error", self.error)] if self.error else []
+        pairs += [("page", str(self.page))] if self.page > 1 else []
+        pairs += [("reach", self.reach)] if self.reach else []
+        return pairs
+
     def query(self, **changes: Any) -> str:
-        """The query of its address, with these fields changed; ``""`` for the view of everything."""
-        view = attrs.evolve(self, **changes)
-        pairs = [("status", text) for text in view.statuses]
-        pairs += [(name, value) for name in ("workflow_id", "since", "before") if (value := getattr(view, name))]
-        pairs += [("metadata", text) for text in view.metadata]
-        pairs += [(name, str(value)) for name in ("page", "reach") if (value := getattr(view, name)) > 1]
+        """Return the query of an address with these fields changed; ``""`` if nothing is set."""
+        pairs = attrs.evolve(self, **changes).pairs()
         return f"?{urlencode(pairs)}" if pairs else ""
 
+    def first_page(self, **changes: Any) -> str:
+        """Return the query of the first page, with these fields changed."""
+        return self.query(**{"page": 1, "reach": "", **changes})
+
     def toggled(self, status: str) -> str:
-        """The query of the same view with a status more, or less, of the first page."""
-        statuses = (
-            tuple(text for text in self.statuses if text != status)
-            if status in self.statuses
-            else (*self.statuses, status)
-        )
-        return self.query(statuses=statuses, page=1, reach=1)
+        """Return the query of the first page with this status added, or removed if it is set."""
+        others = tuple(text for text in self.statuses if text != status)
+        return self.first_page(statuses=others if status in self.statuses else (*others, status), error="")
 
     def in_words(self) -> str:
-        """What it shows, for titles and summaries."""
-        parts = [" or ".join(self.statuses).replace("_", " ")] if self.statuses else []
-        parts += [f"workflow {self.workflow_id}"] if self.workflow_id else []
+        """Describe the filters, for titles and summaries."""
+        parts = [" or ".join(text[:60] for text in self.statuses).replace("_", " ")] if self.statuses else []
+        parts += ["one group of failures"] if self.error else []
+        parts += [f"workflow {self.workflow_id[:200]}"] if self.workflow_id else []
         parts += [f"since {self.since}"] if self.since else []
         parts += [f"before {self.before}"] if self.before else []
-        parts += list(self.metadata)
+        parts += [text[:200] for text in self.metadata]
         return ", ".join(parts) or "all executions"
 
 
-def number_in(text: str) -> int:
-    """The number of a page as an address says it; 1 where it says none."""
+def page_number(text: str) -> int:
+    """Parse the number of a page; 1 if the text is not a number."""
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+
+
+def error_key(error: str | None) -> str:
+    """Return a key that is equal for errors that differ in ids and numbers only.
+
+    Words with digits count as equal, except statuses of HTTP.
+    """
+
+    def mask(word: re.Match[str]) -> str:
+        text = word[0]
+        is_kept = _STATUS_OF_HTTP.fullmatch(text) or not any(map(str.isdigit, text))
+        return text if is_kept else "#"
+
+    masked = _WORD.sub(mask, (error or "")[:_COMPARED])
+    return hashlib.blake2b(masked.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+_MISSING: Final = object()
+
+
+def _equal(held: Any, wanted: Any) -> bool:
+    return held == wanted and isinstance(held, bool) == isinstance(wanted, bool)
 
 
 def _moment(text: str) -> datetime | None:
@@ -166,7 +243,7 @@ def _moment(text: str) -> datetime | None:
         try:
             return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
         except OverflowError:
-            raise ValueError(f"{text} is longer ago than there are dates") from None
+            raise ValueError(f"{text} is before the first date; give a shorter age") from None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

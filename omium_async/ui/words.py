@@ -1,4 +1,4 @@
-"""Moments, spans, counts and failures in words, as templates show them."""
+"""Times, durations, texts and errors in words, as templates show them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ from omium_async import (
     RateLimitError,
 )
 
-__all__ = ["advice", "exact", "headline", "iso", "plain_status", "said", "span"]
+__all__ = ["advice", "cut", "duration", "exact", "headline", "iso", "message_of", "plain_status"]
 
 
 def iso(moment: datetime) -> str:
-    """For ``datetime`` attributes."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Format a time for ``datetime`` attributes."""
+    return _in_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def exact(moment: datetime) -> str:
-    """For people, to the second; the page shows how long ago it was, and this on hover."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Format a time for people, to the second."""
+    moment = _in_utc(moment)
+    shown = moment.isoformat(" ", timespec="seconds")
+    return shown.replace("+00:00", " UTC")
 
 
-def span(seconds: float | None) -> str:
-    """A length of time, as exact as it matters."""
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # in UTC the year would be 0 or 10,000: show it as the service sent it
+        return moment
+
+
+def duration(seconds: float | None) -> str:
+    """Format a duration with two or three digits."""
     if seconds is None:
         return "unknown"
     if 0.00005 <= seconds < 0.00995:
@@ -45,53 +54,59 @@ def span(seconds: float | None) -> str:
     return f"{whole} s"
 
 
+def cut(text: object, length: int = 200) -> str:
+    """Shorten a text to so many characters."""
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def plain_status(status: object) -> str:
-    """A status without its underscores; one that the service did not give is called so."""
-    return str(status).replace("_", " ") if status else "no status"
+    """Return a status without underscores, shortened."""
+    return cut(status, 60).replace("_", " ") if status else "no status"
 
 
-def said(error: Exception) -> str:
-    """What went wrong, in one line."""
+def message_of(error: Exception) -> str:
+    """Return the message of an error."""
     return error.message if isinstance(error, OmiumError) and error.message else str(error) or type(error).__name__
 
 
 def headline(error: Exception) -> str:
-    """What an error means for a page, in a sentence without its end."""
+    """Say in a few words what an error means for a page."""
     match error:
         case AuthenticationError():
             return "The service refuses the console's key"
         case RateLimitError():
             return "The service asks for fewer requests"
         case APITimeoutError() if not error.attempts:
-            return "The client holds its requests back"
+            return "The client waits before its next request"
         case APIStatusError() if error.status < 500:
-            return "The service refuses what this page asks"
+            return "The service refuses the request of this page"
         case OmiumError():
-            return "The service does not answer as it should"
+            return "The service does not respond as it should"
         case _:
             return "The page could not be made"
 
 
 def advice(error: Exception) -> str:
-    """What somebody who sees an error can do about it."""
+    """Say what the reader of an error can do."""
     match error:
         case AuthenticationError():
-            return "Set OMIUM_API_KEY or api_key in ~/.omium/config.json, and start the console anew."
+            return "Set OMIUM_API_KEY, or api_key in ~/.omium/config.json, and restart the console."
         case PermissionDeniedError():
-            return "The console's key may not do this, or something before the service refuses it."
+            return "The console's key may not do this, or a gateway in front of the service refuses it."
         case RateLimitError():
-            return "The service asks for a pause; the console keeps it."
+            return "The service asked for a pause; the console waits for its end."
         case NotFoundError():
-            return "The service does not know it: look at the id, and at whose key the console uses."
+            return "The service does not have it: check the id, and whose key the console uses."
         case APITimeoutError() if not error.attempts:
-            return "The service asked for a pause, or its limit is used up; the console goes on when it may."
+            return "The service asked for a pause, or the rate limit is used up; the console continues afterwards."
         case APITimeoutError():
-            return "The service did not answer in time; the console goes on asking."
+            return "The service did not respond in time; the console tries again."
         case APIStatusError() if error.status >= 500:
-            return "The service has failed; the console goes on asking."
+            return "The service failed; the console tries again."
         case APIStatusError():
-            return "The service refuses what was asked."
+            return "The service refused the request."
         case OmiumError():
-            return "The console goes on asking."
+            return "The console tries again."
         case _:
             return ""

@@ -1,35 +1,46 @@
 "use strict";
-/* What a page does by itself: it looks for news while somebody looks at it, tells how long ago things were, copies ids. */
+/* What a page does by itself: it looks for changes while it is visible, shows how long ago things were, copies ids. */
 (() => {
-  const FIRST = 2;
-  let timer = 0;
   let away = null;
+  const timers = new Map();
 
-  /* -- Looks: the page asks the console what changed, and the console says when to ask again. ----------------------- */
+  /* -- Looks: the page asks the console what changed, while it is visible. ------------------------------------------ */
 
-  const look = () => document.getElementById("look");
+  const looks = () => document.querySelectorAll("[data-look]");
 
-  const lookIn = (seconds) => {
-    clearTimeout(timer);
-    if (look() && document.visibilityState === "visible") {
-      timer = setTimeout(() => htmx.trigger(look(), "look"), seconds * 1000);
-    }
+  const lookIn = (element, seconds) => {
+    clearTimeout(timers.get(element));
+    element.dataset.due = String(Date.now() + seconds * 1000);
+    if (document.visibilityState !== "visible") return;
+    timers.set(element, setTimeout(() => htmx.trigger(element, "look"), seconds * 1000));
+  };
+
+  const resume = () => {
+    for (const element of looks()) lookIn(element, Math.max(0, (Number(element.dataset.due) - Date.now()) / 1000));
+  };
+
+  const pause = () => {
+    for (const timer of timers.values()) clearTimeout(timer);
   };
 
   const have = () =>
     Array.from(document.querySelectorAll("[data-part]"), (part) => `${part.dataset.part}:${part.dataset.digest}`).join();
 
   document.addEventListener("htmx:configRequest", (event) => {
-    if (event.target === look()) event.detail.parameters.have = have();
+    if (event.target.dataset.look === undefined) return;
+    const parameters = event.detail.parameters;
+    parameters.have = have();
+    parameters.look = event.target.dataset.look;
+    parameters.as_of = document.querySelector("[data-as-of]")?.dataset.asOf ?? "";
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.target !== look()) return;
+    if (event.target.dataset.look === undefined) return;
     const answer = event.detail.xhr;
     const answered = answer.status >= 200 && answer.status < 400;
-    const forgotten = answer.status === 404; // it was started anew: nobody knows what this page was about
+    const forgotten = answer.status === 404; // the console was restarted and does not know this page
     showAway(!answered, forgotten);
-    if (!forgotten) lookIn(answered ? Number(answer.getResponseHeader("X-Next-Look")) || FIRST : FIRST);
+    if (!forgotten) lookIn(event.target, (answered && Number(answer.getResponseHeader("X-Next-Look"))) || 3);
   });
 
   const showAway = (gone, forgotten) => {
@@ -45,16 +56,17 @@
     banner.hidden = !gone;
   };
 
-  document.addEventListener("visibilitychange", () => lookIn(0));
-  window.addEventListener("pageshow", () => lookIn(0.2));
-  window.addEventListener("pagehide", () => clearTimeout(timer));
+  document.addEventListener("visibilitychange", () => (document.visibilityState === "visible" ? resume() : pause()));
+  window.addEventListener("pageshow", resume);
+  window.addEventListener("pagehide", pause);
+  for (const element of looks()) lookIn(element, Number(element.dataset.every));
 
   /* -- How long ago, in words; the exact time is in the title. ------------------------------------------------------ */
 
   const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
   const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
 
-  const FAST = 600; // seconds by which the service's clock may be ahead: what has happened is not to come
+  const FAST = 600; // seconds by which the service's clock may be ahead: past events are not shown as future ones
 
   const ago = (moment, past) => {
     const seconds = (Date.now() - moment) / 1000;
@@ -65,16 +77,27 @@
     return words.format(-Math.trunc(seconds), "second");
   };
 
-  const tellTimes = () => {
+  const lasting = (moment) => {
+    const seconds = Math.max(0, Math.trunc((Date.now() - moment) / 1000));
+    const pair = (length, unit, below, smaller) =>
+      `for ${Math.trunc(seconds / length)} ${unit} ${Math.trunc((seconds % length) / below)} ${smaller}`;
+    if (seconds >= 86400) return pair(86400, "d", 3600, "h");
+    if (seconds >= 3600) return pair(3600, "h", 60, "min");
+    return seconds >= 60 ? pair(60, "min", 1, "s") : `for ${seconds} s`;
+  };
+
+  const showTimes = () => {
     for (const element of document.querySelectorAll("time")) {
-      const text = ago(Date.parse(element.dateTime), "ago" in element.dataset);
+      const moment = Date.parse(element.dateTime);
+      if (Number.isNaN(moment) || Math.abs(moment) > 6e13) continue; // as the service sent it
+      const text = "for" in element.dataset ? lasting(moment) : ago(moment, "ago" in element.dataset);
       if (element.textContent !== text) element.textContent = text;
     }
   };
 
-  document.addEventListener("htmx:oobAfterSwap", tellTimes);
-  document.addEventListener("htmx:afterSwap", tellTimes);
-  setInterval(() => document.visibilityState === "visible" && tellTimes(), 1000);
+  document.addEventListener("htmx:oobAfterSwap", showTimes);
+  document.addEventListener("htmx:afterSwap", showTimes);
+  setInterval(() => document.visibilityState === "visible" && showTimes(), 1000);
 
   /* -- Copying, and forms that are sent once. ------------------------------------------------------------------------ */
 
@@ -117,5 +140,5 @@
     }
   });
 
-  tellTimes();
+  showTimes();
 })();
