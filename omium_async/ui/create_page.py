@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Final
 
 from aiohttp import web
 
 from omium_async import OmiumError, WriteOutcome
 
+from .._data.shown_json import show_json
+from .._data.strict_json import parse_json
 from .guard import read_form
 from .rendering import escape_id
 from .site import SITE, Site
-from .strict_json import parse
 from .writes import Result, SentOtherwiseError, StaleFormError
 
 __all__ = ["routes"]
@@ -77,7 +77,7 @@ def _parse(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     for name in ("input_data", "metadata"):
         if values[name].strip():
             try:
-                arguments[name] = parse(values[name])
+                arguments[name] = parse_json(values[name])
             except ValueError as error:
                 problems[name] = f"This cannot be sent: {error}."
     if not isinstance(arguments.get("metadata", {}), dict):
@@ -99,7 +99,10 @@ async def _values_of(site: Site, execution_id: str) -> dict[str, str]:
     values = {"workflow_id": execution.workflow_id or "", "agent_id": execution.agent_id or ""}
     metadata = {name: value for name, value in (execution.metadata or {}).items() if name != "checkpoints"}
     for name, value in (("input_data", execution.input_data), ("metadata", metadata)):
-        values[name] = json.dumps(value, indent=2, ensure_ascii=False) if value not in (None, {}) else ""
+        text, is_whole = await asyncio.to_thread(show_json, value) if value not in (None, {}) else ("", True)
+        if not is_whole:
+            raise ValueError(f"{name} is too large for a form")
+        values[name] = text
     return values
 
 

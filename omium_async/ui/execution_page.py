@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from omium_async import ExecutionDetail, NotFoundError, OmiumError
 
+from .._data.shown_json import show_json
 from .json_view import NoSuchPlaceError, at, find, tree
 from .rendering import is_look
 from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, as_of, attempt, next_look
@@ -24,6 +25,7 @@ __all__ = ["routes"]
 routes: Final = web.RouteTableDef()
 
 _WHEN_ENDED: Final = 60.0  # seconds between looks at an execution that only a rollback can still change
+_INDENTED: Final = 16 * 2**20  # characters of a file that is indented
 _NOISE: Final = ("tenant_id", "error_message", "checkpoints")  # shown elsewhere, or the same everywhere
 
 #: The fields of an execution that are shown as JSON, by the name of their part of the page.
@@ -66,7 +68,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/executions/{id:[^/]+}/json")
-async def show_json(request: web.Request) -> web.StreamResponse:
+async def show_place(request: web.Request) -> web.StreamResponse:
     """A place in the data of an execution or in the state of a checkpoint, or the places that contain a text."""
     site, execution_id, query = request.app[SITE], request.match_info["id"], request.query
     pointer, wanted = query.get("at", ""), query.get("find", "").strip()
@@ -98,7 +100,7 @@ async def show_json(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/executions/{id:[^/]+}/raw")
-async def show_raw(request: web.Request) -> web.StreamResponse:
+async def show_file(request: web.Request) -> web.StreamResponse:
     """The data of an execution as a JSON file."""
     try:
         value = await _value(request)
@@ -111,7 +113,10 @@ async def show_raw(request: web.Request) -> web.StreamResponse:
 
 
 def _as_file(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    text, is_whole = show_json(value, most=_INDENTED)
+    if not is_whole:  # on one line it is hardly larger than the response of the service
+        text, _ = show_json(value, most=sys.maxsize, indent=None)
+    return text.encode("utf-8", "replace")
 
 
 async def _value(request: web.Request) -> Any:

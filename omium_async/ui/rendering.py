@@ -7,6 +7,7 @@ script) sends the digests that the browser has, and receives the parts that diff
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,27 @@ def _fits(execution_id: str) -> bool:
     return len(escape_id(execution_id)) <= _LONGEST_LINK
 
 
+@functools.cache
+def _load() -> tuple[Environment, dict[str, bytes], str]:
+    """Return the compiled templates, the files that pages load, and a digest of the files; once for the process."""
+    static = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+    stamp = hashlib.sha256(b"".join(static.values())).hexdigest()[:12]
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {name: getattr(words, name) for name in words.__all__} | {"segment": escape_id}
+    templates.tests |= {"linkable": _fits}
+    templates.globals |= {"stamp": stamp, "STATUSES": STATUSES, "suffix": _SUFFIX}
+    templates.globals["bits"] = templates.get_template("bits.html").module
+    for name in templates.list_templates():
+        templates.get_template(name)  # compiles it before the first request
+    return templates, static, stamp
+
+
 class Renderer:
     """Renders the templates, which escape everything by default.
 
@@ -47,27 +69,8 @@ class Renderer:
     """
 
     def __init__(self, service: str) -> None:
-        self._static = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
-        self._stamp = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:12]
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {name: getattr(words, name) for name in words.__all__}
-        self._templates.filters |= {"segment": escape_id}
-        self._templates.tests |= {"linkable": _fits}
-        self._templates.globals |= {
-            "service": service,
-            "stamp": self._stamp,
-            "STATUSES": STATUSES,
-            "suffix": _SUFFIX,
-        }
-        self._templates.globals["bits"] = self._templates.get_template("bits.html").module
-        for name in self._templates.list_templates():
-            self._templates.get_template(name)  # compiles it before the first request
+        self._templates, self._static, self._stamp = _load()
+        self._service = service
 
     def page(self, name: str, *, depth: int = 0, status: int = 200, **context: Any) -> web.Response:
         """Render a page.
@@ -75,7 +78,7 @@ class Renderer:
         :param depth: how many folders its address is below the console's root. Links are relative, so that the console
             works under any prefix.
         """
-        html = self._templates.get_template(name).render(base=_base(depth), **context)
+        html = self._templates.get_template(name).render(base=_base(depth), service=self._service, **context)
         return web.Response(text=html, content_type="text/html", status=status)
 
     def notice(

@@ -14,7 +14,7 @@ from multidict import MultiMapping
 
 from omium_async import Execution, ExecutionStatus
 
-from .strict_json import parse
+from .._data.strict_json import parse_json
 
 __all__ = ["FIELDS", "STATUSES", "InvalidView", "View", "error_key", "page_number"]
 
@@ -258,6 +258,6 @@ def _pair(text: str) -> tuple[str, Any]:
     if not key.endswith(":"):
         return key, value
     try:
-        return key[:-1], parse(value)
+        return key[:-1], parse_json(value)
     except ValueError as error:
         raise ValueError(f"{value[:60]!r} is not JSON: {error}") from None
