@@ -100,7 +100,7 @@ async def browse(chromium):
         server = TestServer(console(omium))
         await server.start_server()
         context = await connected.new_context(**options)
-        context.set_default_timeout(60_000)  # milliseconds
+        context.set_default_timeout(30_000)  # milliseconds
         opened.append((Browser(str(server.make_url("/")), key, context), server))
         return opened[-1][0]
 

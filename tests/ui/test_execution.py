@@ -149,7 +149,7 @@ def test_a_tree_costs_what_is_shown_of_it():
     large = {"rows": [{"n": n, "text": "x" * 100} for n in range(20_000)]}
     assert sum(1 for _ in nodes(tree(large))) == 2
     opened = tree(large["rows"], "/rows", 100)
-    assert (opened.start, opened.more, len(opened.children)) == (100, 50_000 - 200, 100)
+    assert (opened.start, opened.more, len(opened.children)) == (100, 19_800, 100)
     assert (tree("x" * 10_000).more, tree("x" * 10_000, is_whole=True).more) == (9_400, 0)
     assert find(["a"] * 1000, "A")[1]
     for pointer in ("/a", "/0", "/b/x", "/b/-1", "/b/9"):
