@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from omium_async._journal.commits import Mark, Work
 
 from omium_async import (
     APIConnectionError,
@@ -26,7 +27,6 @@ from omium_async import (
     ServerError,
     UnprocessableEntityError,
 )
-from omium_async._journal.commits import Mark, Work
 from omium_async._journal.file import JournalFile
 from omium_async.local import Fault
 
