@@ -200,7 +200,7 @@ def service_command(
     """Make a command of a function whose first argument is a `Connection`.
 
     :param lines: the examples in the help.
-    :param without: shared options that the command has in a meaning of its own.
+    :param without: shared options that the command defines itself.
     """
 
     def add(function: Callable[..., Any]) -> click.Command:

@@ -1,4 +1,4 @@
-"""`omiumctl` in this process, or as a process of its own, against a server on a real socket."""
+"""`omiumctl` in this process or in a new one, against a server on a real socket."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ class Demo:
         _heading("5. Cancel: stop what runs")
         never = await omium.executions.create("await-file", {"path": str(self.own / "never_there.py")})
         await omium.executions.wait(never.id, until="running", timeout=_TIMEOUT, poll_interval=0.1)
-        _say('An execution of "await-file" runs and waits for never_there.py, a file that nobody writes.')
+        _say('An execution of "await-file" runs and waits for never_there.py, a file that never comes.')
         _say(f'  await omium.executions.cancel("{never.id}")')
         result = await omium.executions.cancel(never.id)
         _say(f"It is {result.status} now.")
