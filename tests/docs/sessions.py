@@ -107,6 +107,7 @@ def demo(desk: Desk) -> None:
     for number in range(98):
         body = "".join(f"def entry_{each}():\n    return {each * 7919 % 1000}\n\n\n" for each in range(number % 23 + 2))
         (corpus / f"ledger_{number:02}.py").write_text(f'"""Ledger {number}."""\n\n\n{body}')
+    (corpus / "ledger_98.py").write_text("def entry_0():\nreturn 7\n")
     desk.types("omiumctl demo ledgers")
 
 

@@ -155,7 +155,7 @@ class Demo:
         _say('the next step begins, and never computed again. "measure-source" has three: identify, parse, measure.')
         ended = await self.create(omium)
         await self.replay(omium, ended[0])
-        largest = max(ended, key=_lines)
+        largest = min(ended, key=_largest_first)
         await self.roll_back(omium, largest)
         _heading("And now")
         _say(f"The database keeps {_in_words(await _counts(omium))}. Continue with it yourself:")
@@ -176,10 +176,10 @@ class Demo:
         ids = [each.execution.id async for each in omium.executions.create_many(requests) if each.execution is not None]
         _say("  await omium.executions.wait_many(ids)")
         ended = [row async for row in omium.executions.wait_many(ids, timeout=_TIMEOUT, poll_interval=0.1)]
-        ended.sort(key=lambda row: _name(row) != half_written.name)
+        ended.sort(key=lambda row: (_name(row) != half_written.name, _name(row)))
         _say(f"All have ended: {_in_words(Counter(str(row.status) for row in ended))}. The largest files:")
         table = Table("file", "status", "lines", "functions", "id", numbers=("lines", "functions"))
-        for row in sorted(filter(_lines, ended), key=_lines, reverse=True)[:5]:
+        for row in sorted((row for row in ended if row.status == "completed"), key=_largest_first)[:5]:
             found = row.output_data
             table.add(_name(row), state_text(row.status), f"{found['lines']:,}", f"{found['functions']:,}", row.id)
         table.flush()
@@ -228,8 +228,8 @@ def _name(execution: Execution) -> str:
     return Path(execution.input_data["path"]).name
 
 
-def _lines(execution: Execution) -> int:
-    return execution.output_data["lines"] if execution.status == "completed" else 0
+def _largest_first(execution: Execution) -> tuple[int, str]:
+    return -(execution.output_data["lines"] if execution.status == "completed" else 0), _name(execution)
 
 
 def _heading(text: str) -> None:
