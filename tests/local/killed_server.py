@@ -1,31 +1,36 @@
-"""For each line that it reads, serves a database in a process of its own until that is killed; run by test_kill.py."""
+"""Serve a database in a new process for each line of input, until that process is killed; run by test_kill.py."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
 
-database, notes, steps, root = sys.argv[1:]
-sys.path.insert(0, root)
+from omium_async.local import LocalOmium, WorkflowRun
 
-from omium_async.local import LocalOmium, WorkflowRun  # noqa: E402 - the path comes first
-
+database, log_path, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
 local = LocalOmium(database)
-file = os.open(notes, os.O_WRONLY | os.O_APPEND)
+log = os.open(log_path, os.O_WRONLY | os.O_APPEND)
 
 
-def note(execution_id: str, name: str, number: int) -> int:
-    os.write(file, f"{execution_id} {name}\n".encode())
-    return number
+@dataclasses.dataclass
+class Number:
+    value: int
+
+
+def record(execution_id: str, name: str, number: int) -> Number:
+    os.write(log, f"{execution_id} {name}\n".encode())
+    return Number(number)
 
 
 @local.workflow("w")
 async def w(run: WorkflowRun) -> list[int]:
     results = []
-    for number in range(int(steps)):
-        results.append(await run.step(f"s{number}", note, run.execution_id, f"s{number}", number))
+    for n in range(steps):
+        result = await run.step(f"s{n}", record, run.execution_id, f"s{n}", n)
+        results.append(result.value)
         await asyncio.sleep(0.001)
     return results
 
@@ -37,7 +42,7 @@ async def main() -> None:
 
 
 while sys.stdin.readline():
-    server = os.fork()  # with everything imported already
+    server = os.fork()  # everything is imported already
     if server == 0:
         asyncio.run(main())
     os.waitpid(server, 0)

@@ -1,121 +1,105 @@
-"""`Idempotency-Key`: one write a key, whatever happens between."""
+"""`Idempotency-Key`: the same key gets the same response, and its write is done once."""
 
-# ruff: noqa: ASYNC110 - what is waited for is a state that a server shows, not an event of this test
+# ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 
 from __future__ import annotations
 
 import asyncio
 import collections
 
+import aiohttp
 import pytest
 
 from omium_async.local import Fault, LocalOmium
 
+from .conftest import in_memory_and_on_file, serving
 
-async def post(wire, body, key, path="/executions"):
-    return await wire.call("POST", path, body, Idempotency_Key=key)
-
-
-async def test_the_same_key_gives_the_same_answer(local, connect):
-    async with connect(local) as wire:
-        first = await post(wire, {"workflow_id": "w", "input_data": {"a": 1, "b": 2}}, "k")
-        again = await post(wire, {"input_data": {"b": 2, "a": 1}, "workflow_id": "w"}, "k")
-        assert (first.status, first.text) == (again.status, again.text) == (201, first.text)
-        other = await post(wire, {"workflow_id": "w", "input_data": {"a": 1, "b": 2}}, "k2")
-        assert other.json["id"] != first.json["id"]
-        assert (await wire.get("/executions")).json["total"] == 2
+BODY = {"workflow_id": "w", "input_data": {"a": 1, "b": 2}}
 
 
-async def test_the_same_key_with_another_body_is_refused(local, connect):
-    async with connect(local) as wire:
-        await post(wire, {"workflow_id": "w"}, "k")
-        answer = await post(wire, {"workflow_id": "w", "metadata": {}}, "k")
-        assert answer.status == 422
-        assert "Idempotency-Key" in answer.json["detail"]
-        assert (await wire.get("/executions")).json["total"] == 1
+@pytest.mark.parametrize("key", ["k", "x" * 1024], ids=len)
+@in_memory_and_on_file
+async def test_the_same_key_gets_the_same_response(http, key):
+    first = await http.post(BODY, key)
+    again = await http.post({"input_data": {"b": 2, "a": 1}, "workflow_id": "w"}, key)
+    assert (again.status, again.text) == (first.status, first.text) == (201, first.text)
+    assert (await http.post(BODY, "another")).json["id"] != first.json["id"]
+    assert await http.total() == 2
 
 
-async def test_a_long_key(local, connect):
-    async with connect(local) as wire:
-        first, again = [await post(wire, {"workflow_id": "w"}, "x" * 1024) for _ in range(2)]
-        assert (first.status, first.text) == (again.status, again.text) == (201, first.text)
+async def test_the_same_key_with_another_body_is_refused(http):
+    await http.post({"workflow_id": "w"}, "k")
+    answer = await http.post({"workflow_id": "w", "metadata": {}}, "k")
+    assert answer.status == 422
+    assert "Idempotency-Key" in answer.json["detail"]
+    assert await http.total() == 1
 
 
-@pytest.mark.parametrize("key", ["", "x" * 1025, "é"])
-async def test_keys_that_are_none(local, connect, key):
-    async with connect(local) as wire:
-        answer = await post(wire, {"workflow_id": "w"}, key)
-        assert answer.status == 422
-        assert answer.json["detail"][0]["loc"] == ["header", "idempotency-key"]
+@pytest.mark.parametrize("key", ["", "x" * 1025, "é"], ids=["empty", "too long", "not ASCII"])
+async def test_a_key_that_cannot_be_used_is_refused(http, key):
+    answer = await http.post({"workflow_id": "w"}, key)
+    assert answer.status == 422
+    assert answer.json["detail"][0]["loc"] == ["header", "idempotency-key"]
 
 
-async def test_a_key_belongs_to_a_tenant_and_a_route(connect):
-    local = LocalOmium(api_keys=["key-a", "key-b"])
-    async with connect(local) as wire:
-        one = await post(wire, {"workflow_id": "w"}, "k")
-        two = await post(wire.as_tenant("key-b"), {"workflow_id": "w"}, "k")
+async def test_a_key_belongs_to_a_tenant_and_a_route():
+    async with serving(LocalOmium(api_keys=["key-a", "key-b"])) as http:
+        one = await http.post({"workflow_id": "w"}, "k")
+        two = await http.with_key("key-b").post({"workflow_id": "w"}, "k")
         assert one.json["id"] != two.json["id"]
-        answer = await post(wire, {"checkpoint_id": "c"}, "k", f"/executions/{one.json['id']}/rollback")
-        assert answer.status == 404  # asked, and refused for its own reason
+        answer = await http.rollback(one.json["id"], "c", key="k")
+        assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
 
 
-async def test_what_was_refused_is_not_remembered(local, connect):
-    async with connect(local) as wire:
-        assert (await post(wire, {"workflow_id": 1}, "k")).status == 422
-        assert (await post(wire, {"workflow_id": "w"}, "k")).status == 201
+async def test_a_refused_request_does_not_use_up_its_key(http):
+    assert (await http.post({"workflow_id": 1}, "k")).status == 422
+    assert (await http.post({"workflow_id": "w"}, "k")).status == 201
 
 
-async def test_many_at_once_are_one(local, connect):
+@in_memory_and_on_file
+async def test_concurrent_requests_with_one_key_create_one_execution(local, http):
     runs = collections.Counter()
 
     @local.workflow("w")
     async def w(run):
         runs[run.execution_id] += 1
 
-    async with connect(local) as wire:
-        answers = await asyncio.gather(*(post(wire, {"workflow_id": "w"}, f"k{n % 3}") for n in range(60)))
-        assert {answer.status for answer in answers} == {201}
-        ids = {answer.json["id"] for answer in answers}
-        assert len(ids) == (await wire.get("/executions")).json["total"] == 3
-        for execution_id in ids:
-            await wire.until(execution_id, "completed")
-        assert runs == dict.fromkeys(ids, 1)
+    answers = await asyncio.gather(*(http.post({"workflow_id": "w"}, f"k{n % 3}") for n in range(30)))
+    assert {answer.status for answer in answers} == {201}
+    created = {answer.json["id"] for answer in answers}
+    assert len(created) == await http.total() == 3
+    for execution_id in created:
+        await http.until(execution_id, "completed")
+    assert runs == dict.fromkeys(created, 1)
 
 
-async def test_replay_and_rollback_are_done_once_for_a_key(local, connect):
-    fails = True
-    ran = collections.Counter()
+async def test_a_replay_and_a_rollback_are_done_once_per_key(local, http):
+    fails, ran = True, []
 
     @local.workflow("w")
     async def w(run):
         await run.step("one", lambda: 1)
-        await run.step("two", lambda: ran.update(["two"]))
+        await run.step("two", ran.append, 2)
         if fails:
             raise ValueError
 
-    async with connect(local) as wire:
-        execution_id = await wire.create("w")
-        checkpoint = (await wire.until(execution_id, "failed"))["checkpoints"][0]["id"]
-        replayed = await asyncio.gather(
-            *(wire.move(execution_id, "replay", checkpoint, Idempotency_Key="r") for _ in range(5))
-        )
-        assert {answer.text for answer in replayed} == {replayed[0].text}
-        assert replayed[0].status == 200
-        await wire.until(execution_id, "failed")
-        assert ran["two"] == 2
-        back = await wire.move(execution_id, "rollback", checkpoint, Idempotency_Key="b")
-        fails = False
-        await wire.move(execution_id, "replay", checkpoint, Idempotency_Key="r2")
-        await wire.until(execution_id, "completed")
-        # The late repetition of the rollback must not undo what came after it.
-        again = await wire.move(execution_id, "rollback", checkpoint, Idempotency_Key="b")
-        assert (again.status, again.text) == (back.status, back.text)
-        assert (await wire.detail(execution_id))["status"] == "completed"
+    detail = await http.ended("w")
+    execution_id, checkpoint = detail["id"], detail["checkpoints"][0]["id"]
+    replayed = await asyncio.gather(*(http.replay(execution_id, checkpoint, "r") for _ in range(5)))
+    assert {(answer.status, answer.text) for answer in replayed} == {(200, replayed[0].text)}
+    await http.until(execution_id, "failed")
+    assert len(ran) == 2
+    rolled_back = await http.rollback(execution_id, checkpoint, "b")
+    fails = False
+    await http.replay(execution_id, checkpoint, "r2")
+    await http.until(execution_id, "completed")
+    again = await http.rollback(execution_id, checkpoint, "b")
+    assert (again.status, again.text) == (rolled_back.status, rolled_back.text)
+    assert (await http.detail(execution_id))["status"] == "completed", "the repetition undid a later write"
 
 
-async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect):
-    inside, gate = asyncio.Event(), asyncio.Event()
-    stopped = []
+async def test_a_repeated_rollback_does_not_stop_a_later_run(local, http):
+    inside, gate, stopped = asyncio.Event(), asyncio.Event(), []
 
     @local.workflow("w")
     async def w(run):
@@ -127,20 +111,18 @@ async def test_a_remembered_rollback_does_not_stop_what_runs_now(local, connect)
             stopped.append(run.execution_id)
             raise
 
-    async with connect(local) as wire:
-        execution_id = await wire.create("w")
-        await inside.wait()
-        checkpoints = (await wire.detail(execution_id))["checkpoints"]
-        first = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
-        assert (await wire.move(execution_id, "replay", checkpoints[0]["id"])).status == 200
-        again = await wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b")
-        assert again.text == first.text
-        gate.set()
-        await wire.until(execution_id, "completed")
-        assert stopped == [execution_id]
+    execution_id = await http.create("w")
+    await inside.wait()
+    checkpoint = (await http.detail(execution_id))["checkpoints"][0]["id"]
+    first = await http.rollback(execution_id, checkpoint, "b")
+    assert (await http.replay(execution_id, checkpoint)).status == 200
+    assert (await http.rollback(execution_id, checkpoint, "b")).text == first.text
+    gate.set()
+    await http.until(execution_id, "completed")
+    assert stopped == [execution_id]
 
 
-async def test_the_second_of_two_waits_while_the_first_is_under_way(local, connect):
+async def test_the_same_key_waits_while_the_first_request_is_in_flight(local, http):
     inside, gate, cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @local.workflow("w")
@@ -151,40 +133,33 @@ async def test_the_second_of_two_waits_while_the_first_is_under_way(local, conne
             await asyncio.Event().wait()
         finally:
             cancelled.set()
-            await gate.wait()
+            await gate.wait()  # the first rollback waits for this
 
-    async with connect(local) as wire:
-        execution_id = await wire.create("w")
-        await inside.wait()
-        checkpoints = (await wire.detail(execution_id))["checkpoints"]
-        moves = [
-            asyncio.create_task(wire.move(execution_id, "rollback", checkpoints[0]["id"], Idempotency_Key="b"))
-            for _ in range(2)
-        ]
-        await cancelled.wait()
-        while local.counts.get("POST /executions/*/rollback") != 2:
-            await asyncio.sleep(0)
-        assert (await wire.detail(execution_id))["status"] == "paused"  # several turns: time enough to be wrong
-        assert not any(move.done() for move in moves)
-        gate.set()
-        first, second = await asyncio.gather(*moves)
-        assert (first.status, first.text) == (second.status, second.text)
+    execution_id = await http.create("w")
+    await inside.wait()
+    checkpoint = (await http.detail(execution_id))["checkpoints"][0]["id"]
+    both = [asyncio.create_task(http.rollback(execution_id, checkpoint, "b")) for _ in range(2)]
+    await cancelled.wait()
+    while local.counts.get("POST /executions/*/rollback") != 2:
+        await asyncio.sleep(0)
+    assert (await http.detail(execution_id))["status"] == "paused"
+    assert not any(task.done() for task in both)
+    gate.set()
+    first, second = await asyncio.gather(*both)
+    assert (first.status, first.text) == (second.status, second.text)
 
 
-async def test_keys_are_durable(tmp_path, connect):
+async def test_keys_survive_a_restart(tmp_path):
     path = tmp_path / "o.db"
-    async with connect(LocalOmium(path)) as wire:
-        wire.local.inject(Fault(method="POST", when="after", action="drop"))
-        with pytest.raises(Exception, match="disconnected"):
-            await post(wire, {"workflow_id": "w"}, "k")
-    async with connect(LocalOmium(path)) as wire:
-        answer = await post(wire, {"workflow_id": "w"}, "k")
-        listed = (await wire.get("/executions")).json
-        assert [row["id"] for row in listed["items"]] == [answer.json["id"]]
+    async with serving(LocalOmium(path)) as http:
+        http.local.inject(Fault(method="POST", when="after", action="drop"))
+        with pytest.raises(aiohttp.ClientError):
+            await http.post({"workflow_id": "w"}, "k")
+    async with serving(LocalOmium(path)) as http:
+        answer = await http.post({"workflow_id": "w"}, "k")
+        assert [row["id"] for row in (await http.page())["items"]] == [answer.json["id"]]
 
 
-async def test_a_server_that_does_not_honour_keys(local, connect):
+async def test_a_server_can_ignore_keys(local, http):
     local.honor_idempotency = False
-    async with connect(local) as wire:
-        ids = {(await post(wire, {"workflow_id": "w"}, "k")).json["id"] for _ in range(3)}
-        assert len(ids) == 3
+    assert len({(await http.post({"workflow_id": "w"}, "k")).json["id"] for _ in range(3)}) == 3

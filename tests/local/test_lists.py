@@ -1,253 +1,211 @@
-"""Lists: order, pages, filters, totals, the clock, and what a page costs."""
+"""Lists: newest first, exact pages and totals with every filter, a clock for tests, and large rows."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import sqlite3
+import json
+import subprocess
+import sys
 
+import aiohttp
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from omium_async.local import LocalOmium, lists, store, tables
-from omium_async.local.keyring import load_keys
-from omium_async.local.store import Submission
+from omium_async.local import LocalOmium
 
-NOW = "2026-01-01T00:00:00.000000Z"
+from .conftest import in_memory_and_on_file, port_of, serving
 
-
-async def test_newest_first(local, connect):
-    async with connect(local) as wire:
-        ids = [await wire.create("w", n) for n in range(45)]
-        pages = [(await wire.get(f"/executions?page={n}")).json for n in (1, 2, 3, 4)]
-        assert [len(page["items"]) for page in pages] == [20, 20, 5, 0]
-        assert [row["id"] for page in pages for row in page["items"]] == ids[::-1]
-        assert {page["total"] for page in pages} == {45}
-        assert [page["page"] for page in pages] == [1, 2, 3, 4]
+MIB = 2**20
+NEW_YEAR = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-async def test_creates_at_once_keep_one_order(local, connect):
-    async with connect(local) as wire:
-        ids = set(await asyncio.gather(*(wire.create("w", n) for n in range(200))))
-        rows = (await wire.get("/executions?page_size=1000")).json["items"]
-        assert {row["id"] for row in rows} == ids
-        assert [row["created_at"] for row in rows] == sorted((row["created_at"] for row in rows), reverse=True)
+def ids(page):
+    return [row["id"] for row in page["items"]]
 
 
-async def test_the_place_and_the_creation_time_of_a_row_never_change(local, connect):
+async def finish(run):
+    await run.step("one", lambda: 1)
+
+
+async def fail(run):
+    raise ValueError
+
+
+@in_memory_and_on_file
+async def test_a_list_has_the_newest_first_in_pages_of_20(http):
+    created = [await http.create("w", n) for n in range(45)]
+    pages = [await http.page(f"page={n}") for n in (1, 2, 3, 4)]
+    assert [len(page["items"]) for page in pages] == [20, 20, 5, 0]
+    assert [one for page in pages for one in ids(page)] == created[::-1] == sorted(created, reverse=True)
+    assert [(page["total"], page["page"]) for page in pages] == [(45, n) for n in (1, 2, 3, 4)]
+
+
+async def test_concurrent_creates_have_one_order(http):
+    created = set(await asyncio.gather(*(http.create("w", n) for n in range(100))))
+    rows = (await http.page("page_size=1000"))["items"]
+    assert {row["id"] for row in rows} == created
+    assert [row["created_at"] for row in rows] == sorted((row["created_at"] for row in rows), reverse=True)
+
+
+async def test_the_place_and_the_creation_time_of_a_row_never_change(local, http):
+    local.workflow("w")(finish)
+    details = [await http.ended("w") for _ in range(6)]
+    before = [(row["id"], row["created_at"]) for row in (await http.page())["items"]]
+    for detail in details[::2]:
+        await http.rollback(detail["id"], detail["checkpoints"][0]["id"])
+    assert [(row["id"], row["created_at"]) for row in (await http.page())["items"]] == before
+
+
+@in_memory_and_on_file
+async def test_filters_by_workflow_and_status_have_exact_pages_and_totals(local, http):
+    local.workflow("done")(finish)
+    local.workflow("broken")(fail)
+    created: dict[str, list[str]] = {"done": [], "broken": [], "none": []}
+    for n in range(30):
+        name = list(created)[n % 3]
+        created[name].append(await http.create(name))
+    for name, status in (("done", "completed"), ("broken", "failed"), ("none", "pending")):
+        await http.until(created[name][-1], status)
+        for query in (f"workflow_id={name}", f"status={status}", f"workflow_id={name}&status={status}"):
+            page = await http.page(f"{query}&page_size=4&page=3")
+            assert (ids(page), page["total"]) == (created[name][::-1][8:], 10)
+    assert await http.total("workflow_id=done&status=failed") == await http.total("workflow_id=") == 0
+    assert await http.total("workflow_id=x&workflow_id=done") == 10, "the last of two equal parameters counts"
+
+
+@in_memory_and_on_file
+async def test_ids_and_creation_times_keep_the_order_of_creation_when_the_clock_goes_back(local, tmp_path):
+    moment = NEW_YEAR
+    in_memory = "memory" in repr(local)
+    local = LocalOmium(None if in_memory else tmp_path / "clock.db", clock=lambda: moment)
+    async with serving(local) as http:
+        created = [await http.create()]
+        moment = NEW_YEAR - dt.timedelta(days=365)
+        created += [await http.create(), await http.create()]
+        moment = dt.datetime(2027, 1, 1, 2, 0, 0, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+        created.append(await http.create())
+        rows = (await http.page())["items"]
+        assert [row["id"] for row in rows] == created[::-1] == sorted(created, reverse=True)
+        earlier = ["2026-01-01T00:00:00.000000Z"] * 3
+        assert [row["created_at"] for row in rows] == ["2027-01-01T00:00:00.000001Z", *earlier]
+
+
+async def test_a_clock_that_goes_back_within_a_run_leaves_its_times_in_order():
+    moment = NEW_YEAR
+    local = LocalOmium(clock=lambda: moment)
+
     @local.workflow("w")
     async def w(run):
-        await run.step("s", lambda: 1)
-
-    async with connect(local) as wire:
-        ids = [await wire.create("w") for _ in range(10)]
-        details = {one: await wire.until(one, "completed") for one in ids}
-        before = [(row["id"], row["created_at"]) for row in (await wire.get("/executions")).json["items"]]
-        for one in ids[::2]:
-            await wire.move(one, "rollback", details[one]["checkpoints"][0]["id"])
-        after = [(row["id"], row["created_at"]) for row in (await wire.get("/executions")).json["items"]]
-        assert after == before
-
-
-async def test_filters(local, connect):
-    @local.workflow("done")
-    async def done(run):
-        pass
-
-    @local.workflow("broken")
-    async def broken(run):
-        raise ValueError
-
-    async with connect(local) as wire:
-        ids = {}
-        for n in range(30):
-            name = ("done", "broken", "none")[n % 3]
-            ids.setdefault(name, []).append(await wire.create(name))
-        for name, status in (("done", "completed"), ("broken", "failed"), ("none", "pending")):
-            for one in ids[name]:
-                await wire.until(one, status)
-            for query in (f"workflow_id={name}", f"status={status}", f"workflow_id={name}&status={status}"):
-                page = (await wire.get(f"/executions?{query}&page_size=4&page=3")).json
-                assert ([row["id"] for row in page["items"]], page["total"]) == (ids[name][::-1][8:], 10)
-        assert (await wire.get("/executions?workflow_id=done&status=failed")).json["items"] == []
-        assert (await wire.get("/executions?workflow_id=")).json["total"] == 0
-        assert (await wire.get("/executions?workflow_id=x&workflow_id=done")).json["total"] == 10
-
-
-async def test_the_clock(connect, tmp_path):
-    moment = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
-    local = LocalOmium(tmp_path / "o.db", clock=lambda: moment)
-    async with connect(local) as wire:
-        first = await wire.create()
-        moment = dt.datetime(2025, 1, 1, 12, 0, 0, 5, tzinfo=dt.timezone(dt.timedelta(hours=2)))  # far back
-        second = await wire.create()
-        moment = dt.datetime(2027, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
-        third = await wire.create()
-        rows = (await wire.get("/executions")).json["items"]
-        assert [row["id"] for row in rows] == [third, second, first]
-        assert (await wire.get("/executions")).headers["Date"] == "Fri, 01 Jan 2027 00:00:00 GMT"
-        assert [row["created_at"] for row in rows] == [
-            "2027-01-01T00:00:00.000001Z", "2026-01-01T12:00:00.000000Z", "2026-01-01T12:00:00.000000Z"]  # fmt: skip
-
-
-async def test_a_clock_that_goes_back_in_the_middle_of_a_run(connect):
-    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    gate = asyncio.Event()
-
-    def clock():
         nonlocal moment
-        moment -= dt.timedelta(hours=1)
-        return moment
+        moment -= dt.timedelta(days=1)
+        await run.step("one", lambda: 1)
+        moment -= dt.timedelta(days=1)
 
-    local = LocalOmium(clock=clock)
+    async with serving(local) as http:
+        detail = await http.ended("w")
+        times = [
+            detail["created_at"],
+            detail["started_at"],
+            detail["checkpoints"][0]["created_at"],
+            detail["completed_at"],
+        ]
+        assert times == sorted(times)
+
+
+async def test_each_write_takes_the_next_moment_of_a_clock():
+    moments = [NEW_YEAR + dt.timedelta(days=day) for day in range(3)]
+    async with serving(LocalOmium(clock=iter(moments).__next__)) as http:
+        for moment in moments:
+            detail = await http.detail(await http.create())
+            assert detail["created_at"] == moment.strftime("%Y-%m-%dT00:00:00.000000Z")
+
+
+@pytest.mark.parametrize(
+    ("clock", "error"), [(lambda: NEW_YEAR.replace(tzinfo=None), ValueError), (lambda: None, TypeError), (5, TypeError)]
+)
+def test_a_clock_must_return_aware_datetimes(clock, error):
+    with pytest.raises(error, match="clock"):
+        LocalOmium(clock=clock)
+
+
+@in_memory_and_on_file
+@pytest.mark.parametrize("query", ["", "page_size=2&page=2", "workflow_id=w1"])
+async def test_a_list_of_large_rows_is_complete(http, query):
+    sent = [{"n": n, "text": f"{n}" * MIB} for n in range(5)]
+    created = [await http.create(f"w{n % 2}", data) for n, data in enumerate(sent)]
+    page = await http.page(query)
+    expected = {"": [4, 3, 2, 1, 0], "page_size=2&page=2": [2, 1], "workflow_id=w1": [3, 1]}[query]
+    assert ids(page) == [created[n] for n in expected]
+    assert [row["input_data"] for row in page["items"]] == [sent[n] for n in expected]
+
+
+async def test_a_client_that_disconnects_within_a_large_list_harms_no_other(http):
+    for _ in range(4):
+        await http.create("w", "x" * 2 * MIB)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(http.local))
+    writer.write(f"GET /api/v1/executions HTTP/1.1\r\nHost: x\r\nX-API-Key: {http.local.api_key}\r\n\r\n".encode())
+    await reader.read(MIB)
+    writer.transport.abort()
+    assert await http.total() == 4
+
+
+SERVER = """
+import asyncio, sys
+from omium_async.local import LocalOmium
+
+def memory(name):
+    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
+    return int(line.split()[1]) // 1024
+
+async def main():
+    async with LocalOmium(sys.argv[1]) as local:
+        print(local.url, local.api_key, flush=True)
+        before = memory("VmRSS")
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        print(memory("VmHWM") - before)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+async def test_a_list_of_the_largest_rows_needs_the_memory_of_a_few(tmp_path, root):
+    """10 rows of nearly 16 MiB: 64 MiB, on a busy machine 97."""
+    async with serving(LocalOmium(tmp_path / "o.db")) as http:
+        for _ in range(10):
+            await http.create("w", "x" * (15 * MIB))
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(tmp_path / "o.db"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+    )
+    url, key = (await server.stdout.readline()).decode().split()
+    size = 0
+    async with (
+        aiohttp.ClientSession(headers={"X-API-Key": key}) as session,
+        session.get(f"{url}/api/v1/executions?page_size=100") as response,
+    ):
+        async for piece in response.content.iter_chunked(MIB):
+            size += len(piece)
+    used, _ = await server.communicate(b"")
+    assert size > 10 * 15 * MIB
+    assert int(used) < 130
+
+
+async def test_rows_of_a_list_that_is_still_being_sent_keep_their_status(local, http):
+    """The server sends large rows a few at a time; what changes meanwhile must not mix two states."""
+    gate = asyncio.Event()
 
     @local.workflow("w")
     async def w(run):
         await gate.wait()
-        await run.step("s", lambda: 1)
 
-    async with connect(local) as wire:
-        execution_id = await wire.create("w")
+    created = [await http.create("w", "x" * 2 * MIB) for _ in range(6)]
+    async with http.session.get(f"{http.url}/executions?status=running", headers=http.headers) as response:
+        first = await response.content.read(1000)
         gate.set()
-        detail = await wire.until(execution_id, "completed")
-        times = [detail[name] for name in ("created_at", "started_at", "completed_at", "updated_at")]
-        assert times == sorted(times)
-        assert detail["checkpoints"][0]["created_at"] >= detail["created_at"]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [5, dt.datetime(2026, 1, 1, tzinfo=dt.UTC), lambda: "now", lambda: None, lambda: dt.datetime(2026, 1, 1)],  # noqa: DTZ001
-)
-def test_a_clock_that_gives_no_time_is_refused(wrong):
-    with pytest.raises((TypeError, ValueError), match=r"clock .*must"):
-        LocalOmium(clock=wrong)
-
-
-@pytest.mark.parametrize("days", [(1, 2, 3), (1,)])
-async def test_a_clock_may_be_a_list_of_moments(connect, days):
-    """None of them is lost, to the trial at the construction or to a `Date`; at its end time stands still."""
-    moments = [dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in days]
-    async with connect(LocalOmium(clock=iter(moments).__next__)) as wire:
-        assert (await wire.get("/executions")).headers["Date"] == "Thu, 01 Jan 2026 00:00:00 GMT"
-        for moment in [*moments, moments[-1]]:
-            answer = await wire.call("POST", "/executions", {"workflow_id": "w"})
-            assert answer.status == 201
-            assert answer.json["created_at"] == moment.strftime("%Y-%m-%dT00:00:00.000000Z")
-            assert answer.headers["Date"] == moment.strftime("%a, %d %b %Y 00:00:00 GMT")
-
-
-async def test_a_clock_that_is_set_before_the_first_write(connect):
-    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    async with connect(LocalOmium(clock=lambda: moment)) as wire:
-        moment = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
-        assert (await wire.detail(await wire.create()))["created_at"] == "2027-01-01T00:00:00.000000Z"
-
-
-async def test_a_clock_that_breaks_leaves_no_run_without_an_end(connect, caplog):
-    moments = iter([dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * 3)
-    local = LocalOmium(clock=lambda: next(moments))
-
-    @local.workflow("w")
-    async def w(run):
-        return await run.step("s", lambda: 1)
-
-    async with connect(local) as wire:
-        detail = await wire.until(await wire.create("w"), "completed")
-        assert detail["completed_at"] == "2026-01-01T00:00:00.000000Z"
-    assert {(record.name, record.levelname) for record in caplog.records} == {("omium_async.local.times", "WARNING")}
-
-
-@pytest.fixture
-def database():
-    connection = tables.open_memory().writer
-    yield connection
-    connection.close()
-
-
-def tenants(connection: sqlite3.Connection, *names: str):
-    return load_keys(connection, {f"key-{name}": name for name in names}).tenants()
-
-
-def test_no_page_sorts_or_scans(database):
-    (tenant,) = tenants(database, "t")
-    statements: list[str] = []
-    database.set_trace_callback(statements.append)
-    store.fill(
-        database, tenant, [(f"e{n}", Submission("w", b"{}", b"{}", None)) for n in range(10)], status="pending", now=NOW
-    )
-    statements.clear()
-    for workflow_id in (None, "w"):
-        for status in (None, "pending"):
-            for number in (1, 5):
-                assert len(lists.page(database, tenant, number, 2, workflow_id=workflow_id, status=status).rows) == 2
-    store.unfinished(database, workflow_id="w", after=0, limit=5)
-    database.set_trace_callback(None)
-    for statement in statements:
-        plan = " / ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}"))
-        assert "SCAN" not in plan, (statement, plan)
-        assert "TEMP B-TREE" not in plan, (statement, plan)
-
-
-actions = st.lists(
-    st.tuples(st.sampled_from(["create", "fill", "begin", "finish", "fail", "rollback"]), st.integers(0, 30)),
-    max_size=40,
-)
-
-
-@given(actions=actions)
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_the_store_against_a_model(actions):
-    """Positions have no gaps, totals are counts, and every page of every filter is a slice of a plain list."""
-    connection = tables.open_memory().writer
-    try:
-        tenant, other = tenants(connection, "t", "u")
-        model: list[list[str]] = []  # [id, workflow, status]
-        for action, number in actions:
-            _act(connection, tenant, other, model, action, number)
-        for workflow_id in (None, "w0", "w1", "absent"):
-            for status in (None, "pending", "running", "completed", "failed", "paused"):
-                expected = [
-                    one[0] for one in reversed(model) if workflow_id in {None, one[1]} and status in {None, one[2]}
-                ]
-                for size in (1, 3, 7):
-                    for page in range(1, len(expected) // size + 3):
-                        found = lists.page(connection, tenant, page, size, workflow_id=workflow_id, status=status)
-                        assert found.total == len(expected)
-                        assert [row[0] for row in found.rows] == expected[(page - 1) * size : page * size]
-    finally:
-        connection.close()
-
-
-def _act(connection, tenant, other, model, action, number):
-    name = f"e{len(model)}"
-    new = Submission(f"w{number % 2}", b"{}", b"{}", None)
-    store.create(connection, other, f"o{name}-{action}-{connection.total_changes}", new, status="pending", now=NOW)
-    if action == "create":
-        store.create(connection, tenant, name, new, status="pending", now=NOW)
-        model.append([name, new.workflow_id, "pending"])
-    elif action == "fill":
-        store.fill(connection, tenant, [(f"{name}-{n}", new) for n in range(number)], status="completed", now=NOW)
-        model.extend([f"{name}-{n}", new.workflow_id, "completed"] for n in range(number))
-    elif model:
-        one = model[number % len(model)]
-        run = store.begin(connection, one[0], NOW)
-        assert (run is not None) == (one[2] in {"pending", "running"})
-        if run is None:
-            return
-        one[2] = "running"
-        if action == "finish":
-            store.finish(connection, run, output=b"1", error=None, now=NOW)
-            one[2] = "completed"
-        elif action == "fail":
-            store.finish(connection, run, output=None, error="E", now=NOW)
-            one[2] = "failed"
-        elif action == "rollback":
-            store.record(connection, run, checkpoint_id="c", name=f"s{connection.total_changes}", result=b"1", now=NOW)
-            store.rollback(connection, tenant, one[0], "c", NOW)
-            one[2] = "paused"
-            with pytest.raises(store.StaleRunError):
-                store.finish(connection, run, output=b"1", error=None, now=NOW)
-            with pytest.raises(store.StaleRunError):
-                store.record(connection, run, checkpoint_id="d", name="late", result=b"1", now=NOW)
+        for one in created:
+            await http.until(one, "completed")
+        rows = json.loads(first + await response.read())["items"]
+    assert [(row["id"], row["status"], row["completed_at"]) for row in rows] == [
+        (one, "running", None) for one in created[::-1]
+    ]

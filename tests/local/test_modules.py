@@ -1,4 +1,4 @@
-"""The workflows of a module: found by its name or its path, and what is wrong with one is said in a line."""
+"""`load_workflows` finds the workflows of a module by its name or its path, or says in one line what is wrong."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import pytest
 
 from omium_async.local import LocalOmiumError, load_workflows
 
+ONE = "async def one(run): ...\n"
+SERVED = "from omium_async.local import LocalOmium\nlocal = LocalOmium()\n@local.workflow('served')\n" + ONE
+
 
 @pytest.fixture
-def written(tmp_path, monkeypatch):
-    """Writes a module into a folder that is not on the path; it is forgotten in the end."""
+def write(tmp_path, monkeypatch):
+    """Write a module into a folder that is not on the path; it is unloaded at the end."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     known = set(sys.modules)
 
@@ -25,53 +28,49 @@ def written(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-ONE = "async def one(run): ...\n"
-SERVED = "from omium_async.local import LocalOmium\nlocal = LocalOmium()\n@local.workflow('served')\n" + ONE
-
-
 @pytest.mark.parametrize("by", ["name", "path"])
-def test_a_mapping(written, monkeypatch, by):
-    path = written("mutant_agents", ONE + "workflows = {'w': one}\n")
+def test_a_mapping_of_names_to_functions_is_found(write, monkeypatch, by):
+    path = write("local_agents", ONE + "workflows = {'w': one}\n")
     monkeypatch.chdir(path.parent)
-    found = load_workflows("mutant_agents" if by == "name" else str(path))
+    found = load_workflows("local_agents" if by == "name" else str(path))
     assert [(name, function.__name__) for name, function in found.items()] == [("w", "one")]
 
 
 @pytest.mark.parametrize("server", ["omium_async.local", "omium_sync"])
-def test_what_a_server_has_registered(written, server):
-    path = written("mutant_served", SERVED.replace("omium_async.local", server))
+def test_workflows_registered_at_a_server_of_the_module_are_found(write, server):
+    path = write("local_served", SERVED.replace("omium_async.local", server))
     assert list(load_workflows(str(path))) == ["served"]
-    both = written("mutant_both", SERVED + "workflows = {'w': one}\n")
+    both = write("local_both", SERVED + "workflows = {'w': one}\n")
     assert list(load_workflows(str(both))) == ["served", "w"]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "defines no workflows"),
-        ("workflows = {}", "defines no workflows"),
-        ("workflows = {'': print}", "'' in workflows is no workflow id"),
-        ("workflows = {3: print}", "3 in workflows is no workflow id"),
-        ("workflows = {'w': 3}", "'w' in workflows is no async function"),
-        ("workflows = {'w': print}", "'w' in workflows is no async function"),
-        ("\nraise SystemExit('no')", r"cannot be imported: SystemExit: no \(.*mutant_wrong.py, line 2\)"),
-        ("if", "cannot be imported: SyntaxError: .*mutant_wrong.py, line 1"),
+        ("", "no workflows"),
+        ("workflows = {}", "no workflows"),
+        ("workflows = {'': print}", "''"),
+        ("workflows = {3: print}", "3"),
+        ("workflows = {'w': 3}", "'w'"),
+        ("\nraise SystemExit('no')", r"SystemExit: no \(.*local_wrong.py, line 2\)"),
+        ("if", "SyntaxError: .*local_wrong.py, line 1"),
     ],
 )
-def test_what_is_wrong_is_said(written, text, words):
-    path = written("mutant_wrong", text)
-    with pytest.raises(LocalOmiumError, match=words):
-        load_workflows(str(path))
+def test_a_wrong_module_is_refused_in_one_line(write, text, words):
+    with pytest.raises(LocalOmiumError, match=words) as caught:
+        load_workflows(str(write("local_wrong", text)))
+    assert "local_wrong" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_an_interrupt_is_an_interrupt(written):
+def test_ctrl_c_within_a_module_is_not_taken_for_its_error(write):
     with pytest.raises(KeyboardInterrupt):
-        load_workflows(str(written("mutant_interrupt", "raise KeyboardInterrupt")))
+        load_workflows(str(write("local_interrupt", "raise KeyboardInterrupt")))
 
 
-def test_a_file_that_is_not_there_or_has_the_name_of_another_module(written, tmp_path):
+def test_a_missing_file_and_a_name_that_is_taken_are_refused(write, tmp_path):
     with pytest.raises(LocalOmiumError, match="there is no file"):
         load_workflows(str(tmp_path / "nowhere.py"))
-    for name, where in (("json", "json.*py"), ("sys", "built in")):
-        with pytest.raises(LocalOmiumError, match=f"has the name of another module .*{where}"):
-            load_workflows(str(written(name, ONE)))
+    for name in ("json", "sys"):
+        with pytest.raises(LocalOmiumError, match="another module"):
+            load_workflows(str(write(name, ONE)))

@@ -1,0 +1,272 @@
+"""Replay and rollback: what runs again, what is discarded, and what a stopped run may no longer write."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from omium_async.local import LocalOmium
+
+from .conftest import Http, in_memory_and_on_file, names, serving
+
+
+class CountedSteps:
+    """A workflow `counted` of steps `s0` to `s4` that counts its steps and fails before step `fail_at`."""
+
+    def __init__(self, local: LocalOmium, steps: int = 5) -> None:
+        self.ran: collections.Counter[int] = collections.Counter()
+        self.fail_at: int | None = None
+        self.steps = steps
+        local.workflow("counted")(self.run)
+
+    async def run(self, run):
+        for n in range(self.steps):
+            if self.fail_at == n:
+                raise ValueError(f"fails before s{n}")
+            await run.step(f"s{n}", self.step, n)
+        return sorted(self.ran)
+
+    async def step(self, n):
+        self.ran[n] += 1
+        return n
+
+
+def checkpoint(detail, number):
+    return detail["checkpoints"][number]["id"]
+
+
+@in_memory_and_on_file
+async def test_a_replay_repeats_no_step_up_to_its_checkpoint(local, http):
+    counted = CountedSteps(local)
+    counted.fail_at = 3
+    before = await http.ended("counted")
+    counted.fail_at = None
+    assert (await http.replay(before["id"], checkpoint(before, 1))).status == 200
+    after = await http.until(before["id"], "completed")
+    assert counted.ran == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1}
+    assert names(after) == ["s0", "s1", "s2", "s3", "s4"]
+    assert after["checkpoints"][:2] == before["checkpoints"][:2]
+    assert checkpoint(after, 2) != checkpoint(before, 2)
+    for field, value in {"error": None, **{name: before[name] for name in ("started_at", "created_at")}}.items():
+        assert after[field] == value
+
+
+async def test_a_replay_runs_the_function_that_is_registered_now(local, http):
+    @local.workflow("w")
+    async def broken(run):
+        await run.step("read", lambda: "text")
+        raise ValueError("a bug")
+
+    failed = await http.ended("w")
+
+    @local.workflow("w")
+    async def repaired(run):
+        return await run.step("read", lambda: "not called")
+
+    await http.replay(failed["id"], checkpoint(failed, 0))
+    assert (await http.until(failed["id"], "completed"))["output_data"] == "text"
+
+
+@pytest.mark.parametrize("status", ["running", "completed", "pending"])
+async def test_only_failed_and_paused_executions_are_replayed(local, http, status):
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        if status == "running":
+            await asyncio.Event().wait()
+
+    pending = status == "pending"
+    execution_id = await http.create("unknown" if pending else "w")
+    detail = await http.until(execution_id, status, checkpoints=0 if pending else 1)
+    answer = await http.replay(execution_id, "chk" if pending else checkpoint(detail, 0))
+    assert answer.status == 409
+    assert status in answer.json["detail"]
+    assert await http.detail(execution_id) == detail
+
+
+@in_memory_and_on_file
+async def test_a_rollback_stops_the_run_and_discards_later_checkpoints(local, http):
+    ended = []
+
+    @local.workflow("endless")
+    async def endless(run):
+        await run.step("one", lambda: 1)
+        await run.step("two", lambda: 2)
+        try:
+            await run.step("three", asyncio.Event().wait)
+        finally:
+            ended.append(run.execution_id)
+
+    execution_id = await http.create("endless")
+    before = await http.until(execution_id, "running", checkpoints=2)
+    assert (await http.rollback(execution_id, checkpoint(before, 0))).json["status"] == "paused"
+    assert ended == [execution_id]
+    after = await http.detail(execution_id)
+    assert (after["status"], after["checkpoints"]) == ("paused", before["checkpoints"][:1])
+
+
+async def test_a_rollback_of_a_completed_execution_clears_its_output(local, http):
+    counted = CountedSteps(local)
+    before = await http.ended("counted")
+    await http.rollback(before["id"], checkpoint(before, 2))
+    paused = await http.detail(before["id"])
+    assert (paused["status"], paused["output_data"], paused["completed_at"]) == ("paused", None, None)
+    assert paused["checkpoints"] == before["checkpoints"][:3]
+    answer = await http.replay(before["id"], checkpoint(before, 3))
+    assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
+    await http.replay(before["id"], checkpoint(before, 0))
+    await http.until(before["id"], "completed")
+    assert counted.ran == {0: 1, 1: 2, 2: 2, 3: 2, 4: 2}
+
+
+async def test_the_result_of_a_thread_that_outlives_its_run_is_dropped(local, http):
+    entered, gates, left = threading.Semaphore(0), [threading.Event(), threading.Event()], threading.Event()
+    calls: list[int] = []
+
+    def slow():
+        number = len(calls)
+        calls.append(number)
+        entered.release()
+        gates[number].wait()
+        if number == 0:
+            left.set()
+        return number
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("fast", lambda: 0)
+        return await run.step("slow", slow)
+
+    execution_id = await http.create("w")
+    await asyncio.to_thread(entered.acquire)
+    detail = await http.detail(execution_id)
+    assert (await http.rollback(execution_id, checkpoint(detail, 0))).status == 200
+    assert (await http.replay(execution_id, checkpoint(detail, 0))).status == 200
+    await asyncio.to_thread(entered.acquire)
+    gates[0].set()  # the first thread returns its result now
+    await asyncio.to_thread(left.wait)
+    assert names(await http.detail(execution_id)) == ["fast"]
+    gates[1].set()
+    detail = await http.until(execution_id, "completed")
+    assert (detail["output_data"], names(detail)) == (1, ["fast", "slow"])
+
+
+@in_memory_and_on_file
+async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, http):
+    inside, swallowed, ran = asyncio.Event(), asyncio.Event(), []
+
+    @local.workflow("stubborn")
+    async def stubborn(run):
+        await run.step("one", lambda: 1)
+        try:
+            inside.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        await run.step("two", ran.append, 2)
+
+    execution_id = await http.create("stubborn")
+    await inside.wait()
+    before = await http.detail(execution_id)
+    await http.rollback(execution_id, checkpoint(before, 0))
+    assert swallowed.is_set()
+    after = await http.detail(execution_id)
+    assert (ran, after["status"], names(after)) == ([], "paused", ["one"])
+
+
+async def test_a_replay_waits_for_its_workflow_to_be_registered(tmp_path):
+    path = tmp_path / "o.db"
+    local = LocalOmium(path)
+    CountedSteps(local).fail_at = 2
+    async with serving(local) as http:
+        before = await http.ended("counted")
+    async with serving(LocalOmium(path)) as http:
+        answer = await http.replay(before["id"], checkpoint(before, 0))
+        assert answer.json["status"] == "pending"
+        assert (await http.detail(before["id"]))["checkpoints"] == before["checkpoints"][:1]
+        counted = CountedSteps(http.local)
+        await http.until(before["id"], "completed")
+        assert counted.ran == {1: 1, 2: 1, 3: 1, 4: 1}
+
+
+@in_memory_and_on_file
+async def test_concurrent_replays_and_rollbacks_of_one_execution_keep_its_record_whole(local, http):
+    counted = CountedSteps(local)
+    before = await http.ended("counted")
+    calls = [http.rollback, http.replay] * 15
+    answers = await asyncio.gather(*(call(before["id"], checkpoint(before, 0)) for call in calls))
+    assert {answer.status for answer in answers} <= {200, 409}
+    last = await http.until(before["id"], "completed", "paused")
+    assert names(last) == [f"s{n}" for n in range(len(names(last)))]
+    assert counted.ran[0] == 1
+
+
+class Model:
+    """One execution of `CountedSteps`, as it should be after each action."""
+
+    def __init__(self, http: Http, steps: int) -> None:
+        self.http = http
+        self.counted = CountedSteps(http.local, steps)
+
+    async def create(self, number: int = 0) -> None:
+        self.counted.fail_at = None
+        self.detail = await self.http.ended("counted")
+        self.status, self.recorded = "completed", self.counted.steps
+
+    async def fail(self, number: int) -> None:
+        self.counted.fail_at = number
+
+    async def succeed(self, number: int) -> None:
+        self.counted.fail_at = None
+
+    async def rollback(self, number: int) -> None:
+        await self._go_back(self.http.rollback, number)
+
+    async def replay(self, number: int) -> None:
+        await self._go_back(self.http.replay, number)
+
+    async def _go_back(self, call, number: int) -> None:
+        replaying, known, before = call == self.http.replay, self.detail["checkpoints"], self.counted.ran.copy()
+        answer = await call(self.detail["id"], known[number]["id"] if number < len(known) else "chk_none")
+        if replaying and self.status == "completed":
+            assert answer.status == 409
+        elif number >= len(known):
+            assert answer.status == 404
+        else:
+            assert answer.status == 200
+            self.recorded, self.status, again = number + 1, "paused", range(0)
+            if replaying:
+                steps, fail_at = self.counted.steps, self.counted.fail_at
+                end = steps if fail_at is None else min(steps, fail_at)
+                again, self.status = range(self.recorded, end), "completed" if end == steps else "failed"
+                self.recorded = max(self.recorded, end)
+            await self.http.until(self.detail["id"], self.status)
+            assert self.counted.ran - before == collections.Counter(again), "a recorded step ran again"
+
+    async def check(self) -> None:
+        self.detail = await self.http.detail(self.detail["id"])
+        assert (self.detail["status"], names(self.detail)) == (self.status, [f"s{n}" for n in range(self.recorded)])
+        assert await self.http.total(f"status={self.status}&workflow_id=counted") >= 1
+
+
+ACTIONS = st.tuples(st.sampled_from(["replay", "rollback", "fail", "succeed", "create"]), st.integers(0, 5))
+
+
+@given(actions=st.lists(ACTIONS, max_size=8), on_file=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_sequence_of_replays_and_rollbacks_follows_a_model(actions, on_file, tmp_path_factory):
+    async def follow():
+        path = tmp_path_factory.mktemp("model") / "o.db" if on_file else None
+        async with serving(LocalOmium(path)) as http:
+            model = Model(http, steps=4)
+            await model.create()
+            for name, number in actions:
+                await getattr(model, name)(number)
+                await model.check()
+
+    asyncio.run(follow())
