@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -38,13 +39,17 @@ class Shared:
     def __init__(self, settings: Settings) -> None:
         agent = f"omium-async/{__version__} aiohttp/{aiohttp.__version__} python/{platform.python_version()}"
         self.settings = settings
-        self.transport = (Transport if settings.telemetry is None else TracedTransport)(
-            settings, settings.session, agent
-        )
+        kind = Transport if settings.telemetry is None else TracedTransport
+        self._new_transport = functools.partial(kind, settings, settings.session, agent)
+        self.transport = self._new_transport()
 
     def check_open(self) -> None:
         """:raises RuntimeError: the client is closed."""
         self.transport.check_open()
+
+    def replace_transport(self) -> None:
+        """In a forked child: leave connections and locks to the parent."""
+        self.transport = self._new_transport()
 
 
 class Caller:
@@ -55,7 +60,6 @@ class Caller:
         self.options = options
         self.telemetry = shared.settings.telemetry
         self._base_url = shared.settings.base_url
-        self._transport = shared.transport
 
     @cached_property
     def converter(self) -> OmiumConverter:
@@ -75,11 +79,11 @@ class Caller:
 
     def rate_limit_delay(self) -> float:
         """Seconds for which the client's ``rate_limit`` holds back the next request; 0: it does not."""
-        return self._transport.rate_limit_delay()
+        return self.shared.transport.rate_limit_delay()
 
     def read(self, path: str, decode: Callable[[bytes], T], operation: Operation) -> Coroutine[Any, Any, T]:
         """GET ``path``, which is escaped already."""
-        return self._transport.call(
+        return self.shared.transport.call(
             Request("GET", self._base_url + path, None, None, None, operation), decode, self.options
         )
 
@@ -99,7 +103,7 @@ class Caller:
         """
         key = _fresh_key() if key is None else idempotency_key(key)
         request = Request(method, self._base_url + path, None if body is None else encode(body), None, key, operation)
-        return self._transport.call(request, decode, self.options)
+        return self.shared.transport.call(request, decode, self.options)
 
     async def raw(
         self,
@@ -124,7 +128,7 @@ class Caller:
         more = query(params)
         url = self._base_url + target + (more.replace("?", "&", 1) if "?" in target else more)
         body = None if json is None else encode(plain(json, "json", self.converter))
-        return await self._transport.call_raw(Request(method, url, body, own, key), self.options)
+        return await self.shared.transport.call_raw(Request(method, url, body, own, key), self.options)
 
 
 def _fresh_key() -> str:

@@ -1,4 +1,4 @@
-"""The facade: each call of the core under the same name, made on the loop and waited for."""
+"""The sync client: each method runs that of the async client in the event loop of the process."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from typing import Any, Final, Literal, NoReturn, Self, TypeVar, Unpack, overloa
 from omium_async import (
     SETTLED,
     AsyncOmium,
+    CheckpointDetail,
     CreateOutcome,
     Execution,
     ExecutionDetail,
     ExecutionPage,
     ReplayOutcome,
+    WorkflowInfo,
 )
 from omium_async._arguments import Statuses
 from omium_async._data.masked import masked
 from omium_async._executions import Executions as AsyncExecutions
+from omium_async._resources import Checkpoints as AsyncCheckpoints
+from omium_async._resources import Workflows as AsyncWorkflows
 from omium_async._settings.configure import OptionChanges
 from omium_async._workflow import Definition
 
-from ._bridge.line import Line
-from ._bridge.reading import Gathered, Rows
-from ._iterators import Stream
-from ._mirrors import called, documented, fed, gathered, like, mirrored, one_by_one, told, words_of
+from ._dispatcher import Dispatcher
+from ._methods import docstring, documented, mirrored, signature_of, sync_iterator, sync_method
+from ._rows import Groups, SyncIterator, joined
 from ._workflow import Workflow, bind
 
-__all__ = ["Executions", "Omium"]
+__all__ = ["Checkpoints", "Executions", "Omium", "Workflows"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -37,36 +40,36 @@ _SETTINGS: Final = inspect.signature(AsyncOmium).parameters
 _SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
 
+def _row_groups(core: AsyncExecutions, **arguments: Any) -> AsyncGenerator[Any]:
+    return joined(core._list, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
 class Executions:
-    __doc__ = f"""{words_of(AsyncExecutions).partition(":param caller:")[0]}
-:param line: what brings the calls to the loop; each client brings its own.
-:param core: the executions of the async client behind this one.
+    __doc__ = f"""{docstring(AsyncExecutions).partition(":param caller:")[0]}
+:param dispatcher: starts the calls; each client has its own.
+:param core: the executions of the async client.
 """
 
-    def __init__(self, line: Line, core: AsyncExecutions) -> None:
-        self._line = line
-        self._make = line.make
+    def __init__(self, dispatcher: Dispatcher, core: AsyncExecutions) -> None:
+        self._dispatcher = dispatcher
+        self._call = dispatcher.call
         self._core = core
 
-    create = called(AsyncExecutions.create)
-    get = called(AsyncExecutions.get)
-    page = called(AsyncExecutions.page)
-    count = called(AsyncExecutions.count)
-    replay = called(AsyncExecutions.replay)
-    rollback = called(AsyncExecutions.rollback)
-    wait = called(AsyncExecutions.wait)
-    run = told(AsyncExecutions.run)
-    pages = one_by_one(AsyncExecutions.pages, ExecutionPage)
-    watch = one_by_one(AsyncExecutions.watch, ExecutionDetail)
-    replay_many = gathered(AsyncExecutions.replay_many, ReplayOutcome)
-
-    @like(AsyncExecutions.list, Iterator[Execution])
-    def list(self, **arguments: Any) -> Iterator[Execution]:
-        return Stream(self._line, Rows(self._core._list, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-
-    @like(AsyncExecutions.create_many, Iterator[CreateOutcome])
-    def create_many(self, requests: Any, *, concurrency: int = 32, **options: Any) -> Iterator[CreateOutcome]:
-        return fed(self, AsyncExecutions.create_many, requests, concurrency=concurrency, **options)
+    create = sync_method(AsyncExecutions.create)
+    get = sync_method(AsyncExecutions.get)
+    page = sync_method(AsyncExecutions.page)
+    count = sync_method(AsyncExecutions.count)
+    list = sync_iterator(AsyncExecutions.list, Execution, groups=_row_groups)
+    pages = sync_iterator(AsyncExecutions.pages, ExecutionPage)
+    replay = sync_method(AsyncExecutions.replay)
+    rollback = sync_method(AsyncExecutions.rollback)
+    cancel = sync_method(AsyncExecutions.cancel)
+    delete = sync_method(AsyncExecutions.delete)
+    wait = sync_method(AsyncExecutions.wait)
+    watch = sync_iterator(AsyncExecutions.watch, ExecutionDetail)
+    run = sync_method(AsyncExecutions.run)
+    create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, feed="requests")
+    replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
 
     @overload
     def wait_many(
@@ -93,7 +96,37 @@ class Executions:
     @mirrored(AsyncExecutions.wait_many, Iterator[Any])
     def wait_many(self, *args: Any, **options: Any) -> Iterator[Any]:
         rows: AsyncGenerator[Any] = self._core.wait_many(*args, **options)
-        return Stream(self._line, Gathered(rows))
+        return SyncIterator(self._dispatcher, Groups[Any](rows, ahead=True))
+
+
+class Checkpoints:
+    __doc__ = f"""{docstring(AsyncCheckpoints).partition(":param caller:")[0]}
+:param dispatcher: starts the calls; each client has its own.
+:param core: the checkpoints of the async client.
+"""
+
+    def __init__(self, dispatcher: Dispatcher, core: AsyncCheckpoints) -> None:
+        self._dispatcher = dispatcher
+        self._call = dispatcher.call
+        self._core = core
+
+    list = sync_iterator(AsyncCheckpoints.list, CheckpointDetail, ahead=True)
+    get = sync_method(AsyncCheckpoints.get)
+
+
+class Workflows:
+    __doc__ = f"""{docstring(AsyncWorkflows).partition(":param caller:")[0]}
+:param dispatcher: starts the calls; each client has its own.
+:param core: the workflows of the async client.
+"""
+
+    def __init__(self, dispatcher: Dispatcher, core: AsyncWorkflows) -> None:
+        self._dispatcher = dispatcher
+        self._call = dispatcher.call
+        self._core = core
+
+    list = sync_iterator(AsyncWorkflows.list, WorkflowInfo, ahead=True)
+    get = sync_method(AsyncWorkflows.get)
 
 
 class Omium:
@@ -103,33 +136,35 @@ Works with and without ``with``, from any number of threads, also inside a runni
 Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order. Nothing
 runs until the first call; a loop in a thread of its own serves all clients of the process from then on.
 
-:param api_key: {words_of(AsyncOmium).partition(":param api_key: ")[2]}
+:param api_key: {docstring(AsyncOmium).partition(":param api_key: ")[2]}
 """
 
     executions: Executions
+    checkpoints: Checkpoints
+    workflows: Workflows
 
-    @like(AsyncOmium.__init__)
+    @signature_of(AsyncOmium.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
         # Masked before anything can fail: a traceback may show local variables.
         args, settings = tuple(map(masked, args)), dict(map(_masked, settings.items()))
         core = AsyncOmium(*args, **settings)
-        self._assemble(core, Line(core))
+        self._assemble(core, Dispatcher(core._caller.shared))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
-    def _assemble(self, core: AsyncOmium, line: Line) -> None:
+    def _assemble(self, core: AsyncOmium, dispatcher: Dispatcher) -> None:
         self._core = core
-        self._line = line
-        self._make = line.make
-        self.executions = Executions(line, core.executions)
+        self._dispatcher = dispatcher
+        self._call = dispatcher.call
+        self.executions = Executions(dispatcher, core.executions)
+        self.checkpoints = Checkpoints(dispatcher, core.checkpoints)
+        self.workflows = Workflows(dispatcher, core.workflows)
 
     @documented(AsyncOmium.with_options)
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
-        core = self._core.with_options(**options)
-        self._line.add_copy(core)
         copy = object.__new__(type(self))
-        copy._assemble(core, self._line)
+        copy._assemble(self._core.with_options(**options), self._dispatcher)
         return copy
 
-    request = called(AsyncOmium.request)
+    request = sync_method(AsyncOmium.request)
 
     @overload
     def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
@@ -151,14 +186,14 @@ runs until the first call; a loop in a thread of its own serves all clients of t
 
     @mirrored(AsyncOmium.workflow)
     def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:
-        return bind(self._core.workflow(workflow_id, input_type, output_type), self._line)
+        return bind(self._core.workflow(workflow_id, input_type, output_type), self._dispatcher)
 
     @documented(AsyncOmium.aclose)
     def close(self) -> None:
-        self._line.close()
+        self._dispatcher.close()
 
     def __enter__(self) -> Self:
-        self._line.check_open()
+        self._dispatcher.check_open()
         return self
 
     def __exit__(

@@ -1,12 +1,12 @@
-"""An Omium of one's own for code that is not async: served by a loop in a thread of its own.
+"""LocalOmium for code that is not async, served by the event loop of a separate thread.
 
-Not by the loop of the clients: a workflow that blocks must not keep a client from its answers.
+It does not use the loop of the clients: a workflow that blocks must not delay their responses.
 """
 
 from __future__ import annotations
 
-import functools
 import threading
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, cast
@@ -16,10 +16,9 @@ from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.keyring import masked_keys
 from omium_async.local.run import WorkflowFunction
 
-from ._bridge.call import Call
-from ._bridge.loop import LoopThread
-from ._bridge.process import process
-from ._mirrors import called, documented, forwarded, like, words_of
+from ._dispatcher import Call, run_call
+from ._methods import docstring, documented, same_method, signature_of, sync_method
+from ._portal import LoopThread, start_thread
 
 __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
@@ -39,21 +38,20 @@ class LocalOmium:
     with local, Omium(local.api_key, base_url=local.url) as omium:
         ...
 
-Plain functions {words_of(AsyncLocalOmium).partition("Plain functions ")[2]}
+Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
 """
 
-    @like(AsyncLocalOmium.__init__)
+    @signature_of(AsyncLocalOmium.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
-        # Masked before anything can fail: a traceback may show local variables.
+        # Masked first: a traceback may show local variables.
         options = {name: masked_keys(value) if name == "api_keys" else value for name, value in options.items()}
         self._core = AsyncLocalOmium(*args, **options)
         self._thread: LoopThread | None = None
         self._served: AbstractContextManager[object] | None = None
-        self._process: int | None = None  # in which it was started
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        core = getattr(self, "_core", None)  # none where an argument was refused, which a traceback may show
+        core = getattr(self, "_core", None)  # absent if an argument was rejected; the traceback may show this repr
         return "<LocalOmium not made>" if core is None else repr(core)
 
     def __enter__(self) -> Self:
@@ -109,10 +107,10 @@ Plain functions {words_of(AsyncLocalOmium).partition("Plain functions ")[2]}
     def unmet_faults(self) -> tuple[Fault, ...]:
         return self._core.unmet_faults
 
-    workflow = forwarded(AsyncLocalOmium.workflow)
-    inject = forwarded(AsyncLocalOmium.inject)
-    clear_faults = forwarded(AsyncLocalOmium.clear_faults)
-    reset = called(AsyncLocalOmium.reset)
+    workflow = same_method(AsyncLocalOmium.workflow)
+    inject = same_method(AsyncLocalOmium.inject)
+    clear_faults = same_method(AsyncLocalOmium.clear_faults)
+    reset = sync_method(AsyncLocalOmium.reset)
 
     @documented(AsyncLocalOmium.start)
     def start(self) -> None:
@@ -120,14 +118,14 @@ Plain functions {words_of(AsyncLocalOmium).partition("Plain functions ")[2]}
             if self._is_served:
                 raise LocalOmiumError("this LocalOmium is started already")
             # The signals that a program is stopped with must reach the processes that workflows start.
-            thread = process.run(LoopThread("omium_sync.LocalOmium", keep_signals=True))
+            thread = start_thread(LoopThread("omium_sync.LocalOmium", keep_signals=True))
             try:
-                served = thread.portal().wrap_async_context_manager(self._core)
+                served = thread.portal.wrap_async_context_manager(self._core)
                 served.__enter__()
             except BaseException:
-                process.end(thread)
+                thread.stop()
                 raise
-            self._thread, self._served, self._process = thread, served, process.number
+            self._thread, self._served = thread, served
 
     @documented(AsyncLocalOmium.stop)
     def stop(self) -> None:
@@ -141,20 +139,21 @@ Plain functions {words_of(AsyncLocalOmium).partition("Plain functions ")[2]}
             try:
                 served.__exit__(None, None, None)
             finally:
-                process.end(thread)
+                thread.stop()
 
-    def _make(self, call: Call) -> Any:
-        """What a call gives, on the loop of the server."""
+    def _call(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+        """Run a coroutine function in the server's loop and return its result."""
         if not self._is_served:
-            _ = self.url  # says why
+            _ = self.url  # raises the error that says why
         thread = cast("LoopThread", self._thread)
         thread.check_other_thread()
-        return thread.portal().call(functools.partial(call.function, *call.args, **call.kwargs))
+        return run_call(thread, Call(function, args, kwargs))
 
     @property
     def _is_served(self) -> bool:
         return self._thread is not None and self._thread.alive
 
     def _check_started(self) -> None:
-        if not self._is_served and self._process in {None, process.number}:  # else the core knows of the fork, too
+        # In a forked child the core's own message says that the parent serves it.
+        if self._thread is None:
             raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None

@@ -1,4 +1,4 @@
-"""Workflows as functions of a user's own types, for code that is not async."""
+"""Typed workflows for code that is not async."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ from omium_async import Workflow as AsyncWorkflow
 from omium_async._arguments import Statuses
 from omium_async._workflow import Definition
 
-from ._bridge.call import Call
-from ._bridge.line import Line
-from ._bridge.reading import Gathered, Rows
-from ._iterators import Stream
-from ._mirrors import called, fed, gathered, like, mirrored, one_by_one, told, words_of
+from ._dispatcher import Dispatcher
+from ._methods import docstring, mirrored, sync_iterator, sync_method
+from ._rows import Groups, SyncIterator, joined
 
 __all__ = ["Run", "Workflow", "bind"]
 
@@ -36,6 +34,11 @@ O = TypeVar("O")  # noqa: E741 - likewise
 _NO_INPUT: Final[Any] = None
 _Core = AsyncWorkflow[Any, Any]
 _CoreRun = AsyncRun[Any]
+
+
+def _row_groups(core: _Core, **arguments: Any) -> AsyncGenerator[Any]:
+    executions = core._executions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return joined(executions._list, workflow_id=core.workflow_id, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Workflow(Definition[In, Out]):
@@ -63,19 +66,20 @@ class Workflow(Definition[In, Out]):
     def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None:
         super().__init__(workflow_id, input_type, output_type)
         self._core: AsyncWorkflow[In, Out] = AsyncWorkflow(workflow_id, input_type, output_type)
-        self._bound_line: Line | None = None
+        self._bound_dispatcher: Dispatcher | None = None
 
     def __repr__(self) -> str:
         return repr(self._core)
 
     @property
-    def _line(self) -> Line:
-        if self._bound_line is None:
-            raise RuntimeError(f"{self!r} has no client: omium.workflow(definition) gives one that has")
-        return self._bound_line
+    def _dispatcher(self) -> Dispatcher:
+        if self._bound_dispatcher is None:
+            raise RuntimeError(f"{self!r} has no client: bind it with omium.workflow(definition)")
+        return self._bound_dispatcher
 
-    def _make(self, call: Call) -> Any:
-        return self._line.make(call)
+    @property
+    def _call(self) -> Callable[..., Any]:
+        return self._dispatcher.call
 
     # -- one execution -----------------------------------------------------------------------------------------------
 
@@ -89,7 +93,7 @@ class Workflow(Definition[In, Out]):
         idempotency_key: str | None = None,
     ) -> Run[Out]:
         options = {"metadata": metadata, "agent_id": agent_id, "idempotency_key": idempotency_key}
-        return Run(self._line, _start(self, input_data, **options))
+        return Run(self._dispatcher, _start(self, input_data, **options))
 
     @mirrored(_Core.execute)
     def execute(
@@ -117,7 +121,7 @@ class Workflow(Definition[In, Out]):
 
     @mirrored(_Core.handle)
     def handle(self, execution_id: str) -> Run[Out]:
-        return Run(self._line, self._core.handle(execution_id))
+        return Run(self._dispatcher, self._core.handle(execution_id))
 
     @mirrored(_Core.input)
     def input(self, execution: Execution) -> In:
@@ -129,13 +133,9 @@ class Workflow(Definition[In, Out]):
 
     # -- many executions ---------------------------------------------------------------------------------------------
 
-    count = called(_Core.count)
-    replay_many = gathered(_Core.replay_many, ReplayOutcome)
-
-    @like(_Core.list, Iterator[Execution])
-    def list(self, **arguments: Any) -> Iterator[Execution]:
-        executions = self._core._executions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return Stream(self._line, Rows(executions._list, workflow_id=self.workflow_id, **arguments))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    count = sync_method(_Core.count)
+    list = sync_iterator(_Core.list, Execution, groups=_row_groups)
+    replay_many = sync_iterator(_Core.replay_many, ReplayOutcome, ahead=True)
 
     @mirrored(_Core.create_many, Iterator[CreateOutcome])
     def create_many(
@@ -146,7 +146,10 @@ class Workflow(Definition[In, Out]):
         journal: str | os.PathLike[str] | Journal | None = None,
         settle: float | None = None,
     ) -> Iterator[CreateOutcome]:
-        return fed(self, _Core.create_many, inputs, concurrency=concurrency, journal=journal, settle=settle)
+        outcomes: Iterator[CreateOutcome] = _create_many(
+            self, inputs, concurrency=concurrency, journal=journal, settle=settle
+        )
+        return outcomes
 
     @overload
     def wait_many(
@@ -173,30 +176,30 @@ class Workflow(Definition[In, Out]):
     @mirrored(_Core.wait_many, Iterator[Any])
     def wait_many(self, *args: Any, **options: Any) -> Iterator[Any]:
         rows: AsyncGenerator[Any] = self._core.wait_many(*args, **options)
-        return Stream(self._line, Gathered(rows))
+        return SyncIterator(self._dispatcher, Groups[Any](rows, ahead=True))
 
 
-def bind(core: AsyncWorkflow[In, Out], line: Line) -> Workflow[In, Out]:
-    """The facade of a workflow that is bound to a client."""
+def bind(core: AsyncWorkflow[In, Out], dispatcher: Dispatcher) -> Workflow[In, Out]:
+    """Return the sync workflow of one that is bound to a client."""
     bound: Workflow[In, Out] = Workflow(core.workflow_id, core.input_type, core.output_type)
-    bound._core, bound._bound_line = core, line  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    bound._core, bound._bound_dispatcher = core, dispatcher  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     return bound
 
 
 class Run(Generic[Out]):
-    __doc__ = f"""{words_of(AsyncRun).partition(":param executions:")[0]}
-:param line: what brings the calls to the loop; the workflow brings it.
-:param core: the handle of the async client behind this one.
+    __doc__ = f"""{docstring(AsyncRun).partition(":param executions:")[0]}
+:param dispatcher: starts the calls; the workflow gives it.
+:param core: the handle of the async client.
 """
 
-    def __init__(self, line: Line, core: AsyncRun[Out]) -> None:
-        self._line = line
-        self._make = line.make
+    def __init__(self, dispatcher: Dispatcher, core: AsyncRun[Out]) -> None:
+        self._dispatcher = dispatcher
+        self._call = dispatcher.call
         self._core = core
 
     @property
     def id(self) -> str:
-        """The id of the execution; after a `replay` that of the one to follow."""
+        """The id of the execution; after `replay`, of the execution to follow."""
         return self._core.id
 
     @mirrored(_CoreRun.result)
@@ -204,11 +207,12 @@ class Run(Generic[Out]):
         output: Out = _result(self, timeout=timeout, poll_interval=poll_interval)
         return output
 
-    get = called(_CoreRun.get)
-    wait = called(_CoreRun.wait)
-    watch = one_by_one(_CoreRun.watch, ExecutionDetail)
-    replay = called(_CoreRun.replay)
-    rollback = called(_CoreRun.rollback)
+    get = sync_method(_CoreRun.get)
+    wait = sync_method(_CoreRun.wait)
+    watch = sync_iterator(_CoreRun.watch, ExecutionDetail)
+    replay = sync_method(_CoreRun.replay)
+    rollback = sync_method(_CoreRun.rollback)
+    cancel = sync_method(_CoreRun.cancel)
 
     def __repr__(self) -> str:
         return repr(self._core)
@@ -217,6 +221,7 @@ class Run(Generic[Out]):
         self._core.__reduce_ex__(protocol)
 
 
-_start: Any = called(_Core.start)
-_execute: Any = told(_Core.execute)
-_result: Any = called(_CoreRun.result)
+_start: Any = sync_method(_Core.start)
+_execute: Any = sync_method(_Core.execute)
+_result: Any = sync_method(_CoreRun.result)
+_create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, feed="inputs")

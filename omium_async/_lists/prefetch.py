@@ -53,6 +53,11 @@ class Prefetch:
                 break
             self._flying.append((window, asyncio.create_task(self._ask(window))))
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next window has arrived."""
+        return bool(self._flying) and self._flying[0][1].done()
+
     async def next(self) -> tuple[Window, ExecutionPage]:
         """The next window and its answer; what its request raised is raised here."""
         if self._flying and not self._busy and not self._flying[0][1].done():

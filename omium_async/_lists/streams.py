@@ -29,12 +29,12 @@ class Batch(NamedTuple):
     """Rows that can be yielded now, in the list's order.
 
     :ivar total: of the latest answer.
-    :ivar bound: so many windows may be read ahead of the consumer.
+    :ivar next_ready: whether the next window has arrived.
     """
 
     rows: list[Execution]
     total: int | None
-    bound: int
+    next_ready: bool
 
 
 def rows(
@@ -149,7 +149,7 @@ async def stream_batches(
                 reading.ended = reading.ended or client_filter.ended
             if rows:
                 ahead.fill()
-                yield Batch(rows, reading.total if client_filter is None else None, bound)
+                yield Batch(rows, reading.total if client_filter is None else None, ahead.ready)
             del rows  # frees them before the next ones are read
         if client_filter is not None:
             client_filter.finish()

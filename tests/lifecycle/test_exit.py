@@ -18,7 +18,7 @@ def test_never_closed(lifecycle):
 def test_never_used(lifecycle):
     program = """
     client = Omium()
-    say(threads(), [name for name in ("anyio", "sqlite3", "omium_async.local") if name in sys.modules])
+    say(threads(), [name for name in ("sqlite3", "omium_async.local") if name in sys.modules])
     """
     for ended in lifecycle.run(program):
         ended.check("['MainThread'] []")
@@ -149,17 +149,17 @@ def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(lifecycle):
             say(client.executions.get("b").id)
         except RuntimeError as error:
             say(error if sys.version_info >= (3, 12) else "unexpected")
-    import omium_sync._bridge.process
-    atexit.unregister(omium_sync._bridge.process.process.at_exit)
+    import omium_sync._portal
+    atexit.unregister(omium_sync._portal._at_exit)
     atexit.register(last)
-    atexit.register(omium_sync._bridge.process.process.at_exit)  # as if it was imported now
+    atexit.register(omium_sync._portal._at_exit)  # as if it was imported now
     client = Omium()
     client.executions.get("a")
     say("end")
     """
     for ended in lifecycle.run(program):
         # From 3.12 on no thread is started any more at this time.
-        assert ended.lines[1:] in (["b"], ["no call can be begun any more: the interpreter is shutting down"]), ended
+        assert ended.lines[1:] in (["b"], ["no call can be started any more: the interpreter is shutting down"]), ended
         ended.check("end", *ended.lines[1:])
 
 
@@ -183,7 +183,7 @@ def test_calls_in_finalizers_at_the_end_do_not_hang(lifecycle):
     """
     for ended in lifecycle.run(program):
         assert ended.lines[0] == "end", ended
-        assert "no call can be begun any more: the interpreter is shutting down" in ended.lines, ended
+        assert "no call can be started any more: the interpreter is shutting down" in ended.lines, ended
         assert (ended.err, ended.code) == ("", 0), ended
 
 

@@ -67,7 +67,7 @@ def test_in_a_list_that_is_read_ahead(lifecycle):
     rows = client.executions.list(workflow_id="hold")
     def when_it_waits():
         sys.stdin.readline()
-        while not (rows._reading.waiting and rows._reading._asked == 2):  # for the window that is held
+        while not rows._groups._being_read:  # the window that is held
             time.sleep(0.001)
         interrupt()
     threading.Thread(target=when_it_waits).start()
@@ -207,7 +207,7 @@ def test_in_the_requests_of_a_batch(lifecycle):
 
 def test_at_the_start(lifecycle):
     program = """
-    import omium_sync._bridge.loop as loop
+    import omium_sync._portal as loop
     new_loop, go_on = loop._new_loop, threading.Event()
     def slow_loop():
         loop._new_loop = new_loop

@@ -186,7 +186,7 @@ say(ended(children[0]), os.getpid() == mine)
         program.server.release()
 
     for ended in lifecycle.run(program, drive):
-        forked = "the process forked while this call was under way: it goes on in the parent alone"
+        forked = "the process forked while this call was in progress: it continues in the parent process only"
         ended.check(forked, "child", "True True")
 
 
@@ -211,7 +211,9 @@ ended(fork(child))
 say(len(list(begun)), len(list(not_begun)), len(list(batch)))
 """
     )
-    begun = "this iterator was begun in another process, before a fork: begin a new one here"
+    begun = (
+        "the event loop of this iterator has ended, or it was begun in another process, before a fork: begin a new one"
+    )
     for ended in lifecycle.run(program):
         ended.check("1000", begun, begun, "999 1000 499")
         assert ended.server.count("POST w") == 500

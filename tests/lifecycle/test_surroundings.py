@@ -63,7 +63,7 @@ def test_uvloop_asked_for_and_not_installed(lifecycle):
     say(Omium().executions.get("a").id)
     """
     for ended in lifecycle.run(program, OMIUM_UVLOOP="1"):
-        ended.check("OMIUM_UVLOOP is set, and uvloop is not installed: asyncio's own loop is used", "a")
+        ended.check("OMIUM_UVLOOP is set, but uvloop is not installed: asyncio's own loop is used", "a")
 
 
 def test_nothing_works_without_the_portal(lifecycle):
@@ -79,7 +79,8 @@ def test_nothing_works_without_the_portal(lifecycle):
             pass
         def __getattr__(self, name):
             raise NotImplementedError("no portal: " + name)
-    anyio.from_thread.BlockingPortal = Stub
+    import omium_sync._portal
+    omium_sync._portal.BlockingPortal = Stub
     client = Omium()
     executions = client.executions
     for call in (lambda: executions.get("a"), lambda: executions.create("w"), lambda: client.request("GET", "/a"),
@@ -117,7 +118,7 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
     show(lambda: next(Omium(base_url="http://127.0.0.1:1", max_retries=0).executions.list()))
     show(lambda: Omium(base_url="http://elsewhere", proxy=f"http://u:{os.environ['OMIUM_API_KEY']}@p"))
     """
-    file = f"omium_sync{os.sep}_mirrors.py"
+    file = f"omium_sync{os.sep}_methods.py"
     for ended in lifecycle.run(program):
         ended.check(
             f"TypeError <lambda> ('{file}', 'call') 3 omium_async",
@@ -126,9 +127,9 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
             "False False False",
             f"APIConnectionError <lambda> ('{file}', 'call') 3 omium_async",
             "True False False",
-            f"APIConnectionError <lambda> ('{file.replace('mirrors', 'iterators')}', '__next__') 3 omium_async",
+            f"APIConnectionError <lambda> ('{file.replace('methods', 'rows')}', '__next__') 6 omium_async",
             "True False False",
-            f"ConfigurationError <lambda> ('{file.replace('mirrors', 'client')}', '__init__') 1 omium_async",
+            f"ConfigurationError <lambda> ('{file.replace('methods', 'client')}', '__init__') 1 omium_async",
             "False False False",
         )
 

@@ -138,7 +138,7 @@ def test_an_iterator_shared_between_threads(lifecycle):
 
 @pytest.mark.parametrize(
     ("prefetch", "when"),
-    [("0", "True"), ("None", "rows._reading.waiting and rows._reading._asked == 2")],
+    [("0", "True"), ("None", "rows._groups._being_read")],
     ids=["the next window goes out only when it is read", "read ahead"],
 )
 def test_an_iterator_closed_by_another_thread(lifecycle, prefetch, when):

@@ -36,6 +36,5 @@ def client(local):
 
 @pytest.fixture(autouse=True)
 def _long_naps(monkeypatch):
-    """Who waits for a call is woken, and does not just look again after a while."""
-    for module in ("call", "reading"):
-        monkeypatch.setattr(f"omium_sync._bridge.{module}.NAP", 1000.0)
+    """A thread that waits for a call is woken by its end, and does not find out by itself after a while."""
+    monkeypatch.setattr("omium_sync._portal._NAP", 1000.0)

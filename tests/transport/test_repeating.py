@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from typing import Any
 
 import attrs
@@ -22,7 +23,7 @@ import omium_async as om
 from omium_async.local import Fault as LocalFault
 from omium_async.local import LocalOmium
 from omium_sync import Omium
-from omium_sync._bridge.call import Call
+from omium_sync._portal import LoopThread
 
 from .test_truth import AFTER_STATUSES, STATUSES, Fault, Service, faults
 
@@ -115,25 +116,27 @@ async def repeat(omium: om.AsyncOmium, schedule: Schedule) -> str:
 
 def once_in_a_thread(schedule: Schedule, omium: Omium, attempts: list[om.Attempt], turns: int | None) -> str:
     """`once` with the facade, whose thread is interrupted after so many turns of the loop."""
-    wait = Call.wait
+    wait, turned = LoopThread.wait, Future[None]()
 
-    def interrupted(call: Call, *, to_the_end: bool = False) -> None:
-        if turns is not None and not to_the_end:
-            omium._line.connect().thread.notify(lambda: count_down(call, turns))
-        wait(call, to_the_end=to_the_end)
-
-    def count_down(call: Call, turns: int) -> None:
+    def count_down(turns: int) -> None:
         if turns:
-            asyncio.get_running_loop().call_soon(count_down, call, turns - 1)
+            asyncio.get_running_loop().call_soon(count_down, turns - 1)
         else:
-            call._asked = interrupt
-            call._wake()
+            turned.set_result(None)
 
-    def interrupt() -> None:
-        raise KeyboardInterrupt
+    def interrupted(thread: LoopThread, *futures: Future[Any]) -> None:
+        if turns is None or turned.done():
+            return wait(thread, *futures)
+        thread.call_soon(count_down, turns)
+        wait(thread, *futures, turned)
+        if not turned.done():
+            turned.set_result(None)
+        elif not futures[0].done():
+            raise KeyboardInterrupt
+        return wait(thread, *futures)
 
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(Call, "wait", interrupted)
+        patches.setattr(LoopThread, "wait", interrupted)
         try:
             WRITES[schedule.write](omium, schedule.seconds)
         except (om.OmiumError, KeyboardInterrupt) as error:

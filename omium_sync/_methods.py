@@ -1,0 +1,106 @@
+"""Turns methods of the core into sync methods with the same names, arguments, defaults and docstrings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ._rows import Feed, Groups, SyncIterator
+
+__all__ = ["docstring", "documented", "mirrored", "same_method", "signature_of", "sync_iterator", "sync_method"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def docstring(original: object) -> str:
+    """Return the docstring of the core without its indentation, which compilers remove from Python 3.13 on."""
+    return inspect.cleandoc(original.__doc__ or "")
+
+
+def documented(original: object) -> Callable[[F], F]:
+    """Give a function the docstring of the core."""
+
+    def document(function: F) -> F:
+        function.__doc__ = original.__doc__
+        return function
+
+    return document
+
+
+def mirrored(original: Callable[..., Any], returns: object = None) -> Callable[[F], F]:
+    """Give a function the arguments and the docstring of a method of the core, as ``help`` shows them.
+
+    :param returns: the type of the result, if it differs.
+    """
+
+    def mirror(function: F) -> F:
+        functools.update_wrapper(function, original, ("__name__", "__doc__", "__annotations__"), ())
+        function.__module__, function.__qualname__ = "omium_sync", original.__qualname__.removeprefix("Async")
+        if returns is not None:
+            function.__annotations__ = function.__annotations__ | {"return": returns}
+            vars(function)["__signature__"] = inspect.signature(original).replace(return_annotation=returns)
+        return function
+
+    return mirror
+
+
+def signature_of(
+    original: Callable[Concatenate[Any, P], Any], returns: object = None
+) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
+    """Do the same as `mirrored`, for type checkers too."""
+    mirror: Callable[[Any], Any] = mirrored(original, returns)
+    return mirror
+
+
+def same_method(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """A method that needs no event loop."""
+
+    @signature_of(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> T:
+        return method(self._core, *args, **kwargs)
+
+    return call
+
+
+def sync_method(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    """A method that runs the coroutine of the core in the loop and waits for it."""
+
+    @signature_of(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> T:
+        result: T = self._call(method, self._core, *args, **kwargs)
+        return result
+
+    return call
+
+
+def sync_iterator(
+    method: Callable[Concatenate[Any, P], AsyncGenerator[T]],
+    item: type[T],
+    *,
+    groups: Callable[..., AsyncGenerator[Any]] | None = None,
+    ahead: bool = False,
+    feed: str = "",
+) -> Callable[Concatenate[Any, P], Iterator[T]]:
+    """A method that returns a plain iterator over the async generator of the core.
+
+    :param groups: a method of the core that yields the same items in groups.
+    :param ahead: whether the generator works on between two items, and its items cross in groups.
+    :param feed: the name of the first parameter, if it is an iterable that the reading thread is to advance.
+    """
+
+    @signature_of(method, Iterator[item])  # type: ignore[valid-type]
+    def read(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
+        source = None
+        if feed:
+            given = args[0] if args else kwargs.get(feed)
+            source = Feed.of(given, kwargs.get("concurrency", 32))
+            args, kwargs = (given if source is None else source, *args[1:]), {k: kwargs[k] for k in kwargs if k != feed}
+        items = (groups or method)(self._core, *args, **kwargs)
+        return SyncIterator(self._dispatcher, Groups[T](items, grouped=groups is not None, ahead=ahead), source)
+
+    return read

@@ -1,0 +1,313 @@
+"""The event loop of the process: a daemon thread that runs an anyio `BlockingPortal` and serves all clients.
+
+One loop is enough: two are no faster, because Python runs one thread at a time. It ends with the last client that is
+closed or garbage-collected, at the exit of the interpreter, and in a forked child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from _thread import get_ident
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from anyio.from_thread import BlockingPortal
+
+from omium_async._caller import Shared
+
+__all__ = ["LoopThread", "shared_thread", "start_thread", "state"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_logger = logging.getLogger("omium_sync")
+_STOP_TIMEOUT: Final = 5.0  # seconds for a loop to end; a hook of the user may block it for ever
+_STOP_TIMEOUT_AT_EXIT: Final = 1.0
+#: Seconds that a waiting thread sleeps at a time. A signal that arrives just before the thread falls asleep does not
+#: wake it, so the exception of its handler, such as `KeyboardInterrupt`, is raised when the thread wakes by itself.
+_NAP: Final = 0.5
+
+
+class LoopThread:
+    """A daemon thread with an event loop and a portal.
+
+    anyio's `start_blocking_portal` is not used: its context manager keeps the interpreter from exiting while a global
+    variable or a cycle refers to it, and hangs when Ctrl-C interrupts its start.
+
+    :param keep_signals: whether Ctrl-C may be delivered to this thread and to the processes that it starts.
+    :ivar alive: calls can be started. Stays false once the thread was stopped, and in a forked child.
+    :ivar users: the connections of the clients that use the loop.
+    """
+
+    def __init__(self, name: str, *, keep_signals: bool = False) -> None:
+        self.alive = True
+        self.users: set[Shared] = set()
+        self.ident: int | None = None
+        self._keep_signals = keep_signals
+        self._exiting = False
+        self._forked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._portal: BlockingPortal | None = None
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._stopping = asyncio.Event()
+        self._closing: dict[asyncio.Task[None], Shared] = {}
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+
+    # -- in other threads --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread without waiting for its portal."""
+        try:
+            self._thread.start()
+        except BaseException:
+            self.alive = False  # if the thread starts after all, it ends at once
+            raise
+
+    @property
+    def portal(self) -> BlockingPortal:
+        """The portal, once it runs.
+
+        :raises RuntimeError: the loop could not start.
+        """
+        if self._portal is None:
+            self._ready.wait()
+            if self._portal is None:
+                raise RuntimeError(
+                    f"the event loop of omium_sync could not start: {self._failure!r}"
+                ) from self._failure
+        return self._portal
+
+    def start_task(self, function: Callable[..., Awaitable[T]], *args: Any) -> Future[T]:
+        """Run a coroutine function in the loop, in the context of this thread.
+
+        :raises RuntimeError: the loop does not run any more.
+        """
+        try:
+            return self.portal.start_task_soon(function, *args)
+        except RuntimeError:
+            self._sleep_at_exit()
+            raise
+
+    def wait(self, *futures: Future[Any]) -> None:
+        """Wait until one of the futures is done. The handler of a signal may raise an exception here.
+
+        :raises RuntimeError: this is a forked child, where the loop does not run.
+        """
+        while not wait(futures, _NAP, "FIRST_COMPLETED").done:
+            if self._forked:
+                raise RuntimeError(
+                    "the process forked while this call was in progress: it continues in the parent process only"
+                )
+        self._sleep_at_exit()
+
+    def _sleep_at_exit(self) -> None:
+        """When the interpreter exits, only daemon threads wait for calls: if they continued, they would complain."""
+        if self._exiting:
+            threading.Event().wait()
+
+    def check_other_thread(self) -> None:
+        """:raises RuntimeError: this is the thread of the loop."""
+        if get_ident() == self.ident:
+            raise RuntimeError(
+                "this call is made on the loop's own thread (by a hook such as on_attempt), where it would wait for "
+                "itself: make it from another thread"
+            )
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function in the loop soon, if it runs. Takes no lock and never blocks, so finalizers may use it."""
+        with contextlib.suppress(AttributeError, RuntimeError):  # there is no loop yet, or it was closed just now
+            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(function, *args)
+
+    def stop(self, timeout: float = _STOP_TIMEOUT, *, exiting: bool = False) -> None:
+        """Cancel all calls, end the loop, and wait for that, except in its own thread.
+
+        :param exiting: the interpreter exits: threads that wait for a call stay asleep.
+        """
+        self.alive = False
+        self._exiting = exiting
+        state.running.discard(self)
+        self.call_soon(self._stopping.set)
+        if get_ident() != self.ident:
+            self._thread.join(timeout)
+
+    def join_ended(self) -> None:
+        """Wait for the end of the thread if its last client has left."""
+        if not self.alive:
+            self._thread.join(_STOP_TIMEOUT)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the thread runs in the parent only."""
+        self.alive = False
+        self._forked = True
+
+    # -- in the loop -------------------------------------------------------------------------------------------------
+
+    def leave(self, user: Shared) -> None:
+        """Forget a client whose connections are closed. The last client ends the loop."""
+        with state.lock:
+            self.users.discard(user)
+            self.alive = self.alive and bool(self.users)
+        if not self.alive:
+            self._stopping.set()
+
+    def close_soon(self, user: Shared) -> None:
+        """Close the connections of a client that was garbage-collected, then forget it."""
+        task = asyncio.get_running_loop().create_task(user.transport.close())
+        self._closing[task] = user  # the loop itself refers to its tasks only weakly
+        task.add_done_callback(lambda task: self.leave(self._closing.pop(task)))
+
+    def _main(self) -> None:
+        try:
+            if not self._keep_signals and hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            self._loop = loop = _new_loop()
+            main = loop.create_task(self._serve())
+            while not main.done():
+                # A hook that raises one of these in a task of the core must not end the loop of all clients.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    loop.run_until_complete(main)
+        except BaseException as error:  # noqa: BLE001 - raised to the threads that wait for the start
+            self._failure = error
+        finally:
+            self.alive = False
+            state.running.discard(self)
+            self._ready.set()
+        if self._loop is not None:
+            _close(self._loop)
+
+    async def _serve(self) -> None:
+        async with BlockingPortal() as self._portal:
+            self.ident = get_ident()
+            self._ready.set()
+            if self.alive:
+                await self._stopping.wait()
+            await self._portal.stop(cancel_remaining=True)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    remaining = asyncio.all_tasks(loop)
+    for task in remaining:
+        task.cancel()
+    if remaining:
+        loop.run_until_complete(asyncio.wait(remaining, timeout=_STOP_TIMEOUT))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+class _DaemonExecutor(ThreadPoolExecutor):
+    """Resolves host names in daemon threads: a lookup that hangs must not keep the interpreter from exiting."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - raised to the task that awaits the future
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=run, name="omium_sync-lookup", daemon=True).start()
+        return future
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop if ``OMIUM_UVLOOP`` is set and uvloop is installed, otherwise one of asyncio."""
+    loop = None
+    if os.environ.get("OMIUM_UVLOOP", "") not in {"", "0"}:
+        try:
+            import uvloop  # noqa: PLC0415 - an optional dependency
+        except ImportError:
+            _logger.warning("OMIUM_UVLOOP is set, but uvloop is not installed: asyncio's own loop is used")
+        else:
+            loop = cast("asyncio.AbstractEventLoop", uvloop.new_event_loop())
+    loop = loop or asyncio.new_event_loop()
+    loop.set_default_executor(_DaemonExecutor())
+    return loop
+
+
+# -- the process -----------------------------------------------------------------------------------------------------
+
+
+class _State:
+    """The loops of this process.
+
+    :ivar lock: reentrant, because the handler of a signal may make a call while its thread holds the lock. Nothing
+        waits for a loop while it holds this lock.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.shared: LoopThread | None = None
+        self.running: set[LoopThread] = set()
+        self.inherited: list[object] = []  # what a forked child must neither use nor collect
+        self.exiting = False
+
+
+state: Final = _State()
+_EXITING: Final = "no call can be started any more: the interpreter is shutting down"
+
+
+def shared_thread() -> LoopThread:
+    """Return the thread of all clients, started if necessary. Hold `state.lock` until the client is one of its users.
+
+    :raises RuntimeError: the interpreter is shutting down.
+    """
+    if sys.is_finalizing():
+        raise RuntimeError(_EXITING)
+    if state.shared is None or not state.shared.alive:
+        state.shared = start_thread(LoopThread("omium_sync"))
+    return state.shared
+
+
+def start_thread(thread: LoopThread) -> LoopThread:
+    """Start a thread, which ends with the process at the latest."""
+    state.running.add(thread)
+    try:
+        thread.start()
+    except BaseException as error:
+        state.running.discard(thread)
+        if state.exiting and isinstance(error, RuntimeError):  # from Python 3.12 on no thread starts at this time
+            raise RuntimeError(_EXITING) from error
+        raise
+    return thread
+
+
+def _at_exit() -> None:
+    """Cancel all calls and end the loops, before Python stops daemon threads at arbitrary lines.
+
+    Runs after the handlers that were registered since the import of this module: they may make calls.
+    """
+    state.exiting = True
+    state.shared = None
+    for thread in list(state.running):
+        thread.stop(_STOP_TIMEOUT_AT_EXIT, exiting=True)
+
+
+def _after_fork() -> None:
+    """In the child: the threads of the loops do not exist, and locks are as they were at the moment of the fork.
+
+    The inherited loops are kept for ever: closing one would remove sockets from the poller, which both processes share.
+    """
+    state.lock = threading.RLock()
+    state.shared = None
+    for thread in state.running:
+        thread.leave_to_parent()
+        state.inherited.append(thread)
+    state.running = set()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
