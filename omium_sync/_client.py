@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from types import TracebackType
 from typing import Any, Final, Literal, NoReturn, Self, TypeVar, Unpack, overload
 
 from omium_async import (
-    SETTLED,
     AsyncOmium,
+    CancelOutcome,
     CheckpointDetail,
     CreateOutcome,
     Execution,
@@ -18,9 +18,9 @@ from omium_async import (
     ReplayOutcome,
     WorkflowInfo,
 )
-from omium_async._arguments import Statuses
 from omium_async._data.masked import masked
 from omium_async._executions import Executions as AsyncExecutions
+from omium_async._options import WaitOptions
 from omium_async._resources import Checkpoints as AsyncCheckpoints
 from omium_async._resources import Workflows as AsyncWorkflows
 from omium_async._settings.configure import OptionChanges
@@ -29,7 +29,7 @@ from omium_async._workflow import Definition
 from ._dispatcher import Dispatcher
 from ._methods import docstring, documented, mirrored, signature_of, sync_iterator, sync_method
 from ._rows import Groups, SyncIterator, joined
-from ._workflow import Workflow, bind
+from ._workflow import Ids, Workflow, bind
 
 __all__ = ["Checkpoints", "Executions", "Omium", "Workflows"]
 
@@ -70,27 +70,16 @@ class Executions:
     run = sync_method(AsyncExecutions.run)
     create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, feed="requests")
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
+    cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
 
     @overload
     def wait_many(
-        self,
-        execution_ids: Iterable[str] | AsyncIterable[str],
-        *,
-        timeout: float | None = None,
-        poll_interval: float | None = None,
-        until: Statuses = SETTLED,
-        details: Literal[False] = False,
+        self, execution_ids: Ids, *, details: Literal[False] = False, **options: Unpack[WaitOptions]
     ) -> Iterator[Execution]: ...
 
     @overload
     def wait_many(
-        self,
-        execution_ids: Iterable[str] | AsyncIterable[str],
-        *,
-        timeout: float | None = None,
-        poll_interval: float | None = None,
-        until: Statuses = SETTLED,
-        details: Literal[True],
+        self, execution_ids: Ids, *, details: Literal[True], **options: Unpack[WaitOptions]
     ) -> Iterator[ExecutionDetail]: ...
 
     @mirrored(AsyncExecutions.wait_many, Iterator[Any])
@@ -177,6 +166,9 @@ runs until the first call; a loop in a thread of its own serves all clients of t
 
     @overload
     def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
+
+    @overload
+    def workflow(self, workflow_id: str, input_type: None, output_type: type[Out]) -> Workflow[Any, Out]: ...
 
     @overload
     def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...

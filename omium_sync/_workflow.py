@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, overload
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, Unpack, overload
 
 from omium_async import (
-    SETTLED,
+    CancelOutcome,
     CreateOutcome,
     Execution,
     ExecutionDetail,
     ExecutionRequest,
-    Journal,
     ReplayOutcome,
 )
 from omium_async import Run as AsyncRun
 from omium_async import Workflow as AsyncWorkflow
-from omium_async._arguments import Statuses
+from omium_async._options import CreateManyOptions, CreateOptions, ExecuteOptions, PollOptions, WaitOptions
 from omium_async._workflow import Definition
 
 from ._dispatcher import Dispatcher
 from ._methods import docstring, mirrored, sync_iterator, sync_method
 from ._rows import Groups, SyncIterator, joined
 
-__all__ = ["Run", "Workflow", "bind"]
+__all__ = ["Ids", "Run", "Workflow", "bind"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-I = TypeVar("I")  # noqa: E741 - of one overload
-O = TypeVar("O")  # noqa: E741 - likewise
+I = TypeVar("I")  # noqa: E741 - for one overload
+O = TypeVar("O")  # noqa: E741 - for one overload
+
+Ids = Iterable[str] | AsyncIterable[str]
 
 _NO_INPUT: Final[Any] = None
 _Core = AsyncWorkflow[Any, Any]
@@ -58,6 +58,9 @@ class Workflow(Definition[In, Out]):
     ) -> None: ...
 
     @overload
+    def __init__(self: Workflow[Any, O], workflow_id: str, input_type: None, output_type: type[O]) -> None: ...
+
+    @overload
     def __init__(self: Workflow[I, O], workflow_id: str, input_type: type[I], output_type: type[O]) -> None: ...
 
     @overload
@@ -84,39 +87,12 @@ class Workflow(Definition[In, Out]):
     # -- one execution -----------------------------------------------------------------------------------------------
 
     @mirrored(_Core.start)
-    def start(
-        self,
-        input_data: In = _NO_INPUT,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        agent_id: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> Run[Out]:
-        options = {"metadata": metadata, "agent_id": agent_id, "idempotency_key": idempotency_key}
-        return Run(self._dispatcher, _start(self, input_data, **options))
+    def start(self, input_data: In = _NO_INPUT, **options: Unpack[CreateOptions]) -> Run[Out]:
+        return Run(self._dispatcher, self._call(_Core.start, self._core, input_data, **options))
 
     @mirrored(_Core.execute)
-    def execute(
-        self,
-        input_data: In = _NO_INPUT,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        agent_id: str | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        poll_interval: float | None = None,
-        on_created: Callable[[Execution], object] | None = None,
-    ) -> Out:
-        output: Out = _execute(
-            self,
-            input_data,
-            metadata=metadata,
-            agent_id=agent_id,
-            idempotency_key=idempotency_key,
-            timeout=timeout,
-            poll_interval=poll_interval,
-            on_created=on_created,
-        )
+    def execute(self, input_data: In = _NO_INPUT, **options: Unpack[ExecuteOptions]) -> Out:
+        output: Out = self._call(_Core.execute, self._core, input_data, **options)
         return output
 
     @mirrored(_Core.handle)
@@ -136,41 +112,25 @@ class Workflow(Definition[In, Out]):
     count = sync_method(_Core.count)
     list = sync_iterator(_Core.list, Execution, groups=_row_groups)
     replay_many = sync_iterator(_Core.replay_many, ReplayOutcome, ahead=True)
+    cancel_many = sync_iterator(_Core.cancel_many, CancelOutcome, ahead=True)
 
     @mirrored(_Core.create_many, Iterator[CreateOutcome])
     def create_many(
         self,
         inputs: Iterable[In | ExecutionRequest] | AsyncIterable[In | ExecutionRequest],
-        *,
-        concurrency: int = 32,
-        journal: str | os.PathLike[str] | Journal | None = None,
-        settle: float | None = None,
+        **options: Unpack[CreateManyOptions],
     ) -> Iterator[CreateOutcome]:
-        outcomes: Iterator[CreateOutcome] = _create_many(
-            self, inputs, concurrency=concurrency, journal=journal, settle=settle
-        )
+        outcomes: Iterator[CreateOutcome] = _create_many(self, inputs, **options)
         return outcomes
 
     @overload
     def wait_many(
-        self,
-        execution_ids: Iterable[str] | AsyncIterable[str],
-        *,
-        timeout: float | None = None,
-        poll_interval: float | None = None,
-        until: Statuses = SETTLED,
-        details: Literal[False] = False,
+        self, execution_ids: Ids, *, details: Literal[False] = False, **options: Unpack[WaitOptions]
     ) -> Iterator[Execution]: ...
 
     @overload
     def wait_many(
-        self,
-        execution_ids: Iterable[str] | AsyncIterable[str],
-        *,
-        timeout: float | None = None,
-        poll_interval: float | None = None,
-        until: Statuses = SETTLED,
-        details: Literal[True],
+        self, execution_ids: Ids, *, details: Literal[True], **options: Unpack[WaitOptions]
     ) -> Iterator[ExecutionDetail]: ...
 
     @mirrored(_Core.wait_many, Iterator[Any])
@@ -203,8 +163,8 @@ class Run(Generic[Out]):
         return self._core.id
 
     @mirrored(_CoreRun.result)
-    def result(self, *, timeout: float | None = None, poll_interval: float | None = None) -> Out:
-        output: Out = _result(self, timeout=timeout, poll_interval=poll_interval)
+    def result(self, **options: Unpack[PollOptions]) -> Out:
+        output: Out = self._call(_CoreRun.result, self._core, **options)
         return output
 
     get = sync_method(_CoreRun.get)
@@ -221,7 +181,4 @@ class Run(Generic[Out]):
         self._core.__reduce_ex__(protocol)
 
 
-_start: Any = sync_method(_Core.start)
-_execute: Any = sync_method(_Core.execute)
-_result: Any = sync_method(_CoreRun.result)
 _create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, feed="inputs")
