@@ -10,7 +10,7 @@ import msgspec
 
 from .._data.moments import write_timestamp
 from .._errors import APIStatusError, OmiumError
-from .._models.errors_json import error_from_json, error_to_json
+from .._errors.base import error_from_json, error_to_json
 from .._models.types import Execution, ReplayResult
 
 if TYPE_CHECKING:

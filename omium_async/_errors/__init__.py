@@ -1,4 +1,4 @@
-"""Errors: what can go wrong, and what is known about a write when it does."""
+"""Errors, with the outcome of the write that failed."""
 
 from .attempts import Attempt, Headers, WriteOutcome
 from .base import OmiumError

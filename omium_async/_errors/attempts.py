@@ -1,4 +1,4 @@
-"""What is known of the attempts of a call, and of what it was to write."""
+"""The attempts of a call, and the outcome of its write."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["Attempt", "Headers", "WriteOutcome"]
 
 
 class WriteOutcome(enum.StrEnum):
-    """What became of what a call was to write; compares equal to its text.
+    """The outcome of a call's write; compares equal to its text.
 
-    Only ``"not_applied"`` invites sending again.
+    Only ``"not_applied"`` means that calling again cannot apply the write twice.
     """
 
     NOT_APPLIED = "not_applied"
-    """It was not applied: calling again cannot do it twice. Errors of reads say so too."""
+    """The write was not applied. Errors of reads have this outcome too."""
     APPLIED = "applied"
-    """It was applied, and what failed came after it: calling again would do it twice."""
+    """The write was applied, and a later step failed: calling again would apply it twice."""
     UNKNOWN = "unknown"
-    """It may have been applied: look before sending it again."""
+    """The write may have been applied: check before sending it again."""
 
 
 class Headers(dict[str, str]):
-    """The headers of an answer: names in lower case, looked up in any case (RFC 9110, section 5.1)."""
+    """The headers of a response: names in lower case, looked up in any case (RFC 9110, section 5.1)."""
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -36,10 +36,10 @@ class Headers(dict[str, str]):
         return isinstance(name, str) and super().__contains__(name.lower())
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The header's value.
+        """Return the header's value.
 
-        :param name: of the header, in any case.
-        :param default: what to give where the answer had no such header.
+        :param name: the name of the header, in any case.
+        :param default: the result if the response has no such header.
         """
         return super().get(name.lower(), default)
 
@@ -54,19 +54,19 @@ def _short_line(text: str | None) -> str | None:
 
 @attrs.frozen
 class Attempt:
-    """One attempt of a call, as it was seen to end.
+    """One finished attempt of a call.
 
-    :ivar number: counts from 1 within the call.
-    :ivar status: the HTTP status, ``None`` when no head of an answer was read.
-    :ivar error: what went wrong in words, ``None`` for a success.
+    :ivar number: the number of the attempt within the call, from 1.
+    :ivar status: the HTTP status; ``None`` if no response head was read.
+    :ivar error: what went wrong; ``None`` for a success.
     :ivar elapsed: seconds, without the wait for a free connection, pacing or backoff.
-    :ivar retry_after: seconds that the answer asked to wait, ``None`` when it did not.
-    :ivar sent: whether a connection was handed to the request.
-    :ivar outcome_unknown: whether a write may have been applied although it did not succeed; ``False`` on reads.
-    :ivar request_id: the id under which the service or its gateway knows the request.
-    :ivar idempotency_key: of a write, the same on all attempts of one call.
-    :ivar method: the HTTP method of the request, ``""`` where it is not known.
-    :ivar path: of the request's URL, without its query, ``""`` where it is not known.
+    :ivar retry_after: seconds that the response asked to wait; ``None`` if it did not.
+    :ivar sent: whether the request got a connection.
+    :ivar outcome_unknown: whether a write may have been applied although it did not succeed; ``False`` for a read.
+    :ivar request_id: the id of the request at the service or its gateway.
+    :ivar idempotency_key: the key of a write, the same on all attempts of one call.
+    :ivar method: the HTTP method of the request; ``""`` if it is unknown.
+    :ivar path: the path of the request's URL, without its query; ``""`` if it is unknown.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The root of all errors of this package: what each says of a write, and how it survives every road."""
+"""The base of all errors of this package: the outcome of a write, and copies by pickle, JSON and ``copy``."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ from .._data.text import LONGEST_ID, LONGEST_MESSAGE, clean_id, one_line
 from .attempts import Attempt, WriteOutcome
 from .carried import from_json, to_json
 
-__all__ = ["CommonFields", "Details", "OmiumError"]
+__all__ = ["CommonFields", "Details", "OmiumError", "error_from_json", "error_to_json"]
 
 Details = Mapping[str, Any] | None
 
-_WHAT_NOW: Final = {
-    WriteOutcome.UNKNOWN: "outcome unknown: the write may have been applied, look before sending it again",
+_ADVICE: Final = {
+    WriteOutcome.UNKNOWN: "outcome unknown: the write may have been applied, check before sending it again",
     WriteOutcome.APPLIED: "the write was applied: do not send it again",
+    WriteOutcome.NOT_APPLIED: "the write was not applied and may be sent again",
 }
+_FINAL: Final = "the write was not applied; sending it again will be refused too"
 
 
-#: Of an error that ended a batch: the request in its message may be a read.
+#: The advice of an error that ended a batch: the request in its message may be a read.
 _BATCH: Final = {
-    WriteOutcome.UNKNOWN: "of the batch, some writes may have been applied: look before sending them again",
+    WriteOutcome.UNKNOWN: "of the batch, some writes may have been applied: check before sending them again",
     WriteOutcome.APPLIED: "of the batch, some writes were applied: do not send these again",
     WriteOutcome.NOT_APPLIED: "of the batch, no write was applied",
 }
 
 
+#: The error classes of this package by their names, for `error_from_json`.
+_CLASSES: Final[dict[str, type[OmiumError]]] = {}
+_PACKAGE: Final = __name__.partition(".")[0] + "."
+
+
 class CommonFields(TypedDict, total=False):
-    """What every error takes besides its message."""
+    """The arguments of every error."""
 
     outcome: WriteOutcome | str
     request_id: str | None
@@ -40,24 +47,22 @@ class CommonFields(TypedDict, total=False):
 class OmiumError(Exception):
     """Base of all errors of this package.
 
-    Ask `outcome` whether what failed may be sent again: only ``"not_applied"`` invites it. All that an error carries
-    is in its ``args``, as JSON can hold it: ``type(error)(*error.args)`` is an equal error, as are those that pickle,
-    ``copy`` and task queues make of it.
+    Only the outcome ``"not_applied"`` means that calling again cannot apply a write twice. ``args`` holds all that an
+    error carries, as JSON values: ``type(error)(*error.args)``, pickle, ``copy`` and task queues give an equal error.
 
-    :param message: what happened, in one line; what is not clean text is made so.
-    :param details: what ``args`` held after the message, where an error is built again; else nothing.
-    :ivar message: what happened, without the request's particulars, which ``str()`` adds.
-    :ivar outcome: what became of what the call was to write, as a `WriteOutcome`: ``"not_applied"`` (also of every
-        read), ``"applied"``, or ``"unknown"``, which is what an error made from a message alone says.
-    :ivar request_id: the id to quote to the service's support; ``None`` where nothing was sent.
-    :ivar idempotency_key: the key that the write carried, ``None`` on reads.
-    :ivar execution_id: the execution that is known to exist although the call failed, ``None`` where none is.
-    :ivar attempts: all attempts of the call, the last too; empty where none began.
+    :param message: what happened; it becomes one line of clean text.
+    :param details: the second of ``args``, to build an error again; otherwise nothing.
+    :ivar message: what happened, without the ids and attempts that ``str()`` adds.
+    :ivar outcome: the outcome of the call's write, a `WriteOutcome`: ``"not_applied"`` (also of every read),
+        ``"applied"``, or ``"unknown"`` (also of an error created from a message alone).
+    :ivar request_id: the id to quote to the service's support; ``None`` if nothing was sent.
+    :ivar idempotency_key: the key that the write carried; ``None`` for a read.
+    :ivar execution_id: the execution that exists although the call failed; ``None`` if none is known.
+    :ivar attempts: all attempts of the call, including the last; empty if none began.
     :ivar is_of_batch: whether the error ended a batch, so that ``outcome`` is about all its items.
     """
 
-    #: What errors of a class carry besides their message, and what each is where it is not given. A class writes down
-    #: what it adds.
+    #: The attributes that ``args`` carry, with their defaults. A subclass declares those that it adds.
     _carries: ClassVar[Mapping[str, Any]] = {
         "outcome": WriteOutcome.UNKNOWN,
         "request_id": None,
@@ -71,6 +76,8 @@ class OmiumError(Exception):
         super().__init_subclass__(**more)
         carried = [vars(base).get("_carries", {}) for base in reversed(cls.__mro__)]
         cls._carries = {name: default for each in carried for name, default in each.items()}
+        if cls.__module__.startswith(_PACKAGE):
+            _CLASSES[cls.__name__] = cls
 
     def __init__(
         self,
@@ -96,18 +103,18 @@ class OmiumError(Exception):
 
     def _take(self, details: Mapping[str, Any]) -> None:
         if not isinstance(details, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{type(self).__name__} takes a message; what else it carries is given by name")
+            raise TypeError(f"{type(self).__name__} takes a message; give all other arguments by name")
         for name in self._carries:
             if name in details:
                 setattr(self, name, from_json(name, details[name]))
         if "notes" in details:
             self.__notes__ = [*from_json("notes", details["notes"])]
 
-    # Cleaned wherever they come from: both are set after an error is made, too.
+    # Cleaned at each assignment, because both are also set after an error is created.
 
     @property
     def message(self) -> str:
-        """What happened, without the request's particulars."""
+        """What happened, without the ids and attempts that ``str()`` adds."""
         return self._message
 
     @message.setter
@@ -125,20 +132,20 @@ class OmiumError(Exception):
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether what was to be written may have been applied."""
+        """Whether the write may have been applied."""
         return self.outcome == WriteOutcome.UNKNOWN
 
-    # -- every road ----------------------------------------------------------------------------------------------------
+    # -- args, pickle, copy --------------------------------------------------------------------------------------------
 
     def _get_args(self) -> tuple[Any, ...]:
-        """The message, and a mapping of what else the error carries as JSON can hold it, if there is anything."""
+        """Return the message and, if there is more, a mapping of all else as JSON values."""
         details = self._details()
         return (self.message, details) if details else (self.message,)
 
     def _set_args(self, values: Iterable[Any]) -> None:
         type(self).__init__(self, *values)
 
-    if not TYPE_CHECKING:  # for which it is the attribute that every exception has
+    if not TYPE_CHECKING:  # type checkers see the attribute of every exception
         args = property(_get_args, _set_args)
 
     def _details(self) -> dict[str, Any]:
@@ -153,13 +160,13 @@ class OmiumError(Exception):
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By its attributes and not by `args`: whatever else somebody has set travels too, also of a class of theirs.
+        # By its attributes instead of `args`, so that attributes that users set, or add in subclasses, are kept.
         state = self.__dict__.copy()
         if "__notes__" in state:
             state["__notes__"] = [*state["__notes__"]]
         return _empty, (type(self),), state
 
-    # -- in words ------------------------------------------------------------------------------------------------------
+    # -- text ----------------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -180,18 +187,49 @@ class OmiumError(Exception):
             found.append(f"request id {self.request_id}")
         if len(self.attempts) > 1:
             found.append(f"{len(self.attempts)} attempts")
-        if what_now := self._what_now():
-            found.append(what_now)
+        if advice := self._advice():
+            found.append(advice)
         return found
 
-    def _what_now(self) -> str | None:
+    def _advice(self) -> str | None:
+        """Return what the outcome means for the caller."""
         if self.is_of_batch:
             return _BATCH[WriteOutcome(self.outcome)]
-        if self.outcome == WriteOutcome.NOT_APPLIED:
-            wrote = self.idempotency_key is not None
-            return "the write was not applied and may be sent again" if wrote else None
-        return _WHAT_NOW[WriteOutcome(self.outcome)]
+        if self.outcome == WriteOutcome.NOT_APPLIED and self.idempotency_key is None:  # of a read
+            return None
+        if self.outcome == WriteOutcome.NOT_APPLIED and self._is_final():
+            return _FINAL
+        return _ADVICE[WriteOutcome(self.outcome)]
+
+    def _is_final(self) -> bool:
+        """Whether the same request would be refused again."""
+        return False
 
 
 def _empty(cls: type[OmiumError]) -> OmiumError:
     return cls.__new__(cls)
+
+
+# -- JSON objects, for journals ----------------------------------------------------------------------------------------
+
+
+def error_to_json(error: OmiumError) -> dict[str, Any]:
+    """Return an error as one JSON object: ``type``, ``message``, and the details of its ``args``.
+
+    The type of a user's subclass is the class of this package that it is made from.
+    """
+    message, *details = error.args
+    kind = next(cls for cls in type(error).__mro__ if cls is OmiumError or _CLASSES.get(cls.__name__) is cls)
+    return {"type": kind.__name__, "message": message, **(details[0] if details else {})}
+
+
+def error_from_json(data: Mapping[str, Any]) -> OmiumError:
+    """Return the error of `error_to_json`; an `OmiumError` that names the type if this version does not know it.
+
+    :raises TypeError: the object was not made by `error_to_json`.
+    """
+    details = {name: value for name, value in data.items() if name not in ("type", "message")}
+    kind, message = str(data.get("type")), str(data.get("message", ""))
+    if kind in _CLASSES:
+        return _CLASSES[kind](message, details)
+    return OmiumError(message if kind == OmiumError.__name__ else f"{kind}: {message}", details)

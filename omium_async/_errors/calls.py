@@ -1,9 +1,9 @@
-"""What can go wrong with one HTTP call."""
+"""Errors of one HTTP call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Final, Unpack
 
 from .._data.text import LONGEST_ID, one_line
 from .attempts import Headers
@@ -27,14 +27,14 @@ __all__ = [
 
 
 class RequestFields(CommonFields, total=False):
-    """What every error of an HTTP call takes besides its message."""
+    """The arguments of every error of an HTTP call."""
 
     method: str
     url: str
 
 
 class _RequestError(OmiumError):
-    """What errors of one HTTP call share: ``method`` and ``url`` of the request."""
+    """Base of the errors of an HTTP call: ``method`` and ``url`` of the request."""
 
     _carries: ClassVar[Mapping[str, Any]] = {"method": "", "url": ""}
 
@@ -58,21 +58,25 @@ class _RequestError(OmiumError):
         return one_line(f"{self.method} {_path(self.url)}", LONGEST_ID)
 
 
-class APIConnectionError(_RequestError):
-    """No usable answer came: refused, reset, closed, cut.
+#: Statuses of 4xx after which the same request may succeed.
+_REFUSED_FOR_NOW: Final = frozenset({408, 425, 429, 499})
 
-    :param common: what every `OmiumError` takes.
+
+class APIConnectionError(_RequestError):
+    """No usable response arrived: the connection was refused, reset or closed, or the response was cut off.
+
+    :param common: the arguments of every `OmiumError`.
     :ivar method: the HTTP method of the request.
-    :ivar url: of the request.
+    :ivar url: the URL of the request.
     """
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No usable answer came in time."""
+    """No usable response arrived in time."""
 
 
 class StatusFields(RequestFields, total=False):
-    """What every error of a status takes besides its message."""
+    """The arguments of every error of an HTTP status."""
 
     status: int
     body: bytes
@@ -80,15 +84,15 @@ class StatusFields(RequestFields, total=False):
 
 
 class APIStatusError(_RequestError):
-    """The service, its gateway or its edge answered with a status that is no success.
+    """The service, its gateway or its edge answered with an HTTP status other than success.
 
-    :param request: ``method``, ``url``, and what every `OmiumError` takes.
+    :param request: ``method``, ``url``, and the arguments of every `OmiumError`.
     :ivar status: the HTTP status.
-    :ivar message: the answer's own words, made readable.
-    :ivar body: bytes as received, at most 64 KiB of them (decompressed).
-    :ivar headers: of the answer, looked up in any case.
+    :ivar message: the message of the response, as readable text.
+    :ivar body: the bytes as received, at most 64 KiB (decompressed).
+    :ivar headers: the headers of the response, looked up in any case.
     :ivar method: the HTTP method of the request.
-    :ivar url: of the request.
+    :ivar url: the URL of the request.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"status": 0, "body": b"", "headers": {}}
@@ -111,6 +115,9 @@ class APIStatusError(_RequestError):
     def _headline(self) -> str:
         return f"{self._request()}: {self.status} {self.message}" if self.method else self.message
 
+    def _is_final(self) -> bool:
+        return self.status == 501 or (400 <= self.status < 500 and self.status not in _REFUSED_FOR_NOW)
+
 
 class BadRequestError(APIStatusError):
     """400: the request is malformed."""
@@ -121,15 +128,15 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this, or the edge refused the request."""
+    """403: the key is not allowed to do this, or the edge refused the request."""
 
 
 class NotFoundError(APIStatusError):
-    """404: no such execution, checkpoint or route."""
+    """404: the execution, checkpoint or route does not exist."""
 
 
 class ConflictError(APIStatusError):
-    """409: the execution's state does not allow it."""
+    """409: the status of the execution does not allow the call."""
 
 
 class UnprocessableEntityError(APIStatusError):
@@ -139,8 +146,8 @@ class UnprocessableEntityError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests.
 
-    :param status: the HTTP status, and whatever else an `APIStatusError` takes, by name.
-    :ivar retry_after: seconds to wait, counted from the answer's arrival; ``None`` when the answer did not say.
+    :param status: the HTTP status, and the other arguments of an `APIStatusError`.
+    :ivar retry_after: seconds to wait, from the arrival of the response; ``None`` if the response did not say.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"retry_after": None}
@@ -158,16 +165,16 @@ class RateLimitError(APIStatusError):
 
 
 class ServerError(APIStatusError):
-    """5xx: the service or something before it failed."""
+    """5xx: the service, or a gateway before it, failed."""
 
 
 class InvalidResponseError(_RequestError):
-    """An answer came and cannot be understood.
+    """A response arrived and cannot be understood.
 
-    :param request: ``method``, ``url``, and what every `OmiumError` takes.
-    :ivar status: the HTTP status, ``None`` where there was none.
-    :ivar body: bytes as received.
-    :ivar path: the place of the offending value, such as ``items[3].id``; ``""`` where there is no JSON.
+    :param request: ``method``, ``url``, and the arguments of every `OmiumError`.
+    :ivar status: the HTTP status; ``None`` if there was no response, as in ``from_dict``.
+    :ivar body: the bytes as received, at most 64 KiB (decompressed).
+    :ivar path: the place of the wrong value, such as ``items[3].id``; ``""`` if the response is not JSON.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"status": None, "body": b"", "path": ""}
@@ -200,7 +207,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status: int) -> type[APIStatusError]:
-    """The class of error that stands for an HTTP status."""
+    """Return the class of error of an HTTP status."""
     if 500 <= status <= 599:
         return ServerError
     return _BY_STATUS.get(status, APIStatusError)

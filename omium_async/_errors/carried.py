@@ -1,4 +1,4 @@
-"""What errors carry, as JSON can hold it, and back: the one form for task queues, journals and the command line."""
+"""Errors as JSON values and back, for task queues, journals and the command line."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["add_form", "from_json", "to_json"]
 
 
 def to_json(name: str, value: Any) -> Any:
-    """The value of an error's attribute of this name, in JSON."""
+    """Return the value of an error's attribute of this name as a JSON value."""
     return None if value is None else _FORMS.get(name, _PLAIN)[0](value)
 
 
 def from_json(name: str, data: Any) -> Any:
-    """The value of which `to_json` made this."""
+    """Return the value of an error's attribute of this name from `to_json`'s result."""
     return None if data is None else _FORMS.get(name, _PLAIN)[1](data)
 
 
 def add_form(name: str, to: Callable[[Any], Any], back: Callable[[Any], Any]) -> None:
-    """Have errors carry, under this name, what is not known here."""
+    """Declare how the attribute of this name becomes a JSON value and back."""
     _FORMS[name] = to, back
 
 
-# -- what JSON has no form for, or not for all of it: an object with one member says what it is ------------------------
+# -- values without a form in JSON: an object with one key names the form ----------------------------------------------
 
 
 def _plain_to(value: Any) -> Any:
@@ -56,7 +56,7 @@ def _base64(data: bytes) -> str:
 
 
 def _headers_to(headers: Mapping[str, str]) -> Any:
-    # Pairs, not an object: a name may be no text either.
+    # Pairs instead of an object, because a name may have a lone surrogate too.
     return [[_plain_to(name), _plain_to(value)] for name, value in headers.items()]
 
 
@@ -79,7 +79,7 @@ def _attempts_to(attempts: tuple[Attempt, ...]) -> Any:
 
 
 def _attempts_from(data: list[dict[str, Any]]) -> tuple[Attempt, ...]:
-    known = {field.name for field in attrs.fields(Attempt)}  # another version may tell of more
+    known = {field.name for field in attrs.fields(Attempt)}  # another version may have more
     return tuple(
         [Attempt(**{name: _plain_from(value) for name, value in each.items() if name in known}) for each in data]
     )

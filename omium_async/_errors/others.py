@@ -1,6 +1,6 @@
-"""What can go wrong besides a single call: settings, lists, waits and journals.
+"""Errors of settings, lists, waits and journals.
 
-Errors about an execution stand with the models, which they carry (`_models/types.py`).
+Errors about an execution are beside the models, which they hold (`_models/types.py`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
+from .attempts import WriteOutcome
 from .base import CommonFields, Details, OmiumError
 
 __all__ = [
@@ -21,14 +22,13 @@ __all__ = [
 
 
 class ConfigurationError(OmiumError, ValueError):
-    """A setting is missing or cannot be used; the message names it and where it came from, never the key.
+    """A setting is missing or invalid. The message names the setting and the source of its value, never the key.
 
-    :param common: what every `OmiumError` takes.
-    :ivar setting: the name of the setting, as the constructor of the client has it; ``None`` where it is about none.
-    :ivar source: where its value came from: ``"argument"``, the name of the environment variable, or the path of the
-        config file; ``None`` where there is no value.
-    :ivar problem: what is wrong with the value, alone, for those who name the setting in words of their own; ``None``
-        where there is no value.
+    :param common: the arguments of every `OmiumError`.
+    :ivar setting: the name of the setting, as in the constructor of the client; ``None`` if it is about no setting.
+    :ivar source: the source of its value: ``"argument"``, the name of the environment variable, or the path of the
+        config file; ``None`` if there is no value.
+    :ivar problem: what is wrong with the value, without the name of the setting; ``None`` if there is no value.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"setting": None, "source": None, "problem": None}
@@ -54,10 +54,10 @@ class UnstableListError(OmiumError):
 
 
 class WaitTimeoutError(OmiumError, TimeoutError):
-    """Executions were not at a wanted status in time; the message says the last status and the last failure seen.
+    """Executions did not reach a wanted status in time. The message has the last status and the last failure seen.
 
-    :param common: what every `OmiumError` takes.
-    :ivar pending: the ids of those executions; empty when ``run`` ran out of time in its create.
+    :param common: the arguments of every `OmiumError`.
+    :ivar pending: the ids of these executions; empty if the time of ``run`` ended in its create.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"pending": ()}
@@ -73,12 +73,17 @@ class WaitTimeoutError(OmiumError, TimeoutError):
         self.pending = tuple(pending)
         super().__init__(message, details, **common)
 
+    def _advice(self) -> str | None:
+        if self.outcome == WriteOutcome.APPLIED:
+            return "the execution exists: wait for it again instead of creating another"
+        return super()._advice()
+
 
 class MissingExecutionsError(OmiumError):
-    """``wait_many`` was given ids that the service does not know.
+    """The service does not know some ids that ``wait_many`` got.
 
-    :param common: what every `OmiumError` takes.
-    :ivar missing: those ids.
+    :param common: the arguments of every `OmiumError`.
+    :ivar missing: these ids.
     """
 
     _carries: ClassVar[Mapping[str, Any]] = {"missing": ()}
@@ -117,4 +122,4 @@ class NoCheckpointError(OmiumError, ValueError):
 
 
 class JournalError(OmiumError):
-    """The journal of a batch cannot be used, or not any longer; nothing more is sent then."""
+    """The journal of a batch cannot be used, or no longer. The batch sends nothing more."""

@@ -1,4 +1,4 @@
-"""What became of each item of a batch."""
+"""The outcomes of the items of batches."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["CancelOutcome", "CreateOutcome", "ReplayOutcome"]
 
 @attrs.frozen(slots=True)
 class CreateOutcome:
-    """What became of one request of ``create_many``.
+    """The outcome of one request of ``create_many``.
 
     :ivar request: the item as it was given.
     :ivar state: ``created``; ``rejected``: it was not applied, and ``error`` says why; ``unknown``: it may have been
-        applied, look before sending it again.
-    :ivar execution: the execution, when it was created; else ``None``.
-    :ivar error: why not: what the service or the network said, or the ``TypeError`` or ``ValueError`` of an item that
-        cannot be sent; ``None`` when it was created.
+        applied, so check before sending it again.
+    :ivar execution: the execution, if it was created, otherwise ``None``.
+    :ivar error: why it was not created: the error of the service or the network, or the ``TypeError`` or ``ValueError``
+        of an item that cannot be sent; ``None`` if it was created.
     :ivar resumed: whether it comes from an earlier run of the same journal.
     """
 
@@ -33,13 +33,13 @@ class CreateOutcome:
 
 @attrs.frozen(slots=True)
 class ReplayOutcome:
-    """What became of one execution of ``replay_many``.
+    """The outcome of one execution of ``replay_many``.
 
     :ivar execution: as the list showed it before. From a journal it comes without input, output and metadata.
-    :ivar state: ``replayed``; ``rejected``: it was not replayed, and ``error`` says why; ``unknown``: it may have
-        been; ``planned``: it would be, in a dry run.
-    :ivar result: what the replay answered, when it did; else ``None``.
-    :ivar error: why not; ``None`` when it was replayed or planned.
+    :ivar state: ``replayed``; ``rejected``: it was not replayed, and ``error`` says why; ``unknown``: it may have been
+        replayed; ``planned``: a dry run would replay it.
+    :ivar result: the result of the replay, if there is one, otherwise ``None``.
+    :ivar error: why it was not replayed; ``None`` if it was replayed or planned.
     :ivar resumed: whether it comes from an earlier run of the same journal.
     """
 
@@ -57,7 +57,7 @@ class CancelOutcome:
     :ivar execution: as the list showed it before.
     :ivar state: ``cancelled``; ``settled``: it had ended, and nothing was sent; ``rejected``: it was not cancelled, and
         ``error`` says why; ``unknown``: it may have been cancelled; ``planned``: a dry run would cancel it.
-    :ivar result: the result of the cancel, if there is one, else ``None``.
+    :ivar result: the result of the cancel, if there is one, otherwise ``None``.
     :ivar error: why it was not cancelled; ``None`` if it was cancelled, settled or planned.
     """
 

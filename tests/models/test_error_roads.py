@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import omium_async as om
 from omium_async._errors import Headers
-from omium_async._models.errors_json import error_from_json, error_to_json
+from omium_async._errors.base import error_from_json, error_to_json
 
 ERRORS = [
     found

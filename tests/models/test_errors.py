@@ -145,8 +145,11 @@ def test_says_what_happened_and_how_to_ask(name: str, bases: tuple[type, ...], c
 
 def test_invites_sending_again_only_where_the_write_was_not_applied() -> None:
     words = "may be sent again"
-    assert words in str(omium.ConflictError("no", status=409, idempotency_key="k", outcome="not_applied"))
-    assert words not in str(omium.ConflictError("no", status=409, outcome="not_applied"))  # of a read
+    refused = omium.ConflictError("Execution is completed", status=409, idempotency_key="k", outcome="not_applied")
+    assert str(refused).endswith("sending it again will be refused too]")
+    assert words in str(omium.RateLimitError("no", status=429, idempotency_key="k", outcome="not_applied"))
+    assert words in str(omium.APIConnectionError("no", idempotency_key="k", outcome="not_applied"))
+    assert words not in str(omium.ServerError("no", status=500, outcome="not_applied"))  # of a read
     assert words not in str(omium.ServerError("no", status=500, idempotency_key="k", outcome="unknown"))
     assert words not in str(omium.WaitTimeoutError("late", idempotency_key="k", execution_id="e", outcome="applied"))
 
