@@ -66,7 +66,7 @@ class RunningServer:
         self.keyring = keyring
         self.port: int = listening.getsockname()[1]
         self._settings = settings
-        self._database = database
+        self.database = database
         self._socket = listening
         self._engine = Engine(database, settings.workflows, settings.ids, settings.times.now)
         self._injector = FaultInjector()
@@ -128,7 +128,7 @@ class RunningServer:
         self._settings.workflows.notify(None)
         self._socket.close()
         self._engine.abandon()
-        self._database.abandon()
+        self.database.abandon()
 
     async def _begin(self) -> None:
         await self._runner.setup()
@@ -153,7 +153,7 @@ class RunningServer:
         self._settings.workflows.notify(None)
         async with contextlib.AsyncExitStack() as each:  # an error keeps no other part from its end
             each.push_async_callback(asyncio.sleep, 0)  # closed transports finish in the next turn
-            each.push_async_callback(self._database.close)
+            each.push_async_callback(self.database.close)
             each.push_async_callback(self._engine.stop)
             each.push_async_callback(self._runner.cleanup)
             each.callback(self._injector.stop)
