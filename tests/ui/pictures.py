@@ -22,11 +22,11 @@ from unittest import mock
 
 import jinja2
 from aiohttp.test_utils import TestServer
-from omium_async.local.ids import Ids
 
 import omium_async.ui
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium
+from omium_async.local.clock import Ids
 from omium_async.ui import console
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
