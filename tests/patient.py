@@ -49,9 +49,7 @@ class _TimeModule:
         return getattr(time, name)
 
 
-def be_patient(
-    loop: Any, monkeypatch: pytest.MonkeyPatch, kind: type[PatientClock] = PatientClock
-) -> PatientClock:
+def be_patient(loop: Any, monkeypatch: pytest.MonkeyPatch, kind: type[PatientClock] = PatientClock) -> PatientClock:
     """Let such a clock be that of an event loop, and of the client."""
     clock = kind(loop)
     monkeypatch.setattr(loop, "time", clock)
