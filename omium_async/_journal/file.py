@@ -210,10 +210,10 @@ class JournalFile:
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function with the connection, after everything that was asked for before."""
-        future: asyncio.Future[T] = self._new_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._next.jobs.append(job)
         self._next.results.append(future)
-        return await future
+        return await self._committed(future)
 
     # -- writing: durable when it returns --------------------------------------------------------------------------
 
@@ -227,19 +227,15 @@ class JournalFile:
 
         :param again: it may be in the journal; its outcome there is deleted.
         """
-        future: asyncio.Future[None] = self._new_future()
-        self._next.written.append(future)
         self._next.marks.append(_row_of(mark))
         if again:
             self._next.marked_again.append(mark.id)
-        await future
+        await self._write()
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:
         """Record the outcome of an item."""
-        future: asyncio.Future[None] = self._new_future()
-        self._next.written.append(future)
         self._next.outcomes.append((item_id, state, execution_id, answer))
-        await future
+        await self._write()
 
     async def touch(self, item_id: int, position: int) -> None:
         """Record that this run read the item, at this position."""
@@ -254,15 +250,17 @@ class JournalFile:
         row = await self.do(lambda connection: connection.execute(statement, (value,)).fetchone())
         return None if row is None else _entry(row)
 
-    def _new_future(self) -> asyncio.Future[Any]:
-        """Return a future for the next commit.
+    async def _write(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._next.written.append(future)
+        await self._committed(future)
 
-        :raises JournalError: the journal cannot be used any more.
-        """
+    async def _committed(self, future: asyncio.Future[T]) -> T:
         if self._broken is not None:
+            self._next = _Commit()
             raise self._broken
         self._schedule()
-        return asyncio.get_running_loop().create_future()
+        return await future
 
     def _is_committing(self) -> bool:
         return self._committer is not None and not self._committer.done()

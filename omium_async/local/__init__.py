@@ -1,16 +1,17 @@
-"""A local Omium server: the Executions API on this machine, with workflows that are Python functions.
+"""An Omium of one's own: the Executions API served on this machine, with workflows that are async functions.
 
-For development and tests. The hosted service, the engine that scales out, has the same calls.
+For development and tests. The same client code then works with the hosted service, which is the scale-out engine.
 """
 
 from __future__ import annotations
 
 from .._public import publish
+from .arrivals import SeenRequest
 from .errors import DatabaseInUseError, LocalOmiumError, PortInUseError
 from .faults import Fault
-from .request_log import SeenRequest
-from .run import SyncWorkflowRun, WorkflowRun
-from .server import LocalOmium, load_workflows
+from .modules import load_workflows
+from .run import WorkflowRun
+from .server import LocalOmium
 
 __all__ = [
     "DatabaseInUseError",
@@ -19,7 +20,6 @@ __all__ = [
     "LocalOmiumError",
     "PortInUseError",
     "SeenRequest",
-    "SyncWorkflowRun",
     "WorkflowRun",
     "load_workflows",
 ]

@@ -1,4 +1,4 @@
-"""One handler for each route: reads the request, calls the engine or the database, and returns the response."""
+"""What each route does: reads the request, asks the engine or the database, and words the answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from . import inputs, lists, wire
-from .errors import MissingError
+from .bodies import read_body
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from .registry import Registry
     from .store import IdempotencyKey, Tenant, WriteAnswer
 
-__all__ = ["Call", "Handlers", "Options", "Reply", "readable"]
+__all__ = ["Call", "Handlers", "Intake", "Reply", "readable"]
 
 
 @attrs.frozen
 class Reply:
-    """A response, before a fault applies.
+    """An answer, before a fault may spoil it.
 
-    :ivar body: the body, or its beginning.
-    :ivar rest: the other parts of a body that is too large to be created at once.
+    :ivar body: all of it, or its beginning.
+    :ivar rest: what follows, where it is too large to be made at once.
     """
 
     status: int
@@ -39,38 +39,41 @@ class Reply:
 
 @attrs.frozen
 class Call:
-    """A request for the handlers. `path` is below the base, `id` the id in it."""
+    """One request as the handlers see it.
+
+    :ivar path: below the base, ids and all.
+    """
 
     request: web.BaseRequest
     tenant: Tenant
     path: str
     query: str
-    id: str
+    execution_id: str
 
 
 @attrs.define
-class Options:
-    """Options of the server that may change while it runs.
+class Intake:
+    """How requests are taken.
 
-    :ivar honor_idempotency: an `Idempotency-Key` has an effect.
-    :ivar strict: executions of unregistered workflows are rejected; ``None``: as soon as one workflow is registered.
+    :ivar honor_idempotency: an `Idempotency-Key` does something; may be changed while the server runs.
+    :ivar strict: executions of workflows that are not registered are refused.
     """
 
     honor_idempotency: bool = True
-    strict: bool | None = None
+    strict: bool = False
 
 
 class Handlers:
-    """The handlers; each has the name of its operation."""
+    """One method a route, named as its operation."""
 
-    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Options) -> None:
+    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Intake) -> None:
         self._engine = engine
         self._workflows = workflows
         self._database = database
         self._options = options
 
     def of(self, operation: str) -> Callable[[Call], Awaitable[Reply]]:
-        """Return the handler of an operation."""
+        """The handler of a route."""
         handler: Callable[[Call], Awaitable[Reply]] = getattr(self, operation)
         return handler
 
@@ -93,7 +96,7 @@ class Handlers:
         return Reply(200, body, rest=self._rest(rest, tail, call.tenant) if rest else None)
 
     async def _rest(self, later: list[lists.Later], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
-        """Yield the rows that do not fit into memory together."""
+        """The rows that would not fit into memory together."""
         while later:
             rows = await self._database.read(lambda c: lists.next_rows(c, later))
             while rows:
@@ -103,71 +106,34 @@ class Handlers:
 
     async def get_execution(self, call: Call) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:
-            return wire.detail(*lists.detail(connection, call.tenant, call.id), call.tenant)
+            return wire.detail(*lists.detail(connection, call.tenant, call.execution_id), call.tenant)
 
         return Reply(200, await self._database.read(read))
 
     async def create_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await inputs.read_body(call.request))
+        body = inputs.json_object(await read_body(call.request))
         new = inputs.submission(body)
-        strict = bool(self._workflows) if self._options.strict is None else self._options.strict
-        if strict and new.workflow_id not in self._workflows:
+        if self._options.strict and new.workflow_id not in self._workflows:
             raise inputs.unknown_workflow(new.workflow_id, self._workflows)
         return _reply(await self._engine.create(call.tenant, new, self._key(call, body)))
 
     async def replay_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await inputs.read_body(call.request))
+        body = inputs.json_object(await read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
-        return _reply(await self._engine.replay(call.tenant, call.id, checkpoint_id, self._key(call, body)))
+        key = self._key(call, body)
+        return _reply(await self._engine.replay(call.tenant, call.execution_id, checkpoint_id, key))
 
     async def rollback_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await inputs.read_body(call.request))
+        body = inputs.json_object(await read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
-        return _reply(await self._engine.rollback(call.tenant, call.id, checkpoint_id, self._key(call, body)))
-
-    async def cancel_execution(self, call: Call) -> Reply:
-        status = inputs.cancellation(call.query)
-        return _reply(await self._engine.cancel(call.tenant, call.id, self._key(call, {"status": status})))
-
-    async def delete_execution(self, call: Call) -> Reply:
-        return _reply(await self._engine.delete(call.tenant, call.id, self._key(call, {})))
-
-    async def list_checkpoints(self, call: Call) -> Reply:
-        query = inputs.checkpoint_query(call.query)
-
-        def read(connection: sqlite3.Connection) -> bytes:
-            total, found = lists.checkpoints(connection, call.tenant, **attrs.asdict(query))
-            return wire.checkpoints(found, total, query.limit, query.offset)
-
-        return Reply(200, await self._database.read(read))
-
-    async def get_checkpoint(self, call: Call) -> Reply:
-        with_state = inputs.includes_state(call.query)
-
-        def read(connection: sqlite3.Connection) -> bytes:
-            found, result = lists.checkpoint(connection, call.tenant, call.id)
-            return wire.checkpoint(found, result if with_state else None)
-
-        return Reply(200, await self._database.read(read))
-
-    async def list_workflows(self, call: Call) -> Reply:
-        page, page_size, pass_filters = inputs.workflow_query(call.query)
-        names = sorted(self._workflows) if pass_filters else []
-        shown = names[(page - 1) * page_size : page * page_size]
-        found = [(name, self._workflows[name].description) for name in shown]
-        return Reply(200, wire.workflows(found, len(names), page, page_size))
-
-    async def get_workflow(self, call: Call) -> Reply:
-        if call.id not in self._workflows:
-            raise MissingError("Workflow not found")
-        return Reply(200, wire.workflow(call.id, self._workflows[call.id].description))
+        key = self._key(call, body)
+        return _reply(await self._engine.rollback(call.tenant, call.execution_id, checkpoint_id, key))
 
     def _key(self, call: Call, body: dict[str, object]) -> IdempotencyKey | None:
         if not self._options.honor_idempotency:
             return None
         header = call.request.headers.get("Idempotency-Key")
-        route = f"{call.request.method} {call.path}"
-        return None if header is None else inputs.idempotency_key(readable(header), route, body)
+        return None if header is None else inputs.idempotency_key(readable(header), call.path, body)
 
 
 def _reply(answer: WriteAnswer) -> Reply:
@@ -175,5 +141,5 @@ def _reply(answer: WriteAnswer) -> Reply:
 
 
 def readable(text: str) -> str:
-    """Replace bytes that are not UTF-8, which aiohttp keeps as lone surrogates."""
+    """What aiohttp kept as lone surrogates, bytes that are not UTF-8, as the character for what cannot be read."""
     return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from omium_sync import OmiumError
+from omium_sync import CancelOutcome, OmiumError, ReplayOutcome
 
 from .endings import INTERRUPTED, REFUSED, CommandFailed
 from .options import can_ask, confirm
@@ -38,7 +38,7 @@ class BulkWrite:
 
     verb: str
     doing: str
-    begin: Callable[..., Iterator[Any]]
+    begin: Callable[..., Iterator[ReplayOutcome] | Iterator[CancelOutcome]]
     output: Output
     resume: str = ""
 
@@ -82,7 +82,8 @@ class BulkWrite:
             table = Table("id", "workflow", "outcome", "error", aside=progress.aside)
             try:
                 for outcome in self.begin(**arguments):
-                    execution, resumed = outcome.execution, getattr(outcome, "resumed", False)
+                    execution = outcome.execution
+                    resumed = isinstance(outcome, ReplayOutcome) and outcome.resumed
                     tally.add(outcome.state, outcome.error, resumed=resumed, about=execution.id)
                     progress.advance(tally.note)
                     if self.output is Output.JSONL:
@@ -98,13 +99,13 @@ class BulkWrite:
                     write_json(kept)
 
 
-def _row(outcome: Any) -> dict[str, Any]:
+def _row(outcome: ReplayOutcome | CancelOutcome) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": outcome.execution.id,
         "workflow_id": outcome.execution.workflow_id,
         "state": outcome.state,
     }
-    if hasattr(outcome, "resumed"):  # a ReplayOutcome
+    if isinstance(outcome, ReplayOutcome):
         row["execution_id"] = None if outcome.result is None else outcome.result.execution_id
         row["resumed"] = outcome.resumed
     return row | error_fields(outcome.error)

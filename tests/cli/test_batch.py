@@ -225,3 +225,12 @@ def test_a_bulk_replay_whose_stdout_is_closed_stops_and_says_so(connected, servi
     ended = connected.ended(connected.start(*replay, shell=pipe))
     assert (ended.code, "stdout was closed before the end; run the same command again" in ended.err) == (1, True)
     assert connected.ended(connected.start(*replay, "--dry-run", shell=pipe)).code == 0
+
+
+def test_a_batch_says_that_it_waits_and_why(connected, service):
+    connected.write("in.jsonl", *range(3))
+    service.local.inject(Fault(method="POST", action="status", status=429, times=3))
+    ended = connected("--retries", "0", "batch", "in.jsonl", *FLAGS)
+    assert (ended.code, "3 created" in ended.out) == (0, True)
+    assert "omiumctl: warning: " in ended.err
+    assert "429" in ended.err

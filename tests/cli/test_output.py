@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_sync import Execution
+from omium_sync import Execution, ExecutionStatus
 from omium_sync.cli.execution import to_row
+from omium_sync.cli.options import STATUSES
 from omium_sync.cli.output import Output, json_line, json_text, moment, printable, readable_json, write_json_rows
-from omium_sync.cli.tables import CSVTable
+from omium_sync.cli.tables import STATUS_STYLES, CSVTable
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -64,6 +65,11 @@ def test_small_values_that_would_become_huge_are_shown_within_bounds():
         lines, is_whole = readable_json(value)
         assert (sum(map(len, lines)) < 60 * 5_000, is_whole) == (True, False)
         assert time.process_time() - started < 1
+
+
+def test_every_status_can_be_given_and_has_a_colour():
+    assert set(STATUSES) == {str(status) for status in ExecutionStatus}
+    assert set(STATUSES) <= set(STATUS_STYLES)
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])

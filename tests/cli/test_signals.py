@@ -36,10 +36,14 @@ def test_ctrl_c_before_the_create_was_answered_says_that_the_outcome_is_unknown(
 @pytest.mark.slow
 def test_ctrl_c_in_replay_with_wait_names_the_execution(connected, service):
     execution_id = service.run("fail")
-    process = connected.start("replay", execution_id, "--wait")
+    with service.client() as omium:
+        (checkpoint,) = omium.executions.get(execution_id).checkpoints
+    gets = service.local.counts["GET /executions/*"]
     service.local.inject(Fault(method="GET", action="stall", times=9))
-    said = interrupted(connected, service, process, "POST /executions/*/replay")
-    assert "omiumctl: interrupted" in said
+    process = connected.start("replay", execution_id, "--checkpoint-id", checkpoint.id, "--wait")
+    service.until("POST /executions/*/replay")
+    said = interrupted(connected, service, process, "GET /executions/*", gets + 1)
+    assert said == f"omiumctl: interrupted: execution {execution_id} was replayed and goes on\n"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A client whose spans and metrics OpenTelemetry's SDK records."""
+"""What OpenTelemetry's own SDK recorded of a client."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from multidict import CIMultiDictProxy
-
-pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry's SDK is not installed")
-
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -23,7 +20,7 @@ from omium_async.local import LocalOmium
 from omium_async.otel import Telemetry
 
 
-class Recorded:
+class Watch:
     """What was recorded."""
 
     def __init__(self):
@@ -44,16 +41,20 @@ class Recorded:
     @property
     def metrics(self):
         data = self.reader.get_metrics_data()
-        scopes = [scope for resource in (data.resource_metrics if data else ()) for scope in resource.scope_metrics]
-        return {metric.name: list(metric.data.data_points) for scope in scopes for metric in scope.metrics}
+        found = {}
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    found[metric.name] = list(metric.data.data_points)
+        return found
 
     def everything(self):
         return "".join(span.to_json() for span in self.exporter.get_finished_spans()) + str(self.metrics)
 
 
 @pytest.fixture
-def recorded():
-    return Recorded()
+def watch():
+    return Watch()
 
 
 @pytest.fixture
@@ -62,34 +63,34 @@ async def local():
 
     @local.workflow("echo")
     async def echo(run):
-        return await run.step("read", lambda: run.input_data)
+        return run.input_data
 
     async with local:
         yield local
 
 
 @pytest.fixture
-async def omium(local, recorded):
-    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": recorded.telemetry}
+async def omium(local, watch):
+    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": watch.telemetry}
     async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
         yield omium
 
 
 @pytest.fixture
 def empty_lists():
-    """A service with empty lists: its URL, and the headers of each request."""
+    """A service whose lists are empty: its URL, and the headers of each request that it heard."""
 
     @contextlib.asynccontextmanager
     async def served() -> AsyncIterator[tuple[str, list[CIMultiDictProxy[str]]]]:
-        received: list[CIMultiDictProxy[str]] = []
+        heard: list[CIMultiDictProxy[str]] = []
 
         async def handle(request: web.Request) -> web.Response:
-            received.append(request.headers)
+            heard.append(request.headers)
             return web.json_response({"items": [], "total": 0})
 
         app = web.Application()
         app.router.add_get("/api/v1/executions", handle)
         async with TestServer(app) as server:
-            yield str(server.make_url("/")), received
+            yield str(server.make_url("/")), heard
 
     return served
