@@ -14,7 +14,7 @@ import attrs
 from ._caller import Caller
 from ._errors import OmiumError
 from ._telemetry import Telemetry
-from ._transport.retry import could_mend
+from ._transport.retry import is_retryable
 
 __all__ = ["Outage"]
 
@@ -201,7 +201,7 @@ class Outage:
         try:
             found = await get(self.limited(caller, self._until_deadline()))
         except OmiumError as error:
-            if not could_mend(error) or self._until_deadline() == 0:
+            if not is_retryable(error) or self._until_deadline() == 0:
                 raise
             on_failure(error, started)
             return None

@@ -30,7 +30,7 @@ from .._filters import Filters
 from .._models.types import ExecutionPage
 from .._outage import Outage
 from .._pool import Pool, Stopped
-from .._transport.retry import could_mend, is_outage
+from .._transport.retry import is_outage, is_retryable
 from .refusals import key_is_refused
 
 __all__ = ["LONGEST_WAIT", "Calls", "SendMark"]
@@ -170,7 +170,7 @@ class Calls:
             return True
         options = self._client.options
         is_safe = options.retry_ambiguous_writes or not error.outcome_unknown
-        return is_safe and could_mend(error) and len(error.attempts) <= options.max_retries
+        return is_safe and is_retryable(error) and len(error.attempts) <= options.max_retries
 
     async def _call(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
         """Make the request once, when it may begin."""

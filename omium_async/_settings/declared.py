@@ -14,7 +14,6 @@ import attrs
 from .._data.converter import OmiumConverter
 from .._data.masked import Secret
 from .._errors import Attempt
-from .._permit import Permit
 from .._telemetry import Telemetry
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
@@ -48,7 +47,7 @@ class _DefaultInt(int):
     """A whole number of this kind."""
 
 
-DEFAULT_TIMEOUT: Final[float] = _DefaultFloat(60.0)
+DEFAULT_TIMEOUT: Final[float] = _DefaultFloat(120.0)
 DEFAULT_RETRIES: Final[int] = _DefaultInt(3)
 DEFAULT_PATIENCE: Final[float] = _DefaultFloat(300.0)
 DEFAULT_BACKOFF: Final = (0.5, 8.0)
@@ -97,7 +96,6 @@ def declarations(cls: type[Any]) -> Mapping[str, Declaration]:
 class Options:
     """What may differ from call to call: ``with_options`` changes these.
 
-    :ivar permit: asked before an attempt that had to wait begins; ``None``: it may. No setting: batches set it.
     :ivar before_attempt: called when nothing holds back an attempt any more; an exception ends the call without it.
         Not a setting: batches set it.
     """
@@ -128,7 +126,6 @@ class Options:
         checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
-    permit: Permit | None = attrs.field(default=None, repr=False, eq=False)
     before_attempt: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
 
 

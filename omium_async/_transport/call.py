@@ -1,4 +1,4 @@
-"""One logical call: attempts within a deadline, each seen to its end, and the verdict on a write."""
+"""One call: attempts within a deadline, each judged, until one succeeds or none may follow."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from multidict import CIMultiDict, istr
+import aiohttp
+from multidict import CIMultiDict
 
 from .._data.text import clean_id
-from .._errors import APITimeoutError
-from .._permit import CalledBack
-from .allowance import RATE_HEADERS
+from .._errors import APITimeoutError, Attempt, OmiumError, WriteOutcome
+from .._settings.secret import Redactor
 from .answers import RawResponse, joined, request_id_of
-from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
-from .failures import FailureReader, never_sent, write_is_unknown
-from .pacing import Pacer, TooLate
-from .progress import Progress
+from .failures import Failure, FailureReader, never_sent, write_is_unknown
+from .pacing import MINUTE, RATE_HEADERS, Gate, Pacer, TooLate
 from .reports import Reports, log
-from .request import Request
+from .request import LiveAttempt, Request
 from .retry import Budget, backoff
 from .session import Connections, Sessions
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from .._settings.declared import Options, Settings
     from .._telemetry import CallSpan
 
@@ -38,25 +34,69 @@ __all__ = ["TracedTransport", "Transport"]
 
 T = TypeVar("T")
 
-_RATE_0, _RATE_1, _RATE_2, _RATE_3 = (istr(name) for name in RATE_HEADERS)
 _ID_PREFIX: Final = os.urandom(10).hex()
-_TOO_LATE: Final = "the call's timeout ends before it may be sent (rate limit or no free connection)"
+_TOO_LATE: Final = "the call's timeout ends before the request may be sent (rate limit, or no free connection)"
+
+
+class _CallState:
+    """The state of a call that had to wait, or of which an attempt failed. Most calls never need one.
+
+    :ivar deadline: by ``time.monotonic``; ``None``: none.
+    :ivar attempts: those that failed.
+    :ivar failure: the last attempt's; ``None`` before the first failed.
+    """
+
+    __slots__ = ("attempts", "connections", "deadline", "failure", "options", "request", "span")
+
+    def __init__(
+        self,
+        request: Request,
+        options: Options,
+        connections: Connections,
+        deadline: float | None,
+        span: CallSpan | None,
+    ) -> None:
+        self.request = request
+        self.options = options
+        self.connections = connections
+        self.deadline = deadline
+        self.span = span
+        self.attempts: tuple[Attempt, ...] = ()
+        self.failure: Failure | None = None
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - monotonic()
+
+    def raise_error(self, otherwise: OmiumError, redactor: Redactor) -> NoReturn:
+        """Raise the error of the last attempt, with the outcome of all of them.
+
+        :param otherwise: the error of a call without attempts.
+        """
+        error = otherwise if self.failure is None else self.failure.error
+        error.attempts = self.attempts
+        error.idempotency_key = self.request.key
+        unknown = any(attempt.outcome_unknown for attempt in self.attempts)
+        error.outcome = WriteOutcome.UNKNOWN if unknown else WriteOutcome.NOT_APPLIED
+        error.method, error.url = self.request.method, redactor.text(self.request.url)  # type: ignore[attr-defined]
+        raise error from error.__cause__
 
 
 class Transport:
-    """Makes calls for one client; shared by all its copies with other options."""
+    """Makes the calls of one client and of its copies with other options."""
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession | None, user_agent: str) -> None:
         self._redactor = settings.redactor
         self._telemetry = settings.telemetry
         headers = fixed_headers(settings, user_agent)
-        # As a session's own they cost next to nothing; but those aiohttp also sends to a proxy with its CONNECT.
+        # As the session's own they cost nearly nothing, but aiohttp then also sends them to a proxy with its CONNECT.
         kept = session is None and settings.proxy is None
-        self._sessions = Sessions(settings.max_connections, session, headers if kept else CIMultiDict())
-        self._exchange = Exchange(settings, headers, own=session is None, kept=kept)
-        self._failures = FailureReader(settings.redactor)
-        self._reports = Reports(settings.redactor)
         self._pacer = Pacer(settings.rate_limit)
+        self._sessions = Sessions(self._pacer, settings.max_connections, session, headers if kept else CIMultiDict())
+        self._exchange = Exchange(settings, headers, own=session is None, kept=kept)
+        self._failures = FailureReader(settings)
+        self._reports = Reports(settings.redactor)
         self._budget = Budget()
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)))  # of requests; safe in several threads
 
@@ -66,13 +106,15 @@ class Transport:
             self._sessions.raise_closed()
 
     async def close(self) -> None:
-        """Close all connections and wake whoever waits. Calls after that are refused."""
-        self._sessions.closed = True
-        self._pacer.close()
+        """Close all connections. Calls that wait, and later calls, raise."""
         await self._sessions.close()
 
+    def rate_limit_delay(self) -> float:
+        """Return the seconds for which the client's own ``rate_limit`` holds back the next request; 0: it does not."""
+        return self._pacer.rate_limit_delay()
+
     async def call_raw(self, request: Request, options: Options) -> RawResponse:
-        """Send ``request`` as `call` does, without a look at the body of the answer."""
+        """Send ``request`` as `call` does, and return the response undecoded."""
         kept: list[LiveAttempt] = []
         body = await self.call(request, bytes, options, kept.append)
         (attempt,) = kept
@@ -80,7 +122,7 @@ class Transport:
         request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
         return RawResponse(attempt.status or 0, headers, body, request_id)
 
-    async def call(  # noqa: C901 - one loop, to be seen whole
+    async def call(  # noqa: C901 - one loop, easier to read whole
         self,
         request: Request,
         decode: Callable[[bytes], T],
@@ -88,45 +130,41 @@ class Transport:
         keep: Callable[[LiveAttempt], object] | None = None,
         span: CallSpan | None = None,
     ) -> T:
-        """Send ``request`` until it is answered or there is no sense in trying again, and decode the answer.
+        """Send ``request`` until an attempt succeeds or none may follow, and decode the response.
 
-        :param keep: is given what was seen of the success.
-        :param span: is told what happens; ``None`` where there is no telemetry.
-        :raises OmiumError: what the last attempt ended with, and the verdict of all of them.
-        :raises CalledBack: none began, and its permit was withdrawn.
-        :raises RuntimeError: the client is closed, or no task of asyncio's makes the call.
+        :param keep: receives the attempt that succeeded.
+        :param span: of the call; ``None`` without telemetry.
+        :raises OmiumError: the error of the last attempt, with the outcome of all of them.
+        :raises RuntimeError: the client is closed, or no asyncio task makes the call.
         """
-        connections = self._sessions.known() or await self._connect()
+        connections = self._sessions.known() or await self._sessions.open()
+        gate = connections.gate
         started = monotonic()
         deadline = None if options.timeout is None else started + options.timeout
         number = 1
-        progress: Progress | None = None
+        state: _CallState | None = None
         while True:
-            entered = False
-            if not (self._pacer.open and connections.slots.take_now()):
-                progress = progress or Progress(request, options, connections, deadline, span)
-                entered = await self._admit(progress)
+            if not gate.enter_now():
+                state = state or _CallState(request, options, connections, deadline, span)
+                await self._admit(state)
                 started = monotonic()
-            if options.before_attempt is not None:
-                self._ask_before_attempt(options.before_attempt, connections, entered=entered)
-            when = math.inf if options.attempt_timeout is None else started + options.attempt_timeout
-            if deadline is not None and deadline < when:
-                when = deadline
-            attempt = LiveAttempt(number, f"{_ID_PREFIX}{next(self._numbers)}", started, entered)
+            attempt = LiveAttempt(number, f"{_ID_PREFIX}{next(self._numbers)}", started)
             body = b""
             try:
-                connections.alarms.set(attempt, when)
+                if options.before_attempt is not None:
+                    options.before_attempt()
+                attempt.begin(connections.loop, _shorter(options.attempt_timeout, deadline, started))
                 if span is not None:
                     attempt.traced = span.attempt_starts(number)
                 body = await self._exchange.run(request, attempt, connections.session)
                 value = decode(body)
             except BaseException as error:
-                progress = progress or Progress(request, options, connections, deadline, span)
-                if not self._failed(progress, attempt, error, body):
+                state = state or _CallState(request, options, connections, deadline, span)
+                if not self._failed(state, attempt, error, body):
                     raise
             else:
-                connections.alarms.stop(attempt)
-                self._give_turn_back(connections, attempt)
+                attempt.end()
+                self._leave(gate, attempt, options)
                 if number > 1 or not self._budget.full:
                     self._budget.give(number - 1)
                 if options.on_attempt is not None or span is not None or log.isEnabledFor(logging.DEBUG):
@@ -134,81 +172,33 @@ class Transport:
                 if keep is not None:
                     keep(attempt)
                 return value
-            del body  # what an answer echoes must not be seen among the local variables of a traceback
-            await self._before_next(progress)
+            del body  # tracebacks may show local variables, and a response may echo the key
+            await self._before_next(state)
             number += 1
             started = monotonic()
 
-    async def _connect(self) -> Connections:
-        connections = await self._sessions.open()
-        self._pacer.join(connections.loop, connections.slots)
-        return connections
-
     # -- before an attempt ---------------------------------------------------------------------------------------------
 
-    async def _admit(self, progress: Progress) -> bool:
-        """Wait for a slot and for the pace; whether the gate was entered (and must be left)."""
-        if progress.span is not None:
-            progress.span.waits()
-        permit = progress.options.permit
-        turn = self._wait_for_turn(progress)
-        entered: bool | None = None
+    async def _admit(self, state: _CallState) -> None:
+        """Wait for the rate limit, a pause, and a free connection."""
+        gate = state.connections.gate
+        if state.span is not None:
+            state.span.waits()
         try:
-            entered = await (turn if permit is None else permit.until(turn, progress.attempts))
-        except (TooLate, TimeoutError):
-            pass
+            await gate.enter(state.deadline, first=bool(state.attempts))
+        except TooLate:
+            if not self._sessions.closed:
+                state.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
+        else:
+            if not self._sessions.closed and state.time_left > 0:
+                return
+            gate.leave(sent=False)
         finally:
-            if progress.span is not None:
-                progress.span.waited()
-        if entered is None:
-            self._begin_none(progress)
-        if not self._may_go_on(progress):
-            self._give_back(progress.connections, entered=entered)
-            self._begin_none(progress)
-        return entered
-
-    async def _wait_for_turn(self, progress: Progress) -> bool:
-        pacer, slots, deadline = self._pacer, progress.connections.slots, progress.deadline
-        if not pacer.open:
-            pacer.check(deadline)
-        await slots.take(deadline, first=bool(progress.attempts))
-        entered = False
-        try:
-            # Only now: whoever had passed the gate before waiting for a slot would run into a block.
-            if not pacer.open:
-                await pacer.enter(deadline, len(progress.attempts))
-                entered = True
-            if deadline is not None and monotonic() >= deadline:
-                raise TooLate  # noqa: TRY301 - the turn is given back below
-        except BaseException:
-            self._give_back(progress.connections, entered=entered)
-            raise
-        return entered
-
-    def _may_go_on(self, progress: Progress) -> bool:
-        """After a wait: the client may have been closed meanwhile, or the call's permit withdrawn."""
-        permit = progress.options.permit
-        return not self._sessions.closed and (permit is None or permit.allows(progress.attempts))
-
-    def _ask_before_attempt(self, hook: Callable[[], object], connections: Connections, *, entered: bool) -> None:
-        try:
-            hook()
-        except BaseException:
-            self._give_back(connections, entered=entered)
-            raise
-
-    def rate_limit_delay(self) -> float:
-        """Seconds for which the client's own ``rate_limit`` holds back the next request; 0: it does not."""
-        return self._pacer.rate_limit_delay()
-
-    def _begin_none(self, progress: Progress) -> NoReturn:
-        """End a call that waited for its turn, and whose turn does not come or comes too late."""
-        if progress.failure is None:
-            if self._sessions.closed:
-                self._sessions.raise_closed()
-            if not self._may_go_on(progress):
-                raise CalledBack
-        progress.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
+            if state.span is not None:
+                state.span.waited()
+        if self._sessions.closed and state.failure is None:
+            self._sessions.raise_closed()
+        state.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
 
     # -- after an attempt ----------------------------------------------------------------------------------------------
 
@@ -217,91 +207,90 @@ class Transport:
         request_id = self._redactor.text(answered or attempt.request_id)
         self._reports.ended(request, attempt.record(request, self._redactor, request_id=request_id), options, span)
 
-    def _failed(self, progress: Progress, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
-        """An attempt failed; ``False`` where that is no failure of the exchange but a cancellation or a defect."""
-        request, options, connections = progress.request, progress.options, progress.connections
+    def _failed(self, state: _CallState, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
+        """Judge a failed attempt; return False if the error is a cancellation or a defect."""
+        request, options, connections = state.request, state.options, state.connections
         problem = error
-        if attempt.timed_out() and isinstance(error, asyncio.CancelledError):
-            problem = TimeoutError(f"after {max(0.0, attempt.when - attempt.started):.3g} s")
-        connections.alarms.stop(attempt)
+        if isinstance(error, asyncio.CancelledError) and attempt.take_time_out():
+            problem = TimeoutError(f"after {attempt.timeout:.3g} s")
+        began = attempt.end()
         closed = isinstance(problem, RuntimeError) and connections.session.closed
-        if attempt.sent is None:  # nobody watched: a session in place of aiohttp's, as tests have them
+        if attempt.sent is None:  # unwatched: a replacement of aiohttp's session, as in tests
             attempt.sent = not closed and not never_sent(problem)
         failure = None
         try:
-            if isinstance(problem, Exception):
+            if isinstance(problem, Exception) and began:
                 failure = self._failures.of(problem, body, attempt, request, options)
         finally:
-            self._give_turn_back(connections, attempt, None if failure is None else failure.retry_after)
+            if attempt.status is not None and (
+                not self._pacer.open or attempt.status == 429 or _has_rate_header(attempt.headers)
+            ):
+                wait = None if failure is None else failure.retry_after
+                self._pacer.learn(attempt, wait, options.backoff, state.time_left)
+            connections.gate.leave(sent=began)
+        if not began:
+            return False
         if failure is None:
-            told = {"error": type(problem).__name__, "outcome_unknown": request.is_write and write_is_unknown(attempt)}
+            seen = {"error": type(problem).__name__, "outcome_unknown": request.is_write and write_is_unknown(attempt)}
         else:
-            told = {
+            seen = {
                 "error": failure.summary,
                 "outcome_unknown": failure.outcome_unknown,
                 "retry_after": failure.retry_after,
                 "request_id": failure.error.request_id,
             }
-        record = attempt.record(request, self._redactor, **told)
-        self._reports.ended(request, record, options, progress.span, problem if failure is None else failure.error)
+        record = attempt.record(request, self._redactor, **seen)
+        self._reports.ended(request, record, options, state.span, problem if failure is None else failure.error)
         if failure is None:
             if closed:
                 self._sessions.raise_closed()
             return False
-        progress.failed(record, failure)
+        state.attempts += (record,)
+        state.failure = failure
         return True
 
-    async def _before_next(self, progress: Progress) -> None:
-        """Wait as long as the next attempt must, or raise the failure when there is to be none."""
-        request, options, attempt, failure = progress.request, progress.options, progress.attempts[-1], progress.failure
+    def _leave(
+        self,
+        gate: Gate,
+        attempt: LiveAttempt,
+        options: Options,
+        retry_after: float | None = None,
+        time_left: float = math.inf,
+        *,
+        sent: bool = True,
+    ) -> None:
+        """Let the next call in, after the pacer has seen the response."""
+        headers = attempt.headers
+        if headers is not None and (not self._pacer.open or attempt.status == 429 or _has_rate_header(headers)):
+            self._pacer.learn(attempt, retry_after, options.backoff, time_left)
+        gate.leave(sent=sent)
+
+    async def _before_next(self, state: _CallState) -> None:
+        """Wait before the next attempt, or raise the failure if none may follow."""
+        request, options, attempt, failure = state.request, state.options, state.attempts[-1], state.failure
         assert failure is not None  # noqa: S101 - for the type checkers: an attempt failed
-        retries = len(progress.attempts) - 1
+        retries = len(state.attempts) - 1
         asked = failure.retry_after or 0.0
-        left = math.inf if progress.deadline is None else progress.deadline - monotonic() - asked
-        if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or not self._may_go_on(progress):
-            progress.raise_error(failure.error, self._redactor)
+        left = state.time_left - asked
+        if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or self._sessions.closed:
+            state.raise_error(failure.error, self._redactor)
         if attempt.status == 429:
-            delay = self._beyond_the_gate(failure.retry_after, retries, options)
+            delay = asked if asked > MINUTE else 0.0  # shorter waits are a pause of all calls, in which it goes first
         elif self._budget.take():
             delay = asked + min(backoff(retries, options.backoff), left / 2)  # the rest of the time is the attempt's
         else:
             self._reports.given_up(request, attempt)
-            progress.raise_error(failure.error, self._redactor)
+            state.raise_error(failure.error, self._redactor)
         paced = attempt.status == 429 and not delay
         self._reports.retried(request, attempt, None if paced else delay, again=failure.outcome_unknown)
         if delay:
-            await progress.connections.pause(delay)
-        too_late = progress.deadline is not None and monotonic() >= progress.deadline  # a busy machine woke it then
-        if too_late or not self._may_go_on(progress):
-            progress.raise_error(failure.error, self._redactor)
-
-    def _beyond_the_gate(self, asked: float | None, retries: int, options: Options) -> float:
-        """Seconds which a call that met a 429 waits by itself, and not only at the gate, where it then is first."""
-        if asked == 0 and retries:  # it did not wait, and was refused again
-            return backoff(retries - 1, options.backoff)
-        return asked if asked is not None and asked > self._pacer.longest_block else 0.0
-
-    # -- telling the pace ----------------------------------------------------------------------------------------------
-
-    def _give_turn_back(self, connections: Connections, attempt: LiveAttempt, wait: float | None = None) -> None:
-        """The slot is free again, and the pacer learns what was seen of ``attempt``."""
-        headers = attempt.headers
-        if attempt.entered or not self._pacer.open or attempt.status == 429 or _speaks_of_a_limit(headers):
-            self._pacer.ended(connections.slots, attempt, wait)
-        else:
-            connections.slots.give()
-            self._pacer.passed += headers is not None
-
-    def _give_back(self, connections: Connections, *, entered: bool) -> None:
-        """The slot of a call that began no attempt."""
-        if entered or not self._pacer.open:
-            self._pacer.ended(connections.slots, entered=entered)
-        else:
-            connections.slots.give()
+            await state.connections.pause(delay)
+        if state.time_left <= 0 or self._sessions.closed:
+            state.raise_error(failure.error, self._redactor)
 
 
 class TracedTransport(Transport):
-    """A transport whose every call is told to telemetry."""
+    """A transport with telemetry: each call has a span."""
 
     async def call(
         self,
@@ -311,8 +300,8 @@ class TracedTransport(Transport):
         keep: Callable[[LiveAttempt], object] | None = None,
         span: CallSpan | None = None,
     ) -> T:
-        """As `Transport.call`, in a span of its own."""
-        assert self._telemetry is not None  # noqa: S101 - for the type checkers: else it would not be this class
+        """Make the call of `Transport.call` in a span of its own."""
+        assert self._telemetry is not None  # noqa: S101 - for the type checkers: without telemetry it is a Transport
         span = self._telemetry.call_started(request)
         try:
             result = await super().call(request, decode, options, keep, span)
@@ -325,8 +314,17 @@ class TracedTransport(Transport):
         return result
 
 
-def _speaks_of_a_limit(headers: Mapping[str, str] | None) -> bool:
-    if headers is None:
-        return False
-    # Written out: this is asked of every answer.
-    return _RATE_0 in headers or _RATE_1 in headers or _RATE_2 in headers or _RATE_3 in headers
+def _shorter(attempt_timeout: float | None, deadline: float | None, now: float) -> float | None:
+    """Return the seconds that an attempt may take."""
+    if deadline is None:
+        return attempt_timeout
+    left = max(0.0, deadline - now)
+    return left if attempt_timeout is None or left < attempt_timeout else attempt_timeout
+
+
+def _has_rate_header(headers: Mapping[str, str] | None) -> bool:
+    if headers is not None:
+        for name in RATE_HEADERS:
+            if name in headers:
+                return True
+    return False

@@ -12,10 +12,9 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from .answers import LARGEST_REFUSAL
-from .attempt import LiveAttempt
 from .connector import REQUEST_ID, AttemptWatch, Stale, under_way
 from .failures import Refused, TooLarge
-from .request import Request
+from .request import LiveAttempt, Request
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,7 +25,7 @@ __all__ = ["Exchange", "fixed_headers"]
 
 _MAX_REDIRECTS: Final = 5
 _AT_ONE_GO: Final = 2**20  # bytes
-_NO_TIMEOUT: Final = ClientTimeout()  # the alarm of the attempt does better, and costs less
+_NO_TIMEOUT: Final = ClientTimeout()  # that of the attempt costs less
 _JOINED: Final = {hdrs.USER_AGENT: " ", hdrs.ACCEPT: ", "}  # how a user's value is added to the client's own
 _API_KEY: Final = istr("X-API-Key")
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
@@ -48,7 +47,7 @@ class Exchange:
         self._arguments = _fixed_arguments(settings, own=own)
 
     async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
-        """Send once; what is seen on the way is noted in ``attempt``, whose alarm bounds it all.
+        """Send once; what is seen on the way is noted in ``attempt``, whose time-out limits it all.
 
         :raises Refused: the status is no success.
         :raises TooLarge: the body is larger than allowed.
@@ -158,7 +157,7 @@ async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused
     try:
         whole = await _collect(response, chunks, LARGEST_REFUSAL)
     except asyncio.CancelledError:
-        if not attempt.timed_out():
+        if not attempt.take_time_out():
             raise
     except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
         pass

@@ -1,9 +1,11 @@
-"""From what was seen of a failed attempt to the error that says so, with the verdict on the write."""
+"""The failure of an attempt: the error to raise, the outcome of a write, and whether another attempt may follow."""
 
 from __future__ import annotations
 
+import errno
 import ssl
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
@@ -19,25 +21,22 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
-from .._settings.secret import Redactor
 from .answers import LARGEST_REFUSAL, joined, read_refusal, request_id_of, retry_after_of
-from .attempt import LiveAttempt
-from .request import Request
-from .retry import read_is_retried, write_status_is_unknown, write_was_refused_for_now
+from .request import LiveAttempt, Request
+from .retry import status_meaning
 
 if TYPE_CHECKING:
-    from .._settings.configure import Options
+    from .._settings.declared import Options, Settings
 
 __all__ = ["Failure", "FailureReader", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
 
-
-_LONGEST_QUOTE: Final = 500  # characters of what others say, within a message
-#: How OpenSSL in its versions calls bytes that are none of TLS, such as a head of HTTP.
+_LONGEST_QUOTE: Final = 500  # characters of a server's or library's words in a message
+#: OpenSSL's reasons, in all its versions, for bytes that are not TLS, such as the head of an HTTP response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 
 class Refused(Exception):  # noqa: N818 - a signal within the transport
-    """An answer whose status is no success; carries what came of its body."""
+    """A response whose status is no success, with what was received of its body."""
 
     def __init__(self, reason: str | None, body: bytes, *, cut: bool) -> None:
         super().__init__(reason)
@@ -47,7 +46,7 @@ class Refused(Exception):  # noqa: N818 - a signal within the transport
 
 
 class TooLarge(Exception):  # noqa: N818 - a signal within the transport
-    """The body of a success is larger than the client takes; carries what it took."""
+    """The body of a success is larger than ``max_response_bytes``; holds the beginning of it."""
 
     def __init__(self, problem: str, body: bytes) -> None:
         super().__init__(problem)
@@ -56,7 +55,11 @@ class TooLarge(Exception):  # noqa: N818 - a signal within the transport
 
 @attrs.frozen(eq=False)
 class Failure:
-    """A failed attempt: the error to raise if no other attempt follows, and whether one may."""
+    """A failed attempt.
+
+    :ivar error: to raise if no other attempt follows.
+    :ivar summary: its words in the log.
+    """
 
     error: OmiumError
     summary: str
@@ -66,42 +69,50 @@ class Failure:
 
 
 class FailureReader:
-    """Tells what failed attempts mean, for one client."""
+    """Judges the failed attempts of one client."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+    def __init__(self, settings: Settings) -> None:
+        self._redactor = settings.redactor
+        self._base_url = settings.base_url
+        self._origins = settings.origins
 
     def of(
         self, problem: Exception, body: bytes, attempt: LiveAttempt, request: Request, options: Options
     ) -> Failure | None:
-        """What ``problem`` means after what was seen of ``attempt``.
+        """Judge ``problem``; return ``None`` if it is a defect and not a failure of the exchange.
 
         :param body: of a success that could not be understood.
-        :return: ``None`` where it is no failure of the exchange but a defect.
         """
-        told = self._refused(problem, attempt) if isinstance(problem, Refused) else self._told(problem, body, attempt)
-        if told is None:
+        if isinstance(problem, Refused):
+            found = self._refused(problem, attempt)
+        elif isinstance(problem, (ValidationError, TooLarge)):
+            found = self._not_understood(problem, body, attempt)
+        else:
+            found = self._no_response(problem, attempt)
+        if found is None:
             return None
-        told.error.request_id = clean_id(self._redactor.text(told.request_id or attempt.request_id))
-        told.error.__cause__ = self._cause(problem)
-        told.error.__suppress_context__ = True
-        unknown = request.is_write and write_is_unknown(attempt)
-        safe = not attempt.sent or (attempt.status is not None and write_was_refused_for_now(attempt.status))
-        as_read = not request.is_write or options.retry_ambiguous_writes
+        found.error.request_id = clean_id(self._redactor.text(found.request_id or attempt.request_id))
+        found.error.__cause__ = self._cause(problem)
+        found.error.__suppress_context__ = True
+        if request.is_write and not options.retry_ambiguous_writes:
+            repeated = attempt.status is not None and status_meaning(attempt.status).refused_for_now
+        else:
+            repeated = found.retries_read
         return Failure(
-            told.error,
-            told.summary,
-            unknown,
-            may_be_repeated=(told.read_is_retried or not attempt.sent) if as_read else safe,
+            found.error,
+            found.summary,
+            outcome_unknown=request.is_write and write_is_unknown(attempt),
+            may_be_repeated=repeated or not attempt.sent,
             retry_after=_retry_after(attempt),
         )
 
     # -- the error and its words ---------------------------------------------------------------------------------------
 
-    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Told:
+    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Found:
         status, headers = attempt.status or 0, attempt.headers or {}
         refusal = read_refusal(problem.body, headers, problem.reason)
         message = one_line(self._redactor.text(refusal.message, cut=problem.cut), _LONGEST_QUOTE)
+        message += self._hint(status, message)
         kind = status_error_class(status)
         more: dict[str, Any] = {}
         if issubclass(kind, RateLimitError):
@@ -113,49 +124,67 @@ class FailureReader:
             headers={self._redactor.text(name): self._redactor.text(text) for name, text in joined(headers).items()},
             **more,
         )
-        return _Told(error, f"{status} {message}", read_is_retried(status), refusal.request_id)
+        return _Found(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)
 
-    def _told(self, problem: Exception, body: bytes, attempt: LiveAttempt) -> _Told | None:
-        if isinstance(problem, (ValidationError, TooLarge)):
-            return self._not_understood(problem, body, attempt)
+    def _hint(self, status: int, message: str) -> str:
+        """Return the setting that is probably wrong, and its source."""
+        if status == 401:
+            return f" (the key came from {self._source('api_key')})"
+        if status == 404 and "no route matched" in message.lower():
+            return f" (the base URL is {self._base_url}, from {self._source('base_url')})"
+        return ""
+
+    def _source(self, name: str) -> str:
+        source = self._origins.get(name, "default")
+        return {"argument": f"the argument {name}", "default": "the default"}.get(source, source)
+
+    def _no_response(self, problem: Exception, attempt: LiveAttempt) -> _Found | None:
         text = one_line(self._redactor.text(_words(problem)), _LONGEST_QUOTE)
         error: OmiumError
         if isinstance(problem, TimeoutError):
-            error = APITimeoutError(f"no complete answer in time ({text})")
+            error = APITimeoutError(f"no complete response in time ({text})")
         elif isinstance(problem, aiohttp.ClientHttpProxyError):
             error = APIConnectionError(f"the proxy refused: {text}")
-        elif isinstance(problem, aiohttp.ClientResponseError):  # the head of an answer that is not HTTP
-            error = InvalidResponseError(f"the answer is not HTTP: {text}", status=None)
+        elif isinstance(problem, aiohttp.ClientResponseError):  # the head of a response that is not HTTP
+            error = InvalidResponseError(f"the response is not HTTP: {text}", status=None)
+        elif isinstance(problem, aiohttp.ClientConnectorError) and problem.os_error.errno == errno.ECONNREFUSED:
+            error = APIConnectionError(self._nothing_listens(problem))
         elif isinstance(problem, (aiohttp.ClientError, OSError, EOFError)):
             error = APIConnectionError(f"{_situation(problem, attempt)} ({text})")
         elif isinstance(problem, ValueError) and attempt.sent:
-            # aiohttp's parsers let a few through on malformed headers
-            error = InvalidResponseError(f"the answer is malformed: {text}", status=attempt.status)
+            # aiohttp's parsers raise a few of these for malformed headers
+            error = InvalidResponseError(f"the response is malformed: {text}", status=attempt.status)
         else:
             return None
         answered = None if attempt.headers is None else request_id_of(attempt.headers)
-        return _Told(error, text, read_is_retried=True, request_id=answered)
+        return _Found(error, text, retries_read=True, request_id=answered)
 
-    def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _Told:
+    def _nothing_listens(self, problem: aiohttp.ClientConnectorError) -> str:
+        url = urlsplit(self._base_url)
+        if problem.host not in (url.hostname, f"[{url.hostname}]"):
+            return self._redactor.text(f"no connection: nothing listens at {problem.host}:{problem.port} (the proxy?)")
+        return f"no connection: nothing listens at {url.scheme}://{url.netloc}; is the server running?"
+
+    def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _Found:
+        cut = isinstance(problem, TooLarge) or len(body) > LARGEST_REFUSAL
         if isinstance(problem, TooLarge):
             body = problem.body
         text = self._redactor.text(str(problem))
         path = self._redactor.text(problem.path) if isinstance(problem, ValidationError) else ""
         summary = f"{path}: {text}" if path else text
         error = InvalidResponseError(
-            f"the answer cannot be understood: {summary}",
+            f"the response cannot be understood: {summary}",
             status=attempt.status,
-            body=self._redactor.body(body[:LARGEST_REFUSAL], cut=len(body) > LARGEST_REFUSAL),
+            body=self._redactor.body(body[:LARGEST_REFUSAL], cut=cut),
             path=path,
         )
         answered = request_id_of(attempt.headers or {}, body)
-        return _Told(error, summary, isinstance(problem, InvalidJSONError), answered)
+        return _Found(error, summary, isinstance(problem, InvalidJSONError), answered)
 
     def _cause(self, problem: Exception) -> BaseException | None:
-        """The system's own error underneath, made anew.
+        """Return a new instance of the system's own error.
 
-        The original's traceback holds frames of the HTTP library whose local variables are the request as it went out,
-        with the key; it must not travel with what users log.
+        The traceback of the original has frames of aiohttp with the request, and so the key, among their variables.
         """
         found = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
         if isinstance(found, ssl.SSLError):
@@ -165,26 +194,20 @@ class FailureReader:
         return None
 
 
-class _Told(NamedTuple):
-    """What is told of a failed attempt.
-
-    :ivar error: without the call's particulars.
-    :ivar summary: its words for the log.
-    :ivar read_is_retried: whether a read that ends in it is worth asking again.
-    :ivar request_id: as the answer has it.
-    """
+class _Found(NamedTuple):
+    """The error of a failed attempt, without the request's details."""
 
     error: OmiumError
     summary: str
-    read_is_retried: bool
+    retries_read: bool
     request_id: str | None
 
 
 def write_is_unknown(attempt: LiveAttempt) -> bool:
-    """Whether a write of which this was seen, and no success, may have been applied."""
+    """Whether a write may have been applied, if this was seen of it and no success."""
     if not attempt.sent:
         return False
-    return attempt.status is None or write_status_is_unknown(attempt.status)
+    return attempt.status is None or status_meaning(attempt.status).write_unknown
 
 
 def _retry_after(attempt: LiveAttempt) -> float | None:
@@ -196,10 +219,10 @@ def _retry_after(attempt: LiveAttempt) -> float | None:
 def _situation(problem: Exception, attempt: LiveAttempt) -> str:
     cause = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
     if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
-        return "no connection: what answers there does not speak TLS; is it http://, or another port?"
+        return "no connection: the server does not speak TLS; is the URL http://, or the port another?"
     if not attempt.sent:
         return "no connection"
-    return "the connection broke before an answer came" if attempt.status is None else "the answer was cut off"
+    return "the connection broke before a response came" if attempt.status is None else "the response was cut off"
 
 
 def _words(error: Exception) -> str:
@@ -211,7 +234,7 @@ def _words(error: Exception) -> str:
 
 
 def never_sent(error: BaseException) -> bool:
-    """Whether ``error`` by itself says that no connection was had: all there is to go by with a user's own session."""
+    """Whether the error alone shows that there was no connection: the only evidence with a session of the user's."""
     return isinstance(
         error,
         (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError),

@@ -1,258 +1,301 @@
-"""The gate that all requests of a client pass: never more than allowed a minute, and slower after a 429.
-
-It is shared by all event loops of a client, hence the lock, and by the finalizers of calls that were thrown away
-half-way, which may run at any moment in the same thread: hence one that can be taken again. While nothing limits the
-client the gate is ``open`` and a request passes without entering. `Allowance` has the rules; here calls wait.
-"""
+"""Pacing: when calls may begin. A `Gate` admits the calls of one event loop, a `Pacer` paces all loops of a client."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import re
 import threading
-import time
-from collections import Counter, OrderedDict
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic, time
 from typing import Final
 
-import attrs
+from multidict import istr
 
-from .alarm import LONGEST_PAUSE
-from .allowance import Allowance, Lesson
-from .attempt import LiveAttempt
-from .slots import Slots
+from .answers import http_date
+from .request import LONGEST_PAUSE, LiveAttempt
+from .retry import backoff
 
-__all__ = ["Pacer", "TooLate"]
+__all__ = ["MINUTE", "RATE_HEADERS", "Gate", "Pacer", "TooLate", "rate_headers"]
 
-MINUTE: Final = 60.0
+MINUTE: Final = 60.0  # seconds: the window of a rate limit, and the longest pause that one response may cause
+
+_REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
+_RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
+RATE_HEADERS: Final = tuple(istr(name) for name in (*_REMAINING, "ratelimit"))
+
 
 _log: Final = logging.getLogger("omium_async.transport.pace")
 
 
-class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises what it knows
-    """The gate would hold the request past its deadline."""
+class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises its own error
+    """The call cannot begin before its deadline."""
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    """A call in line, with so many attempts behind it; ``outcome`` becomes whether it may go."""
+class Window:
+    """At most so many requests in any minute.
 
-    loop: asyncio.AbstractEventLoop
-    outcome: asyncio.Future[bool]
-    deadline: float | None
-    attempts: int
+    A request counts until a minute after its end. So no minute of the server's holds more, whenever each request
+    reached it.
+
+    :param rate_limit: requests per minute.
+    """
+
+    def __init__(self, rate_limit: float) -> None:
+        self._most = max(1, int(rate_limit))
+        self._seconds = max(MINUTE, MINUTE / rate_limit)
+        self._running = 0
+        self._ended: deque[float] = deque()
+
+    def start(self) -> None:
+        """Count a request that starts."""
+        self._running += 1
+
+    def end(self, now: float, *, sent: bool) -> None:
+        """Count the end of a request."""
+        self._running -= 1
+        if sent:
+            self._ended.append(now)
+
+    def earliest(self, now: float, ahead: int) -> float:
+        """Return the earliest time at which a request may start after ``ahead`` others, as far as is known."""
+        while self._ended and self._ended[0] <= now - self._seconds:
+            self._ended.popleft()
+        excess = ahead - (self._most - self._running - len(self._ended))
+        if excess < 0:
+            return now
+        windows, excess = divmod(excess, self._most)
+        first = self._ended[excess] if excess < len(self._ended) else now
+        return first + self._seconds * (windows + 1)
 
 
 class Pacer:
-    """The gate of one client, passed by calls that hold a slot. Times are those of ``time.monotonic``.
+    """The rate limit and the pauses of one client. Times are those of ``time.monotonic``.
 
-    :ivar open: whether nothing limits the client.
-    :ivar longest_block: seconds for which one answer may hold all calls at most.
+    It may be used from several threads, and from finalizers in the middle of its own work: hence the reentrant lock.
+
+    :ivar open: whether nothing limits the client; calls then do not ask the pacer.
     """
 
-    def __init__(self, rate_limit: float | None, *, minute: float = MINUTE) -> None:
+    def __init__(self, rate_limit: float | None) -> None:
         self._lock = threading.RLock()
-        self._rules = Allowance(rate_limit, minute)
-        self.longest_block = self._rules.longest_block
-        self._line: OrderedDict[_Waiter, None] = OrderedDict()
-        self._waiting: Counter[asyncio.AbstractEventLoop] = Counter()
-        self._slots: dict[asyncio.AbstractEventLoop, Slots] = {}
-        self._alarms: dict[asyncio.AbstractEventLoop, float] = {}
-        self._closed = False
-        self.open = not self._rules.limits
-        self.passed = (
-            0  # answered, after they passed the open gate; counted without the lock, one more or less is no harm
-        )
+        self._window = None if rate_limit is None else Window(rate_limit)
+        self._gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+        self._paused_until = 0.0
+        self._pauses = 0  # since the last response that was no 429
+        self.open = rate_limit is None
 
-    def join(self, loop: asyncio.AbstractEventLoop, slots: Slots) -> None:
-        """Calls of ``loop`` will come, each with one of ``slots``."""
+    def add(self, gate: Gate) -> None:
+        """Notify a gate of pauses from now on."""
         with self._lock:
-            self._forget_ended()
-            self._slots[loop] = slots
+            self._gates.add(gate)
 
-    # -- entering and leaving --------------------------------------------------------------------------------------
+    def earliest(self, now: float, *, first: bool) -> float:
+        """Return the earliest time at which a call may begin, as far as is known.
 
-    def check(self, deadline: float | None) -> None:
-        """Look whether there is sense in waiting.
-
-        :raises TooLate: a request could not start before ``deadline``.
+        :param first: whether the call goes before all that wait.
         """
-        if deadline is None:
-            return
         with self._lock:
-            ahead = len(self._line) + sum(slots.waiting for slots in self._slots.values())
-            if self._rules.earliest(time.monotonic(), self._under_way(), ahead) > deadline:
-                raise TooLate
+            if self._window is None:
+                return max(now, self._paused_until)
+            ahead = 0 if first else sum(gate.waiting for gate in self._gates)
+            return max(self._paused_until, self._window.earliest(now, ahead))
 
     def rate_limit_delay(self) -> float:
-        """Seconds for which ``rate_limit`` holds back the next request; 0: it does not."""
+        """Return the seconds for which ``rate_limit`` holds back the next request; 0 if it does not."""
         with self._lock:
-            return self._rules.rate_limit_delay(time.monotonic(), self._under_way())
+            now = monotonic()
+            return 0.0 if self._window is None else self._window.earliest(now, 0) - now
 
-    async def enter(self, deadline: float | None, attempts: int = 0) -> None:
-        """Wait, with a slot, until a request may start. In the end, be it sent or not, comes `ended`.
-
-        :param attempts: those that the call has behind it; then it goes before all who wait, for it has only so many.
-        :raises TooLate: that would be after ``deadline``.
-        """
-        loop = asyncio.get_running_loop()
+    def start(self, now: float) -> float:
+        """Let one call begin, if it may; return the time at which the next one may otherwise, or 0."""
         with self._lock:
-            now = time.monotonic()
-            waiter = _Waiter(loop, loop.create_future(), deadline, attempts)
-            self._line[waiter] = None
-            self._waiting[loop] += 1
-            if attempts:
-                self._line.move_to_end(waiter, last=False)
-            ahead = 0 if attempts else len(self._line) - 1
-            if not ahead and (self._closed or self._rules.permits(now, self._under_way())):
-                self._drop(waiter)
-                self._rules.started(now)
-                return
-            if deadline is not None and self._rules.earliest(now, self._under_way(), ahead) > deadline:
-                self._drop(waiter)
-                raise TooLate
-            self._pump(now)
-        await self._wait(waiter)
+            when = self.earliest(now, first=True)
+            if when > now:
+                return when
+            if self._window is not None:
+                self._window.start()
+            return 0.0
 
-    async def _wait(self, waiter: _Waiter) -> None:
-        seconds = None if waiter.deadline is None else max(0.0, waiter.deadline - time.monotonic())
-        try:
-            async with asyncio.timeout(seconds):
-                may_go = await waiter.outcome
-        except BaseException as error:
+    def end(self, *, sent: bool) -> None:
+        """Count the end of an attempt, or of a call that began none."""
+        if self._window is not None:
             with self._lock:
-                self._drop(waiter)
+                self._window.end(monotonic(), sent=sent)
+
+    def learn(
+        self, attempt: LiveAttempt, retry_after: float | None, bounds: tuple[float, float], time_left: float
+    ) -> None:
+        """Pause all calls if a response says so.
+
+        :param retry_after: seconds, as the response gave them.
+        :param bounds: of the backoff, which is the pause after a 429 without a time.
+        :param time_left: seconds until the call's deadline; a backoff takes at most half of it.
+        """
+        remaining, reset = rate_headers(attempt.headers or {})
+        with self._lock:
+            now = monotonic()
+            if attempt.status == 429:
+                chosen = min(backoff(self._pauses, bounds), max(0.0, time_left) / 2)
+                pause = retry_after or reset or chosen
+                if pause > MINUTE:
+                    _warn_of_long_wait(attempt, pause)
+                self._pauses += now >= self._paused_until  # other responses arrive late from before the pause
+            elif remaining == 0 and reset:
+                pause = reset
+            else:
+                if now >= self._paused_until:
+                    self._pauses = 0
+                    self.open = self._window is None
+                return
+            self.open = False
+            self._paused_until = max(self._paused_until, now + min(pause, MINUTE))
+            for gate in self._gates:
+                gate.pause_soon(self._paused_until)
+
+
+class Gate:
+    """Admits the calls of one event loop in order: at most ``size`` at once, and only when the pacer allows it."""
+
+    def __init__(self, pacer: Pacer, size: int) -> None:
+        self._pacer = pacer
+        self._loop = asyncio.get_running_loop()
+        self._free = size
+        # Ordered, and fast to leave from the middle: a thousand calls may give up at once.
+        self._line: OrderedDict[asyncio.Future[None], float | None] = OrderedDict()  # with the deadline of each
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        pacer.add(self)
+
+    @property
+    def waiting(self) -> int:
+        """The number of calls that wait."""
+        return len(self._line)
+
+    def enter_now(self) -> bool:
+        """Admit a call at once, if nothing holds it back."""
+        if self._free <= 0 or not self._pacer.open:
+            return False
+        self._free -= 1
+        return True
+
+    async def enter(self, deadline: float | None, *, first: bool) -> None:
+        """Wait until a call may begin. `leave` must follow.
+
+        :param deadline: of the call, by ``time.monotonic``; ``None``: none.
+        :param first: whether it goes before all that wait: it was refused, or failed, before.
+        :raises TooLate: it cannot begin before the deadline.
+        """
+        now = monotonic()
+        if deadline is not None and self._pacer.earliest(now, first=first) > deadline:
+            raise TooLate
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._line[turn] = deadline
+        if first:
+            self._line.move_to_end(turn, last=False)
+        self._admit()
+        try:
+            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
+                await turn
+        except BaseException as error:
+            self._line.pop(turn, None)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.leave(sent=False)  # it was admitted at the moment at which it gave up
+            else:
+                self._admit()
             if isinstance(error, TimeoutError):
                 raise TooLate from None
             raise
-        if not may_go:
-            raise TooLate
 
-    def ended(
-        self,
-        slots: Slots,
-        attempt: LiveAttempt | None = None,
-        retry_after: float | None = None,
-        *,
-        entered: bool = False,
-    ) -> None:
-        """A call ends, or an attempt of it, and gives its slot back.
+    def leave(self, *, sent: bool) -> None:
+        """End an attempt, or a call that was admitted and began none.
 
-        :param attempt: what was seen of it; ``None``: none began.
-        :param retry_after: seconds that the answer asked to wait.
-        :param entered: where no attempt began: whether the call had come through here.
+        :param sent: whether an attempt began, which counts for the rate limit.
         """
-        with self._lock:  # in one go: other threads must not see the slot free and the call not counted yet
-            now = time.monotonic()
-            if entered if attempt is None else attempt.entered:
-                self._rules.ended(now)
-            slots.give()
-            if attempt is not None and attempt.status is not None:
-                self._learn(now, attempt, retry_after)
-            self._pump(now)
-        if attempt is not None and attempt.status == 429 and retry_after and retry_after > self.longest_block:
-            _log.warning(
-                "a 429 asks to wait %.0f s: the call that met it does, others wait for %.0f s and try again",
-                retry_after,
-                self.longest_block,
-                extra={"omium_status": 429, "omium_attempt": attempt.number, "omium_retry_after": retry_after},
-            )
+        self._pacer.end(sent=sent)
+        self._free += 1
+        if self._line:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Admit the first calls in line, and come back when the pacer allows more."""
+        if self._loop.is_closed():
+            return
+        while self._line and (self._free > 0 or self._closed):
+            turn = next(iter(self._line))
+            if not turn.done() and not self._closed and (when := self._pacer.start(monotonic())):
+                self._come_back(when)
+                return
+            del self._line[turn]
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)
+
+    def _come_back(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(min(when - monotonic(), LONGEST_PAUSE), self._admit)
+
+    def pause_soon(self, until: float) -> None:
+        """Tell the gate, from any thread, that the pacer pauses: calls that must begin before fail at once."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._refuse, until)
+
+    def _refuse(self, until: float) -> None:
+        for turn in [turn for turn, deadline in self._line.items() if deadline is not None and deadline < until]:
+            del self._line[turn]
+            if not turn.done():
+                turn.set_exception(TooLate())
 
     def close(self) -> None:
-        """Let all who wait through, for the client is closed and each shall find that out by itself."""
-        with self._lock:
-            self._closed = True
-            while self._line:
-                self._grant(next(iter(self._line)), time.monotonic())
+        """Admit all that wait: each finds out that the client is closed."""
+        self._closed = True
+        self._admit()
 
-    # -- inside, with the lock -------------------------------------------------------------------------------------
 
-    def _under_way(self) -> int:
-        """How many requests are under way: calls that hold a slot and do not wait here, but those of dead loops."""
-        self._forget_ended()
-        return max(0, sum(slots.busy for slots in self._slots.values()) - len(self._line))
+def _warn_of_long_wait(attempt: LiveAttempt, seconds: float) -> None:
+    _log.warning(
+        "a 429 asks to wait %.0f s: only the call that received it waits so long, other calls pause for %.0f s",
+        seconds,
+        MINUTE,
+        extra={"omium_status": 429, "omium_attempt": attempt.number, "omium_retry_after": seconds},
+    )
 
-    def _forget_ended(self) -> None:
-        for loop in [loop for loop in self._slots if loop.is_closed()]:
-            del self._slots[loop]
 
-    def _learn(self, now: float, attempt: LiveAttempt, retry_after: float | None) -> None:
-        before = self._rules.blocked_until
-        self._rules.accepted(self.passed)
-        self.passed = 0
-        seen = Lesson(attempt.status or 0, attempt.headers or {}, retry_after, again=attempt.number > 1)
-        self._rules.learn(now, seen, self._under_way(), len(self._line))
-        self.open = not self._rules.limits
-        if self._rules.blocked_until > before:
-            until = self._rules.blocked_until
-            for waiter in [w for w in self._line if w.deadline is not None and w.deadline < until]:
-                self._drop(waiter)
-                self._tell(waiter, may_go=False)
-            for loop, slots in self._slots.items():
-                if slots.waiting:
-                    with suppress(RuntimeError):  # it is closed, and nobody waits any more
-                        loop.call_soon_threadsafe(slots.refuse, until)
+# -- headers -----------------------------------------------------------------------------------------------------------
 
-    def _pump(self, now: float) -> None:
-        """Let through who may start, and come back when time alone opens the gate."""
-        while self._line and self._rules.permits(now, self._under_way()):
-            self._grant(self._next(), now)
-        if self._line:
-            self._set_alarms(now)
 
-    def _next(self) -> _Waiter:
-        """The first in line; but where it may well be refused again, one that has not used up its attempts as yet.
+def rate_headers(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
+    """Return how many requests remain, and the seconds until more do; ``None`` for what the headers do not say."""
+    remaining = _first_number(headers, _REMAINING)
+    reset = _first_number(headers, _RESET)
+    if remaining is None and "ratelimit" in headers:  # one header, as in drafts of the IETF
+        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
+        remaining = _number(fields.get("remaining", fields.get("r")))
+        reset = _number(fields.get("reset", fields.get("t")))
+    if reset is not None and reset > 10**6:  # some servers send the time as seconds since 1970
+        reset = max(0.0, reset - time())
+    if reset is None and "x-ratelimit-remaining-minute" in headers:
+        reset = _to_next_minute(headers.get("date"))
+    return None if remaining is None else int(remaining), reset
 
-        As a probe the first of those least often refused; to find out whether more is allowed, of those that were
-        refused once at most.
-        """
-        if self._rules.probing:
-            return min(self._line, key=lambda waiter: waiter.attempts)
-        if self._rules.finding_out:
-            return min(self._line, key=lambda waiter: max(waiter.attempts, 1))
-        return next(iter(self._line))
 
-    def _grant(self, waiter: _Waiter, now: float) -> None:
-        self._drop(waiter)
-        if self._tell(waiter, may_go=True):
-            self._rules.started(now)
+def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
+    for name in names:
+        found = _number(headers.get(name))
+        if found is not None:
+            return found
+    return None
 
-    def _drop(self, waiter: _Waiter) -> None:
-        if waiter in self._line:
-            del self._line[waiter]
-            self._waiting[waiter.loop] -= 1
-            if not self._waiting[waiter.loop]:
-                del self._waiting[waiter.loop]
 
-    def _tell(self, waiter: _Waiter, *, may_go: bool) -> bool:
-        """Tell a call; ``False`` where its loop is closed and nobody waits any more."""
+def _number(text: str | None) -> float | None:
+    return float(text) if text is not None and re.fullmatch(r"\s*\d{1,12}(\.\d+)?\s*", text, re.ASCII) else None
 
-        def tell() -> None:
-            if not waiter.outcome.done():
-                waiter.outcome.set_result(may_go)
 
-        try:
-            waiter.loop.call_soon_threadsafe(tell)
-        except RuntimeError:
-            return False
-        return True
-
-    def _set_alarms(self, now: float) -> None:
-        """Each loop on which calls wait has an alarm of its own, for any of them may end at any time."""
-        when = self._rules.look_again_at(now, self._under_way())
-        for loop in [loop for loop in self._alarms if loop.is_closed()]:
-            del self._alarms[loop]
-        for loop in [loop for loop in self._waiting if self._alarms.get(loop, math.inf) > when]:
-            self._alarms[loop] = when
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._set_alarm, loop, when)
-
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        # After the longest pause it looks again.
-        loop.call_later(min(max(0.0, when - time.monotonic()), LONGEST_PAUSE), self._alarm, loop)
-
-    def _alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
-            self._alarms.pop(loop, None)
-            self._pump(time.monotonic())
+def _to_next_minute(date: str | None) -> float | None:
+    """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
+    moment = None if date is None else http_date(date)
+    return None if moment is None else 60.0 - moment.second

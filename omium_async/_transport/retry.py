@@ -1,82 +1,90 @@
-"""When a call is sent again, after how long, and how often all calls of a client together."""
+"""When a request is sent again: the meaning of each status, backoff, and the retry budget of a client."""
 
 from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Mapping
 from ssl import SSLCertVerificationError
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, OmiumError
 
-__all__ = [
-    "Budget",
-    "backoff",
-    "could_mend",
-    "is_outage",
-    "read_is_retried",
-    "write_status_is_unknown",
-    "write_was_refused_for_now",
-]
-
-_READ_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529, 530, *range(520, 528)})
-_REFUSED_FOR_NOW: Final = frozenset({425, 429})
-_TIMED_OUT_BEHIND_A_GATEWAY: Final = frozenset({408, 499})
+__all__ = ["Budget", "StatusMeaning", "backoff", "is_outage", "is_retryable", "status_meaning"]
 
 
-def read_is_retried(status: int) -> bool:
-    """Whether a read that was answered with ``status`` is worth asking again."""
-    return status in _READ_RETRIED
+class StatusMeaning(NamedTuple):
+    """What a status means for the call.
 
-
-def write_was_refused_for_now(status: int) -> bool:
-    """Whether ``status`` says of a write that it was not applied and may be sent again."""
-    return status in _REFUSED_FOR_NOW
-
-
-def write_status_is_unknown(status: int) -> bool:
-    """Whether a write that was answered with ``status`` (and not with a success that was understood) may have been
-    applied all the same.
-
-    A refusal (4xx, 501) is believed, but for those by which gateways tell of a handler that ran too long.
+    :ivar retries_read: a read is sent again.
+    :ivar refused_for_now: a write was not applied, and is sent again.
+    :ivar write_unknown: a write may have been applied.
+    :ivar outage: the service has a problem, not the request.
     """
-    refused = 400 <= status < 500 and status not in _TIMED_OUT_BEHIND_A_GATEWAY
-    return not refused and status != 501
+
+    retries_read: bool = False
+    refused_for_now: bool = False
+    write_unknown: bool = False
+    outage: bool = False
+
+
+_REFUSED: Final = StatusMeaning()
+_UNCLEAR: Final = StatusMeaning(write_unknown=True)
+_REFUSED_FOR_NOW: Final = StatusMeaning(retries_read=True, refused_for_now=True, outage=True)
+_FAILED: Final = StatusMeaning(write_unknown=True, outage=True)
+_FAILED_FOR_NOW: Final = StatusMeaning(retries_read=True, write_unknown=True, outage=True)
+
+_STATUSES: Final[Mapping[int, StatusMeaning]] = {
+    408: _FAILED_FOR_NOW,  # sent by gateways when a handler ran too long
+    425: _REFUSED_FOR_NOW,
+    429: _REFUSED_FOR_NOW,
+    499: _FAILED,  # as 408
+    501: _REFUSED,
+    **dict.fromkeys([500, 502, 503, 504, *range(520, 528), 529, 530], _FAILED_FOR_NOW),
+}
+
+
+def status_meaning(status: int) -> StatusMeaning:
+    """Return the meaning of a status: of an error, or of a success or redirect that the client cannot use."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status >= 500:
+        return _FAILED
+    return _REFUSED if status >= 400 else _UNCLEAR
+
+
+def is_retryable(error: OmiumError) -> bool:
+    """Whether a read that failed with this error may succeed later."""
+    if isinstance(error, APIConnectionError):
+        return not isinstance(error.__cause__, SSLCertVerificationError)
+    if isinstance(error, APIStatusError):
+        return status_meaning(error.status).retries_read
+    return isinstance(error, InvalidResponseError) and not error.path
+
+
+def is_outage(error: OmiumError) -> bool:
+    """Whether the error says that the service has a problem: no response, a 5xx except 501, 408, 425, 429 or 499."""
+    if isinstance(error, APIStatusError):
+        return status_meaning(error.status).outage
+    return isinstance(error, APIConnectionError)
 
 
 def backoff(retries: int, bounds: tuple[float, float]) -> float:
-    """Seconds before the next attempt after ``retries`` earlier ones: exponential, with full jitter.
+    """Return the seconds before the next attempt: exponential, with full jitter.
 
-    :param bounds: the longest pause before the first retry, and before any.
+    :param retries: the retries so far.
+    :param bounds: the upper limit of the first delay, and of any.
     """
     first, longest = bounds
     return random.uniform(0, min(longest, first * 2.0 ** min(retries, 64)))  # noqa: S311
 
 
-def could_mend(error: OmiumError) -> bool:
-    """Whether asking again later may end otherwise than in this error of a read."""
-    if isinstance(error, APIConnectionError):
-        return not isinstance(error.__cause__, SSLCertVerificationError)
-    if isinstance(error, APIStatusError):
-        return read_is_retried(error.status)
-    return isinstance(error, InvalidResponseError) and not error.path
-
-
-def is_outage(error: OmiumError) -> bool:
-    """Whether the service did not respond, or could not do its work: a failed connection, a time-out, a 5xx except
-    501, or a status by which a server or gateway says so.
-    """
-    if isinstance(error, APIStatusError):
-        status = error.status
-        return (status >= 500 and status != 501) or status in _REFUSED_FOR_NOW | _TIMED_OUT_BEHIND_A_GATEWAY
-    return isinstance(error, APIConnectionError)
-
-
 class Budget:
-    """A token bucket shared by all calls of a client, so that an outage is not answered by a storm of retries.
+    """A token bucket shared by all calls of a client, so that an outage does not cause a storm of retries.
 
-    A retry takes tokens; a retry that succeeds gives them back, and every call that succeeds at once adds one. While
-    it is empty, failures come out without another attempt. Retries after a 429 are not counted: pacing spaces them.
+    A retry takes tokens. A retry that succeeds returns them, and every call that succeeds at once adds one. While the
+    bucket is empty, failures are raised without another attempt. Retries after a 429 take no tokens: pacing delays
+    them.
     """
 
     CAPACITY: Final = 500
@@ -85,10 +93,10 @@ class Budget:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tokens = self.CAPACITY
-        self.full = True  # read without the lock: the usual call then has nothing to give back
+        self.full = True  # read without the lock: most calls have nothing to return
 
     def take(self) -> bool:
-        """Take the tokens for one retry; ``False`` when there are not enough."""
+        """Take the tokens for one retry; return False if there are not enough."""
         with self._lock:
             if self._tokens < self.COST:
                 return False
@@ -97,7 +105,7 @@ class Budget:
             return True
 
     def give(self, retries: int) -> None:
-        """A call succeeded after so many retries."""
+        """Return tokens after a call that succeeded with so many retries."""
         with self._lock:
             self._tokens = min(self.CAPACITY, self._tokens + max(1, self.COST * retries))
             self.full = self._tokens == self.CAPACITY

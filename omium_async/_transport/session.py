@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
-from .alarm import LONGEST_PAUSE, Alarms
 from .connector import Connector, Outgoing
-from .slots import Slots
+from .pacing import Gate, Pacer
+from .request import LONGEST_PAUSE
 
 __all__ = ["Connections", "Sessions"]
 
@@ -24,12 +24,11 @@ _KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 secon
 class Connections:
     """The connections of one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, size: int, *, owned: bool) -> None:
+    def __init__(self, session: aiohttp.ClientSession, gate: Gate, *, owned: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.session = session
         self.owned = owned
-        self.slots = Slots(size)
-        self.alarms = Alarms(self.loop)
+        self.gate = gate
         self._closing = _Closing(session)
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
@@ -53,7 +52,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close what was opened here, and wake whoever waits; a session of the user's own stays open."""
-        self.slots.open_up()
+        self.gate.close()
         for waiter in self._pauses:
             _wake(waiter)
         if self._keeper is not None:
@@ -167,7 +166,10 @@ def _close_socket(transport: Any) -> None:
 class Sessions:
     """The connections of a client on every loop on which it is used, at once or one after the other."""
 
-    def __init__(self, size: int, session: aiohttp.ClientSession | None, headers: CIMultiDict[str]) -> None:
+    def __init__(
+        self, pacer: Pacer, size: int, session: aiohttp.ClientSession | None, headers: CIMultiDict[str]
+    ) -> None:
+        self._pacer = pacer
         self._size = size
         self._headers = headers
         self._users_own = session
@@ -205,7 +207,8 @@ class Sessions:
         if self.closed:
             self.raise_closed()
         session = self._checked_own() or _new_session(self._headers)
-        connections = Connections(session, _size_for(session, self._size), owned=self._users_own is None)
+        gate = Gate(self._pacer, _size_for(session, self._size))
+        connections = Connections(session, gate, owned=self._users_own is None)
         with self._lock:
             for loop in [loop for loop in self._by_loop if loop.is_closed()]:
                 self.forget(self._by_loop[loop])

@@ -18,7 +18,7 @@ from .._filters import Filters
 from .._models.types import Execution, ExecutionStatus
 from .._outage import Outage
 from .._pool import Pool
-from .._transport.retry import could_mend
+from .._transport.retry import is_retryable
 from .polling import PendingMonitor, Polling, PollInterval
 
 __all__ = ["wait_for_each"]
@@ -149,7 +149,7 @@ class _WaitSet:
             async with scope:
                 return await step()
         except OmiumError as error:
-            if self._polling.left() != 0 or not could_mend(error):
+            if self._polling.left() != 0 or not is_retryable(error):
                 raise
             self._raise_late(error)
         except TimeoutError:

@@ -12,7 +12,7 @@ from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
 from .._models.types import Execution, ExecutionDetail, ExecutionStatus
 from .._outage import Outage
-from .._transport.retry import could_mend
+from .._transport.retry import is_retryable
 from .polling import PendingMonitor, Polling, PollInterval
 
 __all__ = ["created_note", "run_and_wait", "wait_for", "watch_changes"]
@@ -39,7 +39,7 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_cr
                 seen = await endpoints.get(outage.limited(caller, left), execution_id)
             except OmiumError as error:
                 failure = error
-                if not could_mend(error):
+                if not is_retryable(error):
                     raise
                 if polling.left() != 0:  # otherwise this poll may only have had too little time
                     outage.failed(error, started)

@@ -11,7 +11,6 @@ import weakref
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from omium_async._transport.alarm import Alarms
 from omium_async._transport.attempt import LiveAttempt
 

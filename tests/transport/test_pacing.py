@@ -16,12 +16,12 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import omium_async as om
 from omium_async._transport.allowance import RATE_HEADERS, Allowance, Lesson, rate_headers
 from omium_async._transport.attempt import LiveAttempt
-from omium_async._transport.pacing import Pacer, TooLate
 from omium_async._transport.slots import Slots
+
+import omium_async as om
+from omium_async._transport.pacing import Pacer, TooLate
 
 # -- rules ---------------------------------------------------------------------------------------------------------
 

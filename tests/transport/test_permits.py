@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import attrs
 import pytest
+from omium_async._permit import CalledBack, Permit
 
 import omium_async as om
 from omium_async import _endpoints as endpoints
 from omium_async._caller import Caller
-from omium_async._permit import CalledBack, Permit
 
 
 class Leave:

@@ -11,7 +11,7 @@ import pytest
 
 import omium_async as om
 from omium_async._transport.answers import retry_after_of
-from omium_async._transport.retry import Budget, could_mend
+from omium_async._transport.retry import Budget, is_retryable
 from omium_async._transport.retry import backoff as real_backoff
 
 
@@ -188,14 +188,14 @@ async def test_refused_again_without_a_wait_it_backs_off(raw, monkeypatch) -> No
         (om.OmiumError("whatever", outcome="not_applied"), False),
     ],
 )
-def test_what_could_mend(error: om.OmiumError, could: bool) -> None:
-    assert could_mend(error) is could
+def test_what_is_retryable(error: om.OmiumError, could: bool) -> None:
+    assert is_retryable(error) is could
 
 
 def test_a_certificate_does_not_mend() -> None:
     error = om.APIConnectionError("no connection", outcome="not_applied")
     error.__cause__ = ssl.SSLCertVerificationError()
-    assert not could_mend(error)
+    assert not is_retryable(error)
 
 
 @pytest.mark.parametrize(("status", "told"), [(299, None), (300, 7.0)])

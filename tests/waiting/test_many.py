@@ -169,7 +169,7 @@ async def test_in_time(clock):
     assert "'nope'" in str(raised.value)
 
 
-async def test_what_could_mend_is_looked_at_again_and_what_could_not_ends_it(clock):
+async def test_what_is_retryable_is_looked_at_again_and_what_could_not_ends_it(clock):
     fleet = clock(Fleet({"a": 1.0, "b": 2.0}))
     fleet.fail_next = [APIConnectionError("reset"), APIConnectionError("reset")]
     assert len(await collect(wait(fleet, ["a", "b"]))) == 2

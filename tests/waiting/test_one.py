@@ -94,7 +94,7 @@ class TestWait:
                 await waiting
             assert raised.value.__cause__.attempts[0].status == 503
 
-    async def test_what_could_mend_is_looked_at_again(self, omium, local):
+    async def test_what_is_retryable_is_looked_at_again(self, omium, local):
         execution = await omium.executions.create("nobody")
         steady = omium.with_options(max_retries=0)
         for action in ("status", "drop", "truncate", "garbage"):
@@ -153,7 +153,7 @@ class TestWatch:
                 await steps.get()
         assert seen == [("running", []), ("running", ["a"]), ("running", ["a", "b"]), ("completed", ["a", "b"])]
 
-    async def test_it_goes_on_over_what_could_mend_and_ends_at_what_could_not(self, omium, local):
+    async def test_it_goes_on_over_what_is_retryable_and_ends_at_what_could_not(self, omium, local):
         execution = await omium.executions.create("nobody")
         steady = omium.with_options(max_retries=0)
         local.inject(Fault(**READ, action="drop"))
