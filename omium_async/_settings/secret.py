@@ -55,9 +55,10 @@ class Redactor:
 def _forms_of(secret: str) -> Iterator[str]:
     secret = str.__str__(secret)
     yield secret
-    percent = quote(secret, safe="")
-    yield percent
-    yield re.sub("%..", lambda found: found[0].lower(), percent)
+    for safe in ("", "/"):  # in a query, in a path
+        percent = quote(secret, safe=safe)
+        yield percent
+        yield re.sub("%..", lambda found: found[0].lower(), percent)
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield html.escape(secret)

@@ -83,6 +83,7 @@ class FailureReader:
 
         :param body: of a success that could not be understood.
         """
+        found: _Found | None
         if isinstance(problem, Refused):
             found = self._refused(problem, attempt)
         elif isinstance(problem, (ValidationError, TooLarge)):

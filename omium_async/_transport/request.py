@@ -52,9 +52,9 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The unescaped path of the URL, without its query."""
+        """The path of the URL, escaped, without its query."""
         _, _, rest = self.url.partition("?")[0].partition("://")
-        return unquote("/" + rest.partition("/")[2])
+        return "/" + rest.partition("/")[2]
 
     @property
     def execution_id(self) -> str | None:

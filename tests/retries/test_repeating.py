@@ -252,9 +252,3 @@ def test_an_omium_of_ones_own_has_no_more_executions_than_intents(intents, retri
                     assert done == (outcome == "applied"), (number, to_come)
 
     asyncio.run(main())
-
-
-@pytest.fixture(autouse=True)
-def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omium_async._transport.allowance._FIRST_BLOCK", 0.001)
-    monkeypatch.setattr("omium_async._transport.allowance._LONGEST_BLOCK", 0.001)

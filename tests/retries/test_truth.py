@@ -113,7 +113,6 @@ class Truth(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.patches = pytest.MonkeyPatch()
         be_patient(self.runner.get_loop(), self.patches)
-        self.patches.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
         self.outcomes: list[Outcome] = []
         self.service = Service()
 
@@ -131,6 +130,7 @@ class Truth(RuleBasedStateMachine):
                 KEY,
                 base_url=f"http://127.0.0.1:{port}",
                 attempt_timeout=0.08,
+                backoff=(0, 0),
                 timeout=20,
                 max_retries=60 if honours else retries,
                 retry_ambiguous_writes=honours,

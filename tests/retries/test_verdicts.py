@@ -349,7 +349,7 @@ def test_ctrl_c_within_a_hook_is_not_lost(raw, status: int) -> None:
             try:
                 await omium.executions.get("e")
             finally:
-                assert omium._caller.shared.transport._sessions.known().slots.free == 1
+                assert omium._caller.shared.transport._sessions.known().gate._free == 1
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())

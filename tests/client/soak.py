@@ -82,7 +82,7 @@ async def main(count: int) -> int:
             print(f"{step} calls: {grown:+.2f} MiB, {descriptors() - open_before:+d} descriptors", flush=True)
         tasks = len(asyncio.all_tasks()) - 1
         transport = omium._caller.shared.transport
-        busy = transport._sessions.known().slots.busy
+        busy = 32 - transport._sessions.known().gate._free
     server.close()
     print(f"tasks left: {tasks}, slots taken: {busy}")
     return int(grown > 2 or descriptors() - open_before > 40 or tasks > 0 or busy > 0)

@@ -51,11 +51,6 @@ class Response(aiohttp.ClientResponse):
         super().__init__(*args, **kwargs)
 
 
-@pytest.fixture(autouse=True)
-def _no_pacing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omium_async._transport.allowance._FIRST_BLOCK", 0.0)
-
-
 async def outcome(status: int, call, *, sessions: str, **options):
     attempts: list[om.Attempt] = []
     session = aiohttp.ClientSession() if sessions == "users" else None
@@ -66,7 +61,13 @@ async def outcome(status: int, call, *, sessions: str, **options):
                     url, method, status=status, body=b'{"detail": "words"}', repeat=True, response_class=Response
                 )
         async with om.AsyncOmium(
-            KEY, base_url="https://omium.test", session=session, on_attempt=attempts.append, max_retries=2, **options
+            KEY,
+            base_url="https://omium.test",
+            session=session,
+            on_attempt=attempts.append,
+            max_retries=2,
+            backoff=(0, 0),
+            **options,
         ) as omium:
             with pytest.raises(om.OmiumError) as caught:
                 await call(omium)
@@ -88,7 +89,7 @@ async def test_a_write(status: int, sessions: str) -> None:
     assert error.idempotency_key == attempts[0].idempotency_key
     assert error.idempotency_key is not None
     if status != 101:
-        assert error.message == "words"
+        assert error.message.startswith("words")
 
 
 @pytest.mark.parametrize("status", STATUSES)

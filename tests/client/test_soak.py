@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_flat_memory_and_descriptors() -> None:
     soak = Path(__file__).with_name("soak.py")
     ran = subprocess.run([sys.executable, soak, "1500"], capture_output=True, text=True, timeout=110, check=False)

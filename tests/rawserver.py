@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Self
 
 import attrs
-import pytest
 
 from omium_async import AsyncOmium, Attempt
 
@@ -117,7 +116,7 @@ class RawServer:
 
 
 class Tools:
-    """What the tests of this folder need, in one fixture."""
+    """What tests of clients and retries need, in one fixture."""
 
     KEY = KEY
     EXECUTION = EXECUTION
@@ -128,7 +127,8 @@ class Tools:
     @staticmethod
     def client(url: str, **options: object) -> AsyncOmium:
         options.setdefault("max_retries", 0)
-        return AsyncOmium(KEY, base_url=url, **options)  # type: ignore[arg-type]
+        options.setdefault("backoff", (0, 0))
+        return AsyncOmium(options.pop("api_key", KEY), base_url=url, **options)  # type: ignore[arg-type]
 
     @staticmethod
     @contextlib.asynccontextmanager
@@ -140,23 +140,3 @@ class Tools:
         options.setdefault("on_attempt", attempts.append)
         async with RawServer(handler, tls) as server, Tools.client(server.url, **options) as client:
             yield client, server, attempts
-
-
-@pytest.fixture
-def raw() -> type[Tools]:
-    return Tools
-
-
-@pytest.fixture(autouse=True)
-def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries come at once, unless a test is about that."""
-    monkeypatch.setattr("omium_async._transport.call.backoff", lambda *_: 0.0)
-
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMIUM_API_KEY", "OMIUM_API_URL", "OMIUM_TIMEOUT", "OMIUM_RETRY_ATTEMPTS"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)

@@ -73,7 +73,7 @@ async def test_http_where_tls_is_expected(raw) -> None:
     listener = await asyncio.start_server(not_tls, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener, raw.client(f"https://127.0.0.1:{port}") as omium:
-        with pytest.raises(om.APIConnectionError, match=r"does not speak TLS; is it http://") as caught:
+        with pytest.raises(om.APIConnectionError, match=r"does not speak TLS; is the URL http://") as caught:
             await omium.executions.create("wf")
     assert not caught.value.outcome_unknown
     assert isinstance(caught.value.__cause__, ssl.SSLError)

@@ -157,25 +157,6 @@ async def test_an_outage_is_not_answered_by_a_storm(raw, caplog) -> None:
         assert len(server.requests) == 6
 
 
-async def test_what_a_rate_limit_refused_waits_at_the_gate_and_costs_no_budget(raw, monkeypatch) -> None:
-    asked: list[float] = []
-    monkeypatch.setattr("omium_async._transport.call.backoff", lambda *_: asked.append(0.0) or 0.0)
-    refusal = raw.answer(429, b"{}", "retry-after-ms: 1")
-    async with raw.pair(lambda request: request.send(refusal), max_retries=150) as (omium, server, _):
-        with pytest.raises(om.RateLimitError):
-            await omium.executions.get("e")
-        assert len(server.requests) == 151
-    assert not asked
-
-
-async def test_refused_again_without_a_wait_it_backs_off(raw, monkeypatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr("omium_async._transport.call.backoff", lambda retries, _: asked.append(retries) or 0.0)
-    async with raw.pair(failing(raw, [429] * 3, "Retry-After: 0"), max_retries=3) as (omium, _server, _):
-        await omium.executions.get("e")
-    assert asked == [0, 1]  # not the first time
-
-
 @pytest.mark.parametrize(
     ("error", "could"),
     [
