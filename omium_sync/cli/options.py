@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from omium_async._arguments import execution_segment
 from omium_async._data.strict_json import parse_json
 
 from .endings import CommandFailed
@@ -85,6 +84,8 @@ class Number(click.ParamType):  # type: ignore[type-arg] # it is not generic in 
 
 def execution_id(value: str) -> str:
     """Check that an id can be a segment of a path, as click's type of an argument."""
+    from omium_async._arguments import execution_segment  # noqa: PLC0415 - `--help` does not need the SDK
+
     try:
         execution_segment(name(value))
     except ValueError as error:
