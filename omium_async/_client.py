@@ -37,49 +37,49 @@ Out = TypeVar("Out")
 class AsyncOmium:
     """An async client of the Omium Executions API: `executions` holds its calls, see `Executions`.
 
-    Works with and without ``async with``, on any number of event loops, one after the other or at once in several
-    threads. Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order.
+    It works with and without ``async with``, on any number of event loops, one after the other or at once in several
+    threads. Each setting comes from the first of these that has it: the argument, the environment,
+    ``~/.omium/config.json``, the default.
 
-    :param api_key: else ``OMIUM_API_KEY``, else ``api_key`` of the file.
-    :param base_url: else ``OMIUM_API_URL``, else ``api_url`` of the file, else ``https://api.omium.ai``; with or
-        without ``/api/v1``.
-    :param auth: how the key is sent: ``"x-api-key"`` (recommended by the service) or ``"bearer"``.
-    :param timeout: seconds for one whole call: queueing, attempts, backoff and body; ``None``: no bound. Else
-        ``OMIUM_TIMEOUT``, else ``timeout`` of the file, else 60.
-    :param attempt_timeout: seconds for one attempt, from DNS to the last byte of the body; ``None``: no bound of its
-        own.
-    :param max_retries: attempts after the first, 0 or more. Else ``OMIUM_RETRY_ATTEMPTS``, else ``retry_attempts`` of
-        the file, else 3.
-    :param retry_ambiguous_writes: also send a write again whose outcome is unknown: for a server that honours
+    :param api_key: the key; otherwise ``OMIUM_API_KEY``, or ``api_key`` in the file.
+    :param base_url: the service, with or without ``/api/v1``; otherwise ``OMIUM_API_URL``, ``api_url`` in the file, or
+        ``https://api.omium.ai``.
+    :param auth: the header with the key: ``"x-api-key"`` (recommended by the service) or ``"bearer"``.
+    :param timeout: seconds for one whole call: queueing, attempts, backoff and body; ``None``: no limit. Otherwise
+        ``OMIUM_TIMEOUT``, ``timeout`` in the file, or 120.
+    :param attempt_timeout: seconds for one attempt, from DNS to the last byte of the body; ``None``: only ``timeout``.
+    :param max_retries: attempts after the first, 0 or more. Otherwise ``OMIUM_RETRY_ATTEMPTS``, ``retry_attempts`` in
+        the file, or 3.
+    :param retry_ambiguous_writes: also retry writes whose outcome is unknown: only for a server that honours
         ``Idempotency-Key``.
     :param max_connections: connections at once, on each event loop.
-    :param rate_limit: requests a minute, never exceeded over any minute; ``None``: learn from the answers.
-    :param max_response_bytes: the largest body taken, decompressed. Decoded, JSON of the worst form takes some 50 times
-        its size in memory, and 0.3 seconds a MiB in the loop's thread: give less where the service is not trusted.
-    :param agent_id: sent with every ``create`` that gives none of its own.
+    :param rate_limit: requests a minute, not exceeded in any minute; ``None``: the client pauses when the service says
+        so.
+    :param max_response_bytes: the largest body accepted, decompressed. Decoding JSON takes up to 50 times its size in
+        memory, and 0.3 seconds a MiB in the loop's thread: use less if the service is not trusted.
+    :param agent_id: sent with every ``create`` that has no ``agent_id``.
     :param headers: added to every request.
-    :param proxy: URL of an HTTP proxy; else that of the environment (``HTTPS_PROXY``, ``NO_PROXY``), except for
+    :param proxy: URL of an HTTP proxy; otherwise that of the environment (``HTTPS_PROXY``, ``NO_PROXY``), except for
         loopback.
-    :param ssl: as aiohttp takes it: an ``SSLContext``, a ``Fingerprint``, or ``False`` to verify nothing.
-    :param session: an ``aiohttp.ClientSession`` of your own, used on its own loop and never closed.
-    :param on_attempt: a plain function that receives every ended `Attempt`, also of a cancelled call.
-    :param patience: seconds for which waits, lists and batches sit out an outage; ``None``: no bound. Else
-        ``OMIUM_PATIENCE``, else 300.
-    :param backoff: seconds: the first pause before a retry at most, and the longest; 0 for none.
-    :param poll_interval: seconds: the first and the longest pause between two looks of a wait.
+    :param ssl: as in aiohttp: an ``SSLContext``, a ``Fingerprint``, or ``False`` to verify nothing.
+    :param session: an ``aiohttp.ClientSession`` to use, on its own loop only; the client never closes it.
+    :param on_attempt: a plain function that receives every finished `Attempt`, also of a cancelled call.
+    :param patience: seconds for which waits, lists and batches wait out an outage; ``None``: no limit. Otherwise
+        ``OMIUM_PATIENCE``, or 300.
+    :param backoff: seconds: the upper limit of the first retry delay, and of any; 0: no delay.
+    :param poll_interval: seconds: the first and the longest delay between two polls of a wait.
     :param allow_insecure_http: allow plain ``http://`` to a host that is not loopback.
-    :param converter: what `make_converter` gives, with hooks of your own: the one way in and out, for the models and
-        for your data; ``None``: the process's shared one.
-    :param telemetry: an ``omium_async.otel.Telemetry``, which traces and measures the calls; ``None``: nothing does.
-    :raises ConfigurationError: a setting is missing or cannot be used; it says which and where it came from.
+    :param converter: a converter from `make_converter`, with hooks for your types; ``None``: the process's shared one.
+    :param telemetry: an ``omium_async.otel.Telemetry``, which traces and measures the calls; ``None``: none.
+    :raises ConfigurationError: a setting is missing or cannot be used; the message names the setting and its source.
     """
 
     executions: Executions
-    """Everything that can be done with executions: create, get, list, wait, replay, roll back, one or many."""
+    """The calls about executions: create, get, list, wait, replay, roll back, cancel, one or many."""
     checkpoints: Checkpoints
-    """The checkpoints of executions, with their state."""
+    """The calls about checkpoints and their state."""
     workflows: Workflows
-    """The workflows that the service has."""
+    """The calls about the workflows of the service."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class AsyncOmium:
         converter: cattrs.Converter | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        # Masked before anything can fail: a traceback may show local variables.
+        # Masked first, because the traceback of any failure may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
         auth = masked(auth)
         settings, options = configure(locals())  # every setting is a parameter, by its name
@@ -120,7 +120,7 @@ class AsyncOmium:
         self.workflows = Workflows(caller)
 
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
-        """A copy with other options; it shares connections, pacing and retry budget, and closing either closes both.
+        """Return a copy with other options. It shares connections, pacing and retry budget; closing one closes both.
 
         :param options: any of ``timeout``, ``attempt_timeout``, ``max_retries``, ``retry_ambiguous_writes``,
             ``agent_id``, ``on_attempt``, ``patience``, ``backoff``, ``poll_interval``, as in the constructor.
@@ -149,16 +149,16 @@ class AsyncOmium:
     def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
 
     @overload
-    def workflow(  # for types that are no classes: the annotation of a variable says what they are
+    def workflow(  # for types that are not classes: the variable has an annotation
         self, workflow_id: str, input_type: Any = None, output_type: Any = None
     ) -> Workflow[In, Out]: ...  # pyright: ignore[reportInvalidTypeVarUse]
 
     def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:
-        """A workflow of the service, with the types of its input and its output; nothing is asked of the service.
+        """Return a workflow with the types of its input and its output; no request is sent.
 
-        :param workflow_id: its id; or a definition (a `Workflow`), then without types.
+        :param workflow_id: its id, or a definition (a `Workflow`) without types.
         :param input_type: the type of its input, which `Workflow.start` checks; ``None``: anything that can be sent.
-        :param output_type: the type of its output, into which results are read; ``None``: the output as it is.
+        :param output_type: the type into which results are read; ``None``: they are not converted.
         :raises TypeError: a type cannot be structured, also inside optionals and containers.
         """
         if isinstance(workflow_id, Definition):
@@ -178,23 +178,23 @@ class AsyncOmium:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
-        """Call any other endpoint, with the same safety. Everything but GET, HEAD and OPTIONS counts as a write.
+        """Call any other endpoint, with the same safety. All methods except GET, HEAD and OPTIONS are writes.
 
-        :param method: such as ``"GET"``.
-        :param path: relative to the base URL, such as ``/workflows``.
-        :param params: the query; ``None`` values are left out.
-        :param json: the body, as ``input_data`` of ``create``.
-        :param headers: for this request; they may carry an ``Idempotency-Key``.
-        :return: the answer as it came, with a status from 200 to 299.
-        :raises APIStatusError: the answer's status is no success.
-        :raises APIConnectionError: no usable answer came.
+        :param method: the HTTP method, such as ``"GET"``.
+        :param path: relative to the base URL, such as ``/failures``.
+        :param params: the query; ``None`` values are omitted.
+        :param json: the body: JSON values and the types that ``create`` accepts in ``input_data``.
+        :param headers: for this request; they may contain an ``Idempotency-Key``.
+        :return: the response, with a status from 200 to 299.
+        :raises APIStatusError: the response has any other status.
+        :raises APIConnectionError: no usable response came.
         :raises ValueError: the path leaves the base URL, or a value cannot be sent. Nothing was sent.
         """
         headers = masked(headers)
         return await self._caller.raw(method, path, params=params, json=json, headers=headers)
 
     async def aclose(self) -> None:
-        """Close all connections, those of copies too. Calls after that raise ``RuntimeError``."""
+        """Close all connections, also those of copies. Later calls raise ``RuntimeError``."""
         await self._caller.shared.transport.close()
 
     async def __aenter__(self) -> Self:
@@ -213,6 +213,6 @@ class AsyncOmium:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is not pickled: it holds a key and connections; another process makes its own from "
-            "its own settings"
+            f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
+            "process, from its own settings"
         )

@@ -83,7 +83,7 @@ def report(omium):
     return omium.workflow("report", ReportInput, Report)
 
 
-async def test_in_and_out(report):
+async def test_inputs_and_outputs_have_the_types_of_the_workflow(report):
     assert await report.execute(ReportInput(3, ("a",))) == Report([Line("a", date(2026, 1, 3))])
     run = await report.start(ReportInput(4), metadata={"of": "a test"})
     assert await run.result() == Report([])
@@ -96,7 +96,7 @@ async def test_in_and_out(report):
     assert (await run.wait()).id == run.id
 
 
-async def test_an_input_of_another_type_is_refused_before_anything_is_sent(report, local):
+async def test_an_input_of_another_type_is_rejected_before_anything_is_sent(report, local):
     for wrong in (None, {"day": 3}, Report([]), 3):
         with pytest.raises(TypeError, match="input_data"):
             await report.start(wrong)
@@ -106,7 +106,7 @@ async def test_an_input_of_another_type_is_refused_before_anything_is_sent(repor
 
 
 @pytest.mark.parametrize("kind", [Opaque, Opaque | None, list[Opaque], dict[str, tuple[Opaque, ...]]])
-async def test_a_type_that_cannot_be_structured_is_refused_when_it_is_named(omium, kind):
+async def test_a_type_that_cannot_be_structured_is_rejected_at_once(omium, kind):
     with pytest.raises(TypeError, match="output_type"):
         omium.workflow("report", ReportInput, kind)
     with pytest.raises(TypeError, match="input_type"):
@@ -115,7 +115,7 @@ async def test_a_type_that_cannot_be_structured_is_refused_when_it_is_named(omiu
         omium.workflow(Workflow("report", kind))
 
 
-async def test_an_output_of_another_version_is_told_with_its_place_and_kept(report):
+async def test_an_output_that_does_not_fit_raises_with_its_place_and_the_execution(report):
     with pytest.raises(OutputError, match=r"output_data\.lines\[0\]\.day") as raised:
         await report.execute(ReportInput(-1))
     error = raised.value
@@ -129,7 +129,7 @@ async def test_an_output_of_another_version_is_told_with_its_place_and_kept(repo
         report.output(error.execution)
 
 
-async def test_only_what_completed_has_a_result(report, omium):
+async def test_an_execution_that_did_not_complete_has_no_result(report, omium):
     with pytest.raises(ExecutionFailedError, match="no such day") as raised:
         await report.execute(ReportInput(0))
     assert raised.value.outcome == "applied"
@@ -143,7 +143,7 @@ async def test_only_what_completed_has_a_result(report, omium):
         await run.result()
 
 
-async def test_what_fails_after_the_start_says_that_it_was_applied(report, local):
+async def test_errors_after_the_start_have_the_outcome_applied(report, local):
     run = await report.start(ReportInput(3))
     local.inject(Fault(method="GET", action="status", status=404, times=2))
     with pytest.raises(NotFoundError) as raised:
@@ -154,7 +154,7 @@ async def test_what_fails_after_the_start_says_that_it_was_applied(report, local
     assert raised.value.outcome == "not_applied"
 
 
-async def test_an_interrupted_result_names_the_execution_that_goes_on(omium):
+async def test_an_interrupted_wait_for_a_result_names_the_execution(omium):
     run = await omium.workflow("nobody").start()
     for handle, noted in ((run, True), (omium.workflow("nobody").handle(run.id), False)):
         waiting = asyncio.create_task(handle.result())
@@ -165,7 +165,7 @@ async def test_an_interrupted_result_names_the_execution_that_goes_on(omium):
         assert (run.id in "".join(getattr(raised.value, "__notes__", []))) is noted
 
 
-async def test_a_replay_is_followed(omium):
+async def test_a_run_follows_the_execution_that_a_replay_names(omium):
     run = await omium.workflow("steps", output_type=str).start({"wait": True})
     with pytest.raises(ExecutionFailedError):
         await run.result()
@@ -177,7 +177,7 @@ async def test_a_replay_is_followed(omium):
     assert run.id == before
 
 
-async def test_many(report, omium):
+async def test_calls_for_many_executions_are_bound_to_the_workflow(report, omium):
     given_inputs = [ReportInput(1), ExecutionRequest("report", ReportInput(2)), "wrong", ExecutionRequest("other")]
     outcomes = [one async for one in report.create_many(given_inputs)]
     states = {repr(one.request.input_data): one.state for one in outcomes}
@@ -204,7 +204,7 @@ async def test_many(report, omium):
         report.create_many(ReportInput(1))
 
 
-async def test_a_definition_has_no_client(local):
+async def test_a_definition_is_bound_by_a_client(local):
     definition = Workflow("report", ReportInput, Report)
     with pytest.raises(RuntimeError, match=r"omium\.workflow"):
         await definition.start(ReportInput(3))
@@ -221,7 +221,7 @@ async def test_a_definition_has_no_client(local):
             pickle.dumps(run)
 
 
-async def test_the_hooks_of_the_clients_converter_are_used(local):
+async def test_hooks_of_the_clients_converter_are_used(local):
     converter = make_converter()
     converter.register_unstructure_hook(Opaque, lambda value: {"day": value.args[0], "names": []})
     converter.register_structure_hook(Opaque, lambda value, _: Opaque(value))
@@ -239,7 +239,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 @settings(max_examples=30, deadline=None)
-def test_untyped_data_comes_back_as_it_went_in(value):
+def test_untyped_data_is_returned_unchanged(value):
     async def run():
         async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
 

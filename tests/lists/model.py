@@ -1,7 +1,7 @@
-"""A server whose list changes whenever a test wants it to, and a reader that is stepped by hand.
+"""A model of a server whose list changes, and a reader that is stepped by hand.
 
-Nothing here waits for anything: a test, or hypothesis, decides when a request in flight is counted, when it is
-answered, what happens to the list in between, and when the consumer takes the oldest answer.
+A test, or hypothesis, decides when the server counts for a request in flight, when it answers, how the list changes in
+between, and when the consumer takes the oldest answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same over real connections, with a writer that does not rest and a server that fails now and then."""
+"""The guarantee of lists over real connections, while the list changes and requests fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def create(omium: AsyncOmium, count: int, workflow: str = "unknown") -> se
 
 
 @pytest.mark.parametrize("prefetch", [0, None])
-async def test_a_list_that_grows_while_it_is_read(omium: AsyncOmium, prefetch: int | None) -> None:
+async def test_a_list_that_grows_is_read_whole(omium: AsyncOmium, prefetch: int | None) -> None:
     there = await create(omium, 260)
     got: list[str] = []
     done = asyncio.Event()
@@ -48,7 +48,7 @@ async def test_a_list_that_grows_while_it_is_read(omium: AsyncOmium, prefetch: i
     assert there <= set(got)
 
 
-async def test_a_filtered_list_that_shrinks_while_it_is_read(local: LocalOmium, omium: AsyncOmium) -> None:
+async def test_a_filtered_list_that_shrinks_is_read_whole(local: LocalOmium, omium: AsyncOmium) -> None:
     """Runs end under ``status=running``: each one moves all behind it."""
     ends: dict[str, asyncio.Event] = {}
     all_run = asyncio.Event()
@@ -79,7 +79,7 @@ async def test_a_filtered_list_that_shrinks_while_it_is_read(local: LocalOmium, 
 
 
 @pytest.mark.parametrize("action", ["drop", "status", "truncate", "garbage"])
-async def test_failed_requests_are_mended_below(local: LocalOmium, omium: AsyncOmium, action: str) -> None:
+async def test_failed_requests_are_retried(local: LocalOmium, omium: AsyncOmium, action: str) -> None:
     there = await create(omium, 300)
     got: list[str] = []
     async for row in omium.executions.list(page_size=20):
@@ -90,7 +90,7 @@ async def test_failed_requests_are_mended_below(local: LocalOmium, omium: AsyncO
     assert set(got) == there
 
 
-async def test_pages_over_a_real_connection(omium: AsyncOmium) -> None:
+async def test_pages_have_their_exact_size(omium: AsyncOmium) -> None:
     there = await create(omium, 45)
     pages = [page async for page in omium.executions.pages(page_size=10)]
     assert [len(page) for page in pages] == [10, 10, 10, 10, 5]

@@ -16,17 +16,19 @@ ROOT = HERE.parents[1]
 CHECKED = ("usage.py", "workflows.py")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_mypy(tmp_path):
+def test_mypy_infers_the_types_that_users_expect(tmp_path):
     strict = ["--strict", "--warn-unused-ignores", "--cache-dir", str(tmp_path), "--config-file", ""]
     files = [str(HERE / name) for name in CHECKED]
     done = subprocess.run([sys.executable, "-m", "mypy", *strict, *files], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
-def test_pyright(tmp_path):
+def test_pyright_infers_the_types_that_users_expect(tmp_path):
     for name in CHECKED:
         shutil.copy(HERE / name, tmp_path)
     rules = {
