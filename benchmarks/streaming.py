@@ -37,7 +37,7 @@ READY = 300_000  # rows that the server keeps in memory
 MEGABYTE = 2**20
 OURS, AIOHTTP, HTTPX, ONE_BY_ONE = "omium-async", "aiohttp and orjson", "httpx and pydantic", "prefetch=0"
 #: At least so many times the rows a second of these; at most so many MB.
-BOUNDS = {AIOHTTP: 0.55, HTTPX: 2.0, ONE_BY_ONE: 6.0}
+BOUNDS = {AIOHTTP: 0.6, HTTPX: 2.0, ONE_BY_ONE: 6.0}
 GROWTH = 16.0
 
 

@@ -1,6 +1,6 @@
-"""What may watch calls from outside, as `omium_async.otel.Telemetry` does; nothing here is called while nobody watches.
+"""The interface of telemetry, which `omium_async.otel.Telemetry` implements. Without telemetry nothing here is called.
 
-None of these methods may raise or block: they run within the call.
+The methods run within the call, so they must not raise and must not block.
 """
 
 from __future__ import annotations
@@ -16,68 +16,72 @@ if TYPE_CHECKING:
 __all__ = ["CallSpan", "Telemetry", "spanned", "spanned_each"]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 class CallSpan(Protocol):
-    """Watches one call, in the task that makes it."""
+    """Observes one call, in the task that makes it."""
 
     def waits(self) -> None:
-        """The call waits for a free connection or for the pace. In the end comes `waited`, whatever happens."""
+        """The call waits for a free connection or for pacing; `waited` always follows."""
 
     def waited(self) -> None:
-        """That wait is over."""
+        """The wait is over."""
 
     def attempt_starts(self, number: int) -> Mapping[str, str] | None:
         """An attempt begins.
 
         :param number: counts from 1 within the call.
-        :return: headers by which the trace goes on at the service, in place of the client's own of these names; those
-            that a user gives with one request win.
+        :return: headers with the trace context. They replace the client's own of these names, but not those that a
+            user gives with one request.
         """
 
     def attempt_ended(self, attempt: Attempt, error: BaseException | None) -> None:
         """An attempt ended: answered, failed or cancelled.
 
-        :param attempt: what users are told of it.
-        :param error: what the call would raise, were it the last; ``None``: it succeeded.
+        :param attempt: what users receive of it.
+        :param error: the error that the call would raise if this were its last attempt; ``None``: it succeeded.
         """
 
     def ended(self, result: object, error: BaseException | None) -> None:
-        """The call is over, after its last attempt.
+        """The call ended, after its last attempt.
 
-        :param result: what it gives, where it succeeded.
-        :param error: what it raises, a cancellation too; ``None``: it succeeded.
+        :param result: what it returns if it succeeded.
+        :param error: what it raises, also a cancellation; ``None``: it succeeded.
         """
 
 
 class Telemetry(Protocol):
-    """Watches the calls of a client."""
+    """Observes the calls of a client."""
 
     def call_started(self, request: Request) -> CallSpan | None:
         """A call begins.
 
         :param request: it has ``method``, ``url``, ``operation`` (name and URL template without ids), ``key`` (of a
-            write) and ``execution_id``. Its ``body`` and ``headers`` hold data of the user's, never to be recorded.
-        :return: what watches it; ``None``: nothing does.
+            write) and ``execution_id``. Its ``body`` and ``headers`` hold user data, which must not be recorded.
+        :return: what observes the call; ``None``: nothing does.
         """
 
     def outage_began(self) -> None:
-        """A wait, a list or a batch finds that nothing answers."""
+        """A wait, a list or a batch met an outage."""
 
     async def around(self, name: str, work: Awaitable[T], *, writes: bool) -> T:
-        """Await what makes several calls, within a span around theirs."""
+        """Await something that makes several calls, in a span around theirs.
+
+        :param name: the name of the span. :param writes: whether one of the calls is a write.
+        """
         ...
 
     def around_each(self, name: str, items: AsyncGenerator[T], *, writes: bool) -> AsyncGenerator[T]:
-        """The items of what makes several calls, within a span around theirs, which is no other code's."""
+        """Yield the items of something that makes several calls, in a span around theirs.
+
+        :param name: the name of the span. :param writes: whether one of the calls is a write.
+        """
         ...
 
 
-M = TypeVar("M", bound=Callable[..., Any])
-
-
 def spanned(*, writes: bool) -> Callable[[M], M]:
-    """A method that makes several calls has a span around theirs; its object's ``_telemetry`` says what watches.
+    """Decorate a method that makes several calls: with telemetry it has a span around theirs.
 
     :param writes: whether one of the calls is a write.
     """
@@ -86,35 +90,38 @@ def spanned(*, writes: bool) -> Callable[[M], M]:
         name = _name_of(method)
 
         @functools.wraps(method)
-        async def watched(self: Any, *args: Any, **options: Any) -> Any:
+        async def with_span(self: Any, *args: Any, **options: Any) -> Any:
             telemetry: Telemetry | None = self._telemetry
             if telemetry is None:
                 return await method(self, *args, **options)
             return await telemetry.around(name, method(self, *args, **options), writes=writes)
 
-        return cast("M", watched)
+        return cast("M", with_span)
 
     return decorate
 
 
 def spanned_each(*, writes: bool) -> Callable[[M], M]:
-    """`spanned` for what gives items; arguments are refused at the call, as ever."""
+    """Decorate a method that yields items, as `spanned` does. Arguments are still checked when it is called.
+
+    :param writes: whether one of the calls is a write.
+    """
 
     def decorate(method: M) -> M:
         name = _name_of(method)
 
         @functools.wraps(method)
-        def watched(self: Any, *args: Any, **options: Any) -> Any:
+        def with_span(self: Any, *args: Any, **options: Any) -> Any:
             items = method(self, *args, **options)
             telemetry: Telemetry | None = self._telemetry
             return items if telemetry is None else telemetry.around_each(name, items, writes=writes)
 
-        return cast("M", watched)
+        return cast("M", with_span)
 
     return decorate
 
 
 def _name_of(method: Callable[..., Any]) -> str:
-    """The public name: ``omium.executions.list`` for ``Executions.list``, and for its private variant ``_list``."""
+    """Return the public name: ``omium.executions.list`` for ``Executions.list``, and for its private variant."""
     resource, _, name = method.__qualname__.partition(".")
     return f"omium.{resource.lower()}.{name.removeprefix('_')}"

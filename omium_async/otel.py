@@ -1,4 +1,4 @@
-"""OpenTelemetry for a client: spans and metrics of its calls, and the trace carried on to the service.
+"""OpenTelemetry for a client: spans and metrics of its calls, and trace context sent to the service.
 
 .. code-block:: python
 
@@ -7,20 +7,20 @@
 
     omium = AsyncOmium(telemetry=Telemetry())
 
-It needs the extra ``otel`` (``pip install 'omium-async[otel]'``), which is OpenTelemetry's API alone; where the spans
-and metrics go is the application's business, as ever.
+It needs the extra ``otel`` (``pip install 'omium-async[otel]'``), which is OpenTelemetry's API alone. The application
+chooses where spans and metrics are exported.
 
-Each call has one span of kind CLIENT, named after the method (``omium.executions.create``), with an event for each of
-its attempts; ``wait``, ``run``, lists and batches have a span of their own around those of their calls. No id is in a
-name, and none in a metric. Neither a key, an input, an output nor the message of an error is ever recorded: a server
-may echo an input in it.
+Each call has one span of kind CLIENT, named after the method (``omium.executions.create``), with one event for each
+attempt. ``wait``, ``run``, lists and batches have a span around the spans of their calls. Span names contain no ids,
+and metrics carry none. Telemetry never contains a key, an input, an output or the message of an error, because a
+server may echo an input in a message.
 
 Attributes of a call's span: ``http.request.method``, ``server.address``, ``server.port``, ``url.template``,
-``http.response.status_code``, ``http.request.resend_count`` and ``error.type`` after OpenTelemetry's semantic
+``http.response.status_code``, ``http.request.resend_count`` and ``error.type`` as in OpenTelemetry's semantic
 conventions for HTTP; ``omium.outcome`` of a write (``applied``, ``not_applied``, ``unknown``); ``omium.execution_id``.
 
 Metrics: ``http.client.request.duration`` (each attempt, seconds), ``omium.client.call.duration`` (each call with its
-waits and retries, seconds), ``omium.client.calls.waiting`` (calls that wait for a connection or for the pace),
+waits and retries, seconds), ``omium.client.calls.waiting`` (calls that wait for a connection or for pacing),
 ``omium.client.retries``, ``omium.client.outages``.
 """
 
@@ -54,32 +54,31 @@ T = TypeVar("T")
 _log = logging.getLogger("omium_async.otel")
 
 _SCOPE: Final = "omium_async"
-#: Of OpenTelemetry's conventions for HTTP durations, in seconds.
+#: The buckets of OpenTelemetry's conventions for HTTP durations, in seconds.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-_FAILED: Final = "telemetry failed; the call goes on without it"
 _AFTER_SCHEME: Final = len("https://")
 _PORTS: Final = {"http": 80, "https": 443}
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-_REQUEST: Final = "omium.request"  # what users ask for by hand has no other name: its path may hold ids
-_ERROR: Final = trace.Status(trace.StatusCode.ERROR)  # without words: those may be the service's
+_REQUEST: Final = "omium.request"  # the name of requests of other endpoints: their paths may contain ids
+_ERROR: Final = trace.Status(trace.StatusCode.ERROR)  # without a description: it may be the service's
 
 
 def _harmless(method: Callable[P, T]) -> Callable[P, T | None]:
-    """What is watched must not suffer from a provider that raises: that is logged, and ignored."""
+    """Log what a provider raises, so that the call continues."""
 
     @functools.wraps(method)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
             return method(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - whatever it is
-            _log.warning(_FAILED, exc_info=True)
+        except Exception:  # noqa: BLE001 - providers may raise anything
+            _log.warning("telemetry failed; the call continues without it", exc_info=True)
             return None
 
     return guarded
 
 
 class _Instruments:
-    """What spans and metrics are made with, and what is the same for many of them."""
+    """The tracer, and the instruments of the metrics."""
 
     def __init__(self, tracer: trace.Tracer, meter: metrics.Meter) -> None:
         self.tracer = tracer
@@ -96,115 +95,54 @@ class _Instruments:
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
         self.waiting = meter.create_up_down_counter(
-            "omium.client.calls.waiting",
-            unit="{call}",
-            description="Calls that wait for a connection or for the pace.",
+            "omium.client.calls.waiting", unit="{call}", description="Calls that wait for a connection or for pacing."
         )
         self.retries = meter.create_counter(
             "omium.client.retries", unit="{retry}", description="Attempts after the first."
         )
         self.outages = meter.create_counter(
-            "omium.client.outages", unit="{outage}", description="Outages that waits, lists and batches sat out."
+            "omium.client.outages", unit="{outage}", description="Outages that waits, lists and batches met."
         )
-        self._never = isinstance(self.request_duration, metrics.NoOpHistogram)
-
-    # An application may set the global providers at any time. Until it does, tracer and instruments are stand-ins for
-    # none; should the names by which that is seen change, spans are asked for and measurements made in vain.
-
-    def make_spans(self) -> bool:
-        """Whether spans are made, and not only a user's own handed on."""
-        return type(getattr(self.tracer, "_tracer", self.tracer)) is not trace.NoOpTracer
-
-    def start_span(
-        self, name: str, kind: trace.SpanKind, attributes: dict[str, AttributeValue] | None = None
-    ) -> trace.Span:
-        """A span, or what hands on the trace that is carried on: OpenTelemetry 1.30's own tracer for nobody cuts it."""
-        if self.make_spans():
-            return self.tracer.start_span(name, kind=kind, attributes=attributes)
-        return trace.NonRecordingSpan(trace.get_current_span().get_span_context())
-
-    def measure(self) -> bool:
-        """Whether somebody takes measurements."""
-        return not self._never and getattr(self.request_duration, "_real_instrument", self) is not None
 
 
-@functools.lru_cache(1024)
-def _attributes(method: str, origin: str, template: str | None) -> dict[str, AttributeValue]:
-    """What is the same for all calls of one operation at one service; not to be changed."""
-    parts = urlsplit(origin)
-    found: dict[str, AttributeValue] = {
-        "http.request.method": method,
-        "server.address": parts.hostname or "",
-        "server.port": parts.port or _PORTS.get(parts.scheme, 0),
-    }
-    if template is not None:
-        found["url.template"] = template
-    return found
-
-
-class _Watch:
-    """What the client tells of its calls, as `_telemetry.Telemetry` says; users call none of this."""
+class _Observer:
+    """The methods that the client calls (see `_telemetry.Telemetry`); users call none of them."""
 
     _instruments: _Instruments
 
-    def call_started(self, request: Request) -> _CallSpan | None:
-        """A call begins.
-
-        :param request: what is to be sent.
-        :return: what watches it; ``None`` while nobody records anything and no trace is to be carried on.
-        """
-        instruments, operation = self._instruments, request.operation
-        try:  # not by `_harmless`: this is most of what telemetry costs where nobody records it
-            is_recorded = instruments.make_spans() or instruments.measure()
-            if not is_recorded and trace.get_current_span() is trace.INVALID_SPAN:
-                return None
-            name, template = (_REQUEST, None) if operation is None else operation
-            origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
-            attributes = _attributes(request.method, origin, template)
-            span = instruments.start_span(name, trace.SpanKind.CLIENT, attributes)
-            if not span.get_span_context().is_valid and not instruments.measure():
-                return None
-            return _CallSpan(instruments, request, span, attributes)
-        except Exception:  # noqa: BLE001 - whatever it is
-            _log.warning(_FAILED, exc_info=True)
-            return None
+    def call_started(self, request: Request) -> _CallSpan:
+        """Start the span of a call."""
+        name, template = request.operation or (_REQUEST, None)
+        origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
+        return _CallSpan(self._instruments, request, name, _attributes(request.method, origin, template))
 
     @_harmless
     def outage_began(self) -> None:
-        """A wait, a list or a batch found that nothing answers."""
+        """Count an outage."""
         self._instruments.outages.add(1)
 
     async def around(self, name: str, work: Awaitable[T], *, writes: bool) -> T:
-        """Await something that makes several calls, within a span of its own.
-
-        :param name: of the span.
-        :param work: what is awaited.
-        :param writes: whether one of the calls is a write.
-        :return: what it gives.
-        """
-        span = _Around(self._instruments, name, writes=writes)
+        """Await something that makes several calls, in a span around theirs."""
+        span = _Span(self._instruments.tracer, name, trace.SpanKind.INTERNAL)
         token = span.enter()
         try:
             result = await work
         except BaseException as error:
             span.leave(token)
-            span.end(error)
+            span.describe(_ended_with(error, writes=writes), error)
+            span.end()
             raise
         span.leave(token)
-        span.succeeded(result)
-        span.end(None)
+        span.describe(_succeeded_with(result, writes=writes), None)
+        span.end()
         return result
 
     async def around_each(self, name: str, items: AsyncGenerator[T], *, writes: bool) -> AsyncGenerator[T]:
-        """The items of something that makes several calls, within a span of its own.
+        """Yield the items of something that makes several calls, in a span around theirs.
 
-        That span is current only while the next item is fetched: between two items, the user's own is.
-
-        :param name: of the span.
-        :param items: what gives the items.
-        :param writes: whether any of the calls is a write.
+        The span is current only while the next item is fetched. Between two items the user's own span is current.
         """
-        span = _Around(self._instruments, name, writes=writes)
+        span = _Span(self._instruments.tracer, name, trace.SpanKind.INTERNAL)
         failure: BaseException | None = None
         try:
             while True:
@@ -217,7 +155,7 @@ class _Watch:
                     span.leave(token)
                 yield item
         except GeneratorExit:
-            raise  # the reader has had enough: that is no error
+            raise  # the consumer has left the loop, which is not an error
         except BaseException as error:
             failure = error
             raise
@@ -227,16 +165,18 @@ class _Watch:
                 await items.aclose()
             finally:
                 span.leave(token)
-                span.end(failure)
+                if failure is not None:
+                    span.describe(_ended_with(failure, writes=writes), failure)
+                span.end()
 
 
-class Telemetry(_Watch):
-    """Watches the calls of a client, for ``AsyncOmium(telemetry=...)`` and ``Omium(telemetry=...)``.
+class Telemetry(_Observer):
+    """Spans and metrics of a client's calls, for ``AsyncOmium(telemetry=...)`` and ``Omium(telemetry=...)``.
 
     One instance may serve any number of clients, on any number of event loops.
 
-    :param tracer_provider: makes the spans; ``None``: the global provider.
-    :param meter_provider: takes the metrics; ``None``: the global provider.
+    :param tracer_provider: creates the spans; ``None``: the global provider, also one that is set later.
+    :param meter_provider: receives the metrics; ``None``: the global provider, also one that is set later.
     :raises TypeError: a provider is not one of OpenTelemetry's.
     """
 
@@ -253,82 +193,133 @@ class Telemetry(_Watch):
         )
 
 
-class _CallSpan:
-    """Watches one call, in the task that makes it."""
+class _Span:
+    """A span whose provider may raise, also at its start. Each step is guarded by itself, so that the span ends."""
+
+    __slots__ = ("_span", "context", "is_recording")
 
     def __init__(
-        self, instruments: _Instruments, request: Request, span: trace.Span, attributes: dict[str, AttributeValue]
+        self,
+        tracer: trace.Tracer,
+        name: str,
+        kind: trace.SpanKind,
+        attributes: dict[str, AttributeValue] | None = None,
+    ) -> None:
+        self.context: Context | None = None  # with the span as the current one; None: the span is not valid
+        self.is_recording = False
+        self._span: trace.Span = trace.INVALID_SPAN
+        self._start(tracer, name, kind, attributes)
+
+    @_harmless
+    def _start(
+        self, tracer: trace.Tracer, name: str, kind: trace.SpanKind, attributes: dict[str, AttributeValue] | None
+    ) -> None:
+        self._span = tracer.start_span(name, kind=kind, attributes=attributes)
+        if self._span.get_span_context().is_valid:
+            self.context = trace.set_span_in_context(self._span)
+            self.is_recording = self._span.is_recording()
+
+    @_harmless
+    def enter(self) -> Token[Context] | None:
+        """Make it the current span of this task."""
+        return None if self.context is None else otel_context.attach(self.context)
+
+    @_harmless
+    def leave(self, token: Token[Context] | None) -> None:
+        """Make the span before it the current one again."""
+        if token is not None:
+            otel_context.detach(token)
+
+    @_harmless
+    def add_attempt(self, attempt: Attempt, attributes: Mapping[str, AttributeValue]) -> None:
+        """Add an event."""
+        event = {"omium.attempt": attempt.number, "omium.sent": attempt.sent, **attributes}
+        self._span.add_event("attempt", event)
+
+    @_harmless
+    def describe(self, attributes: Mapping[str, AttributeValue], error: BaseException | None) -> None:
+        """Set the attributes that are known at its end."""
+        if error is not None:
+            self._span.set_status(_ERROR)
+        self._span.set_attributes(attributes)
+
+    @_harmless
+    def end(self) -> None:
+        """End it."""
+        self._span.end()
+
+
+class _CallSpan:
+    """The span and the metrics of one call, in the task that makes it (see `_telemetry.CallSpan`)."""
+
+    __slots__ = (
+        "_attempts",
+        "_attributes",
+        "_instruments",
+        "_is_unknown",
+        "_request",
+        "_span",
+        "_started",
+        "_status",
+        "_token",
+    )
+
+    def __init__(
+        self, instruments: _Instruments, request: Request, name: str, attributes: dict[str, AttributeValue]
     ) -> None:
         self._instruments = instruments
         self._request = request
-        self._span = span
         self._attributes = attributes
         self._started = monotonic()
         self._attempts = 0
         self._status: int | None = None
-        self._unknown = False
-        self._token: Token[Context] | None = None
-        if self._span.get_span_context().is_valid:  # else nothing is traced: there is nothing to be current
-            self._context = trace.set_span_in_context(self._span)
-            self._token = otel_context.attach(self._context)
+        self._is_unknown = False
+        self._span = _Span(instruments.tracer, name, trace.SpanKind.CLIENT, attributes)
+        self._token = None if self._span.context is None else self._span.enter()
 
     @_harmless
     def waits(self) -> None:
-        """It waits for a free connection or for the pace."""
+        """Count a call that waits."""
         self._instruments.waiting.add(1, self._attributes)
 
     @_harmless
     def waited(self) -> None:
-        """That wait is over."""
+        """Count a call that waits no longer."""
         self._instruments.waiting.add(-1, self._attributes)
 
     @_harmless
     def attempt_starts(self, number: int) -> Mapping[str, str] | None:
-        """An attempt begins: the headers by which the trace goes on at the service."""
+        """Return the headers that carry the trace context."""
         if number > 1:
             self._instruments.retries.add(1, self._attributes)
-        if self._token is None:
+        if self._span.context is None and trace.get_current_span() is trace.INVALID_SPAN:
             return None
         headers: dict[str, str] = {}
-        _PROPAGATOR.inject(headers, context=self._context)
+        # Without a valid span of this call the user's own context is sent on.
+        _PROPAGATOR.inject(headers, context=self._span.context)
         return headers
 
     def attempt_ended(self, attempt: Attempt, error: BaseException | None) -> None:
-        """An attempt ended: one event, one measurement."""
+        """Record an attempt: one event, one measurement."""
         self._attempts += 1
         self._status = attempt.status
-        self._unknown = self._unknown or attempt.outcome_unknown
-        more = _ended(attempt.status, error)
-        self._measure(self._instruments.request_duration, attempt.elapsed, more)
-        self._add_event(attempt, more)
+        self._is_unknown = self._is_unknown or attempt.outcome_unknown
+        more = _status_and_error(attempt.status, error)
+        self._record(self._instruments.request_duration, attempt.elapsed, more)
+        if self._span.is_recording:
+            self._span.add_attempt(attempt, more)
 
     def ended(self, result: object, error: BaseException | None) -> None:
-        """The call is over."""
+        """Record the end of the call."""
         if self._token is not None:
-            otel_context.detach(self._token)
-        more = _ended(self._status, error)
-        self._measure(self._instruments.call_duration, monotonic() - self._started, more)
-        self._describe(result, error, more)
-        self._end()
+            self._span.leave(self._token)
+        more = _status_and_error(self._status, error)
+        self._record(self._instruments.call_duration, monotonic() - self._started, more)
+        if self._span.is_recording:
+            self._describe(more, result, error)
+        self._span.end()
 
-    # Each of these by itself, so that one that fails does not take the others with it.
-
-    @_harmless
-    def _measure(self, histogram: metrics.Histogram, seconds: float, more: dict[str, AttributeValue]) -> None:
-        histogram.record(seconds, {**self._attributes, **more})
-
-    @_harmless
-    def _add_event(self, attempt: Attempt, more: dict[str, AttributeValue]) -> None:
-        if self._span.is_recording():
-            event: dict[str, AttributeValue] = {"omium.attempt": attempt.number, "omium.sent": attempt.sent, **more}
-            self._span.add_event("attempt", event)
-
-    @_harmless
-    def _describe(self, result: object, error: BaseException | None, more: dict[str, AttributeValue]) -> None:
-        if not self._span.is_recording():
-            return
-        if error is not None:
-            self._span.set_status(_ERROR)
+    def _describe(self, more: dict[str, AttributeValue], result: object, error: BaseException | None) -> None:
         if self._attempts > 1:
             more["http.request.resend_count"] = self._attempts - 1
         if self._request.is_write:
@@ -336,89 +327,62 @@ class _CallSpan:
         execution_id = self._request.execution_id or getattr(result, "id", None)
         if isinstance(execution_id, str):
             more["omium.execution_id"] = execution_id
-        self._span.set_attributes(more)
+        self._span.describe(more, error)
 
     @_harmless
-    def _end(self) -> None:
-        self._span.end()
+    def _record(self, histogram: metrics.Histogram, seconds: float, more: Mapping[str, AttributeValue]) -> None:
+        histogram.record(seconds, {**self._attributes, **more})
 
     def _outcome(self, error: BaseException | None) -> WriteOutcome:
         if error is None:
             return WriteOutcome.APPLIED
         if isinstance(error, OmiumError):
             return error.outcome
-        return WriteOutcome.UNKNOWN if self._unknown else WriteOutcome.NOT_APPLIED
+        return WriteOutcome.UNKNOWN if self._is_unknown else WriteOutcome.NOT_APPLIED
 
 
-class _Around:
-    """The span around several calls."""
-
-    def __init__(self, instruments: _Instruments, name: str, *, writes: bool) -> None:
-        self._span: trace.Span = trace.INVALID_SPAN
-        self._writes = writes
-        self._start(instruments, name)
-
-    @_harmless
-    def _start(self, instruments: _Instruments, name: str) -> None:
-        self._span = instruments.start_span(name, trace.SpanKind.INTERNAL)
-
-    @_harmless
-    def enter(self) -> Token[Context] | None:
-        """Make it the current one of this task."""
-        if not self._span.get_span_context().is_valid:
-            return None
-        return otel_context.attach(trace.set_span_in_context(self._span))
-
-    @_harmless
-    def leave(self, token: Token[Context] | None) -> None:
-        """Let the user's own be current again."""
-        if token is not None:
-            otel_context.detach(token)
-
-    @_harmless
-    def succeeded(self, result: object) -> None:
-        """What it led to, where that is one execution."""
-        self._tell(WriteOutcome.APPLIED, getattr(result, "id", None))
-
-    def end(self, error: BaseException | None) -> None:
-        """It is over."""
-        if error is not None:
-            self._fail(error)
-        self._end()
-
-    @_harmless
-    def _fail(self, error: BaseException) -> None:
-        if not self._span.is_recording():
-            return
-        self._span.set_status(_ERROR)
-        self._span.set_attribute("error.type", _kind(error))
-        if isinstance(error, OmiumError):
-            self._tell(error.outcome, error.execution_id)
-
-    def _tell(self, outcome: WriteOutcome, execution_id: object) -> None:
-        if self._writes:
-            self._span.set_attribute("omium.outcome", str(outcome))
-        if isinstance(execution_id, str):
-            self._span.set_attribute("omium.execution_id", execution_id)
-
-    @_harmless
-    def _end(self) -> None:
-        self._span.end()
+@functools.lru_cache(1024)
+def _attributes(method: str, origin: str, template: str | None) -> dict[str, AttributeValue]:
+    """Return the attributes that all calls of one endpoint share; not to be changed."""
+    parts = urlsplit(origin)
+    found: dict[str, AttributeValue] = {
+        "http.request.method": method,
+        "server.address": parts.hostname or "",
+        "server.port": parts.port or _PORTS.get(parts.scheme, 0),
+    }
+    if template is not None:
+        found["url.template"] = template
+    return found
 
 
-def _ended(status: int | None, error: BaseException | None) -> dict[str, AttributeValue]:
-    """How an attempt or a call ended: the status of its answer, the kind of its error, never the words of either."""
+def _status_and_error(status: int | None, error: BaseException | None) -> dict[str, AttributeValue]:
     more: dict[str, AttributeValue] = {} if status is None else {"http.response.status_code": status}
     if error is not None:
-        more["error.type"] = _kind(error)
+        more["error.type"] = _error_type(error)
     return more
 
 
-def _kind(error: BaseException) -> str:
-    """The status, where that was the error; else its class."""
+def _succeeded_with(result: object, *, writes: bool) -> dict[str, AttributeValue]:
+    execution_id = getattr(result, "id", None)
+    found: dict[str, AttributeValue] = {"omium.outcome": str(WriteOutcome.APPLIED)} if writes else {}
+    return found | ({"omium.execution_id": execution_id} if isinstance(execution_id, str) else {})
+
+
+def _ended_with(error: BaseException, *, writes: bool) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {"error.type": _error_type(error)}
+    if isinstance(error, OmiumError):
+        if writes:
+            found["omium.outcome"] = str(error.outcome)
+        if error.execution_id is not None:
+            found["omium.execution_id"] = error.execution_id
+    return found
+
+
+def _error_type(error: BaseException) -> str:
+    """Return the status of a response, otherwise the class of the error."""
     return str(error.status) if isinstance(error, APIStatusError) else type(error).__name__
 
 
 def _check(value: object, kind: type[Any], name: str) -> None:
     if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} must be an OpenTelemetry {kind.__name__} or None, not {type(value).__name__}")
+        raise TypeError(f"{name} is a {type(value).__name__}; give an OpenTelemetry {kind.__name__} or None")

@@ -1,6 +1,6 @@
-"""Fixtures for tests of code that uses Omium: an Omium of its own for each test, and clients of it.
+"""Fixtures for tests of code that uses Omium: a separate local server for each test, and clients of it.
 
-pytest finds this by itself wherever ``omium-async`` is installed. Nothing of it costs anything until a fixture is used.
+pytest loads this plugin wherever ``omium-async`` is installed. It imports nothing heavy until a fixture is used.
 
 .. code-block:: python
 
@@ -13,20 +13,25 @@ pytest finds this by itself wherever ``omium-async`` is installed. Nothing of it
 
 The fixtures:
 
-- ``local_omium``: a started `omium_sync.LocalOmium`, in memory, of this test alone. It is served from a thread of its
-  own, so it works in plain and in async tests, whatever runs those and in whatever scope their loop is. Its workflows
-  run in that thread's loop: an ``asyncio.Event`` of the test does not reach them; a ``threading.Event`` does.
-- ``omium``: an `omium_sync.Omium` for it, and ``async_omium``: an `omium_async.AsyncOmium`. Both retry and poll without
-  the pauses that a hosted service needs.
-- ``omium_env``: sets ``OMIUM_API_KEY`` and ``OMIUM_API_URL``, for code that makes its own client; gives the
+- ``local_omium``: a started `omium_sync.LocalOmium`, in memory, for this test alone. It is served from a thread, so it
+  works in sync and async tests, with any plugin for async tests and any loop scope. Its workflows run in the server's
+  event loop: an ``asyncio.Event`` of the test does not reach them, a ``threading.Event`` does.
+- ``omium``: an `omium_sync.Omium` for this server; ``async_omium``: an `omium_async.AsyncOmium`. Both retry and poll
+  with short delays.
+- ``omium_env``: sets ``OMIUM_API_KEY`` and ``OMIUM_API_URL`` for code that creates its own client, and returns the
   ``local_omium``.
 
-``@pytest.mark.omium(workflows=..., faults=[...], strict=False)`` on a test, a class or a module says what the server
-has: ``workflows`` is a mapping of id to function, or names a module as ``omiumctl serve --workflows`` takes it;
-``faults`` are met by each test anew, and one that was never met is an error at the test's end; ``strict`` refuses
-executions of workflows that nobody registered. Of several markers the closest that gives an argument wins.
+``@pytest.mark.omium(workflows=..., faults=[...], strict=None)`` marks a test, a class or a module:
 
-When a test fails, or a fixture of it, the report shows the requests that arrived.
+- ``workflows``: a mapping of workflow ids to functions, or the name of a module as ``omiumctl serve --workflows`` takes
+  it.
+- ``faults``: each test starts with all of them unused. A fault that no request met is an error at teardown.
+- ``strict``: True refuses executions of workflows that are not registered, False accepts them. None, the default,
+  refuses them as soon as one workflow is registered.
+
+If several markers apply, the closest one that gives an argument wins.
+
+When a test or one of its fixtures fails, the report shows the requests that arrived.
 """
 
 from __future__ import annotations
@@ -42,63 +47,64 @@ import omium_async
 
 if TYPE_CHECKING:
     import omium_sync
-    from omium_async.local import Fault
+    from omium_async.local import Fault, SeenRequest
 else:
 
-    class _Facade:
-        """`omium_sync`, imported when a fixture is used or its type hints are resolved."""
+    class _OmiumSync:
+        """Import `omium_sync` when a fixture is used or its type hints are resolved."""
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):  # pytest looks for hooks and marks on everything in this module
                 raise AttributeError(name)
             return getattr(importlib.import_module("omium_sync"), name)
 
-    omium_sync = _Facade()
+    omium_sync = _OmiumSync()
 
 __all__ = ["async_omium", "local_omium", "omium", "omium_env"]
 
 _MARKER: Final = "omium"
-_ARGUMENTS: Final = ("workflows", "faults", "strict")
-_SERVED: Final = pytest.StashKey["omium_sync.LocalOmium"]()
-_MOST_SHOWN: Final = 50  # requests of a failed test
+_DEFAULTS: Final = {"workflows": None, "faults": (), "strict": None}
+_SERVER: Final = pytest.StashKey["omium_sync.LocalOmium"]()
+_MAX_REQUESTS_SHOWN: Final = 50
 
-#: Seconds. The server is on this machine and restarts nothing: there is nobody to be patient with.
+# Seconds. The server runs on this machine and has no load, so clients need not wait long.
 _BACKOFF: Final = (0.0, 0.0)
 _POLL_INTERVAL: Final = (0.005, 0.1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "omium(workflows=None, faults=(), strict=False): what the `local_omium` of a test serves: a mapping of id to "
-        "function, or the name of a module with one; Faults for its requests; whether unknown workflows are refused.",
+        "omium(workflows=None, faults=(), strict=None): what the `local_omium` of a test serves. workflows: a mapping "
+        "of ids to functions, or the name of a module with one. faults: Faults for its requests. strict: whether "
+        "executions of unregistered workflows are refused (None: as soon as one workflow is registered).",
     )
 
 
 @pytest.fixture
 def local_omium(request: pytest.FixtureRequest) -> Generator[omium_sync.LocalOmium]:
-    """An Omium of this test's own, started, in memory, served from a thread of its own."""
-    wanted = _marked(request.node)
-    local = omium_sync.LocalOmium(strict=wanted.get("strict", False))
-    for name, function in _workflows(wanted.get("workflows")).items():
+    """A started local server, in memory, for this test alone."""
+    options = _options(request.node)
+    local = omium_sync.LocalOmium(strict=options["strict"])
+    for name, function in _workflows(options["workflows"]).items():
         local.workflow(name)(function)
     with local:
-        request.node.stash[_SERVED] = local
-        for fault in _faults(wanted.get("faults", ())):
+        request.node.stash[_SERVER] = local
+        for fault in _faults(options["faults"]):
             local.inject(fault)
         yield local
         unmet = local.unmet_faults
     if unmet:
         pytest.fail(
-            "no request of this test met " + ", ".join(map(repr, unmet)) + ": mend its method or path, or remove it",
+            f"no request of this test met {', '.join(map(repr, unmet))}: correct its method or path, or remove it",
             pytrace=False,
         )
 
 
 @pytest.fixture
 def omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_sync.Omium]:
-    """A sync client of this test's `local_omium`, closed at the end."""
+    """A sync client of `local_omium`, closed at the end of the test."""
     with omium_sync.Omium(
         local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL
     ) as client:
@@ -107,13 +113,13 @@ def omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_sync.Omium]:
 
 @pytest.fixture
 def async_omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_async.AsyncOmium]:
-    """An async client of this test's `local_omium`, closed at the end: for async tests, on any loop."""
+    """An async client of `local_omium`, closed at the end of the test; it works on any event loop."""
     client = omium_async.AsyncOmium(
         local_omium.api_key, base_url=local_omium.url, backoff=_BACKOFF, poll_interval=_POLL_INTERVAL
     )
     yield client
-    # The loop of the test may have ended or be asleep. Another will do, and none is made the current one: that is
-    # the business of whatever runs the async tests.
+    # The loop of the test may be closed or idle by now. The client closes on any loop; this one is never made the
+    # current loop, which belongs to the plugin that runs the async tests.
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(client.aclose())
@@ -123,7 +129,7 @@ def async_omium(local_omium: omium_sync.LocalOmium) -> Generator[omium_async.Asy
 
 @pytest.fixture
 def omium_env(local_omium: omium_sync.LocalOmium, monkeypatch: pytest.MonkeyPatch) -> omium_sync.LocalOmium:
-    """The environment leads every client that is made in this test to its `local_omium`, which this gives."""
+    """The environment variables that direct every client created in this test to `local_omium`, which it returns."""
     monkeypatch.setenv("OMIUM_API_KEY", local_omium.api_key)
     monkeypatch.setenv("OMIUM_API_URL", local_omium.url)
     return local_omium
@@ -133,33 +139,36 @@ def omium_env(local_omium: omium_sync.LocalOmium, monkeypatch: pytest.MonkeyPatc
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the requests that arrived with a test that failed: itself, or a fixture before or after it."""
+    """Add the requests that arrived to the report of a failed test or fixture."""
     report = yield
-    local = item.stash.get(_SERVED, None)
+    local = item.stash.get(_SERVER, None)
     if report.failed and local is not None:
-        report.sections.append(("requests that arrived at local_omium", _in_lines(local.requests)))
+        report.sections.append(("requests that arrived at local_omium", _lines(local.requests)))
     if call.when == "teardown" and local is not None:
-        del item.stash[_SERVED]  # pytest keeps the test to the end of all
+        del item.stash[_SERVER]  # pytest keeps each item until the end of the run
     return report
 
 
-def _marked(node: pytest.Item) -> dict[str, Any]:
-    """What the markers of a test say: each argument by the closest marker that gives it."""
-    found: dict[str, Any] = {}
-    for marker in node.iter_markers(_MARKER):
-        unknown = [name for name in marker.kwargs if name not in _ARGUMENTS]
-        if unknown or marker.args:
-            what = f"no {unknown[0]!r}" if unknown else "no argument without a name"
-            raise pytest.UsageError(f"{node.nodeid}: the marker `omium` takes {what}, only {', '.join(_ARGUMENTS)}")
-        found = {**marker.kwargs, **found}
-    return found
+def _options(node: pytest.Item) -> dict[str, Any]:
+    """The arguments of the markers of a test; each from the closest marker that gives it."""
+    options: dict[str, Any] = {**_DEFAULTS}
+    for marker in reversed(list(node.iter_markers(_MARKER))):
+        wrong = [repr(name) for name in marker.kwargs if name not in _DEFAULTS]
+        if marker.args:
+            wrong.append("a positional argument")
+        if wrong:
+            raise pytest.UsageError(
+                f"{node.nodeid}: the marker `omium` got {wrong[0]}; it takes {', '.join(_DEFAULTS)}"
+            )
+        options |= marker.kwargs
+    return options
 
 
 def _workflows(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
     if given is None:
         return {}
     if isinstance(given, str):
-        from omium_async.local import LocalOmiumError, load_workflows  # noqa: PLC0415
+        from omium_async.local import LocalOmiumError, load_workflows  # noqa: PLC0415 - only when it is needed
 
         try:
             return load_workflows(given)
@@ -171,21 +180,22 @@ def _workflows(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _faults(given: Fault | Iterable[Fault]) -> list[Fault]:
-    from omium_async.local import Fault  # noqa: PLC0415
+    from omium_async.local import Fault  # noqa: PLC0415 - only when it is needed
 
     faults: list[Fault] = [given] if isinstance(given, Fault) else list(given)
     for fault in faults:
         if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - a test may give anything
-            raise pytest.UsageError(f"faults must hold omium_async.local.Fault objects, not {type(fault).__name__}")
+            raise pytest.UsageError(f"faults must contain omium_async.local.Fault objects, not {type(fault).__name__}")
     return faults
 
 
-def _in_lines(requests: Iterable[Any]) -> str:
+def _lines(requests: Iterable[SeenRequest]) -> str:
+    """One line for each request, the last ones if there are many."""
     lines = [
-        f"{seen.method} {seen.path}{'?' + seen.query if seen.query else ''} -> {seen.status or 'no answer'}"
+        f"{seen.method} {seen.path}{'?' + seen.query if seen.query else ''} -> {seen.status or 'no response'}"
         for seen in requests
     ]
-    if not lines:
-        return "none"
-    more = [f"... and {len(lines) - _MOST_SHOWN} earlier ones"] if len(lines) > _MOST_SHOWN else []
-    return "\n".join([*more, *lines[-_MOST_SHOWN:]])
+    hidden = len(lines) - _MAX_REQUESTS_SHOWN
+    if hidden > 0:
+        lines = [f"... {hidden} earlier requests", *lines[hidden:]]
+    return "\n".join(lines) or "none"

@@ -49,9 +49,9 @@ class _TimeModule:
         return getattr(time, name)
 
 
-def be_patient(loop: Any, monkeypatch: pytest.MonkeyPatch) -> PatientClock:
+def be_patient(loop: Any, monkeypatch: pytest.MonkeyPatch, kind: type[PatientClock] = PatientClock) -> PatientClock:
     """Let such a clock be that of an event loop, and of the client."""
-    clock = PatientClock(loop)
+    clock = kind(loop)
     monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(loop._selector, "select", clock.select)
     # Here and there, and not `time.monotonic` itself: what is imported meanwhile would keep this clock for ever.

@@ -139,31 +139,27 @@ class Calls:
 
     async def _repeat(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
         failure: OmiumError | None = None
-        attempts: tuple[Attempt, ...] = ()
         refusals, refused_at, pause = 0, 0.0, self._first_pause
-        while True:
-            try:
-                return await self._call(request, mark, is_write=is_write)
-            except Stopped:
-                if failure is not None and failure.outcome_unknown:
-                    raise failure from None
-                raise
-            except OmiumError as error:
-                attempts = error.attempts = _joined(attempts, error.attempts)
-                may_repeat = self._may_repeat(error)
-                if failure is not None and failure.outcome_unknown:
-                    error.outcome = WriteOutcome.UNKNOWN
-                failure = error
-                refusals += self._outage.answered_at >= refused_at
-                if not may_repeat or refusals >= _MOST_REFUSALS:
-                    raise
-            refused_at = time.monotonic()
-            seconds = (attempts[-1].retry_after if attempts else None) or 0.0
-            if self._allowed:  # others get responses; the jitter spreads those that wait as well
-                seconds += random.uniform(pause / 2, pause)  # noqa: S311
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                self._warn(failure, seconds)
-            await self._sleep(seconds)
+        try:
+            while True:
+                try:
+                    return await self._call(request, mark, is_write=is_write)
+                except OmiumError as error:
+                    failure = _joined(failure, error)
+                    refusals += self._outage.answered_at >= refused_at
+                    if refusals >= _MOST_REFUSALS or not self._may_repeat(error):
+                        raise
+                refused_at = time.monotonic()
+                seconds = _retry_after(failure) or 0.0
+                if self._allowed:  # others get responses; the jitter spreads those that wait as well
+                    seconds += random.uniform(pause / 2, pause)  # noqa: S311
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    self._warn(failure, seconds)
+                await self._sleep(seconds)
+        except Stopped:
+            if failure is not None and failure.outcome_unknown:
+                raise failure from None
+            raise
 
     def _may_repeat(self, error: OmiumError) -> bool:
         if is_outage(error) and not error.outcome_unknown:
@@ -339,7 +335,7 @@ class Calls:
 
     def _note(self, error: OmiumError, started: float) -> None:
         """Count a failure, and end the batch when patience is exceeded."""
-        asked = error.attempts[-1].retry_after if error.attempts else None
+        asked = _retry_after(error)
         # A refusal that says when to come again is no outage: it is not announced, and the wait does not count.
         is_held = isinstance(error, RateLimitError) and bool(asked)
         self._outage.record(error, started, announce=not is_held)
@@ -391,7 +387,16 @@ class Calls:
             raise Stopped
 
 
-def _joined(earlier: tuple[Attempt, ...], more: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    """Number the attempts of one item through all its calls."""
-    first = len(earlier)
-    return (*earlier, *(attrs.evolve(attempt, number=first + attempt.number) for attempt in more)) if first else more
+def _joined(earlier: OmiumError | None, error: OmiumError) -> OmiumError:
+    """Add the attempts and the unknown outcome of earlier calls for the same item."""
+    if earlier is not None:
+        first = len(earlier.attempts)
+        more = (attrs.evolve(attempt, number=first + attempt.number) for attempt in error.attempts)
+        error.attempts = (*earlier.attempts, *more)
+        if earlier.outcome_unknown:
+            error.outcome = WriteOutcome.UNKNOWN
+    return error
+
+
+def _retry_after(error: OmiumError) -> float | None:
+    return error.attempts[-1].retry_after if error.attempts else None

@@ -1,4 +1,4 @@
-"""JSON text to plain Python data and back: exact, strict, and with one kind of error for what cannot be read."""
+"""JSON text to plain Python data and back: exact and strict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["InvalidJSONError", "decode_json", "encode"]
 
 
 class InvalidJSONError(ValidationError):
-    """The body is no JSON at all, cut off perhaps: of a read it is worth asking again."""
+    """The body is not JSON; it may be cut off, so a read is worth a retry."""
 
 
 _decode = msgspec.json.Decoder().decode
@@ -22,12 +22,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode(value: Any) -> bytes:
-    """Plain JSON data, as `plain` gives it, as bytes. Integers are written out exactly."""
+    """Return the JSON text of a value that `plain` returned. Integers are exact."""
     return _encode(value)
 
 
 def decode_json(body: bytes) -> Any:
-    """Any JSON.
+    """Return the value of a JSON text.
 
     :raises InvalidJSONError: it is not JSON.
     :raises ValidationError: Python cannot hold it: an integer of more than 4,300 digits, a number beyond the range of
@@ -44,10 +44,10 @@ def decode_json(body: bytes) -> Any:
 
 
 def _decode_extremes(body: bytes) -> Any:
-    """JSON with numbers that msgspec refuses: it counts the minus sign as one of the 4,300 digits."""
+    """Decode numbers that msgspec rejects: it counts the minus sign as one of the 4,300 digits."""
     try:
         found = json.loads(body.decode(), parse_float=_finite, parse_constant=_finite)
-        encode(found)  # where msgspec refuses lone surrogates, of which json makes text
+        encode(found)  # msgspec rejects lone surrogates, which json accepts
     except (msgspec.MsgspecError, UnicodeError, json.JSONDecodeError) as error:
         raise InvalidJSONError(f"the body is not JSON: {error}") from None
     except (ValueError, RecursionError):

@@ -58,21 +58,21 @@ Factory = Callable[[Any, cattrs.Converter], Hook]
 
 
 def read_text(value: Any, cls: Any = str) -> Any:
-    """Text."""
+    """Return text."""
     if not isinstance(value, str):
         raise wrong("text", value)
     return value if cls is str else _below_built_in(value, cls)
 
 
 def read_whole_number(value: Any, cls: Any = int) -> Any:
-    """A whole number, of any size; booleans are none."""
+    """Return a whole number of any size; a boolean is rejected."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong("a whole number", value)
     return value if cls is int else _below_built_in(value, cls)
 
 
 def _below_built_in(value: Any, cls: Any) -> Any:
-    """Of a class below ``str`` or ``int``, for whose enums cattrs finds the hooks of these."""
+    """Return an instance of a subclass of ``str`` or ``int``, also of an enum, for which cattrs finds their hooks."""
     return read_member(value, cls) if is_enum(cls) else cls(value)
 
 
@@ -82,9 +82,9 @@ def _read_number(value: Any, cls: Any = float) -> Any:
     try:
         found = cls(value)
     except OverflowError:
-        raise ValidationError("expected a number, got a whole number that no float holds") from None
+        raise ValidationError("expected a number, got a whole number that no float is equal to") from None
     if isinstance(value, int) and int(found) != value:
-        raise ValidationError("expected a number, got a whole number that no float holds")
+        raise ValidationError("expected a number, got a whole number that no float is equal to")
     return found
 
 
@@ -108,15 +108,15 @@ def _read_numpy(value: Any, cls: Any) -> Any:
     read: Hook = {bool: _read_boolean, int: read_whole_number}.get(kind, _read_number)
     found = cls(read(value, kind))
     if found.item() != value:
-        raise ValidationError(f"expected a number that {cls.__name__} holds, got another")
+        raise ValidationError(f"expected a number that {cls.__name__} is equal to, got another")
     return found
 
 
-# -- what is written as text -----------------------------------------------------------------------------------------
+# -- types that are text in JSON ---------------------------------------------------------------------------------------
 
 
 def _written(what: str, read: Callable[[str, Any], Any]) -> Hook:
-    """The hook of what has one text for each value; other texts, which ``read`` may take too, are refused."""
+    """Return the hook of a type with one text for each value; ``read`` raises or returns ``None`` for other texts."""
 
     def hook(value: Any, cls: Any) -> Any:
         if not isinstance(value, str):
@@ -164,7 +164,7 @@ _READ_DECIMAL = _written("a decimal number as text", _decimal_of)
 
 
 def _read_decimal(value: Any, cls: Any) -> Any:
-    """Its own text, or a whole number, which is exact too."""
+    """Return the number of its exact text, or of a whole number, which is exact too."""
     return cls(value) if type(value) is int else _READ_DECIMAL(value, cls)
 
 
@@ -177,10 +177,10 @@ def _has_fields(cls: Any) -> bool:
 
 
 def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    """An attrs class or a dataclass, with the fields that its ``__init__`` does not take, as they were sent."""
+    """Return the hook of an attrs class or a dataclass; it also sets the fields that ``__init__`` does not take."""
     base: Any = get_origin(cls) or cls
     if attrs.has(base):
-        attrs.resolve_types(base)  # before cattrs does, of which some releases cannot for generic classes
+        attrs.resolve_types(base)  # before cattrs does: some releases cannot resolve those of generic classes
     read: Hook = converter.gen_structure_attrs_fromdict(cls)
     late = _late_fields(base, converter)
 
@@ -196,7 +196,7 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
                     raise validation_error_of(error).inside(name) from error
         return found
 
-    # cattrs looks for it to tell the classes of a union apart.
+    # cattrs needs it to distinguish the classes of a union.
     hook.overrides = getattr(read, "overrides", {})  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
     return hook
 
@@ -265,7 +265,7 @@ def _always(hook: Hook) -> Factory:
     return make
 
 
-#: Whether a type is read so, and what makes its hook; the first that applies.
+#: Whether a type has a hook, and the factory of the hook; the first that applies.
 _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
     (is_enum, _always(read_member)),
     (is_literal, literal_hook),
@@ -295,11 +295,11 @@ def _read_bytes(_: Any, cls: Any) -> Any:
 
 
 def is_structured(hook: Hook) -> bool:
-    """Whether a hook reads anything at all."""
+    """Whether a hook is not the one of ``bytes``, which rejects everything."""
     return hook is not _read_bytes
 
 
-# cattrs has hooks of its own for these, in one release or another, by class, which come before all others.
+# Some release of cattrs has hooks of its own for these, by class, which come before all others.
 _BY_CLASS: Final[dict[type, Hook]] = {
     str: read_text,
     int: read_whole_number,
@@ -312,7 +312,7 @@ _BY_CLASS: Final[dict[type, Hook]] = {
 
 
 def register_readers(converter: cattrs.Converter) -> None:
-    """Register them, the most special last, for the last that applies is used."""
+    """Register the structure hooks. cattrs uses the last that applies, so the most special comes last."""
     for applies, factory in reversed(_READERS):
         converter.register_structure_hook_factory(applies, factory)
     for cls, hook in _BY_CLASS.items():

@@ -1,4 +1,4 @@
-"""Text that must not be seen: it masks itself in reprs, wherever they are shown."""
+"""Secret text, which is masked in every repr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MASK: Final = "***"
 class Secret(str):
     """Text whose repr and format are masked, so that tracebacks with local variables do not show it.
 
-    ``str()`` and concatenation give the plain text: that is what goes on the wire.
+    ``str()`` and concatenation return the plain text, which is sent.
     """
 
     __slots__ = ()
@@ -25,7 +25,7 @@ class Secret(str):
         return format(MASK, spec)
 
     def __getitem__(self, place: SupportsIndex | slice) -> Secret:
-        return Secret(str.__getitem__(self, place))  # what shows local variables cuts long ones short
+        return Secret(str.__getitem__(self, place))  # tools that show local variables shorten long ones
 
     def __copy__(self) -> Self:
         return self
@@ -38,7 +38,7 @@ class Secret(str):
 
 
 class Unusable:
-    """What was given where text belongs, of which only the type is of interest: it may be a key all the same."""
+    """A value in the place of text. Only its type is shown, because it may contain a key."""
 
     def __init__(self, value: object) -> None:
         self.kind = type(value).__name__
@@ -48,14 +48,14 @@ class Unusable:
 
 
 def kind_of(value: object) -> str:
-    """The name of a value's type, as messages give it."""
+    """Return the name of a value's type for messages."""
     if isinstance(value, Unusable):
         return value.kind
     return "str" if isinstance(value, Secret) else type(value).__name__
 
 
 def masked(value: Any) -> Any:
-    """Text, or a mapping to text, masked from here on, so that no traceback that shows local variables shows it."""
+    """Return text, or a mapping to text, as `Secret`, so that tracebacks with local variables do not show it."""
     if value is None or isinstance(value, (Secret, Unusable)):
         return value
     if isinstance(value, str):

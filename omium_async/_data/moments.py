@@ -1,4 +1,4 @@
-"""Points in time as RFC 3339 text."""
+"""Datetimes and RFC 3339 text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["read_moment", "read_timestamp", "write_timestamp"]
 
 
 def read_moment(text: str) -> datetime | None:
-    """A datetime for RFC 3339 text, to the microsecond; naive text stays naive. ``None`` for text that is none."""
+    """Return the datetime of RFC 3339 text, to the microsecond; naive text stays naive. ``None`` for other text."""
     try:
         return msgspec.convert(text, datetime)
     except msgspec.ValidationError:
@@ -18,16 +18,16 @@ def read_moment(text: str) -> datetime | None:
 
 
 def read_timestamp(text: str) -> datetime | None:
-    """An aware datetime for RFC 3339 text, to the microsecond; naive text is UTC, as the service means it.
+    """Return the aware datetime of RFC 3339 text, to the microsecond; naive text is UTC, as the service means it.
 
-    ``None`` for text that is no timestamp.
+    Return ``None`` for other text.
     """
     moment = read_moment(text)
     return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def write_timestamp(moment: datetime) -> str:
-    """RFC 3339 text for an aware datetime, UTC as ``Z``."""
+    """Return the RFC 3339 text of an aware datetime, UTC as ``Z``."""
     offset = moment.utcoffset() or timedelta()
     if offset % timedelta(minutes=1):  # RFC 3339 has no seconds in its offsets
         moment = moment.astimezone(UTC)

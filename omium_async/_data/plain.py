@@ -187,7 +187,12 @@ def _numpy_scalar(value: Any, inside: Inside) -> Any:
 def _datetime(value: datetime, _: Inside) -> str:
     if value != value:  # noqa: PLR0124 - pandas.NaT
         _reject(ValueError, f"{value} has no form in JSON; send None if there is no time")
-    return value.isoformat() if value.utcoffset() is None else write_timestamp(value)
+    if value.utcoffset() is None:
+        return value.isoformat()
+    try:
+        return write_timestamp(value)
+    except OverflowError:  # its offset has seconds, and in UTC its year is 0 or 10,000
+        _reject(ValueError, f"{value} has no form in RFC 3339")
 
 
 def _iso(value: date | time, _: Inside) -> str:

@@ -1,4 +1,4 @@
-"""Users' types, from JSON and held against it: what workflows ask of a converter."""
+"""The types of typed workflows: read data as them, and check types and inputs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str) -> T:
-    """``value``, which is plain JSON data, as a user's type.
+    """Return plain JSON data as a user's type.
 
-    :param converter: whose hooks read it.
+    :param converter: the converter whose hooks read it.
     :param value: the data.
-    :param type: the type asked for; any annotation that `check_type` lets through.
-    :param place: what the path begins with, such as ``output_data``.
-    :raises ValidationError: it does not fit; ``path`` names the place, such as ``output_data.lines``.
+    :param type: the requested type; any annotation that `check_type` accepts.
+    :param place: the beginning of the path, such as ``output_data``.
+    :raises ValidationError: the data does not fit; ``path`` is the place, such as ``output_data.lines``.
     """
     try:
         return cast("T", converter.get_structure_hook(type)(value, type))
@@ -34,12 +34,13 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
 
 
 def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:
-    """See that values of a type can be read, also inside optionals and containers.
+    """Check that values of a type can be read, also inside optionals and containers.
 
-    :param converter: whose hooks are to read it.
+    :param converter: the converter whose hooks read them.
     :param type: the annotation.
-    :param name: what messages call it, such as ``output_type``.
-    :raises TypeError: it cannot be structured, or an annotation in it does not resolve; it says what would help.
+    :param name: the name of the type in messages, such as ``output_type``.
+    :raises TypeError: the type cannot be structured, or an annotation in it does not resolve; the message says what
+        would help.
     """
     from cattrs.errors import StructureHandlerNotFoundError  # noqa: PLC0415 - imported with the converter already
 
@@ -50,8 +51,8 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
         converter.get_structure_hook(type)
     except StructureHandlerNotFoundError as error:
         inner = _shown(error.type_)
-        within = "" if inner == shown else f", which {shown} holds"
-        why = f"{error} " if is_union(error.type_) else f"nothing is known of how to read {inner}{within}; "
+        within = "" if inner == shown else f" in {shown}"
+        why = f"{error} " if is_union(error.type_) else f"there is no hook for {inner}{within}; "
         raise TypeError(f"{name}: {why}register a hook: converter.register_structure_hook({inner}, ...)") from error
     except NameError as error:
         raise TypeError(f"{name}: an annotation of {shown} does not resolve: {error}") from error
@@ -60,14 +61,14 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
 
 
 def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None:
-    """See that an input is of its type: by instance where that is a class, else by reading it back.
+    """Check that an input has its type: by instance if the type is a class, otherwise by reading it back.
 
-    :param converter: the hooks to read it with.
+    :param converter: the converter whose hooks read it back.
     :param value: the input, as a user gave it.
-    :param type: the type it is to be of.
-    :param name: what messages call it, such as ``input_data``.
-    :raises TypeError: it is of another.
-    :raises ValueError: it has no form in JSON that could be read back.
+    :param type: its type.
+    :param name: the name of the input in messages, such as ``input_data``.
+    :raises TypeError: it has another type.
+    :raises ValueError: JSON would change it.
     """
     if type is Any or type is object:
         return
@@ -88,7 +89,7 @@ _TYPE = type
 def _is_instance(value: Any, cls: Any) -> bool:
     if cls is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    # Two that are instances of a class as which they would not be read back.
+    # These are instances of the class, but would not be read back as it.
     if (cls is int and isinstance(value, bool)) or (cls is date and isinstance(value, datetime)):
         return False
     return isinstance(value, cls)

@@ -14,20 +14,20 @@ _RULES: Final[list[Callable[[OmiumConverter], None]]] = []
 
 
 def add_rules(register: Callable[[OmiumConverter], None]) -> None:
-    """Have every converter made from now on given the hooks that ``register`` registers, above those for data."""
+    """Give every converter made from now on the hooks that ``register`` registers, before those for users' data."""
     _RULES.append(register)
 
 
 def make_converter() -> OmiumConverter:
-    """A new converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
+    """Make a converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
 
-    Hooks registered with it, at any time before they are needed, come before those rules. Given to a client or a
-    LocalOmium (``converter=``), it is their one way in and out: for the models, ``input_data``, ``metadata``, typed
-    inputs and outputs, and results of steps.
+    Hooks of your own come before these rules; register them at any time before they are needed. A client or a
+    LocalOmium (``converter=``) uses its converter for all data: models, ``input_data``, ``metadata``, typed inputs and
+    outputs, and results of steps.
 
-    ``converter.structure(data, Execution)`` and ``converter.unstructure(execution)`` are what ``from_dict`` and
-    ``to_dict`` do with the converter that the process shares; ``converter.loads(body, ExecutionPage)`` and
-    ``converter.dumps(value)`` do the same from and to JSON, as converters of ``cattrs.preconf`` do.
+    ``converter.structure(data, Execution)`` and ``converter.unstructure(execution)`` do what ``from_dict`` and
+    ``to_dict`` do with the converter that the process shares. ``converter.loads(body, ExecutionPage)`` and
+    ``converter.dumps(value)`` read and write JSON, as converters of ``cattrs.preconf`` do.
 
     :return: the converter.
     """
@@ -40,10 +40,10 @@ def make_converter() -> OmiumConverter:
 
 @cache
 def shared() -> OmiumConverter:
-    """The process's converter, of all who bring none of their own."""
+    """Return the converter of all clients, servers and models that have none of their own."""
     return make_converter()
 
 
 def is_ours(converter: Any) -> bool:
-    """Whether it is what `make_converter` gives, or a copy of that."""
+    """Whether ``converter`` comes from `make_converter`, or is a copy of one."""
     return isinstance(converter, OmiumConverter)

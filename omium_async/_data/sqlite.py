@@ -1,4 +1,4 @@
-"""SQLite files of this package: made for their owner alone, checked before they are used, refused in plain words."""
+"""SQLite files of this package: readable by their owner only, and checked before they are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Format", "Trouble", "UnusableFileError", "check_file", "connect", "p
 
 
 class Trouble(enum.Enum):
-    """Why a file cannot be used."""
+    """The reason why a file cannot be used."""
 
     NO_FOLDER = enum.auto()
     NO_FILE = enum.auto()
@@ -32,9 +32,9 @@ class Trouble(enum.Enum):
 
 
 class UnusableFileError(Exception):
-    """A file that cannot be used. As text it is what a message says behind the file's name: "is read-only; ...".
+    """A file cannot be used. Its text follows the file's name in messages: "is read-only; ...".
 
-    :ivar trouble: why not.
+    :ivar trouble: the reason.
     """
 
     def __init__(self, trouble: Trouble, said: str) -> None:
@@ -44,11 +44,12 @@ class UnusableFileError(Exception):
 
 @attrs.frozen
 class Format:
-    """What a file of ours holds.
+    """The format of a kind of file.
 
-    :ivar application_id: marks it as ours, whatever its name. :ivar version: of its tables.
-    :ivar tables: the statements that make them.
-    :ivar upgrades: the statements that bring a file of version 1 to 2, those that bring one of 2 to 3, and so on.
+    :ivar application_id: marks files of this kind.
+    :ivar version: the version of the tables.
+    :ivar tables: the statements that create the tables.
+    :ivar upgrades: the statements from version 1 to 2, from 2 to 3, and so on.
     """
 
     application_id: int
@@ -78,27 +79,28 @@ _SAID: Final = {
 
 
 def unusable(error: Exception) -> UnusableFileError:
-    """What an error of SQLite, or of the system, says of the file."""
+    """Return why the file cannot be used, from an error of SQLite or of the system."""
     if isinstance(error, OSError):
         return UnusableFileError(Trouble.OTHER, _SAID[Trouble.OTHER].format(error.strerror or error))
-    # The low byte is the kind; the rest tells its varieties apart. SQLite's module itself raises without a code.
+    # The low byte is the kind of error. Python's sqlite3 module itself raises errors without a code.
     code: int = getattr(error, "sqlite_errorcode", None) or 0
     trouble = _BY_CODE.get(code & 0xFF, Trouble.OTHER)
     return UnusableFileError(trouble, _SAID[trouble].format(error))
 
 
 def check_file(path: Path) -> None:
-    """Create the file, or see that it can be written; nobody but its owner may read it from then on.
+    """Create the file, or check that it can be written. Only its owner may read it from then on.
 
-    An existing file is not opened: closing it again would drop the lock that this process may hold on it already.
+    An existing file is not opened: closing it would drop a lock that this process may hold on it.
 
-    :raises UnusableFileError: it cannot be used. :raises OSError: the system refuses.
+    :raises UnusableFileError: the file cannot be used.
+    :raises OSError: the system refuses.
     """
     if not path.parent.is_dir():
         said = f"cannot be created: there is no folder {path.parent}; create it first"
         raise UnusableFileError(Trouble.NO_FOLDER, said)
     try:
-        # SQLite gives the files that it puts beside this one the same rights.
+        # SQLite creates its other files with the same permissions.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         _check_existing(path)
@@ -108,22 +110,20 @@ def _check_existing(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise UnusableFileError(Trouble.NO_FILE, "is not a file; give the path of one")
-    # The superuser may write what is marked read-only; it was marked so that nobody does.
+    # The superuser could write a file that is marked read-only.
     if not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
         raise UnusableFileError(Trouble.READ_ONLY, _SAID[Trouble.READ_ONLY])
     for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # somebody else's: theirs to decide
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # owned by another user
             mode = stat.S_IMODE(name.stat().st_mode)
             if mode & 0o077:
                 name.chmod(mode & 0o700)
 
 
 def connect(path: Path, **how: Any) -> sqlite3.Connection:
-    """A connection on the file. What was written into its schema by others gets at nothing but itself.
+    """Open a connection, to be used by one thread at a time. SQL in a foreign schema has no access to functions.
 
-    It is used by one thread at a time, not always by the one that opened it.
-
-    :param how: as ``sqlite3.connect`` takes it.
+    :param how: arguments of ``sqlite3.connect``.
     """
     connection: sqlite3.Connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, **how)
     try:
@@ -135,11 +135,12 @@ def connect(path: Path, **how: Any) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, form: Format) -> None:
-    """Make the tables in an empty file, or see that those of another are ours and up to date; then everything is
-    durable.
+    """Create the tables in an empty file, or check and upgrade existing ones. Every commit is durable from then on.
 
-    :raises UnusableFileError: it is not a file of ours. :raises sqlite3.Error: it cannot be used. Nothing is changed
-        then, once the connection is closed.
+    After an error nothing is changed, once the connection is closed.
+
+    :raises UnusableFileError: the file has another format.
+    :raises sqlite3.Error: the file cannot be used.
     """
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -158,9 +159,9 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
     elif not empty:
         _check_shape(connection, form)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was written survives the machine, not only the process
+    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a crash of the machine
     if empty:
-        # In one transaction: killed in between, the file is as empty as before.
+        # In one transaction: if the process is killed, the file is still empty.
         connection.executescript(
             f"BEGIN IMMEDIATE; PRAGMA application_id = {form.application_id}; PRAGMA user_version = {form.version};"
             f"{form.tables} COMMIT;"
@@ -168,7 +169,7 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
 
 
 def _upgrade(connection: sqlite3.Connection, form: Format, version: int) -> None:
-    """In one transaction, which ends well only if the tables then are ours."""
+    """Upgrade in one transaction, which is committed only if the tables are right."""
     steps = "".join(form.upgrades[max(version, 1) - 1 :])
     connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {form.version};")
     _check_shape(connection, form)
@@ -176,7 +177,7 @@ def _upgrade(connection: sqlite3.Connection, form: Format, version: int) -> None
 
 
 def _check_shape(connection: sqlite3.Connection, form: Format) -> None:
-    """Triggers and views of somebody else's making would run with every statement of ours."""
+    """Reject foreign triggers and views, which would run with every statement."""
     with contextlib.closing(sqlite3.connect(":memory:")) as model:
         model.executescript(form.tables)
         differing = sorted(_shape(model) ^ _shape(connection))

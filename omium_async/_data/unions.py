@@ -1,4 +1,4 @@
-"""Structure hooks of unions: of types that can be told apart by what JSON they are."""
+"""Structure hooks of unions of types that JSON distinguishes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _Read = Callable[[Any], Any]
 
 
 def is_union(cls: Any) -> bool:
-    """Whether it is a union, also an optional type."""
+    """Whether the type is a union, also an optional type."""
     return get_origin(cls) in (Union, types.UnionType)
 
 
 def union_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    """The hook of a union.
+    """Return the hook of a union.
 
-    :raises StructureHandlerNotFoundError: its members cannot be told apart.
+    :raises StructureHandlerNotFoundError: JSON does not distinguish its members.
     """
     members = [member for member in get_args(cls) if member is not type(None)]
     optional = len(members) < len(get_args(cls))
@@ -64,7 +64,7 @@ def _optional_hook(member: Any, converter: cattrs.Converter) -> Hook:
     return lambda value, _: None if value is None else read(value, member)
 
 
-# -- what JSON a type is ----------------------------------------------------------------------------------------------
+# -- the JSON types of a type ------------------------------------------------------------------------------------------
 
 _SCALARS: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
     (bool, ("a boolean",)),
@@ -76,7 +76,7 @@ _SCALARS: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
 
 
 def _bare(member: Any) -> Any:
-    """Without ``Annotated`` and ``NewType``."""
+    """Return the type without ``Annotated`` and ``NewType``."""
     while True:
         if get_origin(member) is Annotated:
             member = get_args(member)[0]
@@ -100,7 +100,7 @@ def _json_types(member: Any, union: Any) -> set[str]:
     for kinds, names in _SCALARS:
         if isinstance(base, type) and issubclass(base, kinds):
             return set(names)
-    raise _ambiguous(union, f"what {member} is in JSON is not known")
+    raise _ambiguous(union, f"the JSON type of {member} is not known")
 
 
 def _has_fields(cls: Any) -> bool:
@@ -108,15 +108,15 @@ def _has_fields(cls: Any) -> bool:
 
 
 def _ambiguous(union: Any, why: str) -> StructureHandlerNotFoundError:
-    problem = f"the types of {union} cannot be told apart: {why};"
+    problem = f"JSON does not distinguish the types of {union}: {why};"
     return StructureHandlerNotFoundError(problem, union)
 
 
-# -- several of one JSON type -----------------------------------------------------------------------------------------
+# -- several members of one JSON type ----------------------------------------------------------------------------------
 
 
 def _one_of(name: str, members: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
-    if name == "a whole number" and len(members) > 1:  # a float may be one too, but where there is an int it is not
+    if name == "a whole number" and len(members) > 1:  # is the int, if there is one
         members = [member for member in members if _bare(member) not in (float, Decimal)] or members
     if len(members) == 1:
         return _reader(members[0], converter)
@@ -133,12 +133,12 @@ def _reader(member: Any, converter: cattrs.Converter) -> _Read:
 
 
 def _one_text_of(members: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
-    """Of types that read no text of each other's, the one that reads the text."""
+    """Return the hook of types of which at most one reads each text."""
     readers = [_reader(member, converter) for member in members]
     for member in members:
         bare: Any = _bare(member)
         if _takes_any_text(bare):
-            raise _ambiguous(union, f"{_shown(bare)} takes any text")
+            raise _ambiguous(union, f"{_shown(bare)} accepts any text")
         if is_enum(bare) or is_literal(bare):
             for key in choices_of(bare):
                 text = msgspec.json.decode(key)
@@ -150,7 +150,7 @@ def _one_text_of(members: list[Any], union: Any, converter: cattrs.Converter) ->
         for reader in readers:
             try:
                 return reader(value)
-            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the next may fit
+            except Exception as error:  # noqa: BLE001 - the next may fit
                 problem = problem or error
         assert problem is not None  # noqa: S101 - there are two readers or more
         raise validation_error_of(problem) from problem
@@ -165,13 +165,13 @@ def _takes_any_text(cls: Any) -> bool:
 def _reads(reader: _Read, value: Any) -> bool:
     try:
         reader(value)
-    except Exception:  # noqa: BLE001 - whatever it is, it does not read it
+    except Exception:  # noqa: BLE001 - a user's hook may raise anything
         return False
     return True
 
 
 def _one_class_of(classes: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
-    """Of classes with fields, the one that alone requires a field which is there; cattrs finds out which."""
+    """Return the hook of classes that cattrs distinguishes by their required or literal fields."""
     try:
         tell: Callable[[Any], Any] = create_default_dis_func(converter, *classes)
     except TypeError as error:

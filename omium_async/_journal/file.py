@@ -210,10 +210,10 @@ class JournalFile:
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function with the connection, after everything that was asked for before."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T] = self._new_future()
         self._next.jobs.append(job)
         self._next.results.append(future)
-        return await self._committed(future)
+        return await future
 
     # -- writing: durable when it returns --------------------------------------------------------------------------
 
@@ -227,15 +227,19 @@ class JournalFile:
 
         :param again: it may be in the journal; its outcome there is deleted.
         """
+        future: asyncio.Future[None] = self._new_future()
+        self._next.written.append(future)
         self._next.marks.append(_row_of(mark))
         if again:
             self._next.marked_again.append(mark.id)
-        await self._write()
+        await future
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:
         """Record the outcome of an item."""
+        future: asyncio.Future[None] = self._new_future()
+        self._next.written.append(future)
         self._next.outcomes.append((item_id, state, execution_id, answer))
-        await self._write()
+        await future
 
     async def touch(self, item_id: int, position: int) -> None:
         """Record that this run read the item, at this position."""
@@ -250,17 +254,15 @@ class JournalFile:
         row = await self.do(lambda connection: connection.execute(statement, (value,)).fetchone())
         return None if row is None else _entry(row)
 
-    async def _write(self) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._next.written.append(future)
-        await self._committed(future)
+    def _new_future(self) -> asyncio.Future[Any]:
+        """Return a future for the next commit.
 
-    async def _committed(self, future: asyncio.Future[T]) -> T:
+        :raises JournalError: the journal cannot be used any more.
+        """
         if self._broken is not None:
-            self._next = _Commit()
             raise self._broken
         self._schedule()
-        return await future
+        return asyncio.get_running_loop().create_future()
 
     def _is_committing(self) -> bool:
         return self._committer is not None and not self._committer.done()

@@ -1,12 +1,12 @@
-"""Which rows were yielded: exact, in about 10 bytes a row.
+"""The rows yielded so far: an exact set in about 10 bytes a row.
 
 A set of a million digests takes 77 MB. This is one open-addressing table of them, filled to four fifths at most. It
-grows without a pause: the old table is carried over a few slots a row while the new one fills. How far it grows is
-told by the list's ``total``, so that an honest list of a million rows is carried over hardly ever.
+grows without a pause: each new row copies a few slots of the old table to the new one. The list's ``total`` says how
+large the next table should be, so a list of a million rows rarely needs another one.
 
-The digest is Python's own hash of the id: 64 bits of SipHash, made once a string and kept in it; keyed anew in each
-process, and never used outside it. Two different ids share one with a probability of n²/2⁶⁵ among n rows: 3·10⁻⁸ for
-a million, 3·10⁻⁶ for ten million. The later of the two would be lost.
+The digest is Python's own hash of the id: 64 bits of SipHash, computed once for each string and kept in it; its key
+differs in each process, and it is never used outside. Two different ids have the same digest with a probability of
+n²/2⁶⁵ among n rows: 3·10⁻⁸ for a million, 3·10⁻⁶ for ten million. The later of the two would be missed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from operator import attrgetter
 from .._models.types import Execution
 
 _SMALLEST = 1024
-_MOVES_PER_ROW = 16  # slots of the old table that a new row pays for: done long before the new table is full
+_MOVES_PER_ROW = 16  # slots of the old table that each new row copies: all are copied long before the new table is full
 
 
 _id: Callable[[Execution], str] = attrgetter("id")
@@ -31,7 +31,7 @@ def _long_digest(text: str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
-# A 32-bit build has hashes of 32 bits: among 10,000 rows one would be lost in a hundred lists.
+# A 32-bit build has hashes of 32 bits: among 10,000 rows one would be missed in a hundred lists.
 _digest: Callable[[str], int] = hash if sys.hash_info.width >= 64 else _long_digest
 
 
@@ -40,7 +40,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._table = array("q", [0]) * _SMALLEST  # 0 is a free slot
-        self._old: array[int] | None = None  # the table before, kept whole until all of it is carried over
+        self._old: array[int] | None = None  # the table before, kept until all of it is copied
         self._moved = 0
         self._count = 0
 
@@ -53,9 +53,9 @@ class Seen:
         return _find(self._table, digest) or (self._old is not None and _find(self._old, digest))
 
     def add(self, rows: Sequence[Execution], expected: int | None = None) -> list[Execution]:
-        """Those of the rows that were not yielded before, each once, in their order; from now on they were.
+        """Add rows, and return those that are new, each once, in their order.
 
-        :param expected: how many rows may come in all: a hint for the size of the table.
+        :param expected: how many rows there may be in all: a hint for the size of the table.
         """
         self._make_room(len(rows), expected)
         self._move(_MOVES_PER_ROW * len(rows))
@@ -64,14 +64,14 @@ class Seen:
         return new
 
     def _add(self, rows: Sequence[Execution]) -> list[Execution]:
-        # `_find` and putting in one, written out: this loop is most of what streaming costs a row.
+        # `_find` is inlined: this loop is most of the time that a row costs.
         table, old = self._table, self._old
         size = len(table)
         new: list[Execution] = []
         keep = new.append
         for row, digest in zip(rows, map(_digest, map(_id, rows)), strict=True):
             if not digest:
-                digest = 1  # noqa: PLW2901 (as `holds` has it; the empty text hashes to 0)
+                digest = 1  # noqa: PLW2901 - as in `holds`; the empty text hashes to 0
             slot = digest % size
             while found := table[slot]:
                 if found == digest:
@@ -92,7 +92,7 @@ class Seen:
             self._move(len(self._old))
         rows = 2 * needed
         if expected is not None and expected > needed:
-            # Believed at once only when it is near, for it may be any number.
+            # Used as it is only if it is near, because a server may say any number.
             rows = max(needed + needed // 4, expected + expected // 64 if expected <= 8 * needed else 4 * needed)
         self._old, self._moved = self._table, 0
         self._table = array("q", [0]) * (rows * 5 // 4 + 1)

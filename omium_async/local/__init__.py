@@ -1,17 +1,16 @@
-"""An Omium of one's own: the Executions API served on this machine, with workflows that are async functions.
+"""A local Omium server: the Executions API on this machine, with workflows that are Python functions.
 
-For development and tests. The same client code then works with the hosted service, which is the scale-out engine.
+For development and tests. The hosted service, the engine that scales out, has the same calls.
 """
 
 from __future__ import annotations
 
 from .._public import publish
-from .arrivals import SeenRequest
 from .errors import DatabaseInUseError, LocalOmiumError, PortInUseError
 from .faults import Fault
-from .modules import load_workflows
-from .run import WorkflowRun
-from .server import LocalOmium
+from .request_log import SeenRequest
+from .run import SyncWorkflowRun, WorkflowRun
+from .server import LocalOmium, load_workflows
 
 __all__ = [
     "DatabaseInUseError",
@@ -20,6 +19,7 @@ __all__ = [
     "LocalOmiumError",
     "PortInUseError",
     "SeenRequest",
+    "SyncWorkflowRun",
     "WorkflowRun",
     "load_workflows",
 ]

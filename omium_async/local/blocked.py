@@ -1,4 +1,4 @@
-"""Notices a client that would wait for ever: for a server whose event loop it keeps from answering."""
+"""Detects sync calls that would wait for ever for a server on the event loop that they block."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from .started import Started
+    from .running import RunningServer
 
 __all__ = ["check_not_blocked", "started_here", "stopped"]
 
-#: The process and the thread in which each was started.
-_started: weakref.WeakKeyDictionary[Started, tuple[int, int]] = weakref.WeakKeyDictionary()
+#: The process and the thread that started each server.
+_started: weakref.WeakKeyDictionary[RunningServer, tuple[int, int]] = weakref.WeakKeyDictionary()
 
 
-def started_here(serving: Started) -> None:
-    """Have calls told that would block the loop which has just started this one."""
+def started_here(serving: RunningServer) -> None:
+    """Record the server, which the current event loop has just started."""
     _started[serving] = os.getpid(), threading.get_ident()
 
 
-def stopped(serving: Started) -> None:
-    """No call can block on this one any more."""
+def stopped(serving: RunningServer) -> None:
+    """Remove a server that stops."""
     _started.pop(serving, None)
 
 
 def check_not_blocked(base_url: str) -> None:
-    """To be asked before this thread blocks until the URL has answered.
+    """Check a URL before this thread blocks for its response.
 
-    :raises RuntimeError: a LocalOmium serves it from an event loop of this very thread.
+    :raises RuntimeError: a LocalOmium serves it from an event loop of this thread.
     """
-    port, here = _local_port(base_url), (os.getpid(), threading.get_ident())  # a child may call its parent's server
+    port, here = (
+        _local_port(base_url),
+        (os.getpid(), threading.get_ident()),
+    )  # a child process may call its parent's server
     for serving, where in list(_started.items()) if port else ():
         if serving.port != port or where != here:
             continue
-        if not serving.loop.is_running() or _running_loop() is serving.loop:  # else it runs in another thread by now
+        if (
+            not serving.loop.is_running() or _running_loop() is serving.loop
+        ):  # otherwise another thread runs the loop now
             raise RuntimeError(
-                f"this call would wait for itself: the LocalOmium at http://127.0.0.1:{port} is served by the event "
-                "loop of this very thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which "
-                "is served from a thread of its own"
+                f"this call would wait for itself: the LocalOmium at http://127.0.0.1:{port} runs on the event loop of "
+                "this thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which runs in "
+                "another thread"
             )
 
 

@@ -1,14 +1,14 @@
-"""Runs jobs on SQLite without ever blocking the event loop: one writer, and for a file a few readers, in threads.
+"""SQLite without blocking the event loop: one writer thread and, for a file, a few reader threads.
 
-A job is a function of a connection. Each write job is atomic: what it raises undoes it, and nothing else. The jobs that
-wait are committed together, so that many small writes share one flush to the disk; a job counts as done, and its
-awaiter goes on, only after that flush.
+A job is a function of a connection. Each write job is atomic: an exception undoes this job alone. Jobs that wait are
+committed together, so that many small writes share one flush to disk; a job returns only after that flush.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 
     from .tables import OpenDatabase
 
-__all__ = ["Database", "will_pass"]
+__all__ = ["Database", "Persistence"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger("omium_async.local.database")
+
 _READERS: Final = 2
-_JOBS_PER_COMMIT: Final = 512  # bounds how long the first of a batch waits for the last
-_PATIENCE: Final = 5.0  # seconds that each job waits for another program that has locked the file
-_LOOK_EVERY: Final = 0.02  # seconds between looks at whether it has let go
-_PASSING: Final = frozenset(
+_JOBS_PER_COMMIT: Final = 512  # limits how long the first job of a batch waits for the last
+_PATIENCE: Final = 5.0  # seconds that a job waits for a lock of another program
+_POLL: Final = 0.02  # seconds between checks of that lock
+_PAUSES: Final = (0.05, 5.0)  # seconds: the first and the longest delay before a repeated write
+_LOG_EVERY: Final = 60.0  # seconds between warnings while the database fails
+_TRANSIENT: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -46,14 +50,14 @@ _PASSING: Final = frozenset(
 )
 
 
-def will_pass(error: sqlite3.Error) -> bool:
-    """Whether the same job may succeed later: a lock, a full disk and the like have an end."""
-    return _kind(error) in _PASSING
+def _is_transient(error: sqlite3.Error) -> bool:
+    """Return whether the same job may succeed later, as after a lock or a full disk."""
+    return _kind(error) in _TRANSIENT
 
 
 def _kind(error: sqlite3.Error) -> int:
-    code: int = getattr(error, "sqlite_errorcode", None) or 0  # the module's own errors have none
-    return code & 0xFF  # the rest tells varieties apart
+    code: int = getattr(error, "sqlite_errorcode", None) or 0  # errors of the module itself have no code
+    return code & 0xFF  # the other bits are subtypes
 
 
 class _Job:
@@ -70,13 +74,13 @@ class _Job:
         connection.execute("SAVEPOINT job")
         try:
             self.result = self.function(connection)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the one who awaits, whatever it is
+        except BaseException as error:  # noqa: BLE001 - the awaiting task receives it
             self.error = error
             connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
 
     def deliver(self) -> None:
-        if self.future.done():  # its awaiter was cancelled; the write stands all the same
+        if self.future.done():  # the awaiting task was cancelled; the write is kept
             return
         if self.error is None:
             self.future.set_result(self.result)
@@ -85,10 +89,9 @@ class _Job:
 
 
 class Database:
-    """Where jobs run; one per started server, on the loop that started it.
+    """The database of a running server, on its event loop.
 
-    A file is durable with each write that has returned, whatever happens to the process; without one, all is in memory
-    and ends with the server.
+    With a file, each write that has returned survives the process. Without one, all data is in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -104,47 +107,49 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path | None) -> Database:
-        """Opens or creates the file, or makes a database in memory.
+        """Open or create the file, or create a database in memory.
 
         :raises LocalOmiumError: it cannot be used; the message says why.
         """
         database = cls(path)
-        database._writer.start()  # opening may wait for the disk, too
+        database._writer.start()  # opening may wait for the disk
         try:
             await asyncio.shield(database._ready)
         except asyncio.CancelledError:
-            database._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())  # nobody asks now
+            database._ready.add_done_callback(
+                lambda ready: ready.cancelled() or ready.exception()
+            )  # nothing awaits it now
             await database.close()
             raise
         return database
 
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs the job in a transaction; returns when it is committed. Jobs run in the order of the calls."""
+        """Run a job in a transaction, and return when it is committed. Jobs run in the order of the calls."""
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(job, future))
         return await future
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs the job on one consistent state that includes every write that has returned."""
-        if self._path is None:  # there is one connection only
+        """Run a job on one consistent state, which includes every write that has returned."""
+        if self._path is None:  # there is only one connection
             return await self.write(job)
         self._check_open()
         result: T = await self._threads.run(self._read, job)
         return result
 
     async def close(self) -> None:
-        """Ends after all jobs that were handed over have run, or been refused."""
+        """Close the database after all submitted jobs."""
         if not self._closing.is_set():
             self._closing.set()
             await self._threads.close(wait_for_busy=True)
             self._jobs.put(None)
         await asyncio.shield(self._ended)
-        while self._writer.is_alive():  # noqa: ASYNC110 - it has said that it ends: its last instructions
+        while self._writer.is_alive():  # noqa: ASYNC110 - the thread executes its last instructions
             await asyncio.sleep(0)
 
     def abandon(self) -> None:
-        """Lets go of the file when the loop has been closed: nobody awaits anything any more. From any thread."""
+        """Release the file after the event loop was closed. Any thread may call it."""
         self._closing.set()
         self._threads.abandon()
         self._jobs.put(None)
@@ -170,26 +175,26 @@ class Database:
             self._readers.put(connection)
 
     def _work(self) -> None:
-        """The life of the writer thread."""
+        """Run in the writer thread."""
         try:
             opened = open_memory() if self._path is None else open_file(self._path, _READERS, self._give_up)
             try:
                 self._serve(opened)
             finally:
-                opened.close()  # the readers are not in use any more: see close
-        except BaseException as error:  # noqa: BLE001 - the one who opens is told
-            self._tell(self._set_ready, error)
-        self._tell(self._set_ended)
+                opened.close()  # the readers are idle: see close
+        except BaseException as error:  # noqa: BLE001 - `open` raises it
+            self._call_soon(self._set_ready, error)
+        self._call_soon(self._set_ended)
 
     def _serve(self, opened: OpenDatabase) -> None:
         for connection in opened.readers:
             self._readers.put(connection)
-        self._tell(self._set_ready, None)
+        self._call_soon(self._set_ready, None)
         while batch := self._next_batch():
             self._carry_out(opened.writer, batch)
 
     def _next_batch(self) -> list[_Job]:
-        """All jobs that wait, at least one; none at the end."""
+        """Return all jobs that wait, at least one; none at the end."""
         batch: list[_Job] = []
         job = self._jobs.get()
         while job is not None:
@@ -201,26 +206,26 @@ class Database:
             except queue.Empty:
                 return batch
         if batch:
-            self._jobs.put(None)  # the end was seen while collecting: it comes again after this batch
+            self._jobs.put(None)  # repeat the end after this batch
         return batch
 
     def _carry_out(self, connection: sqlite3.Connection, batch: list[_Job]) -> None:
         if not self._commit(connection, batch) and len(batch) > 1:
-            # One of them broke the transaction, say by filling the disk, and all were undone: each for itself, then.
+            # One job failed the transaction, for example by a full disk, and undid all: run each alone.
             for job in batch:
                 job.error = None
                 self._commit(connection, [job])
-        self._tell(_deliver_all, batch)
+        self._call_soon(_deliver_all, batch)
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> bool:
-        """Whether the jobs were committed, or refused for good; if not, nothing was written and each has an error."""
+        """Return whether the jobs were committed or rejected. If not, nothing was written and each has an error."""
         try:
             if not self._begin(connection, batch):
                 return True
             for job in batch:
                 job.run(connection)
             connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - it belongs to those who await
+        except BaseException as error:  # noqa: BLE001 - the awaiting tasks receive it
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for job in batch:
@@ -229,31 +234,31 @@ class Database:
         return True
 
     def _begin(self, connection: sqlite3.Connection, batch: list[_Job]) -> bool:
-        """Begins a transaction. While another program has the file locked, each job waits its own few seconds, counted
-        from when it was asked for: those that are over are refused, and taken out of the batch."""
+        """Begin a transaction. While another program locks the file, each job waits for some seconds from its request;
+        later jobs fail and leave the batch. Return whether jobs are left."""
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if _kind(error) != sqlite3.SQLITE_BUSY:
                     raise
-                self._refuse_late(batch, error)
+                self._fail_late(batch, error)
                 if not batch:
                     return False
-                self._closing.wait(_LOOK_EVERY)
+                self._closing.wait(_POLL)
             else:
                 return True
 
-    def _refuse_late(self, batch: list[_Job], error: sqlite3.Error) -> None:
+    def _fail_late(self, batch: list[_Job], error: sqlite3.Error) -> None:
         oldest = time.monotonic() - (0 if self._closing.is_set() else _PATIENCE)
         late = [job for job in batch if job.asked_at <= oldest]
         for job in late:
             job.error = error
         batch[:] = [job for job in batch if job.error is None]
-        self._tell(_deliver_all, late)
+        self._call_soon(_deliver_all, late)
 
-    def _tell(self, function: Callable[..., None], *args: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile: nobody awaits any more
+    def _call_soon(self, function: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop was closed: nothing awaits the jobs
             self._loop.call_soon_threadsafe(function, *args)
 
     def _set_ready(self, error: BaseException | None) -> None:
@@ -272,3 +277,56 @@ class Database:
 def _deliver_all(batch: list[_Job]) -> None:
     for job in batch:
         job.deliver()
+
+
+class Persistence:
+    """Writes of runs, which are repeated after transient errors, such as a lock or a full disk.
+
+    :ivar now: returns the current time, as it is stored.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], str]) -> None:
+        self.now = now
+        self._database = database
+        self._failing_since: float | None = None
+        self._logged_at = 0.0
+
+    async def insist(self, job: Callable[[sqlite3.Connection], T], unless: Callable[[], bool] = lambda: False) -> T:
+        """Run a write job, and repeat it after transient errors.
+
+        :param unless: returns whether the job is no longer needed; then the last error is raised.
+        """
+        pause, longest = _PAUSES
+        while True:
+            try:
+                result = await self._database.write(job)
+            except sqlite3.Error as error:
+                if not _is_transient(error) or unless():
+                    raise
+                self._log_failure(error)
+            else:
+                self._log_success()
+                return result
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    def _log_failure(self, error: sqlite3.Error) -> None:
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._logged_at < _LOG_EVERY:
+            return
+        self._logged_at = now
+        _log.warning(
+            "the database cannot be written (%s): runs wait until it can",
+            error,
+            extra={"omium_error": type(error).__name__, "omium_outage": now - self._failing_since},
+        )
+
+    def _log_success(self) -> None:
+        if self._failing_since is not None:
+            away = time.monotonic() - self._failing_since
+            self._failing_since = None
+            _log.warning(
+                "the database can be written again, after %.0f s: runs continue", away, extra={"omium_outage": away}
+            )

@@ -1,4 +1,4 @@
-"""What the server of one's own raises at its own user, and what its layers say to each other."""
+"""Errors of LocalOmium for its users, and errors between its layers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = [
 
 
 class LocalOmiumError(RuntimeError):
-    """A LocalOmium cannot start, or is used before it has started; the message says what to do about it."""
+    """A LocalOmium cannot start, or is used before its start. The message says what to do."""
 
 
 class PortInUseError(LocalOmiumError):
-    """The port that a LocalOmium was to serve is taken by another program.
+    """Another program uses the port of a LocalOmium.
 
-    :param message: what happened, and what to do about it.
-    :ivar port: its number.
+    :param message: what happened and what to do.
+    :ivar port: the port.
     """
 
     def __init__(self, message: str, port: int) -> None:
@@ -35,11 +35,11 @@ class PortInUseError(LocalOmiumError):
 
 
 class DatabaseInUseError(LocalOmiumError):
-    """The database file is in use by another LocalOmium."""
+    """Another LocalOmium uses the database file."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error of the program
-    """A request that was understood and is not done: nothing was written. `status` is the HTTP status of the answer."""
+class Refusal(Exception):  # noqa: N818 - a response, not an error of the program
+    """A request that the server rejects; nothing was written. `status` is the HTTP status of the response."""
 
     status = 400
 
@@ -49,28 +49,28 @@ class Refusal(Exception):  # noqa: N818 - an answer to a request, not an error o
 
 
 class MissingError(Refusal):
-    """There is no such execution for this tenant."""
+    """The tenant has no such execution, checkpoint or workflow."""
 
     status = 404
 
 
 class BadCheckpointError(Refusal):
-    """The execution has no such checkpoint (any more)."""
+    """The execution does not have this checkpoint."""
 
     status = 404
 
 
 class WrongStateError(Refusal):
-    """The execution is not in a state in which this can be done."""
+    """The status of the execution does not allow the request."""
 
     status = 409
 
 
 class KeyReusedError(Refusal):
-    """An `Idempotency-Key` came again with another body."""
+    """An `Idempotency-Key` was used again with another body."""
 
     status = 422
 
 
 class StaleRunError(Exception):
-    """A run that was rolled back, replayed or stopped tried to record something: it may not."""
+    """A run that was rolled back, replayed, cancelled or stopped tried to record something."""

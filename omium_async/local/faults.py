@@ -1,21 +1,33 @@
-"""Faults on purpose, so that tests see a client meet what networks and servers really do."""
+"""Faults that tests inject: what they match, and how the server carries them out."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fnmatch
+import secrets
 import threading
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, assert_never, get_args
 
 import attrs
+from aiohttp import web
 
 from .._data.shared import shared
+from . import wire
 from .jsontext import encode_result
 
-__all__ = ["Fault", "FaultAction", "Faults"]
+if TYPE_CHECKING:
+    from multidict import CIMultiDict
+
+__all__ = ["Fault", "FaultAction", "FaultInjector", "Faults"]
 
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
 _ACTIONS: Final = get_args(FaultAction)
+_UNAVAILABLE: Final = 503
+_POLL: Final = 0.02  # seconds between checks whether the client is still connected
+_GARBAGE: Final = b'{"id": "exec_\xff\x00, <html>'
+_TRUNCATED: Final = b'{"id": "exec_000000000000", "status": "running", "message": "cut off before its end"}'
 
 
 def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
@@ -55,7 +67,7 @@ def _body(given: object) -> bytes | None:
 
 
 def _pattern(path: str) -> str:
-    """The path as it is matched: also one copied from the service's document, with its base and its `{names}`."""
+    """Return the pattern for a path, which may be copied from the service's document with its base and `{names}`."""
     if _text(path, "path") != "*" and not path.startswith("/"):
         path = f"/{path}"
     path = path.removeprefix("/api/v1") if path.startswith("/api/v1/") else path
@@ -68,24 +80,25 @@ def _usual_action(fault: Fault) -> FaultAction:
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What is to go wrong with the next requests that it matches. Requests without an accepted API key meet none.
+    """A fault for the next requests that match it. It never applies to requests without an accepted API key.
 
-    :ivar method: of the requests: `"GET"`, `"POST"` or `"*"`.
-    :ivar path: of the requests, below `/api/v1`: each segment a shell pattern (`"/executions/*/replay"`) or a `{name}`,
-        which is any; `"*"` alone is every path.
-    :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done, and committed).
-    :ivar times: how many requests it meets, 1 or more; None: all, until `clear_faults`.
-    :ivar status: of the answer of the action `"status"`, from 200 to 599; None: 503.
-    :ivar headers: of the answer; they take the place of those that it has.
-    :ivar body: of the answer: bytes and text as they are, anything else as JSON; None: an error in the service's form.
-    :ivar action: `"drop"` closes the connection without an answer; `"stall"` never answers, until the client goes away
-        or the server stops; `"status"` answers `status` with `headers` and `body`; `"truncate"` sends a head and the
-        first half of the body, then closes (before the handling, it cuts an answer that says 200); `"garbage"` answers
-        200 with what is no JSON; `"delay"` only waits. Unless given: `"status"` with a status, headers or a body, else
-        `"drop"`.
+    :ivar method: of the requests: `"GET"`, `"POST"`, ..., or `"*"`.
+    :ivar path: of the requests, below `/api/v1`. Each segment is a shell pattern (`"/executions/*/replay"`) or a
+        `{name}`, which matches any segment; `"*"` alone matches every path.
+    :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done and committed).
+    :ivar times: the number of requests it applies to, 1 or more; None: all, until `clear_faults`.
+    :ivar status: of the response of the action `"status"`, from 200 to 599; None: 503.
+    :ivar headers: of the response; they replace headers of the same names.
+    :ivar body: of the response: bytes and text unchanged, any other value as JSON; None: an error in the service's
+        form.
+    :ivar action: `"drop"` closes the connection without a response. `"stall"` never answers, until the client
+        disconnects or the server stops. `"status"` answers with `status`, `headers` and `body`. `"truncate"` sends a
+        head and the first half of the body, then closes (with `when="before"`, of a response with status 200).
+        `"garbage"` answers 200 with a body that is not JSON. `"delay"` only waits. The default is `"status"` with a
+        status, headers or a body, otherwise `"drop"`.
     :ivar delay: seconds to wait first, 0 or more.
-    :raises ValueError: one of them makes no sense.
-    :raises TypeError: one of them is of a wrong type.
+    :raises ValueError: a value is out of range.
+    :raises TypeError: a value has a wrong type.
     """
 
     method: str = attrs.field(default="*", converter=_upper)
@@ -111,10 +124,10 @@ class Fault:
             raise ValueError(f"times must be a whole number of 1 or more, or None for always, not {self.times!r}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether it is meant for this request.
+        """Return whether the fault applies to a request.
 
-        :param method: of the request.
-        :param path: of the request, below `/api/v1`.
+        :param method: the HTTP method.
+        :param path: the path below `/api/v1`.
         """
         if self.method not in {"*", method}:
             return False
@@ -125,8 +138,8 @@ class Fault:
 
 
 @attrs.define(eq=False)
-class _Coming:
-    """A fault that was injected, how many more requests it is for (``None``: any number), and whether one met it."""
+class _Pending:
+    """An injected fault, the number of requests left for it (``None``: any number), and whether a request met it."""
 
     fault: Fault
     left: int | None
@@ -134,38 +147,113 @@ class _Coming:
 
 
 class Faults:
-    """The faults that are still to come, oldest first; may be filled from any thread."""
+    """The injected faults, oldest first. Any thread may add faults."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._coming: list[_Coming] = []
+        self._pending: list[_Pending] = []
 
     def __bool__(self) -> bool:
-        return bool(self._coming)
+        return bool(self._pending)
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._coming.append(_Coming(fault, fault.times))
+            self._pending.append(_Pending(fault, fault.times))
 
     def clear(self) -> None:
         with self._lock:
-            self._coming.clear()
+            self._pending.clear()
 
     @property
     def unmet(self) -> tuple[Fault, ...]:
-        """Those that no request has met at all."""
+        """The faults that no request has met."""
         with self._lock:
-            return tuple(coming.fault for coming in self._coming if not coming.met)
+            return tuple(pending.fault for pending in self._pending if not pending.met)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The first fault that is meant for a request, one time less of which is left then."""
+        """Return the first fault for a request, and count it."""
         with self._lock:
-            for index, coming in enumerate(self._coming):
-                if coming.fault.matches(method, path):
-                    coming.met = True
-                    if coming.left is not None:
-                        coming.left -= 1
-                        if not coming.left:
-                            del self._coming[index]
-                    return coming.fault
+            for index, pending in enumerate(self._pending):
+                if pending.fault.matches(method, path):
+                    pending.met = True
+                    if pending.left is not None:
+                        pending.left -= 1
+                        if not pending.left:
+                            del self._pending[index]
+                    return pending.fault
         return None
+
+
+class FaultInjector:
+    """Carries out faults until the server stops."""
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all stalled requests."""
+        self._stopping.set()
+
+    def start(self) -> None:
+        """Allow requests to stall again."""
+        self._stopping.clear()
+
+    async def respond(
+        self, request: web.BaseRequest, fault: Fault, answer: web.Response | None, headers: CIMultiDict[str]
+    ) -> tuple[web.StreamResponse | None, int | None]:
+        """Return the response to send instead, and the status that the client sees of it.
+
+        No response means that the usual one is sent; no status means that the client sees none.
+
+        :param answer: the response of the handler, if it has run.
+        :param headers: the headers of every response; those of the fault replace them.
+        """
+        if fault.delay:
+            await self._pause(request, fault.delay)
+        for name, value in fault.headers.items():
+            headers[name] = value
+        match fault.action:
+            case "delay":
+                return None, None
+            case "status":
+                status = fault.status or _UNAVAILABLE
+                text = wire.error("An injected fault", secrets.token_hex(16))
+                body = text if fault.body is None else fault.body
+                return web.Response(status=status, body=body, headers=headers), status
+            case "garbage":
+                body = _GARBAGE if fault.body is None else fault.body
+                return web.Response(status=200, body=body, headers=headers), 200
+            case "truncate":
+                status = self._send_half(request, answer, headers)
+                return self._closed(request), status
+            case "stall":
+                await self._pause(request, None)
+            case "drop":
+                pass
+            case _:
+                assert_never(fault.action)
+        return self._closed(request), None
+
+    async def _pause(self, request: web.BaseRequest, seconds: float | None) -> None:
+        """Wait for some seconds, or for ever, but only while client and server are there."""
+        loop = asyncio.get_running_loop()
+        end = float("inf") if seconds is None else loop.time() + seconds
+        while (left := end - loop.time()) > 0 and request.transport is not None and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(left, _POLL))
+
+    def _send_half(self, request: web.BaseRequest, answer: web.Response | None, headers: CIMultiDict[str]) -> int:
+        status = 200 if answer is None else answer.status
+        body = _TRUNCATED if answer is None or not isinstance(answer.body, bytes) else answer.body
+        headers.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} Cut"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if request.transport is not None:
+            request.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body[: len(body) // 2])
+        return status
+
+    def _closed(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Close the connection, and return a response that aiohttp can no longer send."""
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response(status=500)

@@ -1,4 +1,4 @@
-"""One server on a database file at a time, whatever becomes of the lock's own file."""
+"""Locks that keep two servers from one database file, and descriptors that forked children must not keep."""
 
 from __future__ import annotations
 
@@ -7,32 +7,55 @@ import os
 import stat
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+import weakref
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .errors import DatabaseInUseError, LocalOmiumError
-from .forks import not_for_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "close_in_children"]
 
-#: By device and inode, the databases that this process serves, each with what lets go of it if nobody can use it.
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_open: weakref.WeakSet[_Closable] = weakref.WeakSet()
+
+
+def close_in_children(thing: _Closable) -> None:
+    """Close a lock or a listening socket in every child that this process forks.
+
+    Otherwise database and port stay in use after the end of the server, as long as a child lives.
+    """
+    _open.add(thing)
+
+
+def _close_all() -> None:
+    for thing in list(_open):
+        thing.close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_close_all)
+
+#: The databases that this process serves by device and inode, each with a function that releases an abandoned one.
 _held: Final[dict[tuple[int, int], Callable[[], None]]] = {}
 _guard: Final = threading.Lock()
 
 
 class FileLock:
-    """Holds a database for this server alone; the system frees it when the process dies, however it dies.
+    """Locks a database for this server; the system releases the lock when the process ends in any way.
 
-    Two files are locked: `<database>-lock`, and the database itself, which nobody can remove from under the server
-    without taking the executions along. Within one process the database is not even opened a second time: closing it
-    would drop the locks that SQLite holds on it (POSIX ties them to the process).
+    It locks two files, because someone may remove one: `<database>-lock` and the database itself. One process never
+    opens a database twice: closing it would drop SQLite's locks, which POSIX ties to the process.
 
-    :param give_up: asked when another server of this process wants the database: lets go of it, if that one's loop has
-        been closed without a stop.
-    :raises LocalOmiumError: another has it.
+    :param give_up: called when another server of this process wants the database; releases it if the event loop of its
+        server was closed without a stop.
+    :raises LocalOmiumError: another server uses the database.
     """
 
     def __init__(self, database: Path, give_up: Callable[[], None]) -> None:
@@ -57,7 +80,7 @@ class FileLock:
             raise
 
     def release(self) -> None:
-        """Called when SQLite has closed the database."""
+        """Release the locks, after SQLite has closed the database."""
         for file in self._files:
             file.release()
         self._files.clear()
@@ -65,12 +88,12 @@ class FileLock:
             _held.pop(self._identity, None)
 
     def _lock(self, path: str, flags: int) -> None:
-        # A link that somebody laid in the lock's place is not followed: it would be opened for writing.
+        # Never follow a link in the place of the lock: its target would be opened for writing.
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise LocalOmiumError(f"{path} is a link, which is not followed; remove it") from None
+                raise LocalOmiumError(f"{path} is a link; remove it") from None
             raise
         file = _LockedFile(fd)
         try:
@@ -95,12 +118,12 @@ class FileLock:
 class _LockedFile:
     def __init__(self, fd: int) -> None:
         self._file = os.fdopen(fd, "rb", buffering=0)
-        not_for_children(self)
+        close_in_children(self)
 
     def lock(self) -> bool:
-        """Whether nobody else has it."""
+        """Return whether the file is locked now."""
         if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415 - not on Windows, where a server in memory still works
+            import fcntl  # noqa: PLC0415 - not on Windows, where servers in memory work
 
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -112,7 +135,7 @@ class _LockedFile:
         if sys.platform != "win32" and not self._file.closed:
             import fcntl  # noqa: PLC0415
 
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing alone would not free it, if some child has a copy
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing does not release it while a child has a copy
         self._file.close()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What each route does: reads the request, asks the engine or the database, and words the answer."""
+"""One handler for each route: reads the request, calls the engine or the database, and returns the response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from . import inputs, lists, wire
-from .bodies import read_body
+from .errors import MissingError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from .registry import Registry
     from .store import IdempotencyKey, Tenant, WriteAnswer
 
-__all__ = ["Call", "Handlers", "Intake", "Reply", "readable"]
+__all__ = ["Call", "Handlers", "Options", "Reply", "readable"]
 
 
 @attrs.frozen
 class Reply:
-    """An answer, before a fault may spoil it.
+    """A response, before a fault applies.
 
-    :ivar body: all of it, or its beginning.
-    :ivar rest: what follows, where it is too large to be made at once.
+    :ivar body: the body, or its beginning.
+    :ivar rest: the other parts of a body that is too large to be created at once.
     """
 
     status: int
@@ -39,41 +39,38 @@ class Reply:
 
 @attrs.frozen
 class Call:
-    """One request as the handlers see it.
-
-    :ivar path: below the base, ids and all.
-    """
+    """A request for the handlers. `path` is below the base, `id` the id in it."""
 
     request: web.BaseRequest
     tenant: Tenant
     path: str
     query: str
-    execution_id: str
+    id: str
 
 
 @attrs.define
-class Intake:
-    """How requests are taken.
+class Options:
+    """Options of the server that may change while it runs.
 
-    :ivar honor_idempotency: an `Idempotency-Key` does something; may be changed while the server runs.
-    :ivar strict: executions of workflows that are not registered are refused.
+    :ivar honor_idempotency: an `Idempotency-Key` has an effect.
+    :ivar strict: executions of unregistered workflows are rejected; ``None``: as soon as one workflow is registered.
     """
 
     honor_idempotency: bool = True
-    strict: bool = False
+    strict: bool | None = None
 
 
 class Handlers:
-    """One method a route, named as its operation."""
+    """The handlers; each has the name of its operation."""
 
-    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Intake) -> None:
+    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Options) -> None:
         self._engine = engine
         self._workflows = workflows
         self._database = database
         self._options = options
 
     def of(self, operation: str) -> Callable[[Call], Awaitable[Reply]]:
-        """The handler of a route."""
+        """Return the handler of an operation."""
         handler: Callable[[Call], Awaitable[Reply]] = getattr(self, operation)
         return handler
 
@@ -96,7 +93,7 @@ class Handlers:
         return Reply(200, body, rest=self._rest(rest, tail, call.tenant) if rest else None)
 
     async def _rest(self, later: list[lists.Later], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
-        """The rows that would not fit into memory together."""
+        """Yield the rows that do not fit into memory together."""
         while later:
             rows = await self._database.read(lambda c: lists.next_rows(c, later))
             while rows:
@@ -106,34 +103,71 @@ class Handlers:
 
     async def get_execution(self, call: Call) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:
-            return wire.detail(*lists.detail(connection, call.tenant, call.execution_id), call.tenant)
+            return wire.detail(*lists.detail(connection, call.tenant, call.id), call.tenant)
 
         return Reply(200, await self._database.read(read))
 
     async def create_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await read_body(call.request))
+        body = inputs.json_object(await inputs.read_body(call.request))
         new = inputs.submission(body)
-        if self._options.strict and new.workflow_id not in self._workflows:
+        strict = bool(self._workflows) if self._options.strict is None else self._options.strict
+        if strict and new.workflow_id not in self._workflows:
             raise inputs.unknown_workflow(new.workflow_id, self._workflows)
         return _reply(await self._engine.create(call.tenant, new, self._key(call, body)))
 
     async def replay_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await read_body(call.request))
+        body = inputs.json_object(await inputs.read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
-        key = self._key(call, body)
-        return _reply(await self._engine.replay(call.tenant, call.execution_id, checkpoint_id, key))
+        return _reply(await self._engine.replay(call.tenant, call.id, checkpoint_id, self._key(call, body)))
 
     async def rollback_execution(self, call: Call) -> Reply:
-        body = inputs.json_object(await read_body(call.request))
+        body = inputs.json_object(await inputs.read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
-        key = self._key(call, body)
-        return _reply(await self._engine.rollback(call.tenant, call.execution_id, checkpoint_id, key))
+        return _reply(await self._engine.rollback(call.tenant, call.id, checkpoint_id, self._key(call, body)))
+
+    async def cancel_execution(self, call: Call) -> Reply:
+        status = inputs.cancellation(call.query)
+        return _reply(await self._engine.cancel(call.tenant, call.id, self._key(call, {"status": status})))
+
+    async def delete_execution(self, call: Call) -> Reply:
+        return _reply(await self._engine.delete(call.tenant, call.id, self._key(call, {})))
+
+    async def list_checkpoints(self, call: Call) -> Reply:
+        query = inputs.checkpoint_query(call.query)
+
+        def read(connection: sqlite3.Connection) -> bytes:
+            total, found = lists.checkpoints(connection, call.tenant, **attrs.asdict(query))
+            return wire.checkpoints(found, total, query.limit, query.offset)
+
+        return Reply(200, await self._database.read(read))
+
+    async def get_checkpoint(self, call: Call) -> Reply:
+        with_state = inputs.includes_state(call.query)
+
+        def read(connection: sqlite3.Connection) -> bytes:
+            found, result = lists.checkpoint(connection, call.tenant, call.id)
+            return wire.checkpoint(found, result if with_state else None)
+
+        return Reply(200, await self._database.read(read))
+
+    async def list_workflows(self, call: Call) -> Reply:
+        page, page_size, pass_filters = inputs.workflow_query(call.query)
+        names = sorted(self._workflows) if pass_filters else []
+        shown = names[(page - 1) * page_size : page * page_size]
+        found = [(name, self._workflows[name].description) for name in shown]
+        return Reply(200, wire.workflows(found, len(names), page, page_size))
+
+    async def get_workflow(self, call: Call) -> Reply:
+        if call.id not in self._workflows:
+            raise MissingError("Workflow not found")
+        return Reply(200, wire.workflow(call.id, self._workflows[call.id].description))
 
     def _key(self, call: Call, body: dict[str, object]) -> IdempotencyKey | None:
         if not self._options.honor_idempotency:
             return None
         header = call.request.headers.get("Idempotency-Key")
-        return None if header is None else inputs.idempotency_key(readable(header), call.path, body)
+        route = f"{call.request.method} {call.path}"
+        return None if header is None else inputs.idempotency_key(readable(header), route, body)
 
 
 def _reply(answer: WriteAnswer) -> Reply:
@@ -141,5 +175,5 @@ def _reply(answer: WriteAnswer) -> Reply:
 
 
 def readable(text: str) -> str:
-    """What aiohttp kept as lone surrogates, bytes that are not UTF-8, as the character for what cannot be read."""
+    """Replace bytes that are not UTF-8, which aiohttp keeps as lone surrogates."""
     return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,40 +1,131 @@
-"""Reads what a request says, or refuses it as the service does: 422 with a list of what is wrong where."""
+"""Bodies and parameters of requests: read, checked, and rejected with 422 and a list of problems."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import attrs
 
-from .columns import STATUSES
+from .errors import Refusal
 from .jsontext import NotJSONError, TooDeepError, decode_untrusted, dumps, fingerprint
 from .store import IdempotencyKey, Submission
+from .tables import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from aiohttp import web
 
 __all__ = [
+    "CheckpointQuery",
     "InvalidError",
     "ListQuery",
+    "cancellation",
     "checkpoint_id",
+    "checkpoint_query",
     "idempotency_key",
+    "includes_state",
     "json_object",
     "list_query",
+    "read_body",
     "submission",
     "unknown_workflow",
+    "workflow_query",
 ]
 
+_MAX_BODY: Final = 16 * 2**20
+_WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_UNCOMPRESSED: Final = frozenset({"", "identity"})
+
 _DEFAULT_PAGE_SIZE: Final = 20
+_DEFAULT_LIMIT: Final = 50
 _MAX_PAGE_SIZE: Final = 1000
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII)
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,1024}", re.ASCII)
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+_WORKFLOW_STATUSES: Final = ("draft", "published", "archived")
+_WORKFLOW_TYPES: Final = ("crewai", "langgraph", "autogen", "semantic_kernel", "custom")
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+
+class _TooLargeError(Refusal):
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"The body is larger than {_MAX_BODY} bytes")
+
+
+class _UnknownCodingError(Refusal):
+    status = 415
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """Return the whole decompressed body.
+
+    :raises Refusal: it is too large, or does not match its headers.
+    :raises aiohttp.web.RequestPayloadError: it is cut off.
+    """
+    if (request.content_length or 0) > _MAX_BODY:
+        raise _TooLargeError
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in _WINDOWS and coding not in _UNCOMPRESSED:
+        raise _UnknownCodingError(f"Content-Encoding must be gzip or deflate, not {coding[:50]!r}")
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    reader = _Uncompressed() if coding in _UNCOMPRESSED else _Compressed(_WINDOWS[coding])
+    while chunk := await request.content.readany():
+        reader.feed(chunk)
+        if len(reader.whole) > _MAX_BODY:
+            raise _TooLargeError
+        if request.content.at_eof():
+            break
+    reader.end()
+    return bytes(reader.whole)
+
+
+class _Uncompressed:
+    def __init__(self) -> None:
+        self.whole = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        self.whole += chunk
+
+    def end(self) -> None:
+        """Check that the body is complete."""
+
+
+class _Compressed(_Uncompressed):
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self._window = window
+        self._inner = zlib.decompressobj(window)
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> None:
+        if not self._begun and self._window == zlib.MAX_WBITS and chunk[0] & 0x0F != zlib.DEFLATED:
+            self._inner = zlib.decompressobj(-zlib.MAX_WBITS)  # many clients send "deflate" without the zlib header
+        self._begun = True
+        try:
+            self.whole += self._inner.decompress(chunk, _MAX_BODY + 1 - len(self.whole))
+        except zlib.error as error:
+            raise Refusal(f"The body could not be decompressed: {error}") from None
+
+    def end(self) -> None:
+        if not self._inner.eof or self._inner.unused_data:
+            raise Refusal("The body is not whole: its compressed data ends too early, or is followed by more")
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
 
 
 class InvalidError(Exception):
-    """A request whose `problems` are answered with 422."""
+    """A request with `problems`, which the server answers with 422."""
 
     def __init__(self, *problems: dict[str, Any]) -> None:
         super().__init__("invalid request")
@@ -43,7 +134,7 @@ class InvalidError(Exception):
 
 @attrs.frozen
 class ListQuery:
-    """The parameters of a list."""
+    """The parameters of a list of executions."""
 
     page: int
     page_size: int
@@ -51,31 +142,80 @@ class ListQuery:
     status: str | None
 
 
+@attrs.frozen
+class CheckpointQuery:
+    """The parameters of a list of checkpoints."""
+
+    execution_id: str | None
+    workflow_id: str | None
+    limit: int
+    offset: int
+
+
 def list_query(query: str) -> ListQuery:
-    """Reads the part of a URL after the `?`. Of a parameter given twice the last counts; unknown ones do not matter."""
+    """Read the query of a list of executions. The last of repeated parameters counts; unknown ones are ignored."""
     if not query:
         return ListQuery(1, _DEFAULT_PAGE_SIZE, None, None)
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    problems: list[dict[str, Any]] = []
-    page = _positive(given, "page", 1, problems)
-    page_size = min(_positive(given, "page_size", _DEFAULT_PAGE_SIZE, problems), _MAX_PAGE_SIZE)
-    status = given.get("status")
-    if status is not None and status not in STATUSES:
-        expected = ", ".join(map(repr, STATUSES[:-1])) + f" or {STATUSES[-1]!r}"
-        problems.append(_problem("enum", ["query", "status"], f"Input should be {expected}", status, expected=expected))
-    if problems:
-        raise InvalidError(*problems)
+    given, problems = _parameters(query), _Problems()
+    page, page_size = _page(given, problems)
+    status = _one_of(given, "status", STATUSES, problems)
+    problems.check()
     return ListQuery(page, page_size, given.get("workflow_id"), status)
 
 
+def workflow_query(query: str) -> tuple[int, int, bool]:
+    """Read the query of a list of workflows: page, page size, and whether registered workflows pass the filters."""
+    given, problems = _parameters(query), _Problems()
+    page, page_size = _page(given, problems)
+    status = _one_of(given, "status", _WORKFLOW_STATUSES, problems)
+    kind = _one_of(given, "workflow_type", _WORKFLOW_TYPES, problems)
+    problems.check()
+    return page, page_size, status in {None, "published"} and kind in {None, "custom"}
+
+
+def checkpoint_query(query: str) -> CheckpointQuery:
+    """Read the query of a list of checkpoints.
+
+    :raises Refusal: it names neither an execution nor a workflow; the live service answers with the same words.
+    """
+    given, problems = _parameters(query), _Problems()
+    limit = min(_whole(given, "limit", _DEFAULT_LIMIT, 1, problems), _MAX_PAGE_SIZE)
+    offset = min(_whole(given, "offset", 0, 0, problems), 2**62)
+    problems.check()
+    execution_id, workflow_id = given.get("execution_id") or None, given.get("workflow_id") or None
+    if execution_id is None and workflow_id is None:
+        raise Refusal("Either execution_id or workflow_id must be provided")
+    return CheckpointQuery(execution_id, workflow_id, limit, offset)
+
+
+def includes_state(query: str) -> bool:
+    """Read whether a request of a checkpoint wants its state; by default it does not."""
+    text = _parameters(query).get("include_state", "false")
+    if text.lower() not in _BOOLEANS:
+        where = ["query", "include_state"]
+        message = "Input should be a valid boolean, unable to interpret input"
+        raise InvalidError(_problem("bool_parsing", where, message, text))
+    return _BOOLEANS[text.lower()]
+
+
+def cancellation(query: str) -> str:
+    """Read the status that a PATCH sets, which must be ``cancelled``."""
+    given, problems = _parameters(query), _Problems()
+    if "status" not in given:
+        raise InvalidError(_problem("missing", ["query", "status"], "Field required", None))
+    status = _one_of(given, "status", ("cancelled",), problems)
+    problems.check()
+    return status or "cancelled"
+
+
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that every body is."""
+    """Return the JSON object in a body."""
     if not body:
         raise InvalidError(_problem("missing", ["body"], "Field required", None))
     try:
         value = decode_untrusted(body)
     except NotJSONError as error:
-        # One that is too deep is JSON all the same: the message, which is all that clients show, has to say what it is.
+        # A text that is too deep is JSON, and clients show the message only: so it gives the reason.
         message = str(error) if isinstance(error, TooDeepError) else "JSON decode error"
         raise InvalidError(_problem("json_invalid", ["body"], message, {}, error=str(error))) from None
     if not isinstance(value, dict):
@@ -84,38 +224,36 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def submission(body: dict[str, Any]) -> Submission:
-    """The execution that a create asks for. Fields that are not known do not matter, as on the service."""
-    problems: list[dict[str, Any]] = []
+    """Return the execution that a create requests. Unknown fields are ignored, as on the service."""
+    problems = _Problems()
     workflow_id = _text(body, "workflow_id", problems)
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        problems.append(_problem("dict_type", ["body", "metadata"], "Input should be a valid dictionary", metadata))
+        problems.add("dict_type", ["body", "metadata"], "Input should be a valid dictionary", metadata)
     agent_id = body.get("agent_id")
     if agent_id is not None and not isinstance(agent_id, str):
-        problems.append(_problem("string_type", ["body", "agent_id"], "Input should be a valid string", agent_id))
-    if problems:
-        raise InvalidError(*problems)
+        problems.add("string_type", ["body", "agent_id"], "Input should be a valid string", agent_id)
+    problems.check()
     return Submission(workflow_id, _stored(body.get("input_data")), _stored(body.get("metadata")), body.get("agent_id"))
 
 
 def unknown_workflow(workflow_id: str, known: Iterable[str]) -> InvalidError:
-    """What is answered where only registered workflows may be used."""
-    registered = ", ".join(map(repr, known)) or "none at all"
-    message = f"Value error, there is no workflow {workflow_id[:200]!r}; registered: {registered}"
+    """Return the error for a workflow that is not registered, where only registered ones are accepted."""
+    registered = ", ".join(map(repr, known)) or "none"
+    message = f"there is no workflow {workflow_id[:200]!r}; registered: {registered}"
     return InvalidError(_problem("value_error", ["body", "workflow_id"], message, workflow_id))
 
 
 def checkpoint_id(body: dict[str, Any]) -> str:
-    """The checkpoint that a replay or a rollback names."""
-    problems: list[dict[str, Any]] = []
+    """Return the checkpoint that a replay or a rollback names."""
+    problems = _Problems()
     found = _text(body, "checkpoint_id", problems)
-    if problems:
-        raise InvalidError(*problems)
+    problems.check()
     return found
 
 
 def idempotency_key(header: str, route: str, body: dict[str, Any]) -> IdempotencyKey:
-    """The key of a write, with the digest of what the body means: spaces and the order of keys make no other body."""
+    """Return the key of a write with a digest of its body; white space and the order of keys do not matter."""
     if not _KEY.fullmatch(header):
         where = ["header", "idempotency-key"]
         raise InvalidError(
@@ -128,33 +266,64 @@ def _stored(value: object) -> bytes:
     return b"{}" if value is None else dumps(value)
 
 
-def _text(body: dict[str, Any], name: str, problems: list[dict[str, Any]]) -> str:
-    """A text that must be there and is not empty; what is wrong with it is added to the problems."""
+class _Problems:
+    """Collects problems, so that one response names all of them."""
+
+    def __init__(self) -> None:
+        self._found: list[dict[str, Any]] = []
+
+    def add(self, type: str, loc: list[str], msg: str, input: object, **context: object) -> None:
+        self._found.append(_problem(type, loc, msg, input, **context))
+
+    def check(self) -> None:
+        if self._found:
+            raise InvalidError(*self._found)
+
+
+def _parameters(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query, keep_blank_values=True))
+
+
+def _page(given: dict[str, str], problems: _Problems) -> tuple[int, int]:
+    page = _whole(given, "page", 1, 1, problems)
+    return page, min(_whole(given, "page_size", _DEFAULT_PAGE_SIZE, 1, problems), _MAX_PAGE_SIZE)
+
+
+def _text(body: dict[str, Any], name: str, problems: _Problems) -> str:
+    """Return a required text that is not empty."""
     if name not in body:
-        problems.append(_problem("missing", ["body", name], "Field required", body))
+        problems.add("missing", ["body", name], "Field required", body)
         return ""
     value = body[name]
     if not isinstance(value, str):
-        problems.append(_problem("string_type", ["body", name], "Input should be a valid string", value))
+        problems.add("string_type", ["body", name], "Input should be a valid string", value)
         return ""
     if not value:
         message = "String should have at least 1 character"
-        problems.append(_problem("string_too_short", ["body", name], message, value, min_length=1))
+        problems.add("string_too_short", ["body", name], message, value, min_length=1)
     return value
 
 
-def _positive(given: dict[str, str], name: str, default: int, problems: list[dict[str, Any]]) -> int:
+def _whole(given: dict[str, str], name: str, default: int, least: int, problems: _Problems) -> int:
     text = given.get(name)
     if text is None:
         return default
     if not _INTEGER.fullmatch(text):
         message = "Input should be a valid integer, unable to parse string as an integer"
-        problems.append(_problem("int_parsing", ["query", name], message, text))
+        problems.add("int_parsing", ["query", name], message, text)
         return default
     value = int(text)
-    if value < 1:
-        message = "Input should be greater than or equal to 1"
-        problems.append(_problem("greater_than_equal", ["query", name], message, text, ge=1))
+    if value < least:
+        message = f"Input should be greater than or equal to {least}"
+        problems.add("greater_than_equal", ["query", name], message, text, ge=least)
+    return value
+
+
+def _one_of(given: dict[str, str], name: str, choices: Sequence[str], problems: _Problems) -> str | None:
+    value = given.get(name)
+    if value is not None and value not in choices:
+        expected = " or ".join(filter(None, [", ".join(map(repr, choices[:-1])), repr(choices[-1])]))
+        problems.add("enum", ["query", name], f"Input should be {expected}", value, expected=expected)
     return value
 
 

@@ -1,22 +1,20 @@
-"""JSON in and out of the server: exact, strict, and bounded in depth."""
+"""JSON of the server: exact, strict, and limited in depth."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from .._data.plain import plain
+from .._data.strict_json import MAX_DEPTH, is_deeper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .._data.converter import OmiumConverter
 
 __all__ = [
-    "MAX_DEPTH",
     "NotJSONError",
     "TooDeepError",
     "decode",
@@ -25,9 +23,6 @@ __all__ = [
     "encode_result",
     "fingerprint",
 ]
-
-#: Levels of nesting that are accepted. Far more than people write, far fewer than exhaust the stack of the decoder.
-MAX_DEPTH: Final = 400
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -38,29 +33,32 @@ fingerprint = _sorting_encoder.encode
 
 
 class NotJSONError(ValueError):
-    """Bytes that are no JSON text, or one that is not accepted; the message says why."""
+    """Bytes that are not JSON, or JSON that is rejected; the message says why."""
 
 
 class TooDeepError(NotJSONError):
-    """A JSON text with too many levels of nesting."""
+    """JSON with too many levels of nesting."""
 
     def __init__(self) -> None:
         super().__init__(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def decode(text: bytes) -> Any:
-    """The value of a JSON text that this module wrote."""
+    """Return the value of a JSON text that this module wrote."""
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError:
-        # msgspec counts the sign among the digits that it allows: a negative integer of 4,300 digits is one too long.
+        # msgspec counts the sign as a digit, so it rejects negative integers of 4,300 digits.
         value = json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
-        _encoder.encode(value)  # refuses lone surrogates, which the standard library lets through
+        _encoder.encode(value)  # rejects lone surrogates, which the standard library accepts
         return value
 
 
 def decode_untrusted(text: bytes) -> Any:
-    """The value of a JSON text from outside; raises NotJSONError for what could not be given back exactly."""
+    """Return the value of a JSON text of a request.
+
+    :raises NotJSONError: it is not JSON, or could not be returned exactly.
+    """
     try:
         value = decode(text)
     except UnicodeDecodeError as error:
@@ -69,41 +67,28 @@ def decode_untrusted(text: bytes) -> Any:
         raise TooDeepError from None
     except (msgspec.DecodeError, ValueError) as error:
         raise NotJSONError(str(error)) from None
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
         raise TooDeepError
     return value
 
 
 def encode_result(value: object, what: str, converter: OmiumConverter) -> bytes:
-    """The JSON text of a value that user code gave.
+    """Return the JSON text of a value of user code.
 
-    :param what: begins the error: "step 'x' returned".
-    :param converter: whose hooks give users' classes a form.
-    :raises TypeError: JSON cannot hold it; the message names the place.
+    :param what: the beginning of the error message, such as "step 'x' returned".
+    :param converter: its hooks convert users' classes.
+    :raises TypeError: JSON cannot hold the value; the message names the place.
     """
     try:
         found = plain(value, "result", converter)
         text = _encoder.encode(found)
-        if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth_exceeds(found, MAX_DEPTH):
+        if text.count(b"[") + text.count(b"{") > MAX_DEPTH and is_deeper(found, MAX_DEPTH):
             raise TooDeepError
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{what} what JSON cannot hold: {error}") from error
-    except RecursionError:  # less room than MAX_DEPTH needs: called from deep within something
-        raise TypeError(f"{what} what JSON cannot hold: too many levels of nesting") from None
+        raise TypeError(f"{what} a value that JSON cannot hold: {error}") from error
+    except RecursionError:  # the stack has less room than MAX_DEPTH needs
+        raise TypeError(f"{what} a value that JSON cannot hold: too many levels of nesting") from None
     return text
-
-
-def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[Any] = [value]
-    for _ in range(limit):
-        level = [child for item in level for child in _children(item) if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _children(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _finite(text: str) -> float:

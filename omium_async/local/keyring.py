@@ -1,4 +1,4 @@
-"""The keys that are accepted, and whose executions each of them opens."""
+"""The accepted API keys, and the tenant of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["APIKeys", "Keyring", "checked_keys", "generated_keys", "load_keys", "masked_keys"]
 
-#: What `api_keys` takes: a mapping of key to tenant, or keys of which each is a tenant of its own.
+#: Type of `api_keys`: a mapping of key to tenant, or keys that each have a separate tenant.
 APIKeys = Mapping[str, str] | Iterable[str]
 
 _DEFAULT_TENANT: Final = "default"
 
 
 class Keyring:
-    """The tenant of each key. Neither its repr nor that of what holds it shows a key."""
+    """The tenant of each accepted key. No repr shows a key."""
 
     __slots__ = ("_tenants",)
 
@@ -40,12 +40,12 @@ class Keyring:
         return self._tenants.get(key)
 
     def tenants(self) -> list[Tenant]:
-        """Each tenant once, in the order of the keys."""
+        """Return each tenant once, in the order of the keys."""
         return list(dict.fromkeys(self._tenants.values()))
 
 
 def masked_keys(given: Any) -> Any:
-    """What was given as keys, masked from here on, so that no traceback that shows local variables shows them."""
+    """Mask the given keys, so that no traceback with local variables shows them."""
     if isinstance(given, Mapping):
         entries: Mapping[Any, Any] = given  # pyright: ignore[reportUnknownVariableType]
         return {masked(key): tenant for key, tenant in entries.items()}
@@ -56,10 +56,10 @@ def masked_keys(given: Any) -> Any:
 
 
 def checked_keys(given: APIKeys) -> dict[str, str | None]:
-    """The name of the tenant of each key, None where it was not said; raises TypeError or ValueError, neither of which
-    shows a key.
+    """Return the tenant's name of each key, or None if it was not given.
 
-    :param given: masked.
+    :param given: the masked keys.
+    :raises TypeError: it has a wrong type. :raises ValueError: a key is malformed. Neither message shows a key.
     """
     if isinstance(given, str):
         given = [given]
@@ -71,7 +71,7 @@ def checked_keys(given: APIKeys) -> dict[str, str | None]:
     else:
         pairs.update(dict.fromkeys(given))
     if not pairs:
-        raise ValueError("api_keys is empty: nobody could use the server; give a key, or None for a generated one")
+        raise ValueError("api_keys is empty: give a key, or None for a generated one")
     for number, (key, tenant) in enumerate(pairs.items(), 1):
         _check_key(key, number)
         if isinstance(given, Mapping):
@@ -82,45 +82,42 @@ def checked_keys(given: APIKeys) -> dict[str, str | None]:
 
 
 def generated_keys() -> dict[str, str | None]:
-    """A new key, where none is given."""
+    """Return a generated key for the default tenant."""
     return {Secret(f"omium_local_{secrets.token_hex(16)}"): _DEFAULT_TENANT}
 
 
 def load_keys(connection: sqlite3.Connection, given: dict[str, str | None] | None) -> Keyring:
-    """The keys of this start, kept in the database: those given, or else those of the start before, or a new one.
+    """Store the accepted keys in the database, and return them.
 
-    A key that is given without a tenant opens what it opened before. Those of earlier starts that are not accepted any
-    more are kept for this alone, with ranks below 0.
+    They are the given ones, otherwise those of the last start, otherwise a new one. A key without a tenant keeps the
+    tenant that it had before; for this the database also keeps keys that are no longer accepted.
     """
-    kept: dict[str, tuple[int, str]] = {
+    kept: dict[str, tuple[int | None, str]] = {
         Secret(key): (rank, name)
         for key, rank, name in connection.execute(
             "SELECT k.key, k.rank, t.name FROM api_keys k JOIN tenants t ON t.id = k.tenant ORDER BY k.rank"
         )
     }
     if given is None:
-        given = {key: name for key, (rank, name) in kept.items() if rank >= 0} or generated_keys()
-    connection.execute("DELETE FROM api_keys")
-    former = [(key, name) for key, (_, name) in kept.items() if key not in given]
-    for rank, (key, name) in enumerate(former, -len(former)):
-        connection.execute("INSERT INTO api_keys SELECT ?, ?, id FROM tenants WHERE name = ?", (rank, key, name))
+        given = {key: name for key, (rank, name) in kept.items() if rank is not None} or generated_keys()
+    connection.execute("UPDATE api_keys SET rank = NULL")
     ring: dict[str, Tenant] = {}
-    for rank, (key, said) in enumerate(given.items()):
-        name = said or (kept[key][1] if key in kept else _own_tenant(key))
+    for rank, (key, tenant_name) in enumerate(given.items()):
+        name = tenant_name or (kept[key][1] if key in kept else _own_tenant(key))
         connection.execute("INSERT INTO tenants (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
         tenant = Tenant(connection.execute("SELECT id FROM tenants WHERE name = ?", (name,)).fetchone()[0], name)
-        connection.execute("INSERT INTO api_keys VALUES (?, ?, ?)", (rank, key, tenant.id))
+        connection.execute("INSERT OR REPLACE INTO api_keys VALUES (?, ?, ?)", (key, tenant.id, rank))
         ring[key] = tenant
     return Keyring(ring)
 
 
 def _own_tenant(key: str) -> str:
-    """The same for the same key on every database, in whatever order the keys come; and not the key itself."""
+    """Return a name that depends on the key alone, and does not show it."""
     return f"tenant-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _check_key(key: object, number: int) -> None:
     if not isinstance(key, str):
-        raise TypeError(f"key {number} in api_keys is a {kind_of(key)}, not a text")
+        raise TypeError(f"key {number} in api_keys is a {kind_of(key)}, not text")
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
-        raise ValueError(f"key {number} in api_keys cannot travel in a header: it must be printable ASCII, not empty")
+        raise ValueError(f"key {number} in api_keys cannot be sent in a header: it must be printable ASCII, not empty")

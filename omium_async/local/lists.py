@@ -1,4 +1,4 @@
-"""What lists and details show of the executions, as functions of a connection that change nothing."""
+"""Pages, details and checkpoints of executions, as functions of a connection that change nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from .columns import JSON_COLUMNS, SHOWN
 from .errors import MissingError
-from .tables import POSITIONS_PER_TENANT
+from .tables import JSON_COLUMNS, POSITIONS_PER_TENANT, SHOWN
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,27 +16,40 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Later", "Page", "Row", "detail", "next_rows", "page"]
+__all__ = ["Checkpoint", "Later", "Page", "Row", "checkpoint", "checkpoints", "detail", "next_rows", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
-#: The row without what may be of any size.
+#: The row without its JSON columns.
 _SMALL: Final = ", ".join("NULL" if column.is_json else column.name for column in SHOWN)
 _ID: Final = _NAMES.index("id")
 _STATUS: Final = _NAMES.index("status")
-_GIVEN: Final = tuple(_NAMES.index(name) for name in ("metadata", "input_data"))  # never change
+_GIVEN: Final = tuple(_NAMES.index(name) for name in ("metadata", "input_data"))  # they never change
 _SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
-_AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read, and sent, together
+_AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read and sent together
 
-Row = tuple[Any, ...]  # the columns that answers show
+Row = tuple[Any, ...]  # the columns that responses show
+
+
+_CHECKPOINT: Final = "c.id, e.id, c.name, c.created_at"
+
+
+@attrs.frozen
+class Checkpoint:
+    """A checkpoint without its state."""
+
+    id: str
+    execution_id: str
+    name: str
+    created_at: str
 
 
 @attrs.frozen
 class Later:
-    """A row of a list, of which what may be of any size is not read yet.
+    """A row of a list whose JSON columns are not read yet.
 
-    :ivar generation: of its run, when the list was asked for.
-    :ivar small: its other columns, as they were then.
+    :ivar generation: of its run, at the time of the request.
+    :ivar small: its other columns, at the time of the request.
     """
 
     position: int
@@ -49,9 +61,9 @@ class Later:
 class Page:
     """One page of a list, newest first.
 
-    :ivar rows: as many as fit into memory easily.
-    :ivar rest: the rows behind them, to be read by `next_rows`.
-    :ivar total: how many there are in all.
+    :ivar rows: the first rows, as many as are read together.
+    :ivar rest: the other rows, for `next_rows`.
+    :ivar total: the number of executions in the whole list.
     """
 
     rows: list[Row]
@@ -68,24 +80,31 @@ def page(
     workflow_id: str | None = None,
     status: str | None = None,
 ) -> Page:
-    """Page `number` (from 1) of the tenant's executions, newest first, of all or of those the filters let through."""
+    """Return page `number` (from 1) of the tenant's executions that pass the filters, newest first."""
     skip = (number - 1) * size
-    if workflow_id is None and status is None:
-        total: int = connection.execute("SELECT executions FROM tenants WHERE id = ?", (tenant.id,)).fetchone()[0]
-        newest = tenant.id * POSITIONS_PER_TENANT + total - skip
-        oldest = newest - min(size, total - skip) + 1
-        return _page(connection, total, total - skip, "position BETWEEN ? AND ?", (oldest, newest))
     where, values = _filter(tenant, workflow_id, status)
-    total = connection.execute(f"SELECT coalesce(sum(executions), 0) FROM tallies WHERE {where}", values).fetchone()[0]  # noqa: S608
+    if workflow_id is None and status is None:
+        total, latest = connection.execute(
+            "SELECT executions, latest FROM tenants WHERE id = ?", (tenant.id,)
+        ).fetchone()
+        if total == latest:  # nothing was deleted: the page is one range of positions
+            newest = tenant.id * POSITIONS_PER_TENANT + total - skip
+            oldest = newest - min(size, total - skip) + 1
+            return _page(connection, total, total - skip, "position BETWEEN ? AND ?", (oldest, newest))
+    else:
+        total = connection.execute(
+            f"SELECT coalesce(sum(executions), 0) FROM tallies WHERE {where}",  # noqa: S608
+            values,
+        ).fetchone()[0]
     size = min(size, total - skip)
     return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
 
 
 def next_rows(connection: sqlite3.Connection, rest: list[Later]) -> list[Row]:
-    """The next rows of a rest, which are taken from it; those that were forgotten are not there.
+    """Remove the next rows from a rest and return them, without those that were deleted meanwhile.
 
-    Each is as it was when the list was asked for, or as it is now where it still has that status; an output that a
-    rollback has discarded meanwhile is gone.
+    A row that still has its status is returned as it is now, any other as it was at the time of the request, without an
+    output that a rollback has discarded.
     """
     rows: list[Row] = []
     size = 0
@@ -104,21 +123,66 @@ def next_rows(connection: sqlite3.Connection, rest: list[Later]) -> list[Row]:
 
 
 def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[tuple[str, str, str]]]:
-    """The row of one execution, and its checkpoints in the order of their recording: (id, name, created_at) each."""
+    """Return the row of an execution and its checkpoints as (id, name, created_at), in the order of recording."""
     found = connection.execute(
         f"SELECT position, {_ROW} FROM executions WHERE id = ? AND tenant = ?",  # noqa: S608
         (execution_id, tenant.id),
     ).fetchone()
     if found is None:
         raise MissingError("Execution not found")
-    checkpoints = connection.execute(
+    recorded = connection.execute(
         "SELECT id, name, created_at FROM checkpoints WHERE position = ? ORDER BY number", (found[0],)
     ).fetchall()
-    return found[1:], checkpoints
+    return found[1:], recorded
+
+
+def checkpoints(
+    connection: sqlite3.Connection,
+    tenant: Tenant,
+    *,
+    execution_id: str | None,
+    workflow_id: str | None,
+    limit: int,
+    offset: int,
+) -> tuple[int, list[Checkpoint]]:
+    """Return the number of checkpoints of an execution, or of a workflow, and one page of them, oldest first.
+
+    :raises MissingError: the tenant has no execution of that id.
+    """
+    where, values = _filter(tenant, workflow_id, None)
+    if execution_id is not None:
+        where, values = f"{where} AND e.id = ?", [*values, execution_id]
+        known = connection.execute(
+            "SELECT 1 FROM executions WHERE id = ? AND tenant = ?", (execution_id, tenant.id)
+        ).fetchone()
+        if known is None:
+            raise MissingError("Execution not found")
+    source = f"FROM executions e JOIN checkpoints c ON c.position = e.position WHERE {where}"
+    total: int = connection.execute(f"SELECT count(*) {source}", values).fetchone()[0]
+    found = connection.execute(
+        f"SELECT {_CHECKPOINT} {source} ORDER BY c.position, c.number LIMIT ? OFFSET ?",
+        (*values, limit, offset),
+    )
+    return total, [Checkpoint(*row) for row in found]
+
+
+def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: str) -> tuple[Checkpoint, bytes]:
+    """Return a checkpoint and the JSON text of its step's result.
+
+    :raises MissingError: the tenant has no checkpoint of that id.
+    """
+    found = connection.execute(
+        f"SELECT c.result, {_CHECKPOINT} FROM checkpoints c JOIN executions e ON e.position = c.position"  # noqa: S608
+        " WHERE c.id = ? AND e.tenant = ?",
+        (checkpoint_id, tenant.id),
+    ).fetchone()
+    if found is None:
+        raise MissingError("Checkpoint not found")
+    return Checkpoint(*found[1:]), found[0]
 
 
 def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> Page:
-    """The executions for which the condition holds, the newest first; `left`: of the list, from this page on."""
+    """Return the executions that fulfil a condition, newest first. `left`: the rows of the list from this page on."""
     if left <= 0:
         return Page([], [], total)
     rows: list[Row] = []
@@ -134,16 +198,16 @@ def _page(connection: sqlite3.Connection, total: int, left: int, which: str, val
             break
     else:
         return Page(rows, [], total)
-    all_of_it = connection.execute(
+    whole_page = connection.execute(
         f"SELECT position, generation, {_SMALL} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
         values,
     )
-    behind = islice(all_of_it, len(rows), None)
+    behind = islice(whole_page, len(rows), None)
     return Page(rows, [Later(position, generation, tuple(small)) for position, generation, *small in behind], total)
 
 
 def _as_listed(small: Row, now: Sequence[Any]) -> Row:
-    """A row whose execution has another state by now: with what it was given, for that never changes."""
+    """Return a row with its former status, and with the input and metadata, which never change."""
     return tuple(now[index] if index in _GIVEN else column for index, column in enumerate(small))
 
 
@@ -164,8 +228,7 @@ def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tupl
 def _filtered(
     where: str, values: Sequence[object], *, skip: int, size: int, total: int
 ) -> tuple[str, Sequence[object]]:
-    """The condition for rows of a filtered list. What is skipped is skipped in an index alone, from the nearer end of
-    the list."""
+    """Return the condition for a page. SQLite skips rows in an index alone, from the nearer end of the list."""
     from_the_end = skip > total // 2
     if from_the_end:
         skip = total - skip - size

@@ -1,12 +1,13 @@
-"""The OpenAPI description of what the server answers, served at `/openapi.json`."""
+"""The OpenAPI description of the server, served at `/openapi.json`."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .columns import SHOWN, STATUSES
 from .jsontext import dumps
 from .routes import BASE, ROUTES
+from .tables import SHOWN, STATUSES
 
 if TYPE_CHECKING:
     from .routes import Route
@@ -32,9 +33,24 @@ _TEXT: Final[_Schema] = {"type": "string"}
 _STATUS: Final[_Schema] = {"type": "string", "enum": list(STATUSES)}
 _MOMENT: Final[_Schema] = {"type": "string", "format": "date-time"}
 _WHOLE: Final[_Schema] = {"type": "integer", "minimum": 0}
-_ANY: Final[_Schema] = {"description": "Any JSON value, given back exactly."}
+_ANY: Final[_Schema] = {"description": "Any JSON value, returned exactly."}
 
 _ROW_FIELDS: Final[dict[str, _Schema]] = {str(column.shown): column.schema for column in SHOWN} | {"tenant_id": _TEXT}
+_CHECKPOINT_FIELDS: Final[dict[str, _Schema]] = {
+    "id": _TEXT,
+    "execution_id": _TEXT,
+    "name": _TEXT,
+    "created_at": _MOMENT,
+    "metadata": {"type": "object"},
+}
+_WORKFLOW_FIELDS: Final[dict[str, _Schema]] = {
+    "id": _TEXT,
+    "name": _TEXT,
+    "description": _nullable("string"),
+    "workflow_type": _TEXT,
+    "status": _TEXT,
+    "created_at": _nullable("string", format="date-time"),
+}
 
 _SCHEMAS: Final[dict[str, _Schema]] = {
     "Execution": _object(list(_ROW_FIELDS), **_ROW_FIELDS),
@@ -48,6 +64,34 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
     "ExecutionPage": _object(
         ["items", "total", "page", "page_size"],
         items={"type": "array", "items": _ref("Execution")},
+        total=_WHOLE,
+        page={"type": "integer", "minimum": 1},
+        page_size={"type": "integer", "minimum": 1, "maximum": 1000},
+    ),
+    "CheckpointSummary": _object(list(_CHECKPOINT_FIELDS), **_CHECKPOINT_FIELDS),
+    "CheckpointDetail": _object(
+        list(_CHECKPOINT_FIELDS),
+        **_CHECKPOINT_FIELDS,
+        state=_object(["current_step", "result"], current_step=_TEXT, result=_ANY),
+    ),
+    "CheckpointPage": _object(
+        ["items", "total", "limit", "offset"],
+        items={"type": "array", "items": _ref("CheckpointSummary")},
+        total=_WHOLE,
+        limit={"type": "integer", "minimum": 1, "maximum": 1000},
+        offset=_WHOLE,
+    ),
+    "Workflow": _object(list(_WORKFLOW_FIELDS), **_WORKFLOW_FIELDS),
+    "WorkflowDetail": _object(
+        [*_WORKFLOW_FIELDS, "definition", "tags", "updated_at"],
+        **_WORKFLOW_FIELDS,
+        definition={"type": "object"},
+        tags={"type": "array", "items": _TEXT},
+        updated_at=_nullable("string", format="date-time"),
+    ),
+    "WorkflowPage": _object(
+        ["items", "total", "page", "page_size"],
+        items={"type": "array", "items": _ref("Workflow")},
         total=_WHOLE,
         page={"type": "integer", "minimum": 1},
         page_size={"type": "integer", "minimum": 1, "maximum": 1000},
@@ -67,7 +111,7 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
     "Error": _object(["detail", "trace_id"], detail=_TEXT, trace_id={"type": "string", "pattern": "^[0-9a-f]{32}$"}),
     "InvalidRequest": _object(
         ["detail", "trace_id"],
-        # A list of what is wrong where; a text where an Idempotency-Key comes again with another body.
+        # A list of problems, or a text if an Idempotency-Key was used with another body.
         detail={"type": ["array", "string"], "items": _ref("Problem")},
         trace_id={"type": "string", "pattern": "^[0-9a-f]{32}$"},
     ),
@@ -82,17 +126,11 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
 }
 
 _REQUEST_ID_HEADER: Final[_Schema] = {"x-request-id": {"description": "The id of the request.", "schema": _TEXT}}
-_ID_PARAMETER: Final[_Schema] = {
-    "name": "execution_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "minLength": 1},
-}
-# In words, not as a parameter: whether a key may be used with a body depends on the keys used before, which a schema
-# cannot say, so that a tool that makes requests from this description would find valid ones refused.
+# A text and not a parameter: a schema cannot express that a key depends on the keys used before, so that tools that
+# generate requests from this description would see valid ones rejected.
 _KEY_DESCRIPTION: Final = (
-    "An `Idempotency-Key` header (1 to 1,024 printable ASCII characters) makes the write once: the same key again, on "
-    "the same path with the same body, gives the same answer; with another body it is refused with 422."
+    "An `Idempotency-Key` header (1 to 1,024 printable ASCII characters) applies the write once: the same key again, "
+    "on the same path with the same body, gives the same response; with another body it is rejected with 422."
 )
 
 
@@ -100,31 +138,55 @@ def _query(name: str, description: str, schema: _Schema) -> _Schema:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _answer(description: str, schema: str) -> _Schema:
-    content = {"application/json": {"schema": _ref(schema)}}
-    return {"description": description, "headers": _REQUEST_ID_HEADER, "content": content}
+def _response(description: str, schema: str | None) -> _Schema:
+    response: _Schema = {"description": description, "headers": _REQUEST_ID_HEADER}
+    if schema is not None:
+        response["content"] = {"application/json": {"schema": _ref(schema)}}
+    return response
 
 
-_TROUBLES: Final = {
+_ERRORS: Final = {
     400: ("The request could not be read", "Error"),
     401: ("Invalid or missing API key", "Error"),
-    404: ("No such execution or checkpoint", "Error"),
-    409: ("The execution is not in a state for this", "Error"),
+    404: ("No such execution, checkpoint or workflow", "Error"),
+    409: ("The status of the execution does not allow it", "Error"),
     413: ("The body is larger than 16 MiB", "Error"),
-    415: ("The body is compressed in a way that is not known", "Error"),
+    415: ("The encoding of the body is not supported", "Error"),
     422: ("Invalid request", "InvalidRequest"),
 }
+_PAGE: Final = [
+    _query("page", "Page number, from 1", {"type": "integer", "minimum": 1, "default": 1}),
+    _query(
+        "page_size",
+        "Items per page; more than 1000 is answered as 1000",
+        {"type": "integer", "minimum": 1, "default": 20},
+    ),
+]
 _QUERY: Final = {
     "list_executions": [
         _query("workflow_id", "Only those of this workflow", _TEXT),
         _query("status", "Only those with this status", _STATUS),
-        _query("page", "Page number, from 1", {"type": "integer", "minimum": 1, "default": 1}),
+        *_PAGE,
+    ],
+    "cancel_execution": [
+        {**_query("status", "The new status", {"type": "string", "enum": ["cancelled"]}), "required": True}
+    ],
+    "list_checkpoints": [
+        _query("execution_id", "Only those of this execution; this or workflow_id is required", _TEXT),
+        _query("workflow_id", "Only those of executions of this workflow", _TEXT),
+        _query("limit", "Items per page, at most 1000", {"type": "integer", "minimum": 1, "default": 50}),
+        _query("offset", "Items to skip", {"type": "integer", "minimum": 0, "default": 0}),
+    ],
+    "get_checkpoint": [_query("include_state", "Include the state", {"type": "boolean", "default": False})],
+    "list_workflows": [
+        _query("status", "Only those with this status", {"type": "string", "enum": ["draft", "published", "archived"]}),
         _query(
-            "page_size",
-            "Items per page; more than 1000 is answered as 1000",
-            {"type": "integer", "minimum": 1, "default": 20},
+            "workflow_type",
+            "Only those of this type",
+            {"type": "string", "enum": ["crewai", "langgraph", "autogen", "semantic_kernel", "custom"]},
         ),
-    ]
+        *_PAGE,
+    ],
 }
 
 
@@ -132,16 +194,18 @@ def _described(route: Route) -> _Schema:
     found: _Schema = {
         "operationId": route.operation,
         "summary": route.summary,
-        "responses": {str(route.status): _answer(route.described, route.answer)}
-        | {str(status): _answer(*_TROUBLES[status]) for status in route.troubles},
+        "responses": {str(route.status): _response(route.described, route.schema)}
+        | {str(status): _response(*_ERRORS[status]) for status in route.errors},
     }
     parameters = [*_QUERY.get(route.operation, [])]
-    if "{execution_id}" in route.path:
-        parameters.append(_ID_PARAMETER)
+    for name in re.findall(r"\{(\w+)\}", route.path):
+        identifier = {"type": "string", "minLength": 1}
+        parameters.append({"name": name, "in": "path", "required": True, "schema": identifier})
     if parameters:
         found["parameters"] = parameters
-    if route.body is not None:
+    if route.method != "GET":
         found["description"] = _KEY_DESCRIPTION
+    if route.body is not None:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
     return found
 

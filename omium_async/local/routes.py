@@ -1,7 +1,8 @@
-"""The routes, once: the server answers them, the description lists them, and what arrived is counted by them."""
+"""The routes of the server. The server, its OpenAPI description and the counts of requests use this one table."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -9,21 +10,22 @@ import attrs
 __all__ = ["BASE", "ROUTES", "Route", "find"]
 
 BASE: Final = "/api/v1"
+_PARAMETER: Final = re.compile(r"\{\w+\}")
 
 
 @attrs.frozen
 class Route:
     """One endpoint.
 
-    :ivar method: of the request.
-    :ivar path: below the base; `{execution_id}` is any segment that is not empty.
-    :ivar operation: the name of its handler, and of it in the description.
+    :ivar method: the HTTP method.
+    :ivar path: below the base; `{execution_id}` and the like stand for any segment that is not empty.
+    :ivar operation: the name of its handler and of its entry in the description.
     :ivar summary: what it does.
-    :ivar status: of the answer when all is well.
-    :ivar answer: the name of that answer's schema.
-    :ivar described: what that answer is.
-    :ivar troubles: statuses of other answers.
-    :ivar body: the name of the schema of the body; None: there is none.
+    :ivar status: of a successful response.
+    :ivar schema: the name of the schema of a successful response; ``None``: the response is empty.
+    :ivar described: a description of a successful response.
+    :ivar errors: statuses of other responses.
+    :ivar body: the name of the schema of the request body; ``None``: there is no body.
     """
 
     method: str
@@ -31,15 +33,15 @@ class Route:
     operation: str
     summary: str
     status: int
-    answer: str
+    schema: str | None
     described: str
-    troubles: tuple[int, ...]
+    errors: tuple[int, ...]
     body: str | None = None
 
     @property
     def kind(self) -> str:
-        """As it is counted."""
-        return f"{self.method} {self.path.replace('{execution_id}', '*')}"
+        """The name under which requests are counted, such as ``GET /executions/*``."""
+        return f"{self.method} {_PARAMETER.sub('*', self.path)}"
 
 
 ROUTES: Final = (
@@ -56,29 +58,53 @@ ROUTES: Final = (
         200, "ExecutionDetail", "The execution", (401, 404),
     ),
     Route(
+        "DELETE", "/executions/{execution_id}", "delete_execution", "Delete an execution that does not run",
+        204, None, "Deleted", (401, 404, 409, 422),
+    ),
+    Route(
+        "PATCH", "/executions/{execution_id}/status", "cancel_execution", "Cancel an execution that has not ended",
+        200, "Moved", "Cancelled", (401, 404, 409, 422),
+    ),
+    Route(
         "POST", "/executions/{execution_id}/replay", "replay_execution",
         "Replay a failed or paused execution from a checkpoint",
         200, "Moved", "Replayed", (400, 401, 404, 409, 413, 415, 422), "CheckpointChoice",
     ),
     Route(
         "POST", "/executions/{execution_id}/rollback", "rollback_execution",
-        "Stop an execution and take it back to a checkpoint",
+        "Stop an execution and roll it back to a checkpoint",
         200, "Moved", "Rolled back", (400, 401, 404, 413, 415, 422), "CheckpointChoice",
+    ),
+    Route(
+        "GET", "/checkpoints", "list_checkpoints", "List the checkpoints of an execution or a workflow",
+        200, "CheckpointPage", "One page", (400, 401, 404, 422),
+    ),
+    Route(
+        "GET", "/checkpoints/{checkpoint_id}", "get_checkpoint", "Get a checkpoint",
+        200, "CheckpointDetail", "The checkpoint", (401, 404, 422),
+    ),
+    Route(
+        "GET", "/workflows", "list_workflows", "List the registered workflows",
+        200, "WorkflowPage", "One page", (401, 422),
+    ),
+    Route(
+        "GET", "/workflows/{workflow_id}", "get_workflow", "Get a registered workflow",
+        200, "WorkflowDetail", "The workflow", (401, 404),
     ),
 )  # fmt: skip
 
-_ID: Final = "{execution_id}"
-
 
 def find(path: str) -> tuple[dict[str, Route], str]:
-    """The routes of a path below the base, by their methods, and the id in it as it was written; none if there is no
-    such path."""
+    """Return the routes of a path below the base by method, and the id in it as it was written.
+
+    There are no routes for an unknown path.
+    """
     segments = path.split("/")
     for template, routes in _BY_PATH.items():
         if len(template) == len(segments):
-            ids = [given for wanted, given in zip(template, segments, strict=True) if wanted == _ID]
-            rest = all(wanted in (_ID, given) for wanted, given in zip(template, segments, strict=True))
-            if rest and all(ids):
+            pairs = list(zip(template, segments, strict=True))
+            ids = [given for wanted, given in pairs if wanted.startswith("{")]
+            if all(ids) and all(wanted.startswith("{") or wanted == given for wanted, given in pairs):
                 return routes, "".join(ids)
     return {}, ""
 

@@ -1,36 +1,50 @@
-"""One run under way: its function and its steps as tasks, recorded as long as they may be, and ended together."""
+"""One run in progress: the tasks of its function and its steps, what they record, and how they end together."""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import inspect
+import logging
 import sqlite3
+import threading
+import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
 from . import store
-from .containment import StepExit, comes_from_outside, describe, inside_a_run
+from .clock import Ids
 from .errors import LocalOmiumError, StaleRunError
-from .ids import Ids
 from .shielded import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from .persistence import Persistence
+    from .database import Persistence
     from .store import RunState
     from .threads import Threads
 
-__all__ = ["Outcome", "Runner"]
+__all__ = ["Outcome", "Runner", "StepExit"]
 
-_GRACE: Final = 5.0  # seconds for what is cancelled to end; what refuses is left, and can write nothing more
-_LAST_PART: Final = 0.2  # of the grace, at which what swallowed its cancellation is cancelled again
+_log = logging.getLogger("omium_async.local.runs")
+
+_WARN_AFTER: Final = 2.0  # seconds that a cancelled run may take without a WARNING
+_GRACE: Final = 3.0  # more seconds; a run that does not end then is left alone, and can record nothing
+_BLOCKED: Final = 1.0  # seconds in one turn of the event loop
+_LONGEST_ERROR: Final = 10_000  # characters
+_MOST_PARTS: Final = 1000  # of an exception group
+
+
+class StepExit(BaseException):
+    """Replaces a `SystemExit` or `KeyboardInterrupt` of a step, which would end the program; `__cause__` is it."""
 
 
 @attrs.frozen
 class Outcome:
-    """How a workflow function ended: with the JSON text of what it returned, or with an error."""
+    """How a workflow function ended: with the JSON text of its result, or with an error."""
 
     output: bytes | None = None
     error: str | None = None
@@ -38,53 +52,68 @@ class Outcome:
 
 
 class Runner:
-    """What runs for one execution, from the first turn to the last.
+    """Runs the tasks of one execution, from begin to end.
 
-    :ivar stopping: somebody is ending it on purpose: it has no future.
+    :ivar stopping: the server ends the run, which has no future.
     """
 
-    def __init__(self, persistence: Persistence, threads: Threads) -> None:
+    def __init__(self, persistence: Persistence, step_threads: Threads, workflow_threads: Threads) -> None:
         self.stopping = False
-        self.task: asyncio.Task[None] | None = None  # which watches over the others
+        self.task: asyncio.Task[None] | None = None  # supervises the others
+        self._loop = asyncio.get_running_loop()
         self._persistence = persistence
-        self._threads = threads
+        self._step_threads = step_threads
+        self._workflow_threads = workflow_threads
         self._state: RunState | None = None
         self._function: asyncio.Task[Outcome] | None = None
-        self._steps: dict[asyncio.Task[Any], int] = {}  # the tasks that are inside of a step, and how deep
+        self._steps: dict[asyncio.Task[Any], int] = {}  # the tasks inside of a step, and how deep
+        self._created: list[tuple[str, Coroutine[Any, Any, Any]]] = []  # steps that may not be awaited yet
         self._over = False
 
     async def perform(self, state: RunState, work: Callable[[], Awaitable[bytes]]) -> Outcome:
-        """Runs the workflow function to its end, and then ends the steps that have outlived it: they must not go on
-        beside those of a replay.
+        """Run the workflow function, then end steps that outlive it, because a replay may run them again.
 
-        :param work: calls the function; gives the JSON text of its result.
+        :param work: calls the function and returns the JSON text of its result.
         """
         self._state = state
-        self._function = asyncio.get_running_loop().create_task(self._outcome(work))
+        watched = _Watched(self._outcome(work), state)
+        self._function = self._loop.create_task(watched)
         self._function.add_done_callback(_retrieve)
         await asyncio.wait({self._function})
         self._over = True
-        await _end(set(self._steps))
+        await self._end(set(self._steps))
         if self._function.cancelled() and not self.stopping:
-            return Outcome(error="CancelledError")  # it cancelled itself with its last words
+            return Outcome(error="CancelledError")  # the function cancelled its own task
         if self._function.cancelled() or self._function.exception() is not None:
-            raise asyncio.CancelledError("cut off from outside")  # the exception has gone where it belongs
+            raise asyncio.CancelledError("interrupted from outside")  # the exception has reached the event loop
         return self._function.result()
 
     async def stop(self) -> None:
-        """Ends the run, with all its steps, and waits for it, a few seconds at the most."""
+        """End the run with all its steps, and wait a few seconds for it."""
         self.stopping = self._over = True
         running = {task for task in (self._function, *self._steps) if task is not None}
-        await _end(running)
+        await self._end(running)
         if self.task is not None:
-            await _end({self.task})
+            await self._end({self.task})
 
-    # What its steps need
+    # -- for steps -----------------------------------------------------------------------------------------------------
+
+    def created(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Record a step, so that it is reported if the function never awaits it."""
+        self._created = [each for each in self._created if _is_fresh(each[1])]
+        self._created.append((name, coroutine))
+
+    def check_loop(self, name: str) -> None:
+        """:raises RuntimeError: the step is awaited on another event loop than the run's."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"step {name!r} is awaited on another event loop than its run: await it in the workflow function"
+            )
 
     @contextlib.contextmanager
     def inside(self) -> Generator[None]:
-        """A step is under way in this task."""
-        if self._over:  # the function has swallowed the cancellation that stopped it, or left a task behind
+        """Mark the current task as inside of a step."""
+        if self._over:  # the function ignored its cancellation, or left a task behind
             raise asyncio.CancelledError("the run was stopped")
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._steps[task] = self._steps.get(task, 0) + 1
@@ -96,20 +125,33 @@ class Runner:
                 del self._steps[task]
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What the function gives in a thread. A Ctrl-C never arrives there: who raises its exception means the run."""
+        """Call the function of a step in a thread."""
+        return await self._step_threads.run(_without_interrupts(function), *args, **kwargs)
 
-        def call() -> Any:
-            try:
-                return function(*args, **kwargs)
-            except KeyboardInterrupt as error:
-                raise StepExit from error
+    async def in_workflow_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a workflow that is a plain function in a thread; these are apart from those of steps, which it needs."""
+        return await self._workflow_threads.run(_without_interrupts(function), *args)
 
-        return await self._threads.run(call)
+    def from_thread(self, name: str, step: Coroutine[Any, Any, Any]) -> Any:
+        """Run a step on the event loop, and wait for it in the thread of a plain workflow."""
+        if _running_loop() is self._loop:
+            step.close()
+            raise RuntimeError(
+                f"step {name!r} was called on the event loop: wrap an async workflow with functools.wraps"
+            )
+        try:
+            future = asyncio.run_coroutine_threadsafe(step, self._loop)
+        except RuntimeError:  # the event loop was closed
+            step.close()
+            raise
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError("the run was stopped") from None
 
     async def record(self, name: str, result: bytes) -> None:
-        """Writes a checkpoint, and returns when it is on disk. Cut off on the way, there is none: the run and the
-        record agree."""
-        state = cast("RunState", self._state)  # no step is begun before
+        """Write a checkpoint, and return when it is on disk. If this is cancelled, the checkpoint is removed again."""
+        state = cast("RunState", self._state)  # set before the first step
         checkpoint_id = Ids.checkpoint()
         now = self._persistence.now()
         try:
@@ -117,41 +159,164 @@ class Runner:
                 lambda c: store.record(c, state, checkpoint_id=checkpoint_id, name=name, result=result, now=now)
             )
         except StaleRunError:
-            # The execution was rolled back meanwhile: this run has no future, and ends like one that is cancelled.
+            # The execution was rolled back or cancelled meanwhile: this run ends like a cancelled one.
             raise asyncio.CancelledError(f"{state.execution_id} was stopped") from None
         except asyncio.CancelledError:
-            if not self._over:  # else nobody is misled: the work was done, and a replay need not repeat it
+            if not self._over:  # otherwise the run is over, and a replay need not repeat the step
                 await to_the_end(self._forget(state, checkpoint_id))
             raise
 
     async def _forget(self, state: RunState, checkpoint_id: str) -> None:
-        with contextlib.suppress(LocalOmiumError, sqlite3.Error):  # stopped meanwhile: the run is over as well
+        with contextlib.suppress(LocalOmiumError, sqlite3.Error):  # stopped meanwhile: the run is over too
             await self._persistence.insist(lambda c: store.forget(c, state, checkpoint_id), unless=lambda: self._over)
 
+    # -- the end -------------------------------------------------------------------------------------------------------
+
     async def _outcome(self, work: Callable[[], Awaitable[bytes]]) -> Outcome:
-        inside_a_run.set(True)  # in the context of this task alone
         try:
-            return Outcome(output=await work())
+            output = await work()
         except asyncio.CancelledError as raised:
             if self.stopping:
                 raise
-            return Outcome(error=describe(raised), raised=raised)  # it let a cancellation of its own escape
-        except BaseException as raised:  # whatever user code raises is the end of this run only
-            if comes_from_outside(raised, self._function):
+            return Outcome(error=self._not_awaited() or _describe(raised), raised=raised)  # its own cancellation
+        except BaseException as raised:  # errors of user code end this run only
+            if _comes_from_outside(raised, self._function):
                 raise
-            return Outcome(error=describe(raised), raised=raised)
+            forgotten = self._not_awaited()
+            error = _describe(raised)
+            return Outcome(error=f"{forgotten} ({error})" if forgotten else error, raised=raised)
+        forgotten = self._not_awaited()
+        return Outcome(error=forgotten) if forgotten else Outcome(output=output)
+
+    def _not_awaited(self) -> str | None:
+        """Describe the steps that the function created but neither awaited nor gave to a task."""
+        in_tasks = {task.get_coro() for task in asyncio.all_tasks()}
+        fresh = [(name, step) for name, step in self._created if _is_fresh(step) and step not in in_tasks]
+        self._created.clear()
+        for _, step in fresh:
+            step.close()  # otherwise Python warns
+        if not fresh:
+            return None
+        names = ", ".join(repr(name) for name, _ in fresh)
+        return f"RuntimeError: step {names} was not awaited: write `await run.step(...)`"
+
+    async def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
+        for seconds in (_WARN_AFTER, _GRACE):
+            left = {task for task in tasks if not task.done() and task is not asyncio.current_task()}
+            if not left:
+                return
+            if seconds == _GRACE and self._state is not None:
+                _log.warning(
+                    "%s of workflow %r ignores its cancellation: the server waits %.0f s more, then leaves it alone",
+                    self._state.execution_id,
+                    self._state.workflow_id,
+                    _GRACE,
+                    extra={
+                        "omium_execution_id": self._state.execution_id,
+                        "omium_workflow_id": self._state.workflow_id,
+                    },
+                )
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=seconds)
+
+
+class _Watched(Coroutine[Any, Any, Any]):
+    """Drives the coroutine of a workflow, and reports a turn of the event loop that it blocks."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Outcome], state: RunState) -> None:
+        self._inner = inner
+        self._state = state
+
+    def send(self, value: Any, /) -> Any:
+        started = time.monotonic()
+        try:
+            return self._inner.send(value)
+        finally:
+            seconds = time.monotonic() - started
+            if seconds > _BLOCKED:
+                _log.warning(
+                    "workflow %r blocked the event loop of its server for %.1f s: move blocking code into a step with "
+                    "a plain function, or define the workflow with `def`",
+                    self._state.workflow_id,
+                    seconds,
+                    extra={
+                        "omium_execution_id": self._state.execution_id,
+                        "omium_workflow_id": self._state.workflow_id,
+                    },
+                )
+
+    def throw(self, *raised: Any) -> Any:
+        return self._inner.throw(*raised)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Any:
+        return self._inner.__await__()
+
+
+def _is_fresh(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    return inspect.getcoroutinestate(cast("Any", coroutine)) == inspect.CORO_CREATED
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _without_interrupts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function for a thread, where no Ctrl-C arrives: code that raises its exception means the run."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise StepExit from error
+
+    return call
 
 
 def _retrieve(task: asyncio.Task[Outcome]) -> None:
-    """Keeps asyncio from reporting what a function let pass: it has gone to the one who runs the loop."""
+    """Mark an exception as retrieved: it has reached the event loop."""
     if not task.cancelled():
         task.exception()
 
 
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    for part in (1 - _LAST_PART, _LAST_PART):
-        left = {task for task in tasks if not task.done() and task is not asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=_GRACE * part)
+def _comes_from_outside(raised: BaseException, task: asyncio.Task[object] | None) -> bool:
+    """Return whether an exception concerns more than the run, so that the execution continues at the next start.
+
+    Ctrl-C stops the program. A coroutine that is destroyed with its event loop can no longer await.
+    """
+    if isinstance(raised, GeneratorExit) and task is not None:
+        return asyncio.current_task(task.get_loop()) is not task
+    return isinstance(raised, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def _describe(error: BaseException) -> str:
+    """Return the error of a failed execution: type and message, of a group those of each part."""
+    texts: list[str] = []
+    left = [error]
+    while left and len(texts) < _MOST_PARTS:
+        one = left.pop()
+        if isinstance(one, BaseExceptionGroup):
+            parts: tuple[BaseException, ...] = one.exceptions  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            left.extend(reversed(parts))
+        else:
+            texts.append(_text_of(one))
+    return "; ".join(texts)[:_LONGEST_ERROR]
+
+
+def _text_of(error: BaseException) -> str:
+    if isinstance(error, StepExit) and error.__cause__ is not None:
+        error = error.__cause__
+    try:
+        message = str(error)
+    except BaseException as raised:  # an error whose text fails has none
+        if _comes_from_outside(raised, None):
+            raise
+        message = ""
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return text[:_LONGEST_ERROR].encode(errors="backslashreplace").decode()

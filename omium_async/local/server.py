@@ -1,4 +1,4 @@
-"""LocalOmium: what its users touch."""
+"""LocalOmium, the public class."""
 
 from __future__ import annotations
 
@@ -6,35 +6,33 @@ import asyncio
 import functools
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 from .._data.converter import OmiumConverter
-from .arrivals import SeenRequest
 from .blocked import started_here, stopped
+from .clock import Clock, Times
 from .errors import LocalOmiumError
 from .faults import Fault
-from .handlers import Intake
+from .handlers import Options
 from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
-from .listener import HOST
-from .parts import Parts
-from .registry import Registered, SharedWorkflow, definition_of
+from .registry import Registered, WorkflowDefinition, definition_of, load_module
+from .request_log import SeenRequest
 from .run import WorkflowFunction
+from .running import HOST, RunningServer, Settings
 from .shielded import cancelled_once, to_the_end
-from .started import Started
 from .tables import explained
-from .times import Clock, Times
 from .typed import Types
 
-__all__ = ["LocalOmium"]
+__all__ = ["LocalOmium", "load_workflows"]
 
 W = TypeVar("W", bound=WorkflowFunction)
 
 
 class LocalOmium:
-    """An Omium of one's own, for development and tests on one machine.
+    """A local Omium server, for development and tests on one machine.
 
     .. code-block:: python
 
@@ -48,27 +46,29 @@ class LocalOmium:
         async with local, AsyncOmium(api_key=local.api_key, base_url=local.url) as omium:
             ...
 
-    Plain functions of steps run in up to 32 threads. It may be started again after a stop, on another loop, too. What
-    an earlier start left unfinished is taken up at most 1,000 executions at a time; one that takes longer than 10
-    seconds makes room for the next.
+    A workflow is an async function, which runs as an asyncio task, or a plain function, which runs in a thread and
+    calls ``run.step(...)`` without ``await``. Plain functions of steps run in up to 32 threads. The server may be
+    started again after a stop, also on another event loop. It continues executions of an earlier start, at most 1,000
+    at a time; one that takes longer than 10 seconds no longer counts.
 
-    :param database: None keeps everything in memory, until the server stops; a path keeps it in a SQLite file, durable
-        with each answer and each step, also through `kill -9`: executions that were running go on at the next start.
-        The answers that belong to an `Idempotency-Key` are kept as long as the file, or until a `reset`.
-    :param port: on 127.0.0.1, up to 65535; 0 takes any free one.
-    :param api_keys: a mapping of key to tenant; or keys alone, each for the tenant that it had on this database before,
-        a new one for itself. None takes the keys of the last start on this database, or makes one, for the tenant
-        `default`. Keys that are given replace those.
-    :param clock: returns the present time as an aware datetime, for every time that the server gives; it is tried out
-        here, and then read once for each write. If it goes back, `created_at` of a tenant's next execution is that of
-        the one before, never earlier, and no time of an execution is earlier than what happened to it before. `Date` of
-        an answer is its last reading. None: the system's.
-    :param strict: True refuses (422) to create an execution whose workflow is not registered; else it is accepted, and
-        stays pending until the workflow is, with a warning.
-    :param converter: what `omium_async.make_converter` gives: its hooks read inputs and results of steps into users'
-        types, and give results a form in JSON. None: the one that the process shares.
-    :raises TypeError: an argument is of a wrong type.
-    :raises ValueError: an argument makes no sense.
+    :param database: None keeps all data in memory until the server stops. A path keeps it in an SQLite file: each
+        response and each step is on disk before it counts, also through ``kill -9``, and executions that were running
+        continue at the next start. Responses of an ``Idempotency-Key`` are kept as long as the file, or until a
+        `reset`.
+    :param port: the port on 127.0.0.1, up to 65535; 0 takes any free one.
+    :param api_keys: a mapping of key to tenant, or keys alone, each for the tenant that it had on this database before,
+        otherwise for a new tenant. None uses the keys of the last start on this database, or generates one for the
+        tenant ``default``. Given keys replace those of the last start.
+    :param clock: returns the current time as an aware datetime. The server reads it once for each write. If it goes
+        back, the ``created_at`` of the next execution equals that of the one before. None uses the clock of the system.
+    :param strict: True rejects (422) executions of workflows that are not registered. False accepts them; they stay
+        pending until the workflow is registered, and a WARNING names the registered ones. None, the default, is strict
+        as soon as one workflow is registered.
+    :param converter: from `omium_async.make_converter`: its hooks read inputs and results of steps into users' types,
+        and convert results to JSON. None uses the converter that the process shares.
+    :raises ConfigurationError: ``converter`` comes from elsewhere.
+    :raises TypeError: an argument has a wrong type.
+    :raises ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LocalOmium:
         port: int = 0,
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
-        strict: bool = False,
+        strict: bool | None = None,
         converter: OmiumConverter | None = None,
     ) -> None:
         api_keys = masked_keys(api_keys)  # before anything can fail: a traceback may show local variables
@@ -88,21 +88,21 @@ class LocalOmium:
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
         if database == "":
             raise ValueError("database is empty; give the path of a file, or None to keep everything in memory")
-        # Not Path.absolute(): tests that look for blocking calls in async code take os.getcwd for one.
+        # Not Path.absolute(): tools that detect blocking calls report os.getcwd.
         self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
         self._port = port
         self._given_keys: dict[str, str | None] | None = None
         if api_keys is not None:
             self._given_keys = checked_keys(api_keys)
-        elif database is None:  # it could keep none from one start to the next
+        elif database is None:  # memory keeps no keys between starts
             self._given_keys = generated_keys()
-        self._parts = Parts(Times(clock), Types(converter), options=Intake(strict=bool(strict)))
-        self._running: Started | None = None
+        self._settings = Settings(Times(clock), Types(converter), options=Options(strict=strict))
+        self._running: RunningServer | None = None
         self._starting = False
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_running"):  # a traceback that shows local variables may come from within the constructor
-            return "<LocalOmium not made yet>"
+        if not hasattr(self, "_running"):  # a traceback may show an object whose constructor failed
+            return "<LocalOmium not constructed>"
         where = "in memory" if self._path is None else f"on {str(self._path)!r}"
         state = "not started" if self._running is None else f"at http://{HOST}:{self._running.port}"
         return f"<LocalOmium {where}, {state}>"
@@ -118,7 +118,7 @@ class LocalOmium:
 
     @property
     def url(self) -> str:
-        """Where it serves, to be given as ``base_url``.
+        """The URL of the server, for ``base_url``.
 
         :raises LocalOmiumError: it is not started.
         """
@@ -126,10 +126,9 @@ class LocalOmium:
 
     @property
     def api_key(self) -> str:
-        """The first of the keys that it accepts.
+        """The first accepted API key.
 
-        :raises LocalOmiumError: it is not started, has a database file, and was given no key: it may be one that is
-            kept there.
+        :raises LocalOmiumError: the key is in the database file, and the server is not started.
         """
         if self._given_keys is not None:
             return str.__str__(next(iter(self._given_keys)))
@@ -137,46 +136,46 @@ class LocalOmium:
 
     @property
     def honor_idempotency(self) -> bool:
-        """Whether an `Idempotency-Key` does something. False: as on a server that does not know it."""
-        return self._parts.options.honor_idempotency
+        """Whether an `Idempotency-Key` has an effect. False simulates a server that ignores it."""
+        return self._settings.options.honor_idempotency
 
     @honor_idempotency.setter
     def honor_idempotency(self, value: bool) -> None:
-        self._parts.options.honor_idempotency = value
+        self._settings.options.honor_idempotency = value
 
     @property
     def requests(self) -> tuple[SeenRequest, ...]:
-        """The last 1,000 requests that arrived, oldest first; each is noted at its arrival."""
-        return self._parts.log.requests
+        """The last 1,000 requests, oldest first; each is recorded at its arrival."""
+        return self._settings.log.requests
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many requests arrived of each kind, such as `"POST /executions/*/replay"`, since the construction."""
-        return self._parts.log.counts
+        """The number of requests of each kind, such as `"POST /executions/*/replay"`, since the last `reset`."""
+        return self._settings.log.counts
 
     @property
     def workflows(self) -> dict[str, WorkflowFunction]:
-        """The functions that are registered as workflows, by their ids."""
-        return self._parts.workflows.functions()
+        """The registered workflow functions by id."""
+        return self._settings.workflows.functions()
 
     @overload
     def workflow(self, name: W, /) -> W: ...
     @overload
-    def workflow(self, name: str | SharedWorkflow | None = None) -> Callable[[W], W]: ...
+    def workflow(self, name: str | WorkflowDefinition | None = None) -> Callable[[W], W]: ...
     def workflow(self, name: Any = None) -> Any:
-        """A decorator that registers an async function as a workflow, before or after the start. A partial, an object
-        with an async `__call__` and a wrapper made with `functools.wraps` are such functions, too.
+        """Register a function as a workflow, as a decorator, before or after the start.
 
-        The function is given a `WorkflowRun` and, if it has a second argument, the input: in the type that the argument
-        is annotated with (an input that does not fit fails the execution), or its default where no input was given.
-        What it returns becomes the output by the converter.
+        The function is ``async def``, or a plain ``def`` that runs in a thread. It receives a `WorkflowRun` (a
+        `SyncWorkflowRun` if it is plain) and, if it has a second argument, the input: read into the annotated type (an
+        input that does not fit fails the execution), or its default if no input was given. The converter writes its
+        result.
 
-        Executions that wait for it begin at once. A name that is registered again means the new function from the
-        next run on (also of a replay); runs under way keep the old one. From another thread it works as well.
+        Pending executions of the workflow begin at once. Registering a name again replaces the function for later runs,
+        also of a replay; runs in progress keep the old one. Any thread may call this.
 
-        :param name: the workflow's id; or a `Workflow` of the client, whose id and input type are used; unless given,
-            it is the function's own name. Without parentheses, it is the function.
-        :raises TypeError: it is no async function, or its input is of a type that cannot be read from JSON.
+        :param name: the workflow id; or a `Workflow` of the client, whose id and input type are used; by default the
+            name of the function. Without parentheses, it is the function.
+        :raises TypeError: it is not a function, or its input has a type that cannot be read from JSON.
         """
         definition = definition_of(name)
         if definition is not None:
@@ -184,43 +183,43 @@ class LocalOmium:
         elif callable(name):
             return self._register(None, None, cast("WorkflowFunction", name))
         if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(f"a workflow's id is a text that is not empty, not {name!r}")
+            raise TypeError(f"a workflow id must be a text that is not empty, not {name!r}")
         return functools.partial(self._register, name, definition)
 
-    def _register(self, name: str | None, definition: SharedWorkflow | None, function: W) -> W:
+    def _register(self, name: str | None, definition: WorkflowDefinition | None, function: W) -> W:
         workflow_id: str = getattr(function, "__name__", "") if name is None else name
         if not workflow_id:
-            raise TypeError(f"{function!r} has no name of its own; give the workflow's id")
-        self._parts.workflows.add(workflow_id, Registered(workflow_id, function, self._parts.types, definition))
+            raise TypeError(f"{function!r} has no name; give the workflow id")
+        self._settings.workflows.add(workflow_id, Registered(workflow_id, function, self._settings.types, definition))
         return function
 
     def inject(self, fault: Fault) -> Fault:
-        """Adds a fault; where several match a request, the oldest meets it. From any thread, also before the start.
+        """Add a fault. If several match a request, the oldest applies. Any thread may call this, also before the start.
 
-        :param fault: what is to go wrong, and with which requests.
+        :param fault: the fault, and the requests that it applies to.
         :return: the same fault.
         """
-        self._parts.faults.add(fault)
+        self._settings.faults.add(fault)
         return fault
 
     def clear_faults(self) -> None:
-        """Takes all faults back that have not met a request yet."""
-        self._parts.faults.clear()
+        """Remove all faults."""
+        self._settings.faults.clear()
 
     @property
     def unmet_faults(self) -> tuple[Fault, ...]:
-        """The faults that no request has met at all, in the order of `inject`: a test that has any missed its aim."""
-        return self._parts.faults.unmet
+        """The faults that no request has met, in the order of `inject`."""
+        return self._settings.faults.unmet
 
     async def start(self) -> None:
-        """Opens the database, serves, and goes on with what was running.
+        """Open the database, serve, and continue unfinished executions.
 
-        :raises LocalOmiumError: it cannot, and says why; nothing is left open then.
-        :raises DatabaseInUseError: another LocalOmium has the file.
-        :raises PortInUseError: another program has the port.
+        :raises LocalOmiumError: it cannot; the message says why, and nothing is left open.
+        :raises DatabaseInUseError: another LocalOmium uses the file.
+        :raises PortInUseError: another program uses the port.
         """
         if self._running is not None and self._running.pid != os.getpid():
-            self._running, self._starting = None, False  # of the process that this one was forked from
+            self._running, self._starting = None, False  # the server of the parent process
         if self._running is not None and self._running.loop.is_closed():
             abandoned, self._running = self._running, None
             await asyncio.to_thread(abandoned.abandon)
@@ -228,15 +227,15 @@ class LocalOmium:
             raise LocalOmiumError("this LocalOmium is started already")
         self._starting = True
         try:
-            self._running = await cancelled_once(self._start(), Started.close)
+            self._running = await cancelled_once(self._start(), RunningServer.close)
             started_here(self._running)
         finally:
             self._starting = False
 
     async def stop(self) -> None:
-        """Stops serving and running; does nothing when it is not started. What is in memory only is gone then.
+        """Stop serving and running; data in memory is lost. A server that is not started ignores it.
 
-        A cancellation meanwhile is raised when it has stopped.
+        If this is cancelled, it finishes first.
         """
         running, self._running = self._running, None
         if running is None or running.pid != os.getpid():
@@ -248,31 +247,49 @@ class LocalOmium:
             await to_the_end(running.close())
 
     async def reset(self) -> None:
-        """Makes it as good as new, between tests: requests under way are cut off, also stalled ones, what runs is
-        stopped, and all executions, faults, keys of idempotency, `requests` and `counts` are forgotten.
+        """Return the server to its first state, between tests.
 
-        Registered workflows stay, and the API keys; ids go on growing. Requests that arrive meanwhile are answered
-        afterwards. A cancellation meanwhile is raised when it is done.
+        It cuts off requests in progress, also stalled ones, stops all runs, and forgets executions, faults, idempotency
+        keys, `requests` and `counts`. Registered workflows and API keys stay, and ids continue to grow. Requests that
+        arrive meanwhile are answered afterwards. A run that ignores its cancellation delays this by up to 5 seconds; a
+        WARNING names it. If this is cancelled, it finishes first.
 
         :raises LocalOmiumError: it is not started.
         """
         await to_the_end(self._started.reset())
 
     @property
-    def _started(self) -> Started:
+    def _started(self) -> RunningServer:
         running = self._running
         if running is None:
             raise LocalOmiumError("this LocalOmium is not started; use `async with` it, or `await local.start()`")
         if running.pid != os.getpid():
             raise LocalOmiumError(
-                "this LocalOmium was started by the process that this one was forked from, and is served there: take "
-                "`url` and `api_key` before the fork, or make a new LocalOmium here"
+                "the parent process serves this LocalOmium: read `url` and `api_key` before the fork, or create a "
+                "LocalOmium here"
             )
         return running
 
-    async def _start(self) -> Started:
+    async def _start(self) -> RunningServer:
         try:
-            return await Started.start(self._parts, self._path, self._port, self._given_keys)
+            return await RunningServer.start(self._settings, self._path, self._port, self._given_keys)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             where = Path("the database in memory") if self._path is None else self._path
             raise explained(where, error) from error
+
+
+def load_workflows(module_name: str) -> dict[str, WorkflowFunction]:
+    """Return the workflows that a module defines, by id.
+
+    The module defines ``workflows``, a mapping of id to function, or a LocalOmium with registered workflows.
+
+    :param module_name: a module to import, first from the current folder, or the path of a ``.py`` file.
+    :raises LocalOmiumError: it cannot be imported, or defines no workflows; one line that says where.
+    """
+    return load_module(module_name, _workflows_of)
+
+
+def _workflows_of(value: object) -> Mapping[str, WorkflowFunction]:
+    if not isinstance(value, LocalOmium):  # the facade, which this package must not import, keeps one in `_core`
+        value = cast("dict[str, object]", getattr(value, "__dict__", {})).get("_core")
+    return value.workflows if isinstance(value, LocalOmium) else {}

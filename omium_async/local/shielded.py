@@ -1,4 +1,4 @@
-"""What is carried to its end, however often the one who waits for it is cancelled meanwhile."""
+"""Waits that finish their work although the waiting task is cancelled."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns or raises. It runs in a task of its own, which nobody who is cancelled here cancels.
+    """Run the work in a task that a cancellation of the caller does not reach, and return its result.
 
-    :raises asyncio.CancelledError: the caller was cancelled meanwhile; raised when the work has ended.
+    :raises asyncio.CancelledError: the caller was cancelled meanwhile; raised after the work has ended.
     """
     task = asyncio.get_running_loop().create_task(work)
     interrupted: asyncio.CancelledError | None = None
@@ -31,19 +31,19 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         if interrupted is not None:
             if not task.cancelled():
-                task.exception()  # seen, though nobody waits for it any more
+                task.exception()  # mark it as retrieved
             raise interrupted
         return task.result()
     finally:
-        del interrupted  # it leads to this frame, which leads to it
+        del interrupted  # break the reference cycle with this frame
 
 
 async def cancelled_once(work: Coroutine[Any, Any, T], undo: Callable[[T], Coroutine[Any, Any, object]]) -> T:
-    """What the work returns or raises. It is cancelled where the caller is, but once, and its end is waited for.
+    """Run the work, cancel it at most once if the caller is cancelled, and wait for its end.
 
-    In a cancelled scope of anyio, which cancels anew at each turn of the loop, it could close nothing.
+    A cancelled scope of anyio cancels again in each turn of the event loop, so that the work could close nothing.
 
-    :param undo: is given the result where the work had ended well before it learned of the cancellation.
+    :param undo: receives the result if the work had succeeded before the cancellation.
     """
     task = asyncio.get_running_loop().create_task(work)
     try:
@@ -61,8 +61,8 @@ async def _undone(task: asyncio.Task[T], undo: Callable[[T], Coroutine[Any, Any,
 
 
 def _shield() -> contextlib.AbstractContextManager[Any]:
-    """Keeps a cancelled scope of anyio from cancelling anew at each turn of the loop. Where anyio was never imported
-    there is none; its first scope would import a tenth of a second's worth, on the loop."""
+    """Shield from a cancelled scope of anyio. Without an import of anyio there is none, and importing it here would
+    block the event loop for a tenth of a second."""
     anyio = sys.modules.get("anyio")
     scope: contextlib.AbstractContextManager[Any] = (
         contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)

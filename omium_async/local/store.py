@@ -1,7 +1,7 @@
-"""The executions as the tables hold them: every change that is made to them, as functions of a connection.
+"""Changes to the executions in the tables, as functions of a connection.
 
-Each function that writes is called within one transaction of the writer (see `database`) and either does all of its
-change or raises before the first of it.
+The writer calls each function within one transaction (see `database`). A function either makes all of its change or
+raises before the first part of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from .errors import BadCheckpointError, KeyReusedError, MissingError, StaleRunError, WrongStateError
-from .tables import POSITIONS_PER_TENANT
+from .tables import ENDED, POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,7 +24,9 @@ __all__ = [
     "Tenant",
     "WriteAnswer",
     "begin",
+    "cancel",
     "create",
+    "delete",
     "fill",
     "finish",
     "forget",
@@ -41,14 +43,14 @@ _ADD: Final = (
     "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, started_at, agent_id,"
     " metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-#: The run that may write: not one before it, nor one of an execution that was forgotten and whose position was given
-#: away again.
+#: The run that may write. It excludes earlier runs, and executions that a reset deleted and whose position is used
+#: again.
 _THIS_RUN: Final = "position = ? AND id = ? AND generation = ? AND status = 'running'"
 
 
 @attrs.frozen
 class Tenant:
-    """Whose executions: each sees only its own."""
+    """The owner of executions; each tenant sees only its own."""
 
     id: int
     name: str
@@ -56,7 +58,7 @@ class Tenant:
 
 @attrs.frozen
 class Submission:
-    """An execution to create; the JSON texts are stored, and given back, as they are."""
+    """An execution to create. Its JSON texts are stored and returned unchanged."""
 
     workflow_id: str
     input_data: bytes
@@ -66,7 +68,7 @@ class Submission:
 
 @attrs.frozen
 class RunState:
-    """What a run needs to go on: the execution, the generation it may write as, the results recorded so far."""
+    """The data of a run: the execution, the generation it writes as, and the results recorded so far."""
 
     position: int
     generation: int
@@ -80,7 +82,7 @@ class RunState:
 
 @attrs.frozen
 class IdempotencyKey:
-    """The key of a write, the route it was sent to, and a digest of the body that it belongs to."""
+    """The key of a write, its method and path, and a digest of its body."""
 
     route: str
     key: str
@@ -89,7 +91,7 @@ class IdempotencyKey:
 
 @attrs.frozen
 class WriteAnswer:
-    """What is answered to a write. `fresh`: it was done just now, not remembered from an earlier request."""
+    """The response to a write. `fresh`: the write was done now, not remembered from an earlier request."""
 
     status: int
     body: bytes
@@ -99,7 +101,10 @@ class WriteAnswer:
 def once(
     connection: sqlite3.Connection, tenant: Tenant, key: IdempotencyKey | None, status: int, write: Callable[[], bytes]
 ) -> WriteAnswer:
-    """Does the write and keeps its answer with it; or gives the answer kept, if the key has been here before."""
+    """Do a write and store its response with it, or return the stored response if the key was used before.
+
+    :raises KeyReusedError: the key was used with another body.
+    """
     if key is None:
         return WriteAnswer(status, write(), fresh=True)
     kept = connection.execute(
@@ -120,11 +125,13 @@ def once(
 def create(
     connection: sqlite3.Connection, tenant: Tenant, execution_id: str, new: Submission, *, status: str, now: str
 ) -> tuple[int, str]:
-    """Adds an execution as the newest of its tenant; its position, and its created_at: `now`, or that of the execution
-    before it where the clock went back, so that the order by created_at is the order of creation."""
+    """Add an execution as the newest of its tenant, and return its position and created_at.
+
+    If the clock went back, created_at is that of the execution before, so that both orders agree.
+    """
     number, created_at = connection.execute(
-        "UPDATE tenants SET executions = executions + 1, newest = max(newest, ?) WHERE id = ?"
-        " RETURNING executions, newest",
+        "UPDATE tenants SET executions = executions + 1, latest = latest + 1, newest = max(newest, ?) WHERE id = ?"
+        " RETURNING latest, newest",
         (now, tenant.id),
     ).fetchone()
     position = tenant.id * POSITIONS_PER_TENANT + number
@@ -141,10 +148,13 @@ def create(
 def fill(
     connection: sqlite3.Connection, tenant: Tenant, new: Iterable[tuple[str, Submission]], *, status: str, now: str
 ) -> int:
-    """Adds many executions of one status at once, without running them: (id, submission) each, oldest first."""
-    first, newest = connection.execute("SELECT executions, newest FROM tenants WHERE id = ?", (tenant.id,)).fetchone()
+    """Add many executions of one status without running them, as pairs of id and submission, oldest first.
+
+    Benchmarks and tests use it. Return the number of executions added.
+    """
+    latest, newest = connection.execute("SELECT latest, newest FROM tenants WHERE id = ?", (tenant.id,)).fetchone()
     created_at = max(now, newest)
-    base = tenant.id * POSITIONS_PER_TENANT + first
+    base = tenant.id * POSITIONS_PER_TENANT + latest
     tallies: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     for number, (execution_id, one) in enumerate(new, 1):
@@ -153,7 +163,8 @@ def fill(
                      one.agent_id, one.metadata, one.input_data))  # fmt: skip
     connection.executemany(_ADD, rows)
     connection.execute(
-        "UPDATE tenants SET executions = executions + ?, newest = ? WHERE id = ?", (len(rows), created_at, tenant.id)
+        "UPDATE tenants SET executions = executions + ?, latest = latest + ?, newest = ? WHERE id = ?",
+        (len(rows), len(rows), created_at, tenant.id),
     )
     for workflow_id, more in tallies.items():
         _count(connection, tenant.id, workflow_id, status, more)
@@ -169,26 +180,49 @@ def replay(
     registered: Container[str],
     now: str,
 ) -> tuple[str, str]:
-    """Makes a failed or paused execution running, or pending where its workflow is not registered, with the checkpoints
-    up to the given one and no later ones; its status, and the id of its workflow."""
+    """Set a failed or paused execution to running, or to pending if its workflow is not registered.
+
+    Checkpoints after the given one are discarded. Return the status and the workflow id.
+    """
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before not in {"failed", "paused"}:
         raise WrongStateError(f"Execution is {before}; only a failed or paused execution can be replayed")
-    _cut(connection, position, checkpoint_id)
+    _discard_after(connection, position, checkpoint_id)
     status = "running" if workflow_id in registered else "pending"
     _change(connection, position, status, now)
     return status, workflow_id
 
 
 def rollback(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, checkpoint_id: str, now: str) -> None:
-    """Makes an execution in any state `paused`, with the checkpoints up to the given one and no later ones."""
+    """Set an execution to paused, whatever its status, and discard the checkpoints after the given one."""
     position, _, _ = _find(connection, tenant, execution_id)
-    _cut(connection, position, checkpoint_id)
+    _discard_after(connection, position, checkpoint_id)
     _change(connection, position, "paused", now)
 
 
+def cancel(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, now: str) -> None:
+    """Set an execution that has not ended to cancelled, and exclude its run from further writes."""
+    position, _, before = _find(connection, tenant, execution_id)
+    if before in ENDED:
+        raise WrongStateError(f"Execution is {before}; it has ended and cannot be cancelled")
+    _change(connection, position, "cancelled", now)
+    connection.execute("UPDATE executions SET completed_at = updated_at WHERE position = ?", (position,))
+
+
+def delete(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> None:
+    """Delete an execution that neither runs nor waits, with its checkpoints."""
+    position, workflow_id, before = _find(connection, tenant, execution_id)
+    if before in {"pending", "running"}:
+        raise WrongStateError(f"Execution is {before}; cancel it before you delete it")
+    _remember_latest_id(connection)
+    connection.execute("DELETE FROM checkpoints WHERE position = ?", (position,))
+    connection.execute("DELETE FROM executions WHERE position = ?", (position,))
+    connection.execute("UPDATE tenants SET executions = executions - 1 WHERE id = ?", (tenant.id,))
+    _count(connection, tenant.id, workflow_id, before, -1)
+
+
 def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, limit: int) -> list[tuple[int, str]]:
-    """(position, id) of executions of all tenants that are pending or running, from the position `after` on."""
+    """Return (position, id) of pending and running executions of all tenants behind the position `after`."""
     return connection.execute(
         "SELECT position, id FROM executions WHERE workflow_id = ? AND status IN ('pending', 'running')"
         " AND position > ? ORDER BY position LIMIT ?",
@@ -197,7 +231,7 @@ def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, 
 
 
 def begin(connection: sqlite3.Connection, execution_id: str, now: str) -> RunState | None:
-    """Makes an execution that is pending or running (cut off earlier) the run of a new generation; None: it is not."""
+    """Begin a new generation of an execution that is pending or was cut off while running; otherwise return None."""
     found = connection.execute(
         "SELECT position, status, generation, id, workflow_id, agent_id, metadata, input_data FROM executions"
         " WHERE id = ? AND status IN ('pending', 'running')",
@@ -218,7 +252,10 @@ def begin(connection: sqlite3.Connection, execution_id: str, now: str) -> RunSta
 def record(
     connection: sqlite3.Connection, run: RunState, *, checkpoint_id: str, name: str, result: bytes, now: str
 ) -> None:
-    """Adds a checkpoint to a run; raises StaleRunError when the run may not write any more."""
+    """Add a checkpoint to a run.
+
+    :raises StaleRunError: the run may no longer write.
+    """
     row = connection.execute(
         f"UPDATE executions SET updated_at = max(updated_at, ?) WHERE {_THIS_RUN} RETURNING updated_at",  # noqa: S608
         (now, run.position, run.execution_id, run.generation),
@@ -233,7 +270,7 @@ def record(
 
 
 def forget(connection: sqlite3.Connection, run: RunState, checkpoint_id: str) -> None:
-    """Takes a checkpoint back that the run was cut off from, so that run and record agree; not from another run."""
+    """Remove a checkpoint whose step was interrupted while it was recorded, so that run and record agree."""
     connection.execute(
         "DELETE FROM checkpoints WHERE position = ? AND id = ?"  # noqa: S608
         f" AND EXISTS (SELECT 1 FROM executions WHERE {_THIS_RUN})",
@@ -242,7 +279,10 @@ def forget(connection: sqlite3.Connection, run: RunState, checkpoint_id: str) ->
 
 
 def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | None, error: str | None, now: str) -> None:
-    """Ends a run as completed, or as failed where there is an error; raises StaleRunError like `record`."""
+    """End a run as completed, or as failed if there is an error.
+
+    :raises StaleRunError: the run may no longer write.
+    """
     status = "completed" if error is None else "failed"
     row = connection.execute(
         "UPDATE executions SET status = ?, updated_at = max(updated_at, ?), completed_at = max(updated_at, ?),"  # noqa: S608
@@ -256,23 +296,25 @@ def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | Non
 
 
 def wipe(connection: sqlite3.Connection) -> None:
-    """Forgets all executions, and the answers that belong to keys of idempotency.
-
-    Tenants and API keys stay, and so does the greatest id, for ids go on growing."""
-    latest = latest_id(connection)
-    connection.execute("DELETE FROM forgotten")
-    connection.execute("INSERT INTO forgotten VALUES (?)", (latest,))
+    """Delete all executions and stored responses. Tenants and API keys stay, and ids continue to grow."""
+    _remember_latest_id(connection)
     for table in ("executions", "checkpoints", "tallies", "answers"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
-    connection.execute("UPDATE tenants SET executions = 0, newest = ''")
+    connection.execute("UPDATE tenants SET executions = 0, latest = 0, newest = ''")
 
 
 def latest_id(connection: sqlite3.Connection) -> str:
-    """The greatest id that was ever given out; empty where there is none."""
+    """Return the greatest execution id ever created, or an empty text."""
     found: str | None = connection.execute(
         "SELECT max(id) FROM (SELECT max(id) AS id FROM executions UNION ALL SELECT latest_id FROM forgotten)"
     ).fetchone()[0]
     return found or ""
+
+
+def _remember_latest_id(connection: sqlite3.Connection) -> None:
+    latest = latest_id(connection)
+    connection.execute("DELETE FROM forgotten")
+    connection.execute("INSERT INTO forgotten VALUES (?)", (latest,))
 
 
 def _find(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[int, str, str]:
@@ -284,9 +326,8 @@ def _find(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> 
     return row
 
 
-def _cut(connection: sqlite3.Connection, position: int, checkpoint_id: str) -> None:
-    """Discards the checkpoints after the given one. A name is therefore never there twice: a step that runs again
-    after a replay records its checkpoint anew, under another id."""
+def _discard_after(connection: sqlite3.Connection, position: int, checkpoint_id: str) -> None:
+    """Discard the checkpoints after the given one. So a name occurs once: a step that runs again records a new id."""
     row = connection.execute(
         "SELECT number FROM checkpoints WHERE position = ? AND id = ?", (position, checkpoint_id)
     ).fetchone()
@@ -296,7 +337,7 @@ def _cut(connection: sqlite3.Connection, position: int, checkpoint_id: str) -> N
 
 
 def _change(connection: sqlite3.Connection, position: int, status: str, now: str) -> None:
-    """Gives an execution a status other than an ended one, and shuts out the run that it had."""
+    """Set a status, clear the results of the last run, and exclude that run from further writes."""
     tenant, workflow_id, before = connection.execute(
         "SELECT tenant, workflow_id, status FROM executions WHERE position = ?", (position,)
     ).fetchone()

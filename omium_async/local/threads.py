@@ -1,4 +1,4 @@
-"""Threads for calls that may block, which never keep the server or the interpreter from ending."""
+"""Daemon threads for calls that may block; they never delay the end of the server or the interpreter."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _Call:
         error: BaseException | None = None
         try:
             result = self.context.run(self.function)
-        except BaseException as raised:  # noqa: BLE001 - it belongs to the one who awaits, whatever it is
+        except BaseException as raised:  # noqa: BLE001 - the awaiting task receives it
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile: nobody awaits any more
+        with contextlib.suppress(RuntimeError):  # the event loop was closed: nothing awaits the call
             self.loop.call_soon_threadsafe(self._deliver, result, error)
 
     def _deliver(self, result: Any, error: BaseException | None) -> None:
@@ -48,10 +48,10 @@ class _Call:
 
 
 class Threads:
-    """Up to `limit` daemon threads, started as needed and used again.
+    """A pool of up to `limit` daemon threads, started as needed.
 
-    A call whose awaiting task is cancelled cannot be interrupted: its thread is given up (it ends with the call, what
-    it returns is dropped), and another may take its place, so that what sleeps for ever takes no room from others.
+    A call cannot be interrupted. If its awaiting task is cancelled, its thread leaves the pool and ends with the call,
+    and another thread may take its place.
     """
 
     def __init__(self, limit: int, name: str) -> None:
@@ -59,32 +59,32 @@ class Threads:
         self._name = name
         self._changed = threading.Condition()
         self._calls: deque[_Call] = deque()
-        self._threads: set[threading.Thread] = set()  # without those given up
-        self._given_up: set[threading.Thread] = set()
+        self._threads: set[threading.Thread] = set()  # without those that left the pool
+        self._detached: set[threading.Thread] = set()
         self._idle = 0
         self._count = 0
         self._closing = False
 
     async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns or raises, called in a thread with the context of the caller."""
+        """Call the function in a thread with the context of the caller, and return its result."""
         call = _Call(functools.partial(function, *args, **kwargs))
         self._submit(call)
         try:
             return await call.future
         except asyncio.CancelledError:
-            self._give_up(call)
+            self._detach(call)
             raise
 
     async def close(self, *, wait_for_busy: bool) -> None:
-        """Ends all threads; those that are busy end with their calls, and are waited for or not."""
+        """End all threads. Busy threads end with their calls; `wait_for_busy` waits for them."""
         self.abandon()
         while self._idle or (  # noqa: ASYNC110 - threads cannot set an event of the loop as their very last act
-            wait_for_busy and (self._threads or self._given_up)
+            wait_for_busy and (self._threads or self._detached)
         ):
             await asyncio.sleep(0.001)
 
     def abandon(self) -> None:
-        """Has all threads end as soon as they can. From any thread."""
+        """End all threads without waiting. Any thread may call it."""
         with self._changed:
             self._closing = True
             self._calls.clear()
@@ -105,14 +105,14 @@ class Threads:
             self._threads.add(thread)
             thread.start()
 
-    def _give_up(self, call: _Call) -> None:
+    def _detach(self, call: _Call) -> None:
         with self._changed:
             if call.thread is None:
                 with contextlib.suppress(ValueError):
                     self._calls.remove(call)
             elif call.thread in self._threads:
                 self._threads.remove(call.thread)
-                self._given_up.add(call.thread)
+                self._detached.add(call.thread)
                 if self._calls:
                     self._start_thread()
 
@@ -125,10 +125,10 @@ class Threads:
 
     def _next(self, thread: threading.Thread) -> _Call | None:
         with self._changed:
-            while not self._calls or thread in self._given_up:
-                if self._closing or thread in self._given_up:
+            while not self._calls or thread in self._detached:
+                if self._closing or thread in self._detached:
                     self._threads.discard(thread)
-                    self._given_up.discard(thread)
+                    self._detached.discard(thread)
                     return None
                 self._idle += 1
                 self._changed.wait()

@@ -1,4 +1,4 @@
-"""The texts of the answers, in the service's own form; what is stored as JSON goes through unread."""
+"""The bodies of responses in the form of the service. Stored JSON texts are included unchanged."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .columns import SHOWN
 from .jsontext import decode, dumps
+from .tables import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lists import Page, Row
+    from .lists import Checkpoint, Page, Row
     from .store import Tenant
 
-__all__ = ["created", "detail", "moved", "page", "row", "tail", "trouble"]
+__all__ = [
+    "checkpoint",
+    "checkpoints",
+    "created",
+    "detail",
+    "error",
+    "moved",
+    "page",
+    "row",
+    "tail",
+    "workflow",
+    "workflows",
+]
 
 _JSON: Final = tuple(index for index, column in enumerate(SHOWN) if column.is_json)
 _ERROR: Final = [column.name for column in SHOWN].index("error")
@@ -35,7 +47,7 @@ class _Checkpoint(msgspec.Struct, gc=False):
     created_at: str
 
 
-# The stored columns come as tuples of what the tables hold: there is nothing to check them against.
+# The stored columns come as tuples; their types are those of the tables.
 _row: Final[Callable[..., Any]] = msgspec.defstruct(
     "Row", [*((str(column.shown), Any) for column in SHOWN), ("tenant_id", str)], gc=False
 )
@@ -53,24 +65,24 @@ _Raw = msgspec.Raw
 
 
 def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
-    """The answer of a list; of one with a rest, its beginning, to be followed by each `row` and the `tail`."""
+    """Return the body of a list. If the page has a rest, return its beginning; each `row` and the `tail` follow."""
     whole = dumps(_Page([_shown(one, tenant) for one in found.rows], found.total, number, size))
     return whole if not found.rest else whole[: -len(tail(found, number, size))]
 
 
 def row(one: Row, tenant: Tenant) -> bytes:
-    """One more row of a list, behind a comma."""
+    """Return one more row of a list, without the comma before it."""
     return dumps(_shown(one, tenant))
 
 
 def tail(found: Page, number: int, size: int) -> bytes:
-    """The end of a list."""
+    """Return the end of a list."""
     return dumps(_Page([], found.total, number, size)).removeprefix(b'{"items":[')
 
 
 def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
-    """The answer of details. The checkpoints are there twice, as on the live service: the official CLI reads those in
-    `metadata`. A user's own `checkpoints` in the metadata stays what lists and workflows see."""
+    """Return the body of details. As on the live service the checkpoints are also in `metadata`, where the official
+    command line reads them. A user's own `checkpoints` key stays visible in lists and workflows."""
     listed = [_Checkpoint(*checkpoint) for checkpoint in checkpoints]
     values = _values(one)
     values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": listed}
@@ -78,17 +90,63 @@ def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) ->
 
 
 def created(execution_id: str, workflow_id: str, status: str, created_at: str) -> bytes:
-    """The answer of a create."""
+    """Return the body of a create."""
     return dumps({"id": execution_id, "workflow_id": workflow_id, "status": status, "created_at": created_at})
 
 
 def moved(execution_id: str, status: str, message: str) -> bytes:
-    """The answer of a replay or a rollback."""
+    """Return the body of a replay, a rollback or a cancellation."""
     return dumps({"id": execution_id, "status": status, "message": message})
 
 
-def trouble(detail: object, trace_id: str) -> bytes:
-    """The answer of an error."""
+def checkpoint(one: Checkpoint, result: bytes | None = None) -> bytes:
+    """Return the body of a checkpoint, with its state if `result` is given."""
+    return dumps(_checkpoint(one, result))
+
+
+def checkpoints(found: list[Checkpoint], total: int, limit: int, offset: int) -> bytes:
+    """Return the body of a list of checkpoints."""
+    items = [_checkpoint(one) for one in found]
+    return dumps({"items": items, "total": total, "limit": limit, "offset": offset})
+
+
+def _checkpoint(one: Checkpoint, result: bytes | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": one.id,
+        "execution_id": one.execution_id,
+        "name": one.name,
+        "created_at": one.created_at,
+        "metadata": {},
+    }
+    if result is not None:
+        shown["state"] = {"current_step": one.name, "result": _Raw(result)}
+    return shown
+
+
+def workflow(name: str, description: str | None) -> bytes:
+    """Return the body of a registered workflow."""
+    return dumps({**_workflow(name, description), "definition": {}, "tags": [], "updated_at": None})
+
+
+def workflows(found: list[tuple[str, str | None]], total: int, page: int, page_size: int) -> bytes:
+    """Return the body of a list of workflows, given as pairs of name and description."""
+    items = [_workflow(*one) for one in found]
+    return dumps({"items": items, "total": total, "page": page, "page_size": page_size})
+
+
+def _workflow(name: str, description: str | None) -> dict[str, Any]:
+    return {
+        "id": name,
+        "name": name,
+        "description": description,
+        "workflow_type": "custom",
+        "status": "published",
+        "created_at": None,
+    }
+
+
+def error(detail: object, trace_id: str) -> bytes:
+    """Return the body of an error."""
     return dumps({"detail": detail, "trace_id": trace_id})
 
 

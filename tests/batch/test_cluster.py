@@ -65,6 +65,7 @@ def counted(server: LocalOmium, workflow: str) -> Counter[int]:
     return asyncio.run(count())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_and_repeats_nothing(server, dask, tmp_path):
     server.inject(Fault(method="POST", action="delay", delay=0.02, times=None))
     pids = dask.run(os.getpid)

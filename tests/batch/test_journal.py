@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import itertools
 import os
 import shutil
 import sqlite3
@@ -14,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-from omium_async._journal.commits import Mark, Work
 
 from omium_async import (
     APIConnectionError,
@@ -23,14 +20,12 @@ from omium_async import (
     ExecutionRequest,
     Journal,
     JournalError,
-    OmiumError,
     ServerError,
     UnprocessableEntityError,
 )
-from omium_async._journal.file import JournalFile
 from omium_async.local import Fault
 
-from .conftest import applied, collect, ended, numbered, states
+from .conftest import applied, break_the_journal, collect, ended, numbered, states
 
 CREATE = {"method": "POST", "path": "/executions"}
 
@@ -87,15 +82,6 @@ async def test_refusals_come_back_and_what_was_refused_for_now_is_sent_again(omi
     assert error.url.endswith("/executions")
     assert not error.outcome_unknown
     assert await applied(omium) == {number: 1 for number in range(6) if number != statuses[422]}
-
-
-async def test_a_refused_item_that_was_mended_is_sent(omium, local, path):
-    local.inject(Fault(**CREATE, action="status", status=422))
-    await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 1})], journal=path))
-    mended = await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 2})], journal=path))
-    assert states(mended) == {("created", False): 1}
-    again = await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 2})], journal=path))
-    assert states(again) == {("created", True): 1}
 
 
 async def test_a_refused_key_ends_it_and_its_items_are_sent_again(omium, local, path):
@@ -168,40 +154,6 @@ def held_back(requests):
     return source(), go_on
 
 
-async def test_where_looks_cannot_be_understood_they_are_unknown(omium, local, path, monkeypatch):
-    """After four looks, each a while after the one before."""
-    monkeypatch.setattr("omium_async._batch.doubts._PAUSE", 0.1)
-    local.inject(Fault(**CREATE, when="after", action="drop"))
-    steady = omium.with_options(max_retries=0, backoff=(0, 0))
-    source, go_on = held_back(numbered(3))
-    outcomes = steady.executions.create_many(source, concurrency=1, journal=path, settle=0.3)
-    looks: list[float] = []
-
-    class Noting(Fault):
-        def matches(self, method: str, path: str) -> bool:
-            found = super().matches(method, path)
-            if found:
-                looks.append(time.monotonic())
-            return found
-
-    found = [await anext(outcomes)]
-    local.inject(Noting(method="GET", path="/executions", action="status", status=200, body=b"[]", times=None))
-    go_on.set()
-    found += await collect(outcomes)
-    assert states(found) == {("created", False): 2, ("unknown", False): 1}
-    error = found[-1].error
-    assert error.outcome_unknown
-    assert "the look for it failed" in str(error)
-    assert isinstance(error.__cause__, OmiumError)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(looks)]
-    assert len(looks) == 4
-    assert all(gap >= 0.1 * 2**number for number, gap in enumerate(gaps))
-    local.clear_faults()
-    again = await collect(omium.executions.create_many(numbered(3), journal=path))  # it is looked for again
-    assert states(again) == {("created", True): 3}
-    assert await applied(omium) == dict.fromkeys(range(3), 1)
-
-
 async def test_where_nothing_answers_the_look_they_are_unknown_and_the_batch_ends(omium, local, path):
     local.inject(Fault(**CREATE, when="after", action="drop"))
     steady = omium.with_options(max_retries=0, backoff=(0, 0), patience=0.3)
@@ -243,21 +195,11 @@ class TestKeys:
         assert local.requests[-2].idempotency_key == "order 17"
         assert request.metadata == {"mine": 1}
 
-    async def test_a_key_that_fits_no_header_is_kept_whole(self, omium, local, path):
-        (outcome,) = await collect(
-            omium.executions.create_many([ExecutionRequest("work", key="ümlaut\n")], journal=path)
-        )
-        detail = await omium.executions.get(outcome.execution.id)
-        assert detail.metadata["omium_batch_key"] == "ümlaut\n"
-        assert local.requests[-2].idempotency_key.isalnum()
-        again = await collect(omium.executions.create_many([ExecutionRequest("work", key="ümlaut\n")], journal=path))
-        assert states(again) == {("created", True): 1}
-
     async def test_its_name_can_be_another(self, omium, path):
         journal = Journal(path, key_field="batch")
         (outcome,) = await collect(omium.executions.create_many([ExecutionRequest("work", key="k")], journal=journal))
         assert (await omium.executions.get(outcome.execution.id)).metadata["batch"] == "k"
-        with pytest.raises(JournalError, match="keys travel as 'batch'"):
+        with pytest.raises(JournalError, match="its key_field is 'batch'"):
             await collect(omium.executions.create_many([], journal=path))
 
     async def test_a_name_that_is_taken_is_told(self, omium, local, path):
@@ -301,131 +243,70 @@ class TestKeys:
         assert await applied(omium) == dict.fromkeys(range(5), 2)
 
 
-class TestMisuse:
-    """Each is a JournalError before anything is sent, and changes nothing."""
-
-    async def refused(self, omium, local, journal, match):
-        before = local.counts.get("POST /executions", 0)
-        with pytest.raises(JournalError, match=match) as caught:
-            await collect(omium.executions.create_many(numbered(3), journal=journal))
-        assert local.counts.get("POST /executions", 0) == before
-        assert caught.value.outcome == "not_applied"
-
-    async def test_in_use(self, omium, local, path):
-        local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
-        outcomes = omium.executions.create_many(numbered(1000), journal=path)
-        await anext(outcomes)
-        with pytest.raises(JournalError, match="in use"):
-            await anext(omium.executions.create_many(numbered(3), journal=path))
-        script = (
-            "import asyncio, sys\nfrom pathlib import Path\nfrom omium_async._journal.file import JournalFile\n"
-            "from omium_async._journal.schema import Identity\n"
-            "asyncio.run(JournalFile.open(Path(sys.argv[1]), Identity('create', 'x', 'y')))"
-        )
-        other = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", script, str(path), stderr=asyncio.subprocess.PIPE
-        )
-        _, said = await other.communicate()
-        assert b"is in use by another process" in said
-        assert (await anext(outcomes)).state == "created"  # the lock was not lost over it
-        await outcomes.aclose()
-
-    async def test_waited_for(self, omium, path):
-        outcomes = omium.executions.create_many(numbered(200), journal=path)
-        await anext(outcomes)
-        waiting = asyncio.create_task(
-            collect(omium.executions.create_many(numbered(200), journal=Journal(path, wait=20)))
-        )
-        await asyncio.sleep(0.05)
-        await collect(outcomes)
-        assert states(await waiting) == {("created", True): 200}
-
-    async def test_another_kind(self, omium, local, path):
-        await collect(omium.executions.replay_many(journal=path))
-        await self.refused(omium, local, path, r"batch of another kind \(replay, not create\)")
-
-    async def test_another_server(self, omium, local, path):
-        file = await JournalFile.open(path, _identity(base_url="https://api.omium.ai/api/v1"))
-        await file.close()
-        await self.refused(omium, local, path, "batch at https://api.omium.ai/api/v1, not at http://127.0.0.1")
-
-    async def test_a_local_server_may_have_another_port_but_no_other_path(self, path):
-        for base_url in ("http://127.0.0.1:5/a:5", "http://127.0.0.1:6/a:5"):
-            await (await JournalFile.open(path, _identity(base_url))).close()
-        with pytest.raises(JournalError, match="batch at"):
-            await JournalFile.open(path, _identity("http://127.0.0.1:5/a"))
-
-    async def test_a_newer_format(self, omium, local, path):
-        await (await JournalFile.open(path, _identity())).close()
-        _execute(path, "PRAGMA user_version = 99")
-        await self.refused(omium, local, path, "newer omium-async")
-
-    async def test_another_programs_database(self, omium, local, path):
-        _execute(path, "CREATE TABLE theirs (x)")
-        before = path.read_bytes()
-        await self.refused(omium, local, path, "another program")
-        assert path.read_bytes() == before
-
-    async def test_a_journal_with_a_trigger_of_somebody_elses_making(self, omium, local, path):
-        await (await JournalFile.open(path, _identity())).close()
-        _execute(path, "CREATE TRIGGER theirs AFTER INSERT ON runs BEGIN DELETE FROM outcomes; END")
-        before = path.read_bytes()
-        await self.refused(omium, local, path, "not as omium-async made it .see its trigger theirs")
-        assert path.read_bytes() == before
-
-    async def test_a_journal_with_other_columns(self, omium, local, path):
-        await (await JournalFile.open(path, _identity())).close()
-        _execute(path, "ALTER TABLE items ADD COLUMN theirs DEFAULT (random())")
-        await self.refused(omium, local, path, "see its column items.theirs")
-
-    @pytest.mark.parametrize(
-        "change", ["outcomes SET answer = '{'", "outcomes SET answer = 5", "items SET sent_at = 'soon'"]
-    )
-    async def test_an_entry_that_somebody_else_changed(self, omium, local, path, change):
-        await collect(omium.executions.create_many(numbered(3), journal=path))
-        _execute(path, f"UPDATE {change}")
-        await self.refused(omium, local, path, "changed by others|not as omium-async writes it")
-
-    async def test_no_database(self, omium, local, path):
-        path.write_text("number,query\n" * 100)
-        await self.refused(omium, local, path, "not a SQLite database")
-        assert path.read_text() == "number,query\n" * 100
-
-    async def test_no_folder(self, omium, local, path):
-        await self.refused(omium, local, path / "journal", "no folder")
-
-    async def test_a_folder(self, omium, local, path):
-        path.mkdir()
-        await self.refused(omium, local, path, "not a file")
-
-    async def test_read_only(self, omium, local, path):
-        await (await JournalFile.open(path, _identity())).close()
-        path.chmod(0o444)
-        await self.refused(omium, local, path, "read-only")
-
-    async def test_a_name_that_sqlite_takes_for_memory(self, omium, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        await collect(omium.executions.create_many(numbered(3), journal=":memory:"))
-        assert states(await collect(omium.executions.create_many(numbered(3), journal=":memory:"))) == {
-            ("created", True): 3
-        }
-
-    async def test_an_empty_file_is_a_new_journal(self, omium, path):
-        path.touch()
-        assert states(await collect(omium.executions.create_many(numbered(3), journal=path))) == {("created", False): 3}
-
-
-def _identity(base_url="http://127.0.0.1/api/v1"):
-    from omium_async._journal.schema import Identity
-
-    return Identity("create", base_url, "omium_batch_key")
-
-
-def _execute(path, statement):
+def execute(path, statement):
     connection = sqlite3.connect(path)
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+MISUSES = {
+    "of another format": ("PRAGMA user_version = 99", "newer omium-async"),
+    "with a foreign trigger": (
+        "CREATE TRIGGER theirs AFTER INSERT ON runs BEGIN DELETE FROM outcomes; END",
+        "not as omium-async made it",
+    ),
+    "with an answer that is cut off": ("UPDATE outcomes SET answer = '{'", "another program has changed it"),
+    "with an answer of another type": ("UPDATE outcomes SET answer = 5", "another program has changed it"),
+    "with a time that is text": ("UPDATE items SET sent_at = 'soon'", "another program has changed it"),
+}
+
+
+@pytest.mark.parametrize("change", MISUSES)
+async def test_a_journal_that_was_changed_is_rejected_before_anything_is_sent(omium, local, path, change):
+    statement, message = MISUSES[change]
+    await collect(omium.executions.create_many(numbered(3), journal=path))
+    execute(path, statement)
+    with pytest.raises(JournalError, match=message) as caught:
+        await collect(omium.executions.create_many(numbered(4), concurrency=1, journal=path))
+    assert local.counts["POST /executions"] == 3
+    assert caught.value.outcome in ("applied", "not_applied")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: execute(path, "CREATE TABLE theirs (x)"), "another program"),
+        (lambda path: path.write_text("number,query\n" * 100), "not a SQLite database"),
+        (lambda path: path.mkdir(), "not a file"),
+    ],
+)
+async def test_a_path_that_is_something_else_is_rejected_and_left_as_it_is(omium, local, path, make, message):
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(JournalError, match=message):
+        await collect(omium.executions.create_many(numbered(3), journal=path))
+    assert "POST /executions" not in local.counts
+    assert before is None or path.read_bytes() == before
+
+
+async def test_a_journal_of_another_kind_of_batch_is_rejected(omium, path):
+    await collect(omium.executions.replay_many(journal=path))
+    with pytest.raises(JournalError, match="another kind"):
+        await collect(omium.executions.create_many(numbered(3), journal=path))
+
+
+async def test_a_journal_in_use_is_rejected_or_waited_for(omium, local, path):
+    local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
+    outcomes = omium.executions.create_many(numbered(200), journal=path)
+    await anext(outcomes)
+    with pytest.raises(JournalError, match="in use"):
+        await anext(omium.executions.create_many(numbered(3), journal=path))
+    waiting = omium.executions.create_many(numbered(200), journal=Journal(path, wait=20))
+    task = asyncio.create_task(collect(waiting))
+    await asyncio.sleep(0.05)
+    await collect(outcomes)
+    assert states(await task) == {("created", True): 200}
 
 
 async def test_the_file_is_for_its_owner_alone(omium, path):
@@ -455,6 +336,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1000, 300_000])
 async def test_a_full_disk(omium, local, path, limit):
     """At the start nothing is sent. In the middle nothing more is, what is known is told, and it can go on later."""
@@ -479,68 +361,19 @@ async def test_a_full_disk(omium, local, path, limit):
     assert await applied(omium) == dict.fromkeys(range(3000), 1)
 
 
-async def test_a_journal_that_breaks_before_anything_is_sent(omium, local, path, monkeypatch):
-    def breaking(connection, text, work):
-        raise sqlite3.OperationalError("database or disk is full")
-
-    monkeypatch.setattr("omium_async._journal.file.carry_out", breaking)
-    with pytest.raises(JournalError):
-        await collect(omium.executions.create_many(numbered(1), journal=path))
-    assert "POST /executions" not in local.counts
-
-
-async def test_a_journal_that_breaks_in_the_middle(omium, path, monkeypatch):
-    """Every outcome that is known is told, then the error; and what was recorded is not sent again."""
-    from omium_async._journal import file as file_module
-
-    carry_out, commits = file_module.carry_out, 0
-
-    def breaking(connection, text, work):
-        nonlocal commits
-        commits += 1
-        if commits > 12:
-            connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
-            connection.execute("CREATE TABLE more AS SELECT randomblob(1000000)")  # the disk is full
-        return carry_out(connection, text, work)
-
-    monkeypatch.setattr(file_module, "carry_out", breaking)
+async def test_a_disk_that_fills_up_ends_it_after_all_outcomes_that_are_known(omium, path, monkeypatch):
+    """What was recorded is not sent again."""
     found = []
-    with pytest.raises(JournalError, match="make room on the disk"):
-        async for outcome in omium.executions.create_many(numbered(1000), concurrency=4, journal=path, settle=0.2):
-            found.append(outcome)  # noqa: PERF401
+    with monkeypatch.context() as patch:
+        break_the_journal(patch, lambda: len(found) >= 100)
+        with pytest.raises(JournalError, match="database or disk is full"):
+            async for outcome in omium.executions.create_many(numbered(1000), concurrency=4, journal=path, settle=0.2):
+                found.append(outcome)  # noqa: PERF401
     counts = await applied(omium)
     assert {o.request.input_data["number"] for o in found if o.state == "created"} == set(counts)
-    monkeypatch.undo()
     outcomes = await collect(omium.executions.create_many(numbered(1000), journal=path, settle=0.2))
     assert {outcome.state for outcome in outcomes} == {"created"}
     assert await applied(omium) == dict.fromkeys(range(1000), 1)
-
-
-@pytest.mark.parametrize("interval", [0.0, 0.05])
-async def test_what_is_still_to_be_written_is_written_before_the_file_is_let_go(path, interval):
-    file = await JournalFile.open(path, _identity(), interval)
-    await file.mark(Mark(0, "key", 0, file.run, "digest", time.time(), None, None, None), again=False)
-    told = []
-    file.record_soon(0, "created", "exec_1", None, told.append)
-    await file.close()
-    assert told == [None]
-    again = await JournalFile.open(path, _identity())
-    assert await again.known(["exec_1"]) == {"exec_1"}
-    await again.close()
-
-
-async def test_an_error_of_the_disk_reaches_all_who_wait_and_is_not_reported_for_those_who_left():
-    reported = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    cancelled, waiting = (asyncio.get_running_loop().create_future() for _ in range(2))
-    cancelled.cancel()
-    error = JournalError("full", outcome="not_applied")
-    Work(written=[cancelled, waiting]).fail(error)
-    with pytest.raises(JournalError, match="full"):
-        await waiting
-    Work(ids={1: asyncio.get_running_loop().create_future()}).fail(error)  # for one who was cancelled just now
-    gc.collect()
-    assert reported == []
 
 
 async def test_the_service_down_at_the_start(path, local):
@@ -554,13 +387,6 @@ async def test_the_service_down_at_the_start(path, local):
     async with AsyncOmium(local.api_key, base_url=local.url) as omium:
         assert states(await collect(omium.executions.create_many(numbered(3), journal=path))) == {("created", False): 3}
     assert time.monotonic() - started < 5  # nothing was sent, so there is nothing to wait for
-
-
-def test_importing_the_package_imports_no_sqlite():
-    code = "import sys, omium_async; assert 'sqlite3' not in sys.modules"
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
 
 
 async def test_each_outcome_is_in_the_file_before_it_is_told(omium, path, tmp_path):

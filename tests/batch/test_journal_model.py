@@ -164,7 +164,7 @@ def check_told(outcomes: list[Any], told: dict[int, str]) -> None:
             told[number] = outcome.execution.id
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
     deaths=st.lists(st.integers(1, 120), max_size=4),
@@ -181,6 +181,7 @@ def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, d
         asyncio.run(survive(Path(folder), seed, deaths, named=named, shows=shows, order=order, skew=skew))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 async def test_every_step_of_one_run_is_a_place_to_die(tmp_path, named):
     """Systematically: a short batch dies at its first step, then at its second, and so on."""

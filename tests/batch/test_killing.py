@@ -21,6 +21,7 @@ KILLS = int(os.environ.get("OMIUM_TEST_KILLS", "6"))
 ITEMS = int(os.environ.get("OMIUM_TEST_KILLED_ITEMS", "900"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 10 * KILLS)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the killer forks")
 def test_killed_at_random_instants_everything_is_applied_once(tmp_path):

@@ -95,5 +95,5 @@ async def test_with_a_journal(omium, local, ids, tmp_path):
     assert by_id(again) == {**by_id(first), ids[4]: "replayed"}
     assert [outcome.resumed for outcome in again] == [True] * 4 + [False]
     assert local.counts[f"POST {REPLAY}"] == 5
-    with pytest.raises(JournalError, match="does not fit by what it is about"):
+    with pytest.raises(JournalError, match="belongs to another batch"):
         await collect(omium.executions.replay_many(workflow_id="fails", journal=journal))

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from omium_async import AsyncOmium, ExecutionRequest
-from omium_async._batch.create import create_each
+from omium_async._executions import Executions
 
 from .service import MemoryCaller
 
@@ -28,7 +28,7 @@ class Instant(MemoryCaller):
         super().__init__()
         self.now = self.most = self.calls = 0
 
-    async def write(self, path, body, decode, key, operation):
+    async def write(self, method, path, body, decode, key, operation):
         self.calls += 1
         self.now += 1
         self.most = max(self.most, self.now)
@@ -38,6 +38,7 @@ class Instant(MemoryCaller):
         return decode(json.dumps({"id": f"exec_{self.calls}", "workflow_id": "w", "status": "pending"}).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "async"])
 async def test_a_hundred_thousand(kind):
     count = 100_000 if kind == "plain" else 20_000
@@ -59,7 +60,7 @@ async def test_a_hundred_thousand(kind):
     levels = []
     gc.collect()
     process = psutil.Process()
-    async for outcome in create_each(caller, requests, CONCURRENCY):
+    async for outcome in Executions(caller).create_many(requests, concurrency=CONCURRENCY):
         given += 1
         assert outcome.state == "created"
         if given % 2_000 == 0:
@@ -112,7 +113,7 @@ async def test_a_slow_consumer_is_not_overtaken():
 
     chance = random.Random(3)
     given = 0
-    outcomes = create_each(Instant(), requests(), 5)
+    outcomes = Executions(Instant()).create_many(requests(), concurrency=5)
     async for _ in outcomes:
         given += 1
         if chance.random() < 0.02:

@@ -1,10 +1,9 @@
-"""What is asked for ahead, when, and that nothing of it is left behind. Answers come when a test says so."""
+"""Requests ahead of the consumer: when they are made, and that all are cancelled when it leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import subprocess
 import sys
 import textwrap
@@ -12,11 +11,9 @@ from contextlib import aclosing
 
 import pytest
 
-from omium_async._lists import prefetch
-from omium_async._lists.prefetch import default_bound
 from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
 from omium_async._lists.windows import Window
-from omium_async._models.types import Execution, ExecutionPage
+from omium_async._models.types import ExecutionPage
 
 from ..development import complaints
 from .model import ModelList, ModelServer
@@ -81,7 +78,7 @@ def other_tasks() -> set[asyncio.Task[object]]:
     return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
-async def test_it_starts_slowly_and_doubles_as_the_consumer_waits() -> None:
+async def test_prefetch_starts_slowly_and_doubles_while_the_consumer_waits() -> None:
     desk = Desk()
     ahead = []
     async with aclosing(stream_batches(desk, page_size=100, prefetch=None)) as batches:
@@ -93,18 +90,7 @@ async def test_it_starts_slowly_and_doubles_as_the_consumer_waits() -> None:
     assert desk.most == 8
 
 
-async def test_more_is_asked_for_at_once_when_the_consumer_begins_to_wait() -> None:
-    desk = Desk()
-    async with aclosing(stream_batches(desk, page_size=100, prefetch=8)) as batches:
-        await take(batches, desk)
-        waiting = asyncio.ensure_future(anext(batches))
-        await settle()
-        assert len(desk.open) == 2
-        desk.answer(min(desk.open))
-        await waiting
-
-
-async def test_it_stays_low_while_the_consumer_is_slower() -> None:
+async def test_one_request_ahead_is_enough_for_a_slow_consumer() -> None:
     desk = Desk()
     async with aclosing(stream_batches(desk, page_size=100, prefetch=8)) as batches:
         await take(batches, desk)
@@ -118,7 +104,7 @@ async def test_it_stays_low_while_the_consumer_is_slower() -> None:
 
 
 @pytest.mark.parametrize("bound", [1, 3, 20])
-async def test_the_bound_is_kept(bound: int) -> None:
+async def test_prefetch_limits_the_requests_ahead(bound: int) -> None:
     desk = Desk()
     async with aclosing(stream_batches(desk, page_size=100, prefetch=bound)) as batches:
         for _ in range(12):
@@ -126,45 +112,7 @@ async def test_the_bound_is_kept(bound: int) -> None:
     assert desk.most == bound
 
 
-def test_by_default_fewer_large_windows_are_ahead() -> None:
-    sizes = (1, 20, 100, 375, 500, 1000, 100_000)
-    assert [default_bound(size) for size in sizes] == [8, 8, 8, 8, 6, 3, 2]
-
-
-class Clock:
-    """Stands in for the module `time`: a second passes in each answer, spent computing or waiting."""
-
-    def __init__(self, computing: float) -> None:
-        self.computing = computing
-        self.seconds = 0
-
-    def perf_counter(self) -> float:
-        return self.seconds
-
-    def thread_time(self) -> float:
-        return self.seconds * self.computing
-
-
-@pytest.mark.parametrize(("computing", "most"), [(0.1, 8), (0.9, 2)])
-async def test_where_the_process_computes_rather_than_waits_no_more_is_asked_for(
-    computing: float, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when large pages take longer to decode than to come."""
-    desk, clock = Desk(), Clock(computing)
-    monkeypatch.setattr(prefetch, "time", clock)
-
-    async def fetch(page: int, page_size: int) -> ExecutionPage:
-        answer = await desk(page, page_size)
-        clock.seconds += 1
-        return answer
-
-    async with aclosing(stream_batches(fetch, page_size=100, prefetch=8)) as batches:
-        for _ in range(12):
-            await take(batches, desk)
-    assert desk.most == most
-
-
-async def test_none_ahead_with_prefetch_0() -> None:
+async def test_prefetch_0_requests_nothing_ahead() -> None:
     desk = Desk()
     async with aclosing(stream_batches(desk, page_size=100, prefetch=0)) as batches:
         for number in range(1, 6):
@@ -174,7 +122,7 @@ async def test_none_ahead_with_prefetch_0() -> None:
             assert len(desk.asked) == number
 
 
-async def test_none_ahead_without_a_total() -> None:
+async def test_nothing_is_requested_ahead_without_a_total() -> None:
     desk = Desk(500, says_total=False)
     rows = stream_rows(desk, page_size=100, prefetch=8)
     assert [(await take(rows, desk)).id for _ in range(500)] == desk.server.list.ids
@@ -182,7 +130,7 @@ async def test_none_ahead_without_a_total() -> None:
     await rows.aclose()
 
 
-async def test_it_ends_at_the_known_end() -> None:
+async def test_prefetch_stays_within_the_known_end() -> None:
     desk = Desk(1000)
     batches = stream_batches(desk, page_size=100, prefetch=8)
     got = []
@@ -197,7 +145,7 @@ async def test_it_ends_at_the_known_end() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 100, 250, 640])
-async def test_it_is_bounded_by_the_limit(limit: int) -> None:
+async def test_prefetch_stays_within_the_limit(limit: int) -> None:
     desk = Desk()
     rows = stream_rows(desk, page_size=100, prefetch=8, limit=limit)
     for _ in range(limit):
@@ -208,7 +156,7 @@ async def test_it_is_bounded_by_the_limit(limit: int) -> None:
     assert sum(window.size for window in desk.asked) <= 1.3 * limit + 20
 
 
-async def test_an_early_break_wastes_one_window() -> None:
+async def test_an_early_break_cancels_one_request() -> None:
     desk = Desk()
     rows = stream_rows(desk, page_size=100, prefetch=8)
     await take(rows, desk)
@@ -218,7 +166,7 @@ async def test_an_early_break_wastes_one_window() -> None:
     assert desk.cancelled == [1]
 
 
-async def test_nothing_is_asked_before_the_first_iteration() -> None:
+async def test_nothing_is_requested_before_the_first_iteration() -> None:
     desk = Desk()
     for stream in (
         stream_batches(desk, page_size=100, prefetch=8),
@@ -230,7 +178,7 @@ async def test_nothing_is_asked_before_the_first_iteration() -> None:
     assert not desk.asked
 
 
-async def test_answers_out_of_order() -> None:
+async def test_answers_may_come_out_of_order() -> None:
     desk = Desk(2000)
     got: list[str] = []
 
@@ -254,7 +202,7 @@ async def four_ahead(desk: Desk):
     return batches
 
 
-async def test_a_failure_ahead_shows_when_its_window_is_needed() -> None:
+async def test_a_failed_request_ahead_raises_when_its_window_is_needed() -> None:
     desk = Desk()
     batches = await four_ahead(desk)
     first, second, *_ = sorted(desk.open)
@@ -270,7 +218,7 @@ async def test_a_failure_ahead_shows_when_its_window_is_needed() -> None:
         await anext(batches)
 
 
-async def test_a_failure_behind_the_end_shows_never(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_request_behind_the_end_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """The list ends before the windows asked for: what became of those does not matter."""
     desk = Desk(3000)
     batches = await four_ahead(desk)
@@ -290,7 +238,7 @@ async def test_a_failure_behind_the_end_shows_never(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("wrap", ["batches", "rows", "pages"])
-async def test_an_early_break_leaves_nothing(wrap: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_early_break_leaves_no_request_task_or_warning(wrap: str, caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
     make = {"batches": stream_batches, "rows": stream_rows, "pages": stream_pages}[wrap]
 
@@ -384,16 +332,7 @@ async def test_cancelling_while_closing_still_closes_all() -> None:
     assert not other_tasks()
 
 
-async def test_a_timeout_of_the_consumer_is_a_timeout() -> None:
-    desk = Desk()
-    batches = await four_ahead(desk)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await anext(batches)
-    assert not desk.open
-
-
-async def test_no_scope_is_held_across_a_yield() -> None:
+async def test_a_list_may_be_read_by_several_tasks_one_after_the_other() -> None:
     """A consumer may finish a stream in another task than the one it began in."""
     desk = Desk(400)
     rows = stream_rows(desk, page_size=100, prefetch=4)
@@ -402,48 +341,8 @@ async def test_no_scope_is_held_across_a_yield() -> None:
     await asyncio.ensure_future(rows.aclose())
 
 
-async def test_an_exception_of_the_consumer_stays_as_it_is() -> None:
-    desk = Desk()
-
-    async def consume() -> None:
-        async with aclosing(stream_rows(desk, page_size=100, prefetch=4)) as rows:
-            async for _ in rows:
-                raise KeyError("mine")
-
-    task = asyncio.ensure_future(consume())
-    await settle()
-    desk.answer(0)
-    with pytest.raises(KeyError, match="mine"):
-        await task
-    assert not desk.open
-
-
-async def test_a_miss_stops_asking_ahead_until_it_is_mended() -> None:
-    desk = Desk(5000)
-    batches = await four_ahead(desk)
-    desk.server.list.remove(0, 200)
-    await take(batches, desk)
-    assert len(desk.open) <= 1
-    got = [row.id async for batch in _drain(batches, desk) for row in batch.rows]
-    assert len(got) == len(set(got))
-
-
-async def _drain(batches, desk: Desk):
-    while True:
-        try:
-            yield await take(batches, desk)
-        except StopAsyncIteration:
-            return
-
-
-async def test_warnings_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    desk = Desk(500, cap=10)
-    async for _ in _drain(stream_batches(desk, page_size=100, prefetch=8), desk):
-        pass
-    assert [record.levelno for record in caplog.records if record.name == "omium_async.lists"] == [logging.WARNING]
-
-
-def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
+@pytest.mark.slow
+def test_an_abandoned_list_gives_no_warning_when_the_loop_ends() -> None:
     """A ``break`` as the last thing of a program, a stream never begun, one kept until the interpreter ends."""
     program = """
         import asyncio, sys
@@ -481,19 +380,6 @@ def test_an_abandoned_stream_says_nothing_when_the_loop_ends() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, "", "")
-
-
-def test_rows_are_those_of_the_answers() -> None:
-    """The same objects, not copies."""
-    rows = tuple([Execution(id=str(number)) for number in range(3)])
-
-    async def fetch(_page: int, _size: int) -> ExecutionPage:
-        return ExecutionPage(items=rows, total=3, page=1, page_size=100)
-
-    async def main() -> list[Execution]:
-        return [row async for row in stream_rows(fetch, page_size=100, prefetch=None)]
-
-    assert all(got is row for got, row in zip(asyncio.run(main()), rows, strict=True))
 
 
 async def test_batches_that_wait_for_their_reader_are_ahead_too() -> None:

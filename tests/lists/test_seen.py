@@ -1,12 +1,11 @@
-"""The memory of what was yielded."""
+"""The set of rows yielded so far is exact."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omium_async._lists import seen
@@ -18,12 +17,11 @@ def rows(ids: list[str]) -> list[Execution]:
     return [Execution(id=id) for id in ids]
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     batches=st.lists(st.lists(st.one_of(st.text(max_size=3), st.integers(0, 3000).map(str)), max_size=40), max_size=40),
     expected=st.sampled_from([None, 0, 100, 10_000, 10**12]),
 )
-def test_it_is_a_set(batches: list[list[str]], expected: int | None) -> None:
+def test_it_holds_what_was_added(batches: list[list[str]], expected: int | None) -> None:
     memory, truth = Seen(), set[str]()
     for batch in batches:
         for id in batch:
@@ -35,10 +33,10 @@ def test_it_is_a_set(batches: list[list[str]], expected: int | None) -> None:
 
 
 @pytest.mark.parametrize("expected", [None, 20_000, 60_000, 10**12])
-def test_it_is_exact_while_it_grows(expected: int | None) -> None:
+def test_it_stays_exact_while_its_table_grows(expected: int | None) -> None:
     rnd = random.Random(1)
     memory, truth = Seen(), list[str]()
-    while len(truth) < 60_000:
+    while len(truth) < 25_000:
         fresh = [f"{rnd.getrandbits(64):x}" for _ in range(rnd.choice([1, 20, 100, 1000]))]
         old = rnd.sample(truth, min(len(truth), 20))
         mixed = fresh + old
@@ -50,7 +48,7 @@ def test_it_is_exact_while_it_grows(expected: int | None) -> None:
     assert not any(memory.holds(Execution(id=f"other-{number}")) for number in range(1000))
 
 
-def test_every_text_is_an_id() -> None:
+def test_every_text_can_be_an_id() -> None:
     """The empty one hashes to 0, which marks a free slot; a lone surrogate has no UTF-8."""
     for make in (seen._digest, seen._long_digest):
         memory = Seen()
@@ -60,25 +58,3 @@ def test_every_text_is_an_id() -> None:
             assert memory.add([*odd, *odd]) == odd
             assert all(memory.holds(row) for row in odd)
             assert memory.add(odd) == []
-
-
-def test_rows_with_one_digest_are_the_same_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a collision would do: the later row is taken for the earlier. Hence 64 bits."""
-    monkeypatch.setattr(seen, "_digest", lambda _: 5)
-    memory = Seen()
-    assert len(memory.add(rows(["a", "b"]))) == 1
-
-
-def test_digests_have_64_bits() -> None:
-    digests: list[Callable[[str], int]] = [seen._digest, seen._long_digest]
-    for digest in digests:
-        bits = 0
-        for number in range(1000):
-            bits |= digest(str(number)) & (2**64 - 1)
-        assert bits == 2**64 - 1
-
-
-def test_a_claim_of_millions_does_not_fill_the_memory() -> None:
-    memory = Seen()
-    memory.add(rows([str(number) for number in range(900)]), 10**12)
-    assert len(memory._table) * memory._table.itemsize < 50_000

@@ -1,412 +1,277 @@
-"""The pytest plugin in real runs of pytest, each in a project of its own."""
+"""The pytest plugin in real runs of pytest, each over a small project."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
-import attrs
 import pytest
 
-pytestmark = pytest.mark.timeout(120)
+import omium_async.local
+import omium_async.pytest_plugin
+import omium_sync
 
-FUNCTION_SCOPE = "asyncio_default_fixture_loop_scope = function\n"
-WORKFLOW = """
+# Runs of pytest in this process forget the modules that they import; these stay, so each run is quick.
+_ = omium_async.AsyncOmium, omium_async.local.LocalOmium, omium_sync.Omium, omium_sync.LocalOmium
+
+pytest_plugins = "pytester"
+
+SCOPES = ("function", "class", "module", "package", "session")
+QUIET = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:randomly")
+PLUGINS = ("omium_async.pytest_plugin", "pytest_asyncio.plugin", "anyio.pytest_plugin")
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    """Write a test file and other modules, and run pytest over them in this process, with warnings as errors."""
+    for name in [name for name in os.environ if name.startswith(("OMIUM", "PYTEST_ADDOPTS"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(tests, *arguments, ini="asyncio_mode = strict", **modules):
+        pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\n{ini}\n")
+        pytester.makepyfile(test_it=tests, **modules)
+        return pytester.runpytest_inprocess(*QUIET, *(f"-p{name}" for name in PLUGINS), *arguments)
+
+    return run
+
+
+def run_in_a_new_process(folder, tests, *arguments):
+    """Run pytest with this plugin, which it finds by its entry point, and no other."""
+    (folder / "test_it.py").write_text(tests)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMIUM", "PYTEST"))}
+    environment |= {"PYTHONPATH": str(Path(omium_async.__file__).parent.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", *QUIET, "-p", "omium", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+EXAMPLE = (omium_async.pytest_plugin.__doc__ or "").partition(".. code-block:: python\n")[2].partition("\nThe fix")[0]
+SYNC = """
+import asyncio, gc, weakref
+import pytest
+
+def test_a_server_and_a_client(local_omium, omium):
+    @local_omium.workflow("report")
+    async def report(run):
+        return run.input_data
+    assert omium.executions.run("report", {"day": 3}).output_data == {"day": 3}
+
+def test_each_test_has_its_own_server(omium):
+    assert omium.executions.count() == 0
+
+def test_an_async_client_in_a_sync_test(async_omium):
+    async def main():
+        await async_omium.executions.create("report")
+        return await async_omium.executions.count()
+    assert asyncio.run(main()) == 1
+
+def test_the_environment(omium_env):
+    from omium_sync import Omium
+    with Omium() as mine:
+        mine.executions.create("report")
+    assert omium_env.counts["POST /executions"] == 1
+
+served = []
+
+@pytest.mark.parametrize("turn", range(5))
+def test_nothing_of_a_test_is_kept(local_omium, omium, turn):
+    omium.executions.create("report")
+    gc.collect()
+    assert len([one for one in served if one() is not None]) <= 1
+    served.append(weakref.ref(local_omium))
+"""
+
+
+def test_sync_tests_have_a_server_and_clients_of_their_own(run):
+    example = "\n".join(line[4:] for line in EXAMPLE.splitlines())
+    run(SYNC, test_example=example).assert_outcomes(passed=10)
+
+
+@pytest.mark.slow
+def test_sync_tests_have_them_with_xdist(tmp_path):
+    assert "9 passed" in run_in_a_new_process(tmp_path, SYNC, "-p", "xdist", "-n", "2")
+
+
+ASYNC = """
+import pytest
+from blockbuster import blockbuster_ctx
+
+@pytest.fixture(autouse=True)
+def blocking_is_an_error():
+    with blockbuster_ctx():
+        yield
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_with_anyio(async_omium):
+    assert (await async_omium.executions.create("report")).workflow_id == "report"
+"""
+IN_A_SCOPE = """
+@pytest.mark.asyncio(loop_scope="{scope}")
+class Test{scope}:
+    async def test_a(self, local_omium, async_omium):
+        @local_omium.workflow("report")
+        async def report(run):
+            return await run.step("one", lambda: run.input_data)
+        assert (await async_omium.executions.run("report", 1)).output_data == 1
+        assert [row.workflow_id async for row in async_omium.executions.list()] == ["report"]
+    async def test_b(self, async_omium):
+        assert await async_omium.executions.count() == 0
+"""
+
+
+def test_async_tests_have_them_with_any_plugin_and_loop_scope(run):
+    run(ASYNC + "".join(IN_A_SCOPE.format(scope=scope) for scope in SCOPES)).assert_outcomes(passed=11)
+
+
+def test_async_tests_have_them_in_the_auto_mode_of_pytest_asyncio(run):
+    tests = IN_A_SCOPE.replace('@pytest.mark.asyncio(loop_scope="{scope}")', "").format(scope="Auto")
+    run(tests, ini="asyncio_mode = auto").assert_outcomes(passed=2)
+
+
+MARKERS = """
+import pytest
+from omium_async import OmiumError, ServerError, UnprocessableEntityError
+from omium_async.local import Fault
+
+LOST = Fault(method="POST", path="/executions", when="after", action="drop")
+AWAY = Fault(status=503)
+pytestmark = pytest.mark.omium(workflows="flows", strict=True)
+
+def test_a_module_of_workflows(omium):
+    assert omium.executions.run("report", {"day": 1}).output_data == {"day": 1}
+    with pytest.raises(UnprocessableEntityError):
+        omium.executions.create("unknown")
+
+@pytest.mark.omium(strict=False)
+class TestTheClosestMarkerWins:
+    def test_strict(self, omium):
+        assert omium.executions.create("unknown").id
+        assert omium.executions.run("report", {"day": 1}).status == "completed"
+
+    async def other(run):
+        return "other"
+
+    @pytest.mark.omium(workflows={"other": other})
+    def test_workflows(self, omium):
+        assert omium.executions.run("other").output_data == "other"
+        assert omium.executions.create("report").status == "pending"
+
+@pytest.mark.parametrize("turn", range(2))
+@pytest.mark.omium(faults=[LOST])
+def test_each_test_starts_with_its_faults_unused(omium, turn):
+    with pytest.raises(OmiumError) as lost:
+        omium.executions.create("report")
+    assert lost.value.outcome == "unknown"
+    assert omium.executions.count() == 1
+
+@pytest.mark.omium(faults=[AWAY, AWAY])
+def test_a_fault_given_twice_is_met_twice(omium):
+    with pytest.raises(ServerError):
+        omium.with_options(max_retries=1).executions.count()
+"""
+WORKFLOWS = """
 async def report(run):
     return {"day": run.input_data["day"]}
 workflows = {"report": report}
 """
 
 
-@attrs.frozen
-class Run:
-    """What a run of pytest printed, and its exit status."""
+def test_the_marker_configures_the_server(run):
+    run(MARKERS, flows=WORKFLOWS).assert_outcomes(passed=6)
 
-    code: int
-    out: str
 
-    def counts(self) -> dict[str, int]:
-        words = self.out.strip().splitlines()[-1].replace(",", "").split()
-        return {kind.rstrip("s"): int(number) for number, kind in itertools.pairwise(words) if number.isdigit()}
+FAILING = """
+import pytest
+from omium_async.local import Fault
 
+def test_itself(omium):
+    omium.executions.create("report")
+    omium.executions.count(status="failed")
+    assert False
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Write a project and run its tests, with every warning an error."""
+def before(omium):
+    omium.executions.count(workflow_id="in-a-fixture-before")
+    assert False
 
-    def run(test: str, *arguments: str, ini: str = FUNCTION_SCOPE, **files: str) -> Run:
-        (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}")
-        (tmp_path / "test_it.py").write_text(textwrap.dedent(test))
-        for name, text in files.items():
-            (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
-        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *arguments]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMIUM", "PYTEST"))}
-        done = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=100)
-        return Run(done.returncode, done.stdout + done.stderr)
+def test_a_fixture_before(before):
+    pass
 
-    return run
+@pytest.fixture
+def after(omium):
+    yield
+    omium.executions.count(workflow_id="in-a-fixture-after")
+    assert False
 
+def test_a_fixture_after(after):
+    pass
 
-PLAIN = """
-    import asyncio
+@pytest.mark.omium(faults=[Fault(method="PUT", path="/nowhere")])
+def test_a_fault_that_no_request_met(omium):
+    assert omium.executions.count(status="paused") == 0
 
-    def test_sync(local_omium, omium):
-        @local_omium.workflow("report")
-        async def report(run):
-            return run.input_data
-        assert omium.executions.run("report", {"day": 3}).output_data == {"day": 3}
-
-    def test_each_test_has_its_own(omium):
-        assert omium.executions.count() == 0
-
-    def test_async_in_plain(async_omium):
-        async def main():
-            await async_omium.executions.create("report")
-            return await async_omium.executions.count()
-        assert asyncio.run(main()) == 1
-
-    def test_the_environment(omium_env):
-        from omium_sync import Omium
-        with Omium() as mine:
-            mine.executions.create("report")
-        assert omium_env.counts["POST /executions"] == 1
+@pytest.mark.omium(faults=[Fault(action="drop", times=60)])
+def test_without_a_response(omium):
+    omium.with_options(max_retries=60).executions.count()
+    assert False
 """
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["", "xdist"])
-def test_plain_tests(project, arguments):
-    ended = project(PLAIN, *arguments)
-    assert ended.code == 0, ended.out
+def test_a_failure_shows_the_requests_that_arrived_and_an_unmet_fault_is_an_error(run):
+    ended = run(FAILING)
+    ended.assert_outcomes(failed=2, passed=2, errors=3)
+    out = ended.stdout.str()
+    assert out.count("requests that arrived at local_omium") == 5
+    for words in (
+        "POST /executions -> 201",
+        "GET /executions?page=1&page_size=1&status=failed -> 200",
+        "workflow_id=in-a-fixture-before -> 200",
+        "workflow_id=in-a-fixture-after -> 200",
+        "status=paused -> 200",
+        "GET /executions?page=1&page_size=1 -> no response",
+        "earlier requests",
+        "no request of this test met Fault(",
+        "path='/nowhere'",
+    ):
+        assert words in out, words
 
 
-@pytest.mark.parametrize("mode", ["auto", "strict"])
-@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
-def test_with_pytest_asyncio_in_any_mode_and_scope(project, mode, scope):
-    ended = project(
-        f"""
-        import asyncio
-        import pytest
-        pytestmark = pytest.mark.asyncio(loop_scope={scope!r})
+WRONG = {
+    "workflows='nowhere'": "No module named 'nowhere'",
+    "workflows='broken'": "the module broken cannot be imported: ZeroDivisionError",
+    "workflows=3": "workflows must be a mapping or the name of a module, not int",
+    "faults=['drop']": "faults must contain omium_async.local.Fault objects, not str",
+    "workflow='flows'": "the marker `omium` got 'workflow'; it takes workflows, faults, strict",
+    "{}": "the marker `omium` got a positional argument; it takes workflows, faults, strict",
+}
 
-        class TestIt:
-            async def test_a(self, local_omium, async_omium, omium):
-                created = await async_omium.executions.create("report")
-                assert (await async_omium.executions.get(created.id)).id == created.id
-                assert omium.executions.count() == 1
 
-            async def test_b(self, async_omium):
-                assert await async_omium.executions.count() == 0
-        """,
-        ini=f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = {scope}\n",
+def test_a_wrong_marker_is_an_error_that_says_what_is_wrong(run):
+    tests = [f"@pytest.mark.omium({given})\ndef test_{n}(omium):\n    pass\n" for n, given in enumerate(WRONG)]
+    ended = run("import pytest\n" + "".join(tests), broken="1 / 0")
+    ended.assert_outcomes(errors=len(WRONG))
+    for words in WRONG.values():
+        assert words in ended.stdout.str()
+
+
+def test_the_marker_is_listed(run):
+    assert "@pytest.mark.omium(workflows=None, faults=(), strict=None)" in run("", "--markers").stdout.str()
+
+
+def test_the_plugin_imports_nothing_heavy_until_a_fixture_is_used(tmp_path):
+    tests = (
+        "import sys\n"
+        "def test_before():\n"
+        "    assert {'aiohttp', 'omium_sync', 'omium_async.local'}.isdisjoint(sys.modules)\n"
+        "def test_then(omium):\n"
+        "    assert omium.executions.count() == 0\n"
     )
-    assert ended.code == 0, ended.out
-
-
-def test_with_anyio(project):
-    ended = project(
-        """
-        import pytest
-        pytestmark = pytest.mark.anyio
-
-        @pytest.fixture(scope="module")
-        def anyio_backend():
-            return "asyncio"
-
-        async def test_it(async_omium):
-            assert (await async_omium.executions.create("report")).workflow_id == "report"
-
-        async def test_again(async_omium):
-            assert await async_omium.executions.count() == 0
-        """,
-        "-p",
-        "no:asyncio",
-        ini="",
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_no_blocking_call_on_the_loop_of_the_tests(project):
-    ended = project(
-        """
-        import pytest
-        from blockbuster import blockbuster_ctx
-
-        @pytest.fixture(autouse=True)
-        def blocking_is_an_error():
-            with blockbuster_ctx():
-                yield
-
-        async def test_it(local_omium, async_omium):
-            @local_omium.workflow("report")
-            async def report(run):
-                await run.step("one", lambda: 1)
-                return run.input_data
-            done = await async_omium.executions.run("report", {"day": 1})
-            assert done.status == "completed", done.error
-            async for row in async_omium.executions.list():
-                assert row.id == done.id
-        """,
-        ini=f"{FUNCTION_SCOPE}asyncio_mode = auto\n",
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_markers(project):
-    ended = project(
-        """
-        import pytest
-        from omium_async import OmiumError, UnprocessableEntityError
-        from omium_async.local import Fault
-
-        LOST = Fault(method="POST", path="/executions", when="after", action="drop")
-        pytestmark = pytest.mark.omium(workflows="flows", strict=True)
-
-        def test_a_module(omium):
-            assert omium.executions.run("report", {"day": 1}).output_data == {"day": 1}
-            with pytest.raises(UnprocessableEntityError):
-                omium.executions.create("nobody")
-
-        @pytest.mark.omium(strict=False)
-        class TestTheClosestWins:
-            def test_strict(self, omium):
-                assert omium.executions.create("nobody").id
-                assert omium.executions.run("report", {"day": 1}).status == "completed"
-
-            async def other(run):
-                return "other"
-
-            @pytest.mark.omium(workflows={"other": other})
-            def test_workflows(self, omium):
-                assert omium.executions.run("other").output_data == "other"
-                assert omium.executions.create("report").status == "pending"
-
-        @pytest.mark.parametrize("turn", range(2))
-        @pytest.mark.omium(faults=[LOST])
-        def test_faults_are_met_anew(omium, turn):
-            with pytest.raises(OmiumError) as lost:
-                omium.executions.create("report")
-            assert lost.value.outcome == "unknown"
-            assert omium.executions.count() == 1
-        """,
-        flows=WORKFLOW,
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_a_fault_that_was_never_met_is_an_error_at_the_end(project):
-    ended = project(
-        """
-        import pytest
-        from omium_async.local import Fault
-
-        @pytest.mark.omium(faults=[Fault(method="PUT", path="/nowhere")])
-        def test_it(omium):
-            assert omium.executions.count() == 0
-        """
-    )
-    assert ended.counts() == {"passed": 1, "error": 1}
-    assert "no request of this test met Fault(" in ended.out
-    assert "path='/nowhere'" in ended.out
-
-
-def test_a_failing_test_shows_what_arrived(project):
-    ended = project(
-        """
-        def test_it(local_omium, omium):
-            omium.executions.create("report")
-            omium.executions.count(status="failed")
-            assert False
-        """
-    )
-    assert ended.code == 1
-    assert "requests that arrived at local_omium" in ended.out
-    assert "POST /executions -> 201" in ended.out
-    assert "GET /executions?page=1&page_size=1&status=failed -> 200" in ended.out
-
-
-def test_what_arrived_is_shown_wherever_a_test_fails(project):
-    ended = project(
-        """
-        import pytest
-        from omium_async.local import Fault
-
-        @pytest.fixture
-        def prepared(omium):
-            omium.executions.create("in-a-fixture")
-            assert False
-
-        def test_a_fixture_before(prepared):
-            pass
-
-        @pytest.fixture
-        def cleaned(omium):
-            yield
-            omium.executions.count(workflow_id="at-the-end")
-            assert False
-
-        def test_a_fixture_after(cleaned):
-            pass
-
-        @pytest.mark.omium(faults=[Fault(path="/nowhere")])
-        def test_itself_and_its_fault(omium):
-            omium.executions.count(status="paused")
-            assert False
-        """
-    )
-    assert ended.counts() == {"failed": 1, "passed": 1, "error": 3}
-    assert ended.out.count("requests that arrived at local_omium") == 4
-    assert "POST /executions -> 201" in ended.out
-    assert "workflow_id=at-the-end -> 200" in ended.out
-    assert ended.out.count("status=paused -> 200") == 2
-    assert "no request of this test met Fault(" in ended.out
-
-
-def test_a_fault_twice_is_met_twice_and_shared_ones_by_each_test(project):
-    ended = project(
-        """
-        import pytest
-        from omium_async import ServerError
-        from omium_async.local import Fault
-
-        AWAY = Fault(status=503)
-        pytestmark = pytest.mark.omium(faults=[AWAY, AWAY])
-
-        @pytest.mark.parametrize("turn", range(2))
-        def test_both(omium, turn):
-            once = omium.with_options(max_retries=1)
-            with pytest.raises(ServerError):
-                once.executions.count()
-
-        def test_one(omium):
-            with pytest.raises(ServerError):
-                omium.with_options(max_retries=0).executions.count()
-        """
-    )
-    assert ended.counts() == {"passed": 3, "error": 1}, ended.out
-
-
-def test_nothing_of_a_test_is_kept_when_it_is_over(project):
-    ended = project(
-        """
-        import gc
-        import weakref
-        import pytest
-
-        served = []
-
-        @pytest.mark.parametrize("turn", range(20))
-        def test_it(local_omium, omium, turn):
-            omium.executions.create("report")
-            gc.collect()
-            assert len([one for one in served if one() is not None]) <= 1
-            served.append(weakref.ref(local_omium))
-        """
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_blocking_calls_are_found_nowhere_on_a_loop_that_serves_and_calls(project):
-    ended = project(
-        """
-        import pytest
-        from blockbuster import blockbuster_ctx
-        from omium_async import AsyncOmium
-        from omium_async.local import LocalOmium
-
-        @pytest.fixture(autouse=True)
-        def blocking_is_an_error():
-            with blockbuster_ctx():
-                yield
-
-        @pytest.mark.parametrize("database", [None, "omium.db"])
-        async def test_it(tmp_path, database):
-            local = LocalOmium(None if database is None else tmp_path / database)
-
-            @local.workflow("report")
-            async def report(run):
-                await run.step("one", lambda: 1)
-                return run.input_data
-
-            async with local, AsyncOmium(local.api_key, base_url=local.url, poll_interval=(0.01, 0.1)) as omium:
-                done = await omium.executions.run("report", {"day": 1})
-                assert done.status == "completed", done.error
-                assert [row.id async for row in omium.executions.list()] == [done.id]
-                await local.reset()
-                assert await omium.executions.count() == 0
-        """,
-        ini=f"{FUNCTION_SCOPE}asyncio_mode = auto\n",
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_a_server_on_the_loop_that_a_sync_client_blocks_says_so(project):
-    ended = project(
-        """
-        import pytest
-        from omium_async.local import LocalOmium
-        from omium_sync import Omium
-
-        async def test_it():
-            async with LocalOmium() as local:
-                with Omium(local.api_key, base_url=local.url) as omium:
-                    with pytest.raises(RuntimeError, match="omium_sync.LocalOmium"):
-                        omium.executions.count()
-        """,
-        "--timeout=20",
-        ini=f"{FUNCTION_SCOPE}asyncio_mode = auto\n",
-    )
-    assert ended.code == 0, ended.out
-
-
-@pytest.mark.parametrize(
-    ("marker", "words"),
-    [
-        ("workflows='nowhere'", "No module named 'nowhere'"),
-        ("workflows='broken'", "the module broken cannot be imported: ZeroDivisionError"),
-        ("workflows=3", "workflows must be a mapping or the name of a module, not int"),
-        ("faults=['drop']", "faults must hold omium_async.local.Fault objects, not str"),
-        ("workflow='flows'", "the marker `omium` takes no 'workflow'"),
-        ("{}", "the marker `omium` takes no argument without a name"),
-    ],
-)
-def test_bad_markers_say_what_is_wrong(project, marker, words):
-    ended = project(
-        f"""
-        import pytest
-
-        @pytest.mark.omium({marker})
-        def test_it(omium):
-            pass
-        """,
-        broken="1 / 0",
-    )
-    assert ended.code != 0
-    assert words in ended.out, ended.out
-
-
-def test_until_a_fixture_is_used_nothing_is_imported(project):
-    ended = project(
-        """
-        import sys
-
-        def test_it():
-            heavy = {"aiohttp", "omium_sync", "omium_async.local"}
-            assert heavy.isdisjoint(sys.modules)
-        """
-    )
-    assert ended.code == 0, ended.out
-
-
-def test_the_marker_is_documented(project):
-    assert "@pytest.mark.omium(workflows=None" in project("", "--markers").out
-
-
-def test_the_example_of_the_plugins_own_documentation_runs(project):
-    source = (Path(__file__).parents[2] / "omium_async" / "pytest_plugin.py").read_text()
-    block = source.partition(".. code-block:: python\n\n")[2].partition("\nThe fixtures:")[0]
-    ended = project(block)
-    assert ended.counts() == {"passed": 1}, ended.out
+    assert "2 passed" in run_in_a_new_process(tmp_path, tests)

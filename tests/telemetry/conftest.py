@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own SDK recorded of a client."""
+"""A client whose spans and metrics OpenTelemetry's SDK records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from multidict import CIMultiDictProxy
+
+pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry's SDK is not installed")
+
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -20,7 +23,7 @@ from omium_async.local import LocalOmium
 from omium_async.otel import Telemetry
 
 
-class Watch:
+class Recorded:
     """What was recorded."""
 
     def __init__(self):
@@ -41,20 +44,16 @@ class Watch:
     @property
     def metrics(self):
         data = self.reader.get_metrics_data()
-        found = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    found[metric.name] = list(metric.data.data_points)
-        return found
+        scopes = [scope for resource in (data.resource_metrics if data else ()) for scope in resource.scope_metrics]
+        return {metric.name: list(metric.data.data_points) for scope in scopes for metric in scope.metrics}
 
     def everything(self):
         return "".join(span.to_json() for span in self.exporter.get_finished_spans()) + str(self.metrics)
 
 
 @pytest.fixture
-def watch():
-    return Watch()
+def recorded():
+    return Recorded()
 
 
 @pytest.fixture
@@ -63,34 +62,34 @@ async def local():
 
     @local.workflow("echo")
     async def echo(run):
-        return run.input_data
+        return await run.step("read", lambda: run.input_data)
 
     async with local:
         yield local
 
 
 @pytest.fixture
-async def omium(local, watch):
-    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": watch.telemetry}
+async def omium(local, recorded):
+    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": recorded.telemetry}
     async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
         yield omium
 
 
 @pytest.fixture
 def empty_lists():
-    """A service whose lists are empty: its URL, and the headers of each request that it heard."""
+    """A service with empty lists: its URL, and the headers of each request."""
 
     @contextlib.asynccontextmanager
     async def served() -> AsyncIterator[tuple[str, list[CIMultiDictProxy[str]]]]:
-        heard: list[CIMultiDictProxy[str]] = []
+        received: list[CIMultiDictProxy[str]] = []
 
         async def handle(request: web.Request) -> web.Response:
-            heard.append(request.headers)
+            received.append(request.headers)
             return web.json_response({"items": [], "total": 0})
 
         app = web.Application()
         app.router.add_get("/api/v1/executions", handle)
         async with TestServer(app) as server:
-            yield str(server.make_url("/")), heard
+            yield str(server.make_url("/")), received
 
     return served

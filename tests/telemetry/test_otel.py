@@ -1,4 +1,4 @@
-"""Spans and metrics as OpenTelemetry's own SDK records them, in memory and as they go out by OTLP."""
+"""Metrics, providers that are absent, come later or raise, and what leaves the process."""
 
 from __future__ import annotations
 
@@ -7,198 +7,170 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import NonRecordingSpan, NoOpTracerProvider, SpanContext, TraceFlags
 
-from omium_async import AsyncOmium, ConfigurationError, ExecutionRequest, OmiumError, ServerError
+from omium_async import AsyncOmium, ConfigurationError, OmiumError, ServerError
 from omium_async.local import Fault
 from omium_async.otel import Telemetry
 from omium_sync import LocalOmium as ThreadedOmium
 from omium_sync import Omium
 
 SECRET = "input-that-nobody-may-see"
+#: The span of a request that the user's own service is handling, in a trace that others record.
+INCOMING = NonRecordingSpan(SpanContext(0xA1, 0xB2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
 
 
-def port_of(local):
-    return int(local.url.rpartition(":")[2])
-
-
-async def test_one_span_a_call_with_its_attempts_as_events(omium, local, watch):
-    local.inject(Fault(method="POST", path="/executions", status=429, headers={"Retry-After": "0"}))
-    created = await omium.executions.create("echo", {"text": SECRET})
-    (span,) = watch.exporter.get_finished_spans()
-    assert (span.name, span.kind) == ("omium.executions.create", trace.SpanKind.CLIENT)
-    assert dict(span.attributes) == {
-        "http.request.method": "POST",
-        "server.address": "127.0.0.1",
-        "server.port": port_of(local),
-        "url.template": "/executions",
-        "http.response.status_code": 201,
-        "http.request.resend_count": 1,
-        "omium.outcome": "applied",
-        "omium.execution_id": created.id,
-    }
-    assert [(event.name, event.attributes["http.response.status_code"]) for event in span.events] == [
-        ("attempt", 429),
-        ("attempt", 201),
-    ]
-    assert [event.attributes.get("error.type") for event in span.events] == ["429", None]
-    assert span.status.status_code is trace.StatusCode.UNSET
-
-
-async def test_no_id_in_a_name_and_the_id_in_the_span(omium, watch):
-    created = await omium.executions.create("echo")
-    await omium.executions.get(created.id)
-    span = watch.spans["omium.executions.get"]
-    assert span.attributes["url.template"] == "/executions/{execution_id}"
-    assert span.attributes["omium.execution_id"] == created.id
-    assert "omium.outcome" not in span.attributes
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "outcome"),
-    [
-        (Fault(method="POST", path="/executions", status=422, body={"detail": SECRET}), "422", "not_applied"),
-        (Fault(method="POST", path="/executions", status=500, body=SECRET), "500", "unknown"),
-        (Fault(method="POST", path="/executions", when="after", action="drop"), "APIConnectionError", "unknown"),
-    ],
-)
-async def test_failures_tell_the_verdict_and_never_the_words(omium, local, watch, fault, kind, outcome):
-    local.inject(fault)
-    with pytest.raises(OmiumError):
-        await omium.executions.create("echo", {"text": SECRET}, metadata={"a": SECRET})
-    span = watch.spans["omium.executions.create"]
-    assert (span.attributes["error.type"], span.attributes["omium.outcome"]) == (kind, outcome)
-    assert (span.status.status_code, span.status.description) == (trace.StatusCode.ERROR, None)
-    assert SECRET not in watch.everything()
-    assert local.api_key not in watch.everything()
-
-
-async def test_a_cancelled_write_says_what_is_known(omium, local, watch):
-    local.inject(Fault(method="POST", path="/executions", action="stall"))
-    task = asyncio.create_task(omium.executions.create("echo"))
-    while not local.requests:  # noqa: ASYNC110 - its arrival is told by nothing else
-        await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    span = watch.spans["omium.executions.create"]
-    assert (span.attributes["error.type"], span.attributes["omium.outcome"]) == ("CancelledError", "unknown")
-
-
-async def test_several_calls_have_a_span_around_theirs(omium, watch):
-    tracer = watch.tracers.get_tracer("test")
-    with tracer.start_as_current_span("mine") as mine:
-        done = await omium.executions.run("echo", 1)
-        with tracer.start_as_current_span("reading") as reading:
-            async for _ in omium.executions.list(limit=1):
-                assert trace.get_current_span() is reading
-                await omium.executions.get(done.id)
-    run = watch.spans["omium.executions.run"]
-    assert run.parent.span_id == mine.get_span_context().span_id
-    assert watch.named("omium.executions.create")[0].parent.span_id == run.context.span_id
-    listed = watch.spans["omium.executions.list"]
-    assert listed.parent.span_id == reading.get_span_context().span_id
-    assert watch.spans["omium.executions.page"].parent.span_id == listed.context.span_id
-    # The call in the body of the loop is the user's, not the list's.
-    assert watch.named("omium.executions.get")[-1].parent.span_id == reading.get_span_context().span_id
-
-
-async def test_batches_and_waits_have_theirs(omium, watch):
-    requests = [ExecutionRequest("echo", number) for number in range(5)]
-    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
-    assert [done.status async for done in omium.executions.wait_many(ids)] == ["completed"] * 5
-    batch = watch.spans["omium.executions.create_many"]
-    creates = watch.named("omium.executions.create")
-    assert len(creates) == 5
-    assert {span.parent.span_id for span in creates} == {batch.context.span_id}
-    assert "omium.executions.wait_many" in watch.spans
-
-
-async def test_a_list_that_is_left_has_ended(omium, watch):
-    for number in range(3):
-        await omium.executions.create("echo", number)
-    rows = omium.executions.list(page_size=1)
-    async for _ in rows:
-        break
-    await rows.aclose()
-    span = watch.spans["omium.executions.list"]
-    assert span.status.status_code is trace.StatusCode.UNSET
-
-
-async def test_the_trace_goes_on_at_the_service(watch):
-    seen = []
-
-    async def handle(request):
-        seen.append(request.headers)
-        status = 503 if len(seen) == 1 else 200
-        return web.json_response({"items": [], "total": 0}, status=status)
-
-    from aiohttp import web
-    from aiohttp.test_utils import TestServer
-
-    app = web.Application()
-    app.router.add_get("/api/v1/executions", handle)
-    async with TestServer(app) as server:
-        url = str(server.make_url("/"))
-        async with AsyncOmium("key", base_url=url, telemetry=watch.telemetry, backoff=(0, 0)) as omium:
-            await omium.executions.page()
-    span = watch.spans["omium.executions.page"]
-    expected = f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}"
-    assert [headers["traceparent"].rpartition("-")[0] for headers in seen] == [expected, expected]
-
-
-async def test_metrics(omium, local, watch):
+async def test_metrics_count_attempts_calls_retries_and_outages_without_ids(omium, local, recorded):
     local.inject(Fault(method="GET", status=503))
     await omium.executions.count()
-    with pytest.raises(OmiumError):
-        await omium.executions.get("exec_nowhere")
-    metrics = watch.metrics
-    assert {name: sum(point.count for point in metrics[name]) for name in metrics if name.endswith("duration")} == {
-        "http.client.request.duration": 3,
-        "omium.client.call.duration": 2,
-    }
-    assert sum(point.value for point in metrics["omium.client.retries"]) == 1
-    templates = {point.attributes.get("url.template") for point in metrics["omium.client.call.duration"]}
-    assert templates == {"/executions", "/executions/{execution_id}"}
-    assert "exec_nowhere" not in str(metrics)
-
-
-async def test_waiting_calls_are_counted_and_come_to_nothing(local, watch):
-    options = {"telemetry": watch.telemetry, "max_connections": 1}
-    async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
-        await asyncio.gather(*(omium.executions.count() for _ in range(5)))
-    points = watch.metrics["omium.client.calls.waiting"]
-    assert [point.value for point in points] == [0]
-
-
-async def test_outages_are_counted(omium, local, watch):
     created = await omium.executions.create("echo")
     local.inject(Fault(method="GET", status=503, times=6))
     await omium.executions.wait(created.id)
-    assert sum(point.value for point in watch.metrics["omium.client.outages"]) == 1
+    with pytest.raises(OmiumError):
+        await omium.executions.get("exec_nowhere")
+    found = recorded.metrics
+    attempts, calls = (
+        sum(point.count for point in found[name])
+        for name in ("http.client.request.duration", "omium.client.call.duration")
+    )
+    assert attempts > calls >= 4
+    assert sum(point.value for point in found["omium.client.retries"]) == attempts - calls
+    assert sum(point.value for point in found["omium.client.outages"]) == 1
+    templates = {point.attributes.get("url.template") for point in found["omium.client.call.duration"]}
+    assert templates == {"/executions", "/executions/{execution_id}"}
+    assert "exec_" not in str(found)
 
 
-def test_parents_are_kept_through_the_facade(watch):
-    with ThreadedOmium() as local:
-        tracer = watch.tracers.get_tracer("test")
-        with (
-            Omium(local.api_key, base_url=local.url, telemetry=watch.telemetry) as omium,
-            tracer.start_as_current_span("mine") as mine,
-        ):
-            omium.executions.create("w")
-            assert len(list(omium.executions.list())) == 1
-            assert trace.get_current_span() is mine
-    parents = {name: span.parent and span.parent.span_id for name, span in watch.spans.items()}
-    assert parents["omium.executions.create"] == parents["omium.executions.list"] == mine.get_span_context().span_id
+async def test_waiting_calls_are_counted_and_return_to_zero(local, recorded):
+    options = {"telemetry": recorded.telemetry, "max_connections": 1}
+    async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
+        await asyncio.gather(*(omium.executions.count() for _ in range(5)))
+    assert [point.value for point in recorded.metrics["omium.client.calls.waiting"]] == [0]
 
 
-def test_anything_but_telemetry_is_refused(watch):
-    for wrong in (object(), watch.tracers, "yes"):
+@pytest.mark.parametrize("providers", [(), (NoOpTracerProvider(), metrics.NoOpMeterProvider())])
+async def test_a_trace_of_others_is_sent_on_without_a_recording_provider(providers, empty_lists):
+    telemetry = Telemetry(*providers)
+    async with empty_lists() as (url, received), AsyncOmium("key", base_url=url, telemetry=telemetry) as omium:
+        await omium.executions.page()
+        with trace.use_span(INCOMING):
+            await omium.executions.page()
+    assert [headers.get("traceparent") for headers in received] == [None, f"00-{0xA1:032x}-{0xB2:016x}-01"]
+
+
+def test_providers_that_are_set_later_record_from_then_on():
+    program = """
+import asyncio, aiohttp.web
+from aiohttp.test_utils import TestServer
+from opentelemetry import metrics, trace
+from conftest import Recorded, Telemetry, AsyncOmium
+
+async def main():
+    app = aiohttp.web.Application()
+    app.router.add_get("/api/v1/executions", lambda _: asyncio.sleep(0, aiohttp.web.json_response({"items": []})))
+    async with TestServer(app) as server:
+        async with AsyncOmium("key", base_url=str(server.make_url("/")), telemetry=Telemetry()) as omium:
+            await omium.executions.page()
+            recorded = Recorded()
+            trace.set_tracer_provider(recorded.tracers)
+            metrics.set_meter_provider(recorded.meters)
+            await omium.executions.page()
+            print(len(recorded.named("omium.executions.page")), *sorted(recorded.metrics))
+
+asyncio.run(main())
+"""
+    here = Path(__file__).parent
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=here)
+    assert ran.stdout.split() == ["1", "http.client.request.duration", "omium.client.call.duration"], ran.stderr
+
+
+SPAN_METHODS = ["set_attributes", "set_status", "add_event", "end", "is_recording", "get_span_context"]
+INSTRUMENTS = ["create_histogram", "create_counter", "create_up_down_counter"]
+
+
+class FailingTracers(trace.TracerProvider):
+    """Creates spans that raise in one of their methods, or raises itself."""
+
+    def __init__(self, method):
+        self.method, self.ended, self.real = method, [], TracerProvider().get_tracer("test")
+
+    def get_tracer(self, *args, **kwargs):
+        return self
+
+    def start_span(self, *args, **kwargs):
+        if self.method == "start_span":
+            raise RuntimeError("no spans today")
+        return FailingSpan(self.real.start_span(*args, **kwargs), self.method, self.ended)
+
+
+class FailingSpan:
+    def __init__(self, real, method, ended):
+        self._real, self._method, self._ended = real, method, ended
+
+    def __getattr__(self, name):
+        if name == self._method:
+            raise RuntimeError(f"no {name} today")
+        if name == "end":
+            self._ended.append(self._real.name)
+        return getattr(self._real, name)
+
+
+class FailingMeters(metrics.NoOpMeterProvider):
+    """Creates instruments of which one kind raises."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def get_meter(self, *args, **kwargs):
+        meter = metrics.NoOpMeter("test")
+        setattr(meter, self.kind, lambda *args, **kwargs: FailingInstrument())
+        return meter
+
+
+class FailingInstrument:
+    def record(self, *args, **kwargs):
+        raise RuntimeError("no measurements today")
+
+    add = record
+
+
+async def use(local, telemetry):
+    options = {"backoff": (0, 0), "poll_interval": (0.005, 0.05), "telemetry": telemetry, "max_retries": 1}
+    async with AsyncOmium(local.api_key, base_url=local.url, **options) as omium:
+        local.inject(Fault(method="POST", status=429, headers={"Retry-After": "0"}))
+        done = await omium.executions.run("echo", 1)
+        assert done.output_data == 1
+        assert [row.id async for row in omium.executions.list()] == [done.id]
+        local.inject(Fault(method="GET", status=503, times=3))
+        assert (await omium.executions.wait(done.id)).id == done.id
+        with pytest.raises(OmiumError):
+            await omium.executions.get("exec_nowhere")
+
+
+@pytest.mark.parametrize("method", ["start_span", *SPAN_METHODS])
+async def test_a_span_that_raises_does_not_affect_calls_and_is_ended(local, caplog, method):
+    tracers = FailingTracers(method)
+    await use(local, Telemetry(tracers))
+    assert "telemetry failed" in caplog.text
+    if method not in {"start_span", "end"}:
+        assert {"omium.executions.run", "omium.executions.get", "omium.executions.list"} <= set(tracers.ended)
+
+
+@pytest.mark.parametrize("kind", INSTRUMENTS)
+async def test_an_instrument_that_raises_affects_neither_calls_nor_spans(local, recorded, caplog, kind):
+    await use(local, Telemetry(recorded.tracers, FailingMeters(kind)))
+    assert {"omium.executions.run", "omium.executions.create", "omium.executions.get"} <= set(recorded.spans)
+    assert "telemetry failed" in caplog.text
+
+
+def test_anything_but_telemetry_is_rejected(recorded):
+    for wrong in (object(), recorded.tracers, "yes"):
         with pytest.raises(ConfigurationError, match="telemetry") as refused:
             AsyncOmium("key", telemetry=wrong)
         assert refused.value.setting == "telemetry"
@@ -206,8 +178,8 @@ def test_anything_but_telemetry_is_refused(watch):
         Telemetry(object())
 
 
-def test_by_otlp_no_key_and_no_input_go_out():
-    """The bytes that leave the process, not what a repr shows."""
+def test_neither_key_nor_input_leaves_the_process_by_otlp():
+    exporter = pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     bodies = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -219,42 +191,33 @@ def test_by_otlp_no_key_and_no_input_go_out():
         def log_message(self, *args):
             pass
 
-    collector = HTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=collector.serve_forever)
-    thread.start()
-    tracers = TracerProvider()
-    exporter = OTLPSpanExporter(f"http://127.0.0.1:{collector.server_port}/v1/traces")
-    tracers.add_span_processor(SimpleSpanProcessor(exporter))
-    try:
+    with HTTPServer(("127.0.0.1", 0), Collector) as collector:
+        thread = threading.Thread(target=collector.serve_forever)
+        thread.start()
+        tracers = TracerProvider()
+        endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
+        tracers.add_span_processor(SimpleSpanProcessor(exporter.OTLPSpanExporter(endpoint)))
         with ThreadedOmium() as local, Omium(local.api_key, base_url=local.url, telemetry=Telemetry(tracers)) as omium:
             omium.executions.create("echo", {"text": SECRET})
             local.inject(Fault(status=500, body=SECRET, times=9))
             with pytest.raises(ServerError):
                 omium.executions.create("echo", {"text": SECRET})
-            key = local.api_key
         tracers.shutdown()
-    finally:
         collector.shutdown()
         thread.join()
-        collector.server_close()
     sent = b"".join(bodies)
     assert b"omium.executions.create" in sent
     assert SECRET.encode() not in sent
-    assert key.encode() not in sent
+    assert local.api_key.encode() not in sent
 
 
-def test_without_telemetry_nothing_of_it_is_imported():
-    program = (
-        "import sys, omium_async, omium_sync\n"
-        "omium_async.AsyncOmium('key')\n"
-        "print([name for name in sys.modules if name.startswith('opentelemetry') or name == 'omium_async.otel'])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_without_the_extra_it_says_what_to_install():
-    program = "import sys; sys.modules['opentelemetry'] = None\nimport omium_async.otel"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "pip install 'omium-async[otel]'" in done.stderr
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import omium_sync; omium_sync.Omium('key'); print(any('opentel' in name for name in sys.modules))", "False"),
+        ("sys.modules['opentelemetry'] = None\nimport omium_async.otel", "pip install 'omium-async[otel]'"),
+    ],
+)
+def test_without_telemetry_nothing_is_imported_and_without_the_extra_the_error_names_it(program, said):
+    ran = subprocess.run([sys.executable, "-c", f"import sys; {program}"], capture_output=True, text=True)
+    assert said in ran.stdout + ran.stderr

@@ -26,7 +26,7 @@ from aiohttp.test_utils import TestServer
 import omium_async.ui
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium
-from omium_async.local.ids import Ids
+from omium_async.local.clock import Ids
 from omium_async.ui import console
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"

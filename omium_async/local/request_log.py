@@ -1,4 +1,4 @@
-"""What arrived at the server, for tests to look at."""
+"""The requests that arrived at the server, for tests."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from .routes import find
 __all__ = ["RequestLog", "SeenRequest"]
 
 _KEPT: Final = 1000
-_STRANGERS_KEPT: Final = 100
+_UNAUTHORIZED_KEPT: Final = 100
 
 
 @attrs.define
 class SeenRequest:
     """A request as it arrived, without its API key.
 
-    :ivar method: of the request.
-    :ivar path: below `/api/v1`.
+    :ivar method: the HTTP method.
+    :ivar path: the path below `/api/v1`.
     :ivar query: the part of the URL after the `?`.
-    :ivar request_id: its `X-Request-ID`, or the one that was made for it.
+    :ivar request_id: its `X-Request-ID`, or the one that the server created.
     :ivar idempotency_key: its `Idempotency-Key`, or None.
-    :ivar status: of the answer that was made for it, None when there was none (yet); a fault after the handling may
-        have kept that answer back.
+    :ivar status: of the response that was sent; None while there is none, or if a fault dropped it.
     """
 
     method: str
@@ -37,35 +36,35 @@ class SeenRequest:
 
 
 class RequestLog:
-    """The last 1,000 requests, and how many there were of each kind.
+    """The last 1,000 requests, and how many arrived of each kind.
 
-    Those without an accepted key are kept apart, the last 100 of them: they push no other out.
+    The last 100 requests without an accepted key are kept apart, so that they displace no others.
     """
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Forget all requests and counts."""
         self._count = 0
         self._seen: deque[tuple[int, SeenRequest]] = deque(maxlen=_KEPT)
-        self._strangers: deque[tuple[int, SeenRequest]] = deque(maxlen=_STRANGERS_KEPT)
+        self._unauthorized: deque[tuple[int, SeenRequest]] = deque(maxlen=_UNAUTHORIZED_KEPT)
         self._counts: Counter[str] = Counter()
 
-    def arrived(self, seen: SeenRequest, *, known: bool) -> None:
-        """Notes a request, at its arrival; `known`: it has an accepted key."""
+    def arrived(self, seen: SeenRequest, *, authorized: bool) -> None:
+        """Record a request at its arrival. `authorized`: it has an accepted key."""
         self._count += 1
-        (self._seen if known else self._strangers).append((self._count, seen))
+        (self._seen if authorized else self._unauthorized).append((self._count, seen))
         self._counts[_kind(seen.method, seen.path)] += 1
 
     @property
     def requests(self) -> tuple[SeenRequest, ...]:
-        """Oldest first."""
-        return tuple(seen for _, seen in sorted([*self._seen, *self._strangers], key=_number))
+        """The requests, oldest first."""
+        return tuple(seen for _, seen in sorted([*self._seen, *self._unauthorized], key=_number))
 
     @property
     def counts(self) -> dict[str, int]:
-        """By kind, such as `GET /executions/*`."""
+        """The number of requests by kind, such as `GET /executions/*`."""
         return dict(self._counts)
 
 
@@ -74,7 +73,7 @@ def _number(numbered: tuple[int, SeenRequest]) -> int:
 
 
 def _kind(method: str, path: str) -> str:
-    """`GET /executions/*` for any id; what is no endpoint is one kind, so that the counters stay few."""
+    """Return `GET /executions/*` for any id. All unknown paths are one kind, so that there are few counters."""
     routes, _ = find(path)
     for route in routes.values():
         return route.kind.replace(route.method, method, 1)
