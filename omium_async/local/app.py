@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import secrets
@@ -44,7 +43,6 @@ _ORIGIN: Final = re.compile(
     r"https?://[^/?#]*", re.ASCII | re.IGNORECASE
 )  # before the path, as clients send it to proxies
 _JSON: Final = "application/json"
-_PIECE: Final = 2**18  # bytes written to a connection at once
 
 
 class App:
@@ -110,13 +108,13 @@ class App:
         reply = await self._reply(request, path, query, tenant)
         headers = self._headers(request_id)
         headers.update(reply.headers)
+        response = web.Response(status=reply.status, body=reply.body, headers=headers)
         if fault is not None and fault.when == "after":
-            response = web.Response(status=reply.status, body=reply.body, headers=headers)
             replaced = await self._inject(request, fault, response, seen)
             if replaced is not None:
                 return replaced
         seen.status = reply.status
-        return await _sent(request, reply, headers)
+        return response
 
     async def _inject(
         self, request: web.BaseRequest, fault: Fault, response: web.Response | None, seen: SeenRequest
@@ -177,27 +175,6 @@ class App:
             if scheme.lower() != "bearer":
                 return None
         return self._keyring.tenant_of(key.strip())
-
-
-async def _sent(request: web.BaseRequest, reply: Reply, headers: CIMultiDict[str]) -> web.StreamResponse:
-    """Return a response for aiohttp to send; one that is created in parts is sent here."""
-    if reply.rest is None:
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
-    response = web.StreamResponse(status=reply.status, headers=headers)
-    await response.prepare(request)
-    await _write(response, reply.body)
-    async with contextlib.aclosing(reply.rest) as pieces:
-        async for piece in pieces:
-            await _write(response, piece)
-    await response.write_eof()
-    return response
-
-
-async def _write(response: web.StreamResponse, body: bytes) -> None:
-    """Write in pieces, so that a large row never fills the buffer of the connection."""
-    view = memoryview(body)
-    for start in range(0, len(view), _PIECE):
-        await response.write(view[start : start + _PIECE])
 
 
 def _request_id(given: str | None) -> str:

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from email.utils import format_datetime
-from typing import Final
+from typing import Final, cast
 
 __all__ = ["Clock", "Ids", "Times"]
 
@@ -23,24 +23,20 @@ _STAMP: Final = re.compile(rf"{_PREFIX}([0-9a-f]{{16}})[0-9a-f]*", re.ASCII)
 
 
 class Times:
-    """Reads the clock of a server, only when something is written.
+    """Reads the clock of a server: a user's clock once to check it, then once for each write.
 
     :param clock: the user's clock; ``None``: the clock of the system.
-    :raises TypeError: the clock is not a function.
+    :raises TypeError: the clock is not a function that returns a datetime. :raises ValueError: it returns a naive one.
     """
 
     def __init__(self, clock: Clock | None) -> None:
-        if clock is not None and not callable(clock):
-            raise TypeError(f"clock must be a function that returns the current time, not {clock!r}")
         self._clock = clock
-        self._last: dt.datetime | None = None
+        self._last = None if clock is None else _moment(clock)
 
     def now(self) -> str:
         """Return the time in RFC 3339, in UTC with microseconds, so that texts sort as the times do.
 
-        A user's clock that fails after its first reading stands still: no execution may stay without an end for it.
-
-        :raises TypeError: the first reading is not a datetime. :raises ValueError: it is a naive datetime.
+        A user's clock that fails stands still, so that no execution stays without an end.
         """
         if self._clock is None:
             moment = dt.datetime.now(dt.UTC)
@@ -55,14 +51,14 @@ class Times:
     def _read(self, clock: Clock) -> dt.datetime:
         try:
             return _moment(clock)
-        except Exception:
-            if self._last is None:
-                raise
+        except Exception:  # noqa: BLE001 - the clock is a function of the user
             _log.warning("the clock of a LocalOmium failed; the server uses its last reading", exc_info=True)
-            return self._last
+            return cast("dt.datetime", self._last)
 
 
 def _moment(clock: Clock) -> dt.datetime:
+    if not callable(clock):
+        raise TypeError(f"clock must be a function that returns the current time, not {clock!r}")
     moment = clock()
     if not isinstance(moment, dt.datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"the clock of a LocalOmium must return an aware datetime, not {moment!r:.80}")

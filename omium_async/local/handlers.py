@@ -11,7 +11,7 @@ from .errors import MissingError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
@@ -25,16 +25,11 @@ __all__ = ["Call", "Handlers", "Options", "Reply", "readable"]
 
 @attrs.frozen
 class Reply:
-    """A response, before a fault applies.
-
-    :ivar body: the body, or its beginning.
-    :ivar rest: the other parts of a body that is too large to be created at once.
-    """
+    """A response, before a fault applies."""
 
     status: int
     body: bytes
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
-    rest: AsyncGenerator[bytes] | None = None
 
 
 @attrs.frozen
@@ -77,7 +72,7 @@ class Handlers:
     async def list_executions(self, call: Call) -> Reply:
         query = inputs.list_query(call.query)
 
-        def read(connection: sqlite3.Connection) -> tuple[list[lists.Later], bytes, bytes]:
+        def read(connection: sqlite3.Connection) -> bytes:
             found = lists.page(
                 connection,
                 call.tenant,
@@ -86,20 +81,9 @@ class Handlers:
                 workflow_id=query.workflow_id,
                 status=query.status,
             )
-            tail = wire.tail(found, query.page, query.page_size)
-            return found.rest, tail, wire.page(found, call.tenant, query.page, query.page_size)
+            return wire.page(found, call.tenant, query.page, query.page_size)
 
-        rest, tail, body = await self._database.read(read)
-        return Reply(200, body, rest=self._rest(rest, tail, call.tenant) if rest else None)
-
-    async def _rest(self, later: list[lists.Later], tail: bytes, tenant: Tenant) -> AsyncGenerator[bytes]:
-        """Yield the rows that do not fit into memory together."""
-        while later:
-            rows = await self._database.read(lambda c: lists.next_rows(c, later))
-            while rows:
-                yield b","
-                yield wire.row(rows.pop(0), tenant)
-        yield tail
+        return Reply(200, await self._database.read(read))
 
     async def get_execution(self, call: Call) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:

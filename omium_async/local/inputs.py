@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -38,8 +37,6 @@ __all__ = [
 ]
 
 _MAX_BODY: Final = 16 * 2**20
-_WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-_UNCOMPRESSED: Final = frozenset({"", "identity"})
 
 _DEFAULT_PAGE_SIZE: Final = 20
 _DEFAULT_LIMIT: Final = 50
@@ -66,59 +63,24 @@ class _UnknownCodingError(Refusal):
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
-    """Return the whole decompressed body.
+    """Return the whole body.
 
-    :raises Refusal: it is too large, or does not match its headers.
+    :raises Refusal: it is too large, or compressed.
     :raises aiohttp.web.RequestPayloadError: it is cut off.
     """
     if (request.content_length or 0) > _MAX_BODY:
         raise _TooLargeError
-    coding = request.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in _WINDOWS and coding not in _UNCOMPRESSED:
-        raise _UnknownCodingError(f"Content-Encoding must be gzip or deflate, not {coding[:50]!r}")
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise _UnknownCodingError(f"The body must not be compressed, but its Content-Encoding is {coding[:50]!r}")
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    reader = _Uncompressed() if coding in _UNCOMPRESSED else _Compressed(_WINDOWS[coding])
+    whole = bytearray()
     while chunk := await request.content.readany():
-        reader.feed(chunk)
-        if len(reader.whole) > _MAX_BODY:
+        whole += chunk
+        if len(whole) > _MAX_BODY:
             raise _TooLargeError
-        if request.content.at_eof():
-            break
-    reader.end()
-    return bytes(reader.whole)
-
-
-class _Uncompressed:
-    def __init__(self) -> None:
-        self.whole = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        self.whole += chunk
-
-    def end(self) -> None:
-        """Check that the body is complete."""
-
-
-class _Compressed(_Uncompressed):
-    def __init__(self, window: int) -> None:
-        super().__init__()
-        self._window = window
-        self._inner = zlib.decompressobj(window)
-        self._begun = False
-
-    def feed(self, chunk: bytes) -> None:
-        if not self._begun and self._window == zlib.MAX_WBITS and chunk[0] & 0x0F != zlib.DEFLATED:
-            self._inner = zlib.decompressobj(-zlib.MAX_WBITS)  # many clients send "deflate" without the zlib header
-        self._begun = True
-        try:
-            self.whole += self._inner.decompress(chunk, _MAX_BODY + 1 - len(self.whole))
-        except zlib.error as error:
-            raise Refusal(f"The body could not be decompressed: {error}") from None
-
-    def end(self) -> None:
-        if not self._inner.eof or self._inner.unused_data:
-            raise Refusal("The body is not whole: its compressed data ends too early, or is followed by more")
+    return bytes(whole)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from .errors import MissingError
-from .tables import JSON_COLUMNS, POSITIONS_PER_TENANT, SHOWN
+from .tables import POSITIONS_PER_TENANT, SHOWN
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,17 +15,10 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Checkpoint", "Later", "Page", "Row", "checkpoint", "checkpoints", "detail", "next_rows", "page"]
+__all__ = ["Checkpoint", "Page", "Row", "checkpoint", "checkpoints", "detail", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
-#: The row without its JSON columns.
-_SMALL: Final = ", ".join("NULL" if column.is_json else column.name for column in SHOWN)
-_ID: Final = _NAMES.index("id")
-_STATUS: Final = _NAMES.index("status")
-_GIVEN: Final = tuple(_NAMES.index(name) for name in ("metadata", "input_data"))  # they never change
-_SIZES: Final = tuple(_NAMES.index(column.name) for column in JSON_COLUMNS)
-_AT_ONCE: Final = 2 * 2**20  # bytes of JSON that are read and sent together
 
 Row = tuple[Any, ...]  # the columns that responses show
 
@@ -45,29 +37,13 @@ class Checkpoint:
 
 
 @attrs.frozen
-class Later:
-    """A row of a list whose JSON columns are not read yet.
-
-    :ivar generation: of its run, at the time of the request.
-    :ivar small: its other columns, at the time of the request.
-    """
-
-    position: int
-    generation: int
-    small: Row
-
-
-@attrs.frozen
 class Page:
     """One page of a list, newest first.
 
-    :ivar rows: the first rows, as many as are read together.
-    :ivar rest: the other rows, for `next_rows`.
     :ivar total: the number of executions in the whole list.
     """
 
     rows: list[Row]
-    rest: list[Later]
     total: int
 
 
@@ -98,28 +74,6 @@ def page(
         ).fetchone()[0]
     size = min(size, total - skip)
     return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
-
-
-def next_rows(connection: sqlite3.Connection, rest: list[Later]) -> list[Row]:
-    """Remove the next rows from a rest and return them, without those that were deleted meanwhile.
-
-    A row that still has its status is returned as it is now, any other as it was at the time of the request, without an
-    output that a rollback has discarded.
-    """
-    rows: list[Row] = []
-    size = 0
-    while rest and size <= _AT_ONCE:
-        listed = rest.pop(0)
-        found = connection.execute(
-            f"SELECT generation, {_ROW} FROM executions WHERE position = ? AND id = ?",  # noqa: S608
-            (listed.position, listed.small[_ID]),
-        ).fetchone()
-        if found is not None:
-            generation, *now = found
-            same = generation == listed.generation and now[_STATUS] == listed.small[_STATUS]
-            rows.append(tuple(now) if same else _as_listed(listed.small, now))
-            size += _size(rows[-1])
-    return rows
 
 
 def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[tuple[str, str, str]]]:
@@ -184,35 +138,9 @@ def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: st
 def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> Page:
     """Return the executions that fulfil a condition, newest first. `left`: the rows of the list from this page on."""
     if left <= 0:
-        return Page([], [], total)
-    rows: list[Row] = []
-    size = 0
-    cursor = connection.execute(
-        f"SELECT {_ROW} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
-        values,
-    )
-    for found in cursor:
-        rows.append(found)
-        size += _size(found)
-        if size > _AT_ONCE:
-            break
-    else:
-        return Page(rows, [], total)
-    whole_page = connection.execute(
-        f"SELECT position, generation, {_SMALL} FROM executions WHERE {which} ORDER BY position DESC",  # noqa: S608
-        values,
-    )
-    behind = islice(whole_page, len(rows), None)
-    return Page(rows, [Later(position, generation, tuple(small)) for position, generation, *small in behind], total)
-
-
-def _as_listed(small: Row, now: Sequence[Any]) -> Row:
-    """Return a row with its former status, and with the input and metadata, which never change."""
-    return tuple(now[index] if index in _GIVEN else column for index, column in enumerate(small))
-
-
-def _size(row: Row) -> int:
-    return sum(len(row[index] or b"") for index in _SIZES)
+        return Page([], total)
+    found = connection.execute(f"SELECT {_ROW} FROM executions WHERE {which} ORDER BY position DESC", values)  # noqa: S608
+    return Page(found.fetchall(), total)
 
 
 def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tuple[str, list[object]]:

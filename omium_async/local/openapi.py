@@ -151,7 +151,7 @@ _ERRORS: Final = {
     404: ("No such execution, checkpoint or workflow", "Error"),
     409: ("The status of the execution does not allow it", "Error"),
     413: ("The body is larger than 16 MiB", "Error"),
-    415: ("The encoding of the body is not supported", "Error"),
+    415: ("The body is compressed", "Error"),
     422: ("Invalid request", "InvalidRequest"),
 }
 _PAGE: Final = [

@@ -59,7 +59,8 @@ class LocalOmium:
     :param api_keys: a mapping of key to tenant, or keys alone, each for the tenant that it had on this database before,
         otherwise for a new tenant. None uses the keys of the last start on this database, or generates one for the
         tenant ``default``. Given keys replace those of the last start.
-    :param clock: returns the current time as an aware datetime. The server reads it once for each write. If it goes
+    :param clock: returns the current time as an aware datetime. The server reads it here to check it, then
+        once for each write. If it goes
         back, the ``created_at`` of the next execution equals that of the one before. None uses the clock of the system.
     :param strict: True rejects (422) executions of workflows that are not registered. False accepts them; they stay
         pending until the workflow is registered, and a WARNING names the registered ones. None, the default, is strict

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "ENDED",
-    "JSON_COLUMNS",
     "POSITIONS_PER_TENANT",
     "SHOWN",
     "STATUSES",
@@ -83,8 +82,6 @@ COLUMNS: Final = (
 
 #: The columns that responses show.
 SHOWN: Final = tuple(column for column in COLUMNS if column.shown is not None)
-#: The columns that hold JSON text of any size.
-JSON_COLUMNS: Final = tuple(column for column in COLUMNS if column.is_json)
 
 
 _BUSY_TIMEOUT: Final = 5.0  # seconds to wait for a lock that another program holds

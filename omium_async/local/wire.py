@@ -23,8 +23,6 @@ __all__ = [
     "error",
     "moved",
     "page",
-    "row",
-    "tail",
     "workflow",
     "workflows",
 ]
@@ -65,19 +63,8 @@ _Raw = msgspec.Raw
 
 
 def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
-    """Return the body of a list. If the page has a rest, return its beginning; each `row` and the `tail` follow."""
-    whole = dumps(_Page([_shown(one, tenant) for one in found.rows], found.total, number, size))
-    return whole if not found.rest else whole[: -len(tail(found, number, size))]
-
-
-def row(one: Row, tenant: Tenant) -> bytes:
-    """Return one more row of a list, without the comma before it."""
-    return dumps(_shown(one, tenant))
-
-
-def tail(found: Page, number: int, size: int) -> bytes:
-    """Return the end of a list."""
-    return dumps(_Page([], found.total, number, size)).removeprefix(b'{"items":[')
+    """Return the body of a list."""
+    return dumps(_Page([_row(*_values(one), tenant.name) for one in found.rows], found.total, number, size))
 
 
 def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
@@ -148,10 +135,6 @@ def _workflow(name: str, description: str | None) -> dict[str, Any]:
 def error(detail: object, trace_id: str) -> bytes:
     """Return the body of an error."""
     return dumps({"detail": detail, "trace_id": trace_id})
-
-
-def _shown(one: Row, tenant: Tenant) -> Any:
-    return _row(*_values(one), tenant.name)
 
 
 def _values(one: Row) -> list[Any]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
 import json
-import zlib
 
 import pytest
 
@@ -132,40 +130,10 @@ async def test_a_body_over_16_mib_is_answered_413(http):
     assert await http.total() == 1
 
 
-BODY = b'{"workflow_id": "w", "input_data": "%s"}' % (b"x" * 1000)
-
-
-def raw_deflate(body):
-    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return compressor.compress(body) + compressor.flush()
-
-
-@pytest.mark.parametrize(
-    ("coding", "body", "status"),
-    [
-        ("gzip", gzip.compress(BODY), 201),
-        ("GZIP", gzip.compress(BODY), 201),
-        ("deflate", zlib.compress(BODY), 201),
-        ("deflate", raw_deflate(BODY), 201),
-        ("identity", BODY, 201),
-        ("gzip", gzip.compress(BODY)[:-8], 400),
-        ("gzip", gzip.compress(BODY)[:-1], 400),
-        ("gzip", gzip.compress(BODY) + b"x", 400),
-        ("gzip", gzip.compress(BODY)[:-8] + b"\0" * 8, 400),
-        ("deflate", zlib.compress(BODY)[:-4], 400),
-        ("gzip", BODY, 400),
-        ("gzip", b"", 400),
-        ("br", BODY, 415),
-        ("gzip, gzip", BODY, 415),
-        ("gzip", gzip.compress(b" " * (LIMIT + 1)), 413),
-        ("gzip", gzip.compress(b'"%s"' % (b" " * (LIMIT - 2))), 422),
-    ],
-    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else None,
-)
-async def test_compressed_bodies_are_read_whole_or_refused(http, coding, body, status):
-    answer = await http.call("POST", "/executions", data=body, Content_Encoding=coding)
-    assert answer.status == status, answer.text[:200]
-    assert await http.total() == (status == 201)
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, gzip"])
+async def test_compressed_bodies_are_rejected(http, coding):
+    answer = await http.call("POST", "/executions", data=b'{"workflow_id": "w"}', Content_Encoding=coding)
+    assert (answer.status, await http.total()) == (415, 0)
 
 
 async def test_a_client_that_disconnects_within_its_body_creates_nothing(local, http):

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
-import subprocess
-import sys
 
-import aiohttp
 import pytest
 
 from omium_async.local import LocalOmium
 
-from .conftest import in_memory_and_on_file, port_of, serving
+from .conftest import in_memory_and_on_file, serving
 
 MIB = 2**20
 NEW_YEAR = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -112,100 +108,9 @@ async def test_a_clock_that_goes_back_within_a_run_leaves_its_times_in_order():
         assert times == sorted(times)
 
 
-async def test_each_write_takes_the_next_moment_of_a_clock():
-    moments = [NEW_YEAR + dt.timedelta(days=day) for day in range(3)]
-    async with serving(LocalOmium(clock=iter(moments).__next__)) as http:
-        for moment in moments:
-            detail = await http.detail(await http.create())
-            assert detail["created_at"] == moment.strftime("%Y-%m-%dT00:00:00.000000Z")
-
-
 @pytest.mark.parametrize(
     ("clock", "error"), [(lambda: NEW_YEAR.replace(tzinfo=None), ValueError), (lambda: None, TypeError), (5, TypeError)]
 )
 def test_a_clock_must_return_aware_datetimes(clock, error):
     with pytest.raises(error, match="clock"):
         LocalOmium(clock=clock)
-
-
-@in_memory_and_on_file
-@pytest.mark.parametrize("query", ["", "page_size=2&page=2", "workflow_id=w1"])
-async def test_a_list_of_large_rows_is_complete(http, query):
-    sent = [{"n": n, "text": f"{n}" * MIB} for n in range(5)]
-    created = [await http.create(f"w{n % 2}", data) for n, data in enumerate(sent)]
-    page = await http.page(query)
-    expected = {"": [4, 3, 2, 1, 0], "page_size=2&page=2": [2, 1], "workflow_id=w1": [3, 1]}[query]
-    assert ids(page) == [created[n] for n in expected]
-    assert [row["input_data"] for row in page["items"]] == [sent[n] for n in expected]
-
-
-async def test_a_client_that_disconnects_within_a_large_list_harms_no_other(http):
-    for _ in range(4):
-        await http.create("w", "x" * 2 * MIB)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(http.local))
-    writer.write(f"GET /api/v1/executions HTTP/1.1\r\nHost: x\r\nX-API-Key: {http.local.api_key}\r\n\r\n".encode())
-    await reader.read(MIB)
-    writer.transport.abort()
-    assert await http.total() == 4
-
-
-SERVER = """
-import asyncio, sys
-from omium_async.local import LocalOmium
-
-def memory(name):
-    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
-    return int(line.split()[1]) // 1024
-
-async def main():
-    async with LocalOmium(sys.argv[1]) as local:
-        print(local.url, local.api_key, flush=True)
-        before = memory("VmRSS")
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-        print(memory("VmHWM") - before)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-async def test_a_list_of_the_largest_rows_needs_the_memory_of_a_few(tmp_path, root):
-    """10 rows of nearly 16 MiB: 64 MiB, on a busy machine 97."""
-    async with serving(LocalOmium(tmp_path / "o.db")) as http:
-        for _ in range(10):
-            await http.create("w", "x" * (15 * MIB))
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(tmp_path / "o.db"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
-    )
-    url, key = (await server.stdout.readline()).decode().split()
-    size = 0
-    async with (
-        aiohttp.ClientSession(headers={"X-API-Key": key}) as session,
-        session.get(f"{url}/api/v1/executions?page_size=100") as response,
-    ):
-        async for piece in response.content.iter_chunked(MIB):
-            size += len(piece)
-    used, _ = await server.communicate(b"")
-    assert size > 10 * 15 * MIB
-    assert int(used) < 130
-
-
-async def test_rows_of_a_list_that_is_still_being_sent_keep_their_status(local, http):
-    """The server sends large rows a few at a time; what changes meanwhile must not mix two states."""
-    gate = asyncio.Event()
-
-    @local.workflow("w")
-    async def w(run):
-        await gate.wait()
-
-    created = [await http.create("w", "x" * 2 * MIB) for _ in range(6)]
-    async with http.session.get(f"{http.url}/executions?status=running", headers=http.headers) as response:
-        first = await response.content.read(1000)
-        gate.set()
-        for one in created:
-            await http.until(one, "completed")
-        rows = json.loads(first + await response.read())["items"]
-    assert [(row["id"], row["status"], row["completed_at"]) for row in rows] == [
-        (one, "running", None) for one in created[::-1]
-    ]

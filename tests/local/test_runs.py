@@ -84,7 +84,7 @@ CYCLE.append(CYCLE)
         ({1, 2}, "result"), ({"a": [0, b"x"]}, "result.a[1]"), ({"a": float("nan")}, "result.a"),
         ([float("-inf")], "result[0]"), ({1: 2}, "result"), ({"x": object()}, "result.x"), ("\ud800", "surrogate"),
         (10**5000, "4,300"), (CYCLE, "itself"),
-        (functools.reduce(lambda inner, _: [inner], range(500), None), "400 levels"),
+        (functools.reduce(lambda inner, _: [inner], range(500), None), "nested"),
     ],
     ids=["set", "bytes", "nan", "infinity", "key", "object", "surrogate", "digits", "cycle", "depth"],
 )  # fmt: skip
