@@ -106,9 +106,13 @@ def _as_it_is(value: Any, _: Any) -> Any:
 def _read_numpy(value: Any, cls: Any) -> Any:
     kind: Any = cls(0).item().__class__
     read: Hook = {bool: _read_boolean, int: read_whole_number}.get(kind, _read_number)
-    found = cls(read(value, kind))
-    if found.item() != value:
-        raise ValidationError(f"expected a number that {cls.__name__} is equal to, got another")
+    number = read(value, kind)
+    try:
+        found = cls(number)
+    except OverflowError:
+        found = None
+    if found is None or found.item() != value:
+        raise ValidationError(f"expected a number that {cls.__name__} holds, got another")
     return found
 
 

@@ -1,0 +1,179 @@
+"""Models in notebooks, rich, pandas, pydantic and FastAPI."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+from typing import Any
+
+import attrs
+import pandas as pd
+import pydantic
+import pytest
+from hypothesis import given
+
+from omium_async import (
+    Checkpoint,
+    CreateOutcome,
+    Execution,
+    ExecutionDetail,
+    ExecutionPage,
+    ExecutionRequest,
+    ExecutionStatus,
+    InvalidResponseError,
+    WorkflowInfo,
+)
+
+from .strategies import JSON
+
+MEGABYTE = "x" * 2**20
+LARGE: list[Any] = [
+    {"text": MEGABYTE},
+    {f"key {number}" + MEGABYTE[:1000]: {"in": [MEGABYTE]} for number in range(20)},
+    list(range(100_000)),
+    MEGABYTE,
+    10**4000,
+    1 << 20_000,
+]
+DETAIL = ExecutionDetail.from_dict(
+    {
+        "id": "e",
+        "status": "failed",
+        "created_at": "2025-01-01T12:00:00Z",
+        "input_data": {"big": 2**60},
+        "checkpoints": [{"id": f"c{number}"} for number in range(5)],
+        "new": 1,
+    }
+)
+PAGE = ExecutionPage.from_dict({"items": [{"id": "a"}, {"id": "b", "new": 1}], "total": 2})
+
+
+@pytest.mark.parametrize("value", LARGE, ids=range(len(LARGE)))
+@pytest.mark.parametrize("name", ["input_data", "metadata", "error", "extra", "id"])
+def test_long_data_is_shortened_in_the_repr_alone(name: str, value: Any) -> None:
+    found = Execution(**{"id": "e", name: value})
+    assert len(repr(found)) < 1000
+    assert getattr(found, name) is value
+
+
+@given(value=JSON)
+def test_the_repr_of_any_value_is_short(value: Any) -> None:
+    assert len(repr(Execution("e", input_data=value, extra={"more": value}))) < 1200
+
+
+def test_small_values_are_shown_whole_and_many_entries_as_the_first_few() -> None:
+    found = Execution("exec_1", status=ExecutionStatus.RUNNING, input_data={"a": [1, 2.5, None]}, error="it broke")
+    assert "input_data={'a': [1, 2.5, None]}" in repr(found)
+    page = ExecutionPage([Execution(f"e{number}", input_data=MEGABYTE) for number in range(5000)])
+    assert "... 4,997 more" in repr(page)
+    assert len(repr(page)) < 3000
+    outcome = CreateOutcome(ExecutionRequest("w", {"a": MEGABYTE}), "created", Execution("e", metadata={"b": MEGABYTE}))
+    assert len(repr(outcome)) < 2000
+
+
+class Printer:
+    """The methods of IPython's printer that models use."""
+
+    def __init__(self) -> None:
+        self.text = io.StringIO().write
+        self.lines = 1
+
+    def break_(self) -> None:
+        self.lines += 1
+
+    def pretty(self, value: Any) -> None:
+        assert len(repr(value)) < 3000
+
+    def group(self, indent: int, open: str) -> Any:
+        return io.StringIO(open)
+
+
+def test_notebooks_show_each_value_on_its_own_line() -> None:
+    for model, fields in ((DETAIL, 6), (PAGE, 2), (Execution("e", input_data=LARGE[0]), 2)):
+        printer = Printer()
+        vars(type(model))["_repr_pretty_"](model, printer, False)
+        assert printer.lines == 1 + fields + 1
+
+
+def test_rich_shows_the_values_on_several_lines() -> None:
+    rich = pytest.importorskip("rich.console")
+    console = rich.Console(width=80, file=io.StringIO())
+    console.print(attrs.evolve(DETAIL, input_data=MEGABYTE))
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].startswith("ExecutionDetail(")
+    assert any(line.strip() == "id='e'," for line in lines)
+    assert any("... 2 more" in line for line in lines)
+    assert 10 < len(lines) < 40
+
+
+def test_rows_become_a_frame_of_pandas() -> None:
+    rows = [Execution.from_dict({"id": f"e{n}", "created_at": "2025-01-01T00:00:00Z", "region": "eu"}) for n in (1, 2)]
+    frame = pd.DataFrame([row.to_dict() for row in rows])
+    assert list(frame["region"]) == ["eu", "eu"]
+    assert pd.to_datetime(frame["created_at"]).dt.year.tolist() == [2025, 2025]
+
+
+def test_dict_of_a_model_is_to_dict() -> None:
+    for model in (DETAIL, PAGE, ExecutionPage(()), Checkpoint("c")):
+        assert dict(model) == model.to_dict()
+
+
+class Report(pydantic.BaseModel):
+    detail: ExecutionDetail
+    page: ExecutionPage
+    request: ExecutionRequest | None = None
+    workflows: list[WorkflowInfo] = []
+
+
+def test_models_are_fields_of_pydantic_models() -> None:
+    report = Report(detail=DETAIL, page=PAGE, request=ExecutionRequest("w", {"a": 1}), workflows=[WorkflowInfo("w")])
+    assert report.detail is DETAIL
+    assert report.model_dump()["detail"] == DETAIL.to_dict()
+    assert Report.model_validate_json(report.model_dump_json()) == report
+    assert Report.model_validate(report.model_dump()) == report
+    with pytest.raises(pydantic.ValidationError, match=r"items\[0\]\.id: expected text"):
+        Report(detail=DETAIL, page={"items": [{"id": 5}]})  # type: ignore[arg-type]
+    with pytest.raises(InvalidResponseError):
+        ExecutionPage.from_dict({"items": [{"id": 5}]})
+
+
+def test_the_json_schema_describes_the_dict() -> None:
+    schema = Report.model_json_schema()["properties"]
+    detail = schema["detail"]
+    assert detail["required"] == ["id"]
+    assert detail["properties"]["status"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert detail["properties"]["created_at"]["anyOf"][0] == {"type": "string", "format": "date-time"}
+    assert detail["properties"]["checkpoints"]["items"]["properties"].keys() == {"id", "name", "created_at"}
+    assert schema["page"]["properties"]["items"]["items"]["title"] == "Execution"
+
+
+ROUTES: list[Any] = [
+    pytest.param(DETAIL, ExecutionDetail, id="detail"),
+    pytest.param(list(PAGE), list[Execution], id="list"),
+    pytest.param(PAGE, ExecutionPage, id="page"),
+    pytest.param(ExecutionPage(()), ExecutionPage, id="empty page"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("fastapi") is None, reason="needs FastAPI")
+@pytest.mark.parametrize(("result", "annotation"), ROUTES)
+async def test_routes_of_fastapi_return_models_annotated_or_not(result: Any, annotation: Any) -> None:
+    import fastapi
+    import httpx
+
+    app = fastapi.FastAPI()
+
+    def route() -> Any:
+        return result
+
+    app.get("/plain", response_model=None)(route)
+    route.__annotations__["return"] = annotation
+    app.get("/typed")(route)
+    expected = [row.to_dict() for row in result] if isinstance(result, list) else result.to_dict()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        for path in ("/plain", "/typed"):
+            assert (await client.get(path)).json() == expected
+        described = (await client.get("/openapi.json")).json()["paths"]["/typed"]["get"]["responses"]["200"]
+    assert '"required": ["id"]' in json.dumps(described)
