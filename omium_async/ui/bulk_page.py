@@ -72,8 +72,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         return _forgotten(site)
     pages = max(1, math.ceil(len(bulk.items) / _SHOWN))
     page = min(page_number(request.query.get("page", "")), pages)
-    every = _WHILE_BUSY if bulk.is_busy else _WHILE_IDLE
-    response = site.renderer.live(
+    return site.renderer.live(
         request,
         "bulk_run.html",
         _PARTS,
@@ -87,10 +86,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         shown=bulk.by_importance()[(page - 1) * _SHOWN : page * _SHOWN],
         page=page,
         pages=pages,
-        every=every,
+        every=_WHILE_BUSY if bulk.is_busy else _WHILE_IDLE,
     )
-    response.headers["X-Next-Look"] = f"{every:.1f}"
-    return response
 
 
 @routes.post("/bulk/{name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,7 +13,7 @@ from omium_async import ExecutionDetail, NotFoundError, OmiumError
 from .._data.shown_json import show_json
 from .json_view import NoSuchPlaceError, at, find, tree
 from .rendering import is_look
-from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, as_of, attempt, next_look
+from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, attempt, next_look
 from .timeline import timeline
 from .view import page_number
 from .words import message_of
@@ -37,7 +36,7 @@ _PARTS: Final = ("outage", "summary", "timeline", *_DATA, "freshness")
 async def show(request: web.Request) -> web.StreamResponse:
     """One execution."""
     site, execution_id = request.app[SITE], request.match_info["id"]
-    look, began = is_look(request), datetime.now(UTC)
+    look = is_look(request)
     read = await attempt(site.reader.execution(execution_id), None if look else FIRST_WAIT)
     if isinstance(read.error, NotFoundError | ValueError) and not look:
         return site.renderer.unreadable(read.error, execution_id, depth=1, status=404)
@@ -45,8 +44,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     first = page_number(request.query["first"]) if "first" in request.query else None
     result = site.forms.result(request.query.get("done", ""))
     has_ended = detail is not None and detail.status in ("completed", "cancelled", "rolled_back")
-    every = next_look(read, _WHEN_ENDED if has_ended else LOOK_EVERY)
-    response = site.renderer.live(
+    return site.renderer.live(
         request,
         "execution.html",
         _PARTS if detail is not None or not look else ("outage",),
@@ -60,11 +58,9 @@ async def show(request: web.Request) -> web.StreamResponse:
         earlier=None if detail is None else _earlier(site, detail),
         result=result if result and execution_id in (result.execution_id, result.origin) else None,
         failing=read.error,
-        as_of=as_of(request) if detail is None else began,
-        every=every,
+        as_of=read.as_of(request),
+        every=next_look(read, _WHEN_ENDED if has_ended else LOOK_EVERY),
     )
-    response.headers["X-Next-Look"] = f"{every:.1f}"
-    return response
 
 
 @routes.get("/executions/{id:[^/]+}/json")

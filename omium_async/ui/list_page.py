@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
 
 from .reading import GROUPED, REQUESTS, Overview, Rows
 from .rendering import is_look
-from .site import FIRST_WAIT, LOOK_EVERY, SITE, Attempt, Site, as_of, attempt, next_look
+from .site import FIRST_WAIT, LOOK_EVERY, SITE, Attempt, Site, attempt, next_look
 from .view import FIELDS, InvalidView, View
 
 __all__ = ["routes"]
@@ -43,7 +42,6 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -> web.StreamResponse:
     """Return the whole page, or the rows and what stands around them; what could not be read stays as it was."""
-    began = datetime.now(UTC)
     if is_look(request):
         rows: Attempt[Rows] = await attempt(site.reader.rows(view, reach), None)
         overview: Attempt[Overview] = Attempt()
@@ -54,7 +52,7 @@ async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -
             attempt(site.reader.overview(view.workflow_id), FIRST_WAIT),
         )
         parts = _ROW_PARTS + _COUNT_PARTS
-    response = site.renderer.live(
+    return site.renderer.live(
         request,
         "list.html",
         parts,
@@ -62,21 +60,17 @@ async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -
         **_context(view, overview),
         known=rows.value,
         failing=rows.error or overview.error,
-        as_of=as_of(request) if rows.value is None else began,
-        rows_every=_rows_every(rows),
-        counts_every=next_look(overview, _COUNTS_EVERY),
+        as_of=rows.as_of(request),
+        every=_rows_every(rows),
         search_on=site.sign_reach(2 * reach),
     )
-    response.headers["X-Next-Look"] = f"{_rows_every(rows):.1f}"
-    return response
 
 
 async def _look_at_counts(request: web.Request, site: Site, view: View) -> web.StreamResponse:
     overview = await attempt(site.reader.overview(view.workflow_id), None)
     parts = () if overview.value is None else _COUNT_PARTS
-    response = site.renderer.live(request, "list.html", parts, **_context(view, overview))
-    response.headers["X-Next-Look"] = f"{next_look(overview, _COUNTS_EVERY):.1f}"
-    return response
+    context = _context(view, overview)
+    return site.renderer.live(request, "list.html", parts, every=context["counts_every"], **context)
 
 
 def _context(view: View, overview: Attempt[Overview]) -> dict[str, Any]:
@@ -85,6 +79,7 @@ def _context(view: View, overview: Attempt[Overview]) -> dict[str, Any]:
         "problems": {},
         "overview": overview.value,
         "counts_error": overview.error,
+        "counts_every": next_look(overview, _COUNTS_EVERY),
         "grouped": GROUPED,
         "shown_groups": _SHOWN_GROUPS,
     }

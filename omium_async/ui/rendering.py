@@ -115,20 +115,23 @@ class Renderer:
         name: str,
         parts: Sequence[str],
         *,
+        every: float,
         depth: int = 0,
         status: int = 200,
         **context: Any,
     ) -> web.Response:
         """Render a page that looks for changes, or the parts that changed.
 
-        :param parts: blocks of the template.
+        :param parts: blocks of the template. :param every: seconds until the next look.
         """
-        context["here"] = _here(request)
+        context |= {"here": _here(request), "every": every}
         made = {part: self._block(name, part, depth, context) for part in parts}
         digests = {part: hashlib.blake2b(html.encode(), digest_size=9).hexdigest() for part, html in made.items()}
         if is_look(request):
             title = _TITLE.format(title=self._block(name, "title", depth, context), suffix=_SUFFIX)
-            return _changes(request.query["have"], made, digests, title)
+            response = _changes(request.query["have"], made, digests, title)
+            response.headers["X-Next-Look"] = f"{every:.1f}"
+            return response
         shown = {part: _part(part, digests[part], html) for part, html in made.items()}
         return self.page(name, depth=depth, status=status, parts=shown, **context)
 

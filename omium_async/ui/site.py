@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -19,7 +20,7 @@ from .reading import Reader
 from .rendering import Renderer
 from .writes import Forms, Signer, Writes
 
-__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "Attempt", "Site", "as_of", "attempt", "next_look"]
+__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "Attempt", "Site", "attempt", "next_look"]
 
 T = TypeVar("T")
 
@@ -73,6 +74,15 @@ class Attempt(Generic[T]):
 
     value: T | None = None
     error: Exception | None = None
+    began: datetime = attrs.field(factory=partial(datetime.now, UTC))
+
+    def as_of(self, request: web.Request) -> datetime | None:
+        """Return when the data was read that the page shows: now, or before, as the page's script says."""
+        if self.value is not None:
+            return self.began
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(request.query.get("as_of", ""))
+        return None
 
 
 async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> Attempt[T]:
@@ -80,9 +90,10 @@ async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> Attemp
 
     :param seconds: how long; ``None``: as long as the client takes.
     """
+    began = datetime.now(UTC)
     try:
         async with asyncio.timeout(seconds):
-            return Attempt(await read)
+            return Attempt(await read, began=began)
     except (OmiumError, ValueError, TypeError) as error:
         return Attempt(error=error)
     except TimeoutError as error:
@@ -102,10 +113,3 @@ def next_look(read: Attempt[Any], every: float) -> float:
     if error is not None:
         return LOOK_EVERY
     return _SOON if read.value is None else every
-
-
-def as_of(request: web.Request) -> datetime | None:
-    """Return when the data was read that a page shows already, as its script says."""
-    with contextlib.suppress(ValueError):
-        return datetime.fromisoformat(request.query.get("as_of", ""))
-    return None

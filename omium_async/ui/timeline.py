@@ -14,7 +14,6 @@ from omium_async import Checkpoint, ExecutionDetail
 __all__ = ["WINDOW", "Step", "Timeline", "timeline"]
 
 WINDOW: Final = 100  # steps that a page shows at once
-_TICKS: Final = 200  # of the picture of all steps
 _GRAIN: Final = 5.0  # seconds by which "now" moves at least, so that a page does not change at each look
 
 
@@ -39,15 +38,12 @@ class Step:
 
 @attrs.frozen
 class Timeline:
-    """A window of the steps of an execution.
+    """A window of the steps of an execution, drawn to the scale of the window.
 
     :ivar steps: the oldest first. :ivar first: the number of the first one.
     :ivar count: the number of all checkpoints. :ivar seconds: from begin to end.
     :ivar last: when the last checkpoint was made, or the execution began.
-    :ivar ticks: where the checkpoints are, in percent of the whole.
     :ivar tail: what came after the last checkpoint, if the execution goes on or stopped there.
-    :ivar window: begin and end of the window, in percent of the whole, if it is not the whole; the steps are then drawn
-        to the scale of the window.
     """
 
     steps: tuple[Step, ...]
@@ -56,9 +52,7 @@ class Timeline:
     seconds: float | None
     end: datetime | None
     last: datetime | None
-    ticks: tuple[float, ...]
     tail: Step | None
-    window: tuple[float, float] | None
 
     @property
     def earlier(self) -> int:
@@ -90,10 +84,8 @@ def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
     first = max(1, count - WINDOW + 1) if first is None else max(1, min(first, max(1, count)))
     final = min(count, first + WINDOW - 1)
     edges = [whole.begin, *map(_seconds, moments)]  # edges[n - 1] and edges[n] are those of step n
-    scale, window = whole, None
     opens, closes = edges[first - 1], edges[final] if final < count else whole.end
-    if count > WINDOW and opens is not None and closes is not None:
-        scale, window = _Scale(opens, closes), (whole.percent(opens), whole.percent(closes))
+    scale = whole if count <= WINDOW or opens is None or closes is None else _Scale(opens, closes)
     steps = tuple(
         Step(number, checkpoints[number - 1], *scale.place(edges[number - 1], edges[number]), count - number)
         for number in range(first, final + 1)
@@ -101,18 +93,7 @@ def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
     tail = None
     if not is_settled or execution.error or execution.status in ("failed", "error", "cancelled"):
         tail = Step(count + 1, None, *scale.place(_seconds(last or begun), whole.end), 0)
-    ticks = {round(whole.percent(edge) * _TICKS / 100) for edge in edges[1:] if edge is not None}
-    return Timeline(
-        steps,
-        first,
-        count,
-        whole.seconds,
-        finished,
-        last or begun,
-        tuple(tick * 100 / _TICKS for tick in sorted(ticks)),
-        tail,
-        window,
-    )
+    return Timeline(steps, first, count, whole.seconds, finished, last or begun, tail)
 
 
 def _seconds(moment: datetime | None) -> float | None:

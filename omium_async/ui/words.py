@@ -72,41 +72,33 @@ def message_of(error: Exception) -> str:
 
 def headline(error: Exception) -> str:
     """Say in a few words what an error means for a page."""
-    match error:
-        case AuthenticationError():
-            return "The service refuses the console's key"
-        case RateLimitError():
-            return "The service asks for fewer requests"
-        case APITimeoutError() if not error.attempts:
-            return "The client waits before its next request"
-        case APIStatusError() if error.status < 500:
-            return "The service refuses the request of this page"
-        case OmiumError():
-            return "The service does not respond as it should"
-        case _:
-            return "The page could not be made"
+    return _explain(error)[0]
 
 
 def advice(error: Exception) -> str:
     """Say what the reader of an error can do."""
+    return _explain(error)[1]
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    refused, broken = "The service refuses the request of this page", "The service does not respond as it should"
     match error:
         case AuthenticationError():
-            return "Set OMIUM_API_KEY, or api_key in ~/.omium/config.json, and restart the console."
+            fix = "Set OMIUM_API_KEY, or api_key in ~/.omium/config.json, and restart the console."
+            return "The service refuses the console's key", fix
         case PermissionDeniedError():
-            return "The console's key may not do this, or a gateway in front of the service refuses it."
+            return refused, "The console's key may not do this, or a gateway in front of the service refuses it."
         case RateLimitError():
-            return "The service asked for a pause; the console waits for its end."
+            pause = "The service asked for a pause; the console waits for its end."
+            return "The service asks for fewer requests", pause
         case NotFoundError():
-            return "The service does not have it: check the id, and whose key the console uses."
+            return refused, "The service does not have it: check the id, and whose key the console uses."
         case APITimeoutError() if not error.attempts:
-            return "The service asked for a pause, or the rate limit is used up; the console continues afterwards."
-        case APITimeoutError():
-            return "The service did not respond in time; the console tries again."
-        case APIStatusError() if error.status >= 500:
-            return "The service failed; the console tries again."
-        case APIStatusError():
-            return "The service refused the request."
+            pause = "The service asked for a pause, or the rate limit is used up; the console continues afterwards."
+            return "The client waits before its next request", pause
+        case APIStatusError() if error.status < 500:
+            return refused, ""
         case OmiumError():
-            return "The console tries again."
+            return broken, "The console tries again."
         case _:
-            return ""
+            return "The page could not be made", ""

@@ -101,7 +101,6 @@ def test_every_bar_of_a_timeline_lies_within_its_scale(times, begin, end, first)
         assert 0 <= step.left <= 100
         assert 0 <= step.width <= 100.000001 - step.left
         assert step.seconds is None or step.seconds >= 0
-    assert all(0 <= tick <= 100 for tick in line.ticks)
 
 
 def test_bars_are_as_long_as_the_steps_took():
@@ -116,8 +115,7 @@ def test_a_timeline_of_thousands_ends_with_the_last_checkpoint():
     times = [START + timedelta(seconds=n) for n in range(5_000)]
     line = timeline(execution(times, created_at=START, completed_at=START + timedelta(seconds=5_000)))
     assert (line.first, len(line.steps), line.earlier, line.later) == (4_901, 100, 4_900, 0)
-    assert line.window is not None
-    assert len(line.ticks) <= 201
+    assert line.steps[0].width == pytest.approx(1, rel=0.02)  # to the scale of what is shown
 
 
 values = st.recursive(
