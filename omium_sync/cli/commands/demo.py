@@ -157,6 +157,7 @@ class Demo:
         await self.replay(omium, ended[0])
         largest = min(ended, key=_largest_first)
         await self.roll_back(omium, largest)
+        await self.cancel(omium)
         _heading("And now")
         _say(f"The database keeps {_in_words(await _counts(omium))}. Continue with it yourself:")
         _say(f"  omiumctl serve --database {self.database} --workflows {__name__}")
