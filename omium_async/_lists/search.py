@@ -5,23 +5,22 @@ each probe moves one of two bounds: the guess from the list's growth comes first
 bound on either side, halving. So the number of requests grows with the logarithm of the burst.
 
 If even the start of the list shows no known row, all known rows were pushed away, or are gone. The search then goes
-forward: by the growth of the total, plus the growth from one request to the next; by steps that double up to the end;
-and back from the end, each time a fifth of the way farther. Without a total, new rows before the known ones look like
-unread ones behind them, and a known stretch shorter than about a fifth of what is behind it may not be found. If the
-search finds nothing, reading starts again at the start of the list.
+forward by steps that double, up to the end. If it finds no known row, because they are gone or the steps passed over
+them, reading starts again at the start of the list, and reaches the known rows through the new ones.
 """
 
 from __future__ import annotations
 
-#: Probes forward, until the list is read anew from its start.
-MOST_FORWARD = 40
+__all__ = ["Search"]
+
+_MOST_FORWARD = 40  # probes forward, before reading starts again
 
 
 class Search:
-    """One search. Its bounds are offsets; the list moves on, so each may be stale, and gives way where contradicted.
+    """One search. Its bounds are offsets; each may be stale, because the list changes, and is dropped if contradicted.
 
-    :ivar known: rows were known up to here; 0: nothing found yet (the start of the list always serves).
-    :ivar foreign: nothing was known from here on.
+    :ivar known: rows were known up to here; 0: no known row was found yet.
+    :ivar foreign: no row was known from here on.
     """
 
     def __init__(self, window: int) -> None:
@@ -35,13 +34,9 @@ class Search:
         self._guess: int | None = None
         self._extrapolated = False
         self._latest: int | None = None  # the total at the probe before
-        # What the search forward has seen: the start of the list, the farthest rows, and the list's end.
-        self._forward = False
-        self._far = 0
-        self._end: int | None = None
-        self._steps = 0
+        self._forward = 0  # probes forward; 0: the start of the list was not seen, or showed a known row
         self._step = window
-        self._from_end = 0
+        self._end: int | None = None  # the list ends here or before
 
     def saw_known(self, end: int) -> None:
         """A window of nothing but known rows ended here."""
@@ -50,41 +45,39 @@ class Search:
             self.foreign = None
 
     def saw_foreign(self, start: int) -> None:
-        """A window without a known row, or without any, began here."""
+        """A window without a known row, or without any row, began here."""
         self.foreign = start if self.foreign is None else min(self.foreign, start)
         if self.known > self.foreign:
             self.known = 0
-        if self._end is None or start < self._end:
-            self._far = max(self._far, start)
 
     def saw_foreign_start(self) -> None:
         """The window that starts the list is full and holds no known row."""
         self.saw_foreign(0)
-        self._forward = True
+        self._forward = max(self._forward, 1)
 
     def saw_end(self, offset: int) -> None:
-        """A window with no known row showed that nothing is from here on."""
+        """A window without a known row showed that the list ends here."""
         self._end = offset if self._end is None else min(self._end, offset)
-        self._far = min(self._far, self._end)
 
     def target(self, point: int, before: int | None, total: int | None) -> int | None:
-        """The offset to look at next; ``None`` when the rows known are nowhere to be found.
+        """The offset for the next probe; ``None`` if the known rows were not found.
 
-        :param point: where the reading point was, when the list's total was what it was ``before``.
+        :param point: the offset of the reading point when the list's total was ``before``.
         """
         self._probes += 1
         growth = 0 if total is None or self._latest is None else total - self._latest
         self._latest = total
-        if self._forward:
-            self._steps += 1
-            if self._steps > MOST_FORWARD:
-                return None
+        self._forward += self._forward > 0
+        if self._forward > _MOST_FORWARD:
+            return None
         if before is not None and total is not None and before != total:
             guess = self._guess_by_total(point, before, total, growth)
             if guess is not None:
                 return max(guess, 0)
         if self._forward and not self.known:
-            return self._target_forward(point, total)
+            beyond, self._step = point + self._step, 2 * self._step
+            ends = [end for end in (self._end, total) if end is not None]
+            return beyond if beyond < min(ends, default=beyond + 1) else None
         if self.foreign is None:
             step, self._on = self._on, max(2 * self._on, self._window)
             beyond = self.known + step
@@ -96,24 +89,11 @@ class Search:
             return self.known
         return (self.known + self.foreign) // 2
 
-    def _target_forward(self, point: int, total: int | None) -> int | None:
-        if self._end is None:
-            beyond = point + self._step
-            self._step *= 2
-            if total is None or beyond < total:
-                return beyond
-            self._end = self._far = total
-        if self._end - self._far > self._window:
-            return (self._end + self._far) // 2
-        self._far = self._end  # near enough
-        self._from_end = max(self._from_end + self._window, self._from_end * 6 // 5)
-        return self._end - self._from_end if self._from_end < self._end else None
-
     def _guess_by_total(self, point: int, before: int, total: int, growth: int) -> int | None:
-        """Where the point is, by what the list grew or shrank; ``None`` when there is nothing more to guess."""
+        """Where the point is, by what the list grew or shrank; ``None``: there is no further guess."""
         if self._probes == 1 and total < before and self.foreign is not None:
-            return point * total // before - self._window // 4  # rows went from everywhere
-        last, guess = self._guess, point + total - before  # all that came or went lies before the point
+            return point * total // before - self._window // 4  # rows were removed everywhere
+        last, guess = self._guess, point + total - before  # all that was inserted or removed is before the point
         if last is None and guess > self.known:
             self._guess, self._on = guess, self._window
             return guess
@@ -122,7 +102,7 @@ class Search:
             self._guess = guess
             return guess + (guess - last) // 2 - self._window // 4
         if growth > self._near and self.foreign is not None and self._probes % 2 == 0:
-            # The list grows faster than a window bridges: aim where the point will be when this probe is answered.
+            # The list grows faster than a window reaches: aim where the point will be when this probe is answered.
             self._guess = guess
             aside, self._extrapolated = self._window // 2 if self._extrapolated else 0, True
             return guess + growth - aside

@@ -49,7 +49,7 @@ class Opaque:
 
 @pytest.fixture
 async def local():
-    async with LocalOmium() as server:
+    async with LocalOmium(strict=False) as server:
 
         @server.workflow("report")
         async def report(run):
