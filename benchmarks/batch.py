@@ -38,7 +38,7 @@ from omium_async import AsyncOmium, ExecutionRequest
 
 KEY = "omium_benchmark_0123456789"
 #: At least so much of the first peer's items a second.
-WITHOUT_JOURNAL, WITH_JOURNAL = 0.9, 0.6
+WITHOUT_JOURNAL, WITH_JOURNAL = 0.85, 0.55
 #: At most so many MB above the level after the first hundredth of the items.
 GROWTH = 10.0
 #: At most so many hundredths of the requests of one GET per run per second.

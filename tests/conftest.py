@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .patient import PatientClock, be_patient
+from .patient import PatientClock, VirtualClock, be_patient
 
 # The same examples in each run, and no deadline for one: a busy machine is slow.
 _COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -51,3 +51,11 @@ def _levels_of_loggers() -> Iterator[None]:
 async def patient(monkeypatch: pytest.MonkeyPatch) -> PatientClock:
     """A clock of which a busy machine takes nearly none, for the test's event loop and for the client."""
     return be_patient(asyncio.get_running_loop(), monkeypatch)
+
+
+@pytest.fixture
+async def virtual_time(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """A clock for client and server in this event loop, which jumps over waits; for tests without threads."""
+    clock = be_patient(asyncio.get_running_loop(), monkeypatch, VirtualClock)
+    assert isinstance(clock, VirtualClock)
+    return clock

@@ -167,8 +167,8 @@ class _WaitSet:
     def _raise_late(self, failure: OmiumError | None = None) -> NoReturn:
         count = len(self.pending)
         last = (f"{id!r} ({status or 'not seen'})" for id, status in self.pending.items())
-        text = f"{count} {'execution was' if count == 1 else 'executions were'} not "
-        text += f"{', '.join(sorted(self._polling.until))} {self._polling.waited}; last status: {_some(last, count)}"
+        text = f"{count} {'execution has' if count == 1 else 'executions have'} {self._polling.not_reached}"
+        text += f"; last status: {_some(last, count)}"
         if all(status == ExecutionStatus.PENDING for status in self.pending.values()):
             text += "; are their workflows served?"
         if self.missing:

@@ -62,8 +62,7 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_cr
 
 def _too_late(execution_id: str, polling: Polling, seen: ExecutionDetail | None) -> str:
     last = "its status was not seen" if seen is None else f"its last status was {seen.status}"
-    wanted = ", ".join(sorted(polling.until))
-    return f"execution {execution_id} was not {wanted} {polling.waited}; {last}"
+    return f"execution {execution_id} has {polling.not_reached}; {last}"
 
 
 def _still_pending(seen: ExecutionDetail, polling: Polling, is_created: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import attrs
 
 from .. import _arguments as check
-from .._models.types import Execution, ExecutionStatus
+from .._models.types import SETTLED, Execution, ExecutionStatus
 
 __all__ = ["PendingMonitor", "PollInterval", "Polling"]
 
@@ -83,6 +83,12 @@ class Polling:
     def waited(self) -> str:
         """The time waited, for messages."""
         return "at the only poll (timeout=0)" if self.once else f"after {self.timeout:g} s"
+
+    @property
+    def not_reached(self) -> str:
+        """The condition that was not reached in time, for messages."""
+        wanted = "settled" if self.until == SETTLED else f"reached {' or '.join(sorted(self.until))}"
+        return f"not {wanted} {self.waited}"
 
 
 class PollInterval:

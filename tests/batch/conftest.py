@@ -15,8 +15,6 @@ from omium_async import AsyncOmium, ExecutionRequest, OmiumError
 from omium_async._journal.file import _Commit
 from omium_async.local import LocalOmium
 
-from ..patient import PatientClock, be_patient
-
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalOmium]:
@@ -31,24 +29,6 @@ async def local() -> AsyncIterator[LocalOmium]:
 async def omium(local, patient) -> AsyncIterator[AsyncOmium]:
     async with AsyncOmium(local.api_key, base_url=local.url) as client:
         yield client
-
-
-class _VirtualClock(PatientClock):
-    """A clock that jumps over waits: no test without threads waits for real."""
-
-    def select(self, timeout: float | None = None) -> Any:
-        found = self._wait(0.001 if timeout is None or timeout > 0.001 else timeout)
-        if not found and timeout is None:
-            return self._wait(None)
-        if not found:
-            self._now += timeout or 0.0
-        return found
-
-
-@pytest.fixture
-async def virtual_time(monkeypatch: pytest.MonkeyPatch) -> PatientClock:
-    """A clock for client and server in this event loop, which jumps over waits."""
-    return be_patient(asyncio.get_running_loop(), monkeypatch, _VirtualClock)
 
 
 def break_the_journal(monkeypatch: pytest.MonkeyPatch, is_full: Callable[[], bool]) -> None:
