@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from omium_async import AsyncOmium, Attempt, AuthenticationError, OmiumError
+from omium_async import AsyncOmium, Attempt, OmiumError
 
 from ..connection import Connection, service_command
 from ..endings import CommandFailed
@@ -54,8 +54,6 @@ def command(connection: Connection, /, probing: bool, output: Output) -> None:
         _print(report)
     else:
         write_json(report, output)
-    if isinstance(error, AuthenticationError):
-        raise CommandFailed(f"the service refuses the key from {report['key_from']}: {error}")
     if error is not None:
         raise CommandFailed(str(error))
 
