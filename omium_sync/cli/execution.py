@@ -91,6 +91,7 @@ def _print_execution(execution: Execution) -> None:
             "started": moment(execution.started_at),
             "updated": moment(execution.updated_at),
             "completed": moment(execution.completed_at),
+            "duration": execution.duration,
             "error": execution.error,
         }
     )

@@ -121,3 +121,6 @@ def test_a_service_that_does_not_answer_is_one_line(omiumctl):
     omiumctl.environment |= {"OMIUM_API_KEY": "om_key_1234567890", "OMIUM_API_URL": "http://127.0.0.1:9"}
     ended = omiumctl("check", "--probe")
     assert (ended.code, ended.out, ended.lines_of_errors) == (1, "", 1)
+    del omiumctl.environment["OMIUM_API_KEY"]
+    unusable = omiumctl("check", "--probe")
+    assert (unusable.code, unusable.lines_of_errors, "no API key" in unusable.err) == (1, 1, True)

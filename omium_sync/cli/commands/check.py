@@ -35,13 +35,6 @@ def command(connection: Connection, /, probing: bool, output: Output) -> None:
     clock, other endpoints. It only reads. The report contains no key, no ids and no data: please attach it to an
     issue.
     """
-    if probing:
-        report = asyncio.run(probe(connection.async_client))
-        if output is Output.TABLE:
-            print_report(report)
-        else:
-            write_json(report, output)
-        return
     attempts: list[Attempt] = []
     try:
         omium = connection.async_client(on_attempt=attempts.append)
@@ -49,6 +42,13 @@ def command(connection: Connection, /, probing: bool, output: Output) -> None:
         if output is not Output.TABLE:
             write_json({"ok": False, "error": str(failure)}, output)
         raise CommandFailed(str(failure)) from None
+    if probing:
+        found = asyncio.run(probe(connection.async_client))
+        if output is Output.TABLE:
+            print_report(found)
+        else:
+            write_json(found, output)
+        return
     report, error = asyncio.run(_check(omium, attempts))
     if output is Output.TABLE:
         _print(report)
