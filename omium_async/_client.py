@@ -211,6 +211,10 @@ class AsyncOmium:
         caller = getattr(self, "_caller", None)
         return f"<{type(self).__name__} {'not made yet' if caller is None else caller.shared.settings.base_url}>"
 
+    def __dask_tokenize__(self) -> NoReturn:
+        """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""
+        self.__reduce_ex__(2)
+
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "

@@ -1,4 +1,4 @@
-"""Batches on a Dask cluster (extra ``dask``): beyond one machine, with the same outcomes and the same promise.
+"""Batches on a Dask cluster (extra ``dask``), with the same outcomes and promises as on one machine.
 
 .. code-block:: python
 
@@ -9,11 +9,11 @@
         for outcome in cluster.create_many(dask, requests, journals="/shared/batch-7", rate_limit=200):
             ...
 
-The requests are cut into shards; each is a task that runs ``create_many`` on a worker with a journal of its own. A
-worker that dies takes nothing with it: its shard runs again elsewhere and goes on from the journal, so that nothing is
-sent twice; and so does the whole batch when it is started again with the same requests, shard size and folder.
+The requests are split into shards. Each shard is a task that runs ``create_many`` on a worker, with its own journal.
+If a worker dies, its shard continues from the journal on another worker, and nothing is sent twice. The same holds for
+the whole batch, when it is started again with the same requests, shard size and folder.
 
-No key travels in a task. Workers take key and URL from their own environment or configuration file.
+A task does not contain the key. Workers read key and URL from their environment or configuration file.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ from ._settings.declared import Auth
 
 __all__ = ["Cluster", "WorkerOptions", "create_many", "create_shard"]
 
-#: Seconds for which a shard waits for its journal: the worker that held it may have been given up before it was dead.
+#: Seconds for which a shard waits for its journal: Dask may give up a worker before its process has ended.
 _WAIT_FOR_JOURNAL: Final = 60.0
 
 
 class Cluster(Protocol):
-    """What is used of a ``distributed.Client`` (one that is not asynchronous)."""
+    """The part of a synchronous ``distributed.Client`` that batches use."""
 
     def submit(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run a task on some worker.
+        """Run a task on a worker.
 
-        :param function: what the task calls.
-        :param args: what it is called with.
-        :param kwargs: what it is called with, by name, and Dask's own options.
+        :param function: the function that the task calls.
+        :param args: its positional arguments.
+        :param kwargs: its keyword arguments, and Dask's options.
         """
         ...
 
     @property
     def asynchronous(self) -> bool:
-        """Whether its methods must be awaited."""
+        """Whether the methods of the client must be awaited."""
         ...
 
     def nthreads(self) -> Any:
-        """The workers there are, by their addresses."""
+        """Return the number of threads of each worker, by its address."""
         ...
 
 
 class WorkerOptions(TypedDict, total=False):
-    """Options of the workers' clients, as `AsyncOmium` takes them: all that can travel without a secret in it."""
+    """Options of the workers' clients, as in `AsyncOmium`: those that contain no secret."""
 
     auth: Auth
     timeout: float | None
@@ -91,31 +91,30 @@ def create_many(
     settle: float | None = None,
     **options: Unpack[WorkerOptions],
 ) -> Iterator[CreateOutcome]:
-    """Create an execution for each request, on the workers of a Dask cluster; outcomes come as the shards end.
+    """Create an execution for each request on the workers of a Dask cluster, and yield outcomes as shards end.
 
-    As many shards are under way as there are workers at the start, and the requests are taken as lazily.
+    As many shards run at once as there are workers at the start. The requests are read lazily, one shard at a time.
 
     :param cluster: a ``distributed.Client`` that is not asynchronous.
-    :param requests: what to create: any iterable, taken a shard at a time.
-    :param journals: a folder that all workers reach under this path; one file a shard. It must exist.
-    :param shard_size: requests a shard, from 1; the same at every start with these journals.
-    :param concurrency: calls at once on each worker.
-    :param rate_limit: requests a minute of all workers together, each of which gets an equal share; ``None``: each
-        worker learns from the answers. A worker that dies may add its share once more in that minute.
+    :param requests: the requests, in any iterable.
+    :param journals: an existing folder that all workers reach by this path. It gets one file for each shard.
+    :param shard_size: requests in a shard, from 1; the same at each start with these journals.
+    :param concurrency: calls in flight on each worker.
+    :param rate_limit: requests per minute of all workers together, in equal shares; ``None``: each worker waits as
+        responses say. The shard of a worker that dies may use its share twice in that minute.
     :param settle: as in ``executions.create_many``.
-    :param options: of the workers' clients.
-    :raises TypeError: the Dask client is asynchronous.
-    :raises OmiumError: what ended a shard, after the outcomes known by then; its ``outcome`` is that of all items told.
-        Likewise Dask's own ``KilledWorker`` when workers die under a shard again and again. Start again with the same
-        journals then.
+    :param options: options of the workers' clients.
+    :raises TypeError: the Dask client is asynchronous; or an option is not one of `WorkerOptions`, such as ``api_key``,
+        which would be readable in the task graph.
+    :raises OmiumError: the error that ended a shard, after the outcomes known by then; its ``outcome`` is that of all
+        items. Start again with the same journals. Dask raises ``KilledWorker`` if workers die under a shard repeatedly.
     :raises ImportError: Dask's ``distributed`` is not installed.
-    :raises TypeError: an option is none that may travel, such as ``api_key``: it would be in the graph of tasks.
     """
-    _refuse_unknown(options)
+    _reject_unknown(options)
     if getattr(cluster, "asynchronous", False):
         raise TypeError(
-            "cluster: this Dask client is asynchronous, and outcomes come from a plain iterator; give a "
-            "distributed.Client made without asynchronous=True"
+            "cluster: this Dask client is asynchronous, but create_many is a plain iterator; give a "
+            "distributed.Client without asynchronous=True"
         )
     many(requests, "requests", "ExecutionRequest items")
     at_least(1, concurrency, "concurrency")
@@ -123,7 +122,7 @@ def create_many(
     folder = Path(journals)
     at_least(1, shard_size, "shard_size")
     if not folder.is_dir():
-        raise ValueError(f"journals must be a folder that exists; {folder} is none")
+        raise ValueError(f"journals: {folder} is not an existing folder; create it, or give another")
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
@@ -134,20 +133,20 @@ def create_many(
     return _outcomes(distributed, tasks, workers)
 
 
-def _refuse_unknown(options: WorkerOptions) -> None:
+def _reject_unknown(options: WorkerOptions) -> None:
     unknown = sorted({*options} - WorkerOptions.__annotations__.keys())
     if unknown:
-        options.clear()  # type: ignore[attr-defined] # a value may be a key, and tracebacks may show it
+        options.clear()  # type: ignore[attr-defined] # a value may be a key, and tracebacks show local variables
         raise TypeError(
-            f"create_many has no option {unknown[0]!r}; the workers' clients take "
-            f"{', '.join(WorkerOptions.__annotations__)}, and key, URL and proxy from their own environment"
+            f"create_many has no option {unknown[0]!r}; give {', '.join(WorkerOptions.__annotations__)}. Workers read "
+            "key, URL and proxy from their environment"
         )
 
 
 def _tasks(
     cluster: Cluster, requests: Iterator[ExecutionRequest], folder: Path, size: int, arguments: tuple[Any, ...]
 ) -> Iterator[Any]:
-    """A task for each shard, submitted as it is asked for."""
+    """Submit a task for each shard, one at each iteration."""
     batch = uuid.uuid4().hex[:12]
     for number in itertools.count():
         shard = list(itertools.islice(requests, size))
@@ -161,10 +160,10 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
     running = distributed.as_completed(list(itertools.islice(tasks, workers)))
     failure: BaseException | None = None
     verdict = BatchVerdict()
-    under_way: set[Any] = set(running.futures)
+    unfinished: set[Any] = set(running.futures)
     try:
         for task in running:
-            under_way.discard(task)
+            unfinished.discard(task)
             failed = task.exception()
             if failed is not None:
                 failure = failure or failed
@@ -176,15 +175,15 @@ def _outcomes(distributed: Any, tasks: Iterator[Any], workers: int) -> Iterator[
                 verdict.count_error(failed)
             if failure is None:
                 for following in itertools.islice(tasks, 1):
-                    under_way.add(following)
+                    unfinished.add(following)
                     running.add(following)
             for outcome in outcomes:
                 verdict.count(outcome.state)
                 yield outcome
             task.release()
     finally:
-        for task in under_way:
-            task.cancel()  # those that have not begun; the others end by themselves, and their journals know
+        for task in unfinished:
+            task.cancel()  # if it has not begun; the others end, and their outcomes are in their journals
     if failure is not None:
         if isinstance(failure, OmiumError):
             verdict.set_on(failure)
@@ -199,21 +198,21 @@ def create_shard(
     settle: float | None = None,
     options: WorkerOptions | None = None,
 ) -> list[CreateOutcome]:
-    """One shard, on the worker that calls this: ``executions.create_many`` with a client of the worker's own settings.
+    """Run one shard in this process: ``executions.create_many`` with a client from the settings of the process.
 
-    For engines other than Dask, too: it needs nothing but the arguments and the file.
+    It can be used with engines other than Dask.
 
-    :param requests: of the shard; the same at every start with this journal.
-    :param journal: path of the shard's journal. It is waited for while another process holds it, for a minute.
-    :param concurrency: calls at once.
-    :param rate_limit: requests a minute of this process: one client serves all shards that it runs.
+    :param requests: the requests of the shard; the same at each start with this journal.
+    :param journal: path of the shard's journal. If another process has it open, the shard waits up to a minute.
+    :param concurrency: calls in flight.
+    :param rate_limit: requests per minute of this process; all its shards share one client.
     :param settle: as in ``executions.create_many``.
-    :param options: of this process's client.
-    :raises TypeError: an option is none of `WorkerOptions`.
-    :raises OmiumError: what ended the shard; start it again with the same journal.
+    :param options: options of the client.
+    :raises TypeError: an option is not one of `WorkerOptions`.
+    :raises OmiumError: the error that ended the shard; start it again with the same journal.
     """
     wanted: WorkerOptions = {} if options is None else {**options}
-    _refuse_unknown(wanted)
+    _reject_unknown(wanted)
     outcomes, failure = _shard(requests, journal, concurrency, rate_limit, settle, wanted)
     if failure is not None:
         raise failure
@@ -228,7 +227,7 @@ def _shard(
     settle: float | None,
     options: WorkerOptions | None,
 ) -> tuple[list[CreateOutcome], OmiumError | None]:
-    """The outcomes known in the end, and what ended it before its time."""
+    """Return the outcomes, and the error that ended the shard early."""
     client = _client(rate_limit, options or {})
     outcomes: list[CreateOutcome] = []
 
@@ -250,7 +249,7 @@ _clients: dict[Any, AsyncOmium] = {}
 
 
 def _client(rate_limit: float | None, options: WorkerOptions) -> AsyncOmium:
-    """This process's client with these options; what it has learned about the pace outlives a shard."""
+    """Return the client of this process with these options; its pacing holds for all shards."""
     wanted = (os.getpid(), rate_limit, tuple(sorted(options.items())))
     with _lock:
         if wanted not in _clients:

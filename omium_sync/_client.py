@@ -197,10 +197,14 @@ runs until the first call; a loop in a thread of its own serves all clients of t
         core = getattr(self, "_core", None)  # none where a setting was refused: a traceback may show this all the same
         return f"<{type(self).__name__} not made>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
 
+    def __dask_tokenize__(self) -> NoReturn:
+        """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""
+        self.__reduce_ex__(2)
+
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is not pickled: it holds a key and connections; another process makes its own from "
-            "its own settings"
+            f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
+            "process, from its own settings"
         )
 
 

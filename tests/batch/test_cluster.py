@@ -21,6 +21,7 @@ from omium_async import (
     cluster,
 )
 from omium_async.local import Fault, LocalOmium
+from omium_sync import Omium
 
 from .conftest import ServerThread, applied, numbered, states
 
@@ -245,3 +246,12 @@ def test_a_key_is_refused_and_not_shown(tmp_path):
     step = caught.traceback[-1]
     assert key not in repr(step.frame.f_locals)
     assert key not in repr(caught.traceback[-2].frame.f_locals)
+
+
+@pytest.mark.parametrize("client", [AsyncOmium, Omium])
+def test_a_client_that_is_given_to_map_says_why_it_cannot_be_sent(client):
+    """As it does when given to ``submit``."""
+    tokenize = pytest.importorskip("dask.tokenize").tokenize
+    omium = client("omium_some_key", base_url="http://127.0.0.1:9")
+    with pytest.raises(TypeError, match="cannot be pickled, because it has a key"):
+        tokenize(omium, ensure_deterministic=True)

@@ -185,7 +185,7 @@ def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, d
 @pytest.mark.parametrize("named", [False, True])
 async def test_every_step_of_one_run_is_a_place_to_die(tmp_path, named):
     """Systematically: a short batch dies at its first step, then at its second, and so on."""
-    for step in range(1, 61, 3):
+    for step in range(1, 61, 6):
         folder = tmp_path / str(step)
         folder.mkdir()
         await survive(folder, step, [step], named=named)

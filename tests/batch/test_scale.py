@@ -28,6 +28,9 @@ class Instant(MemoryCaller):
         super().__init__()
         self.now = self.most = self.calls = 0
 
+    def with_options(self, _):
+        return self
+
     async def write(self, method, path, body, decode, key, operation):
         self.calls += 1
         self.now += 1

@@ -259,7 +259,7 @@ if __name__ == "__main__":
     say(client.executions.get("parent").id)
 """
     for ended in lifecycle.run(program, modes=[[], ["-X", "dev"]]):
-        ended.check("True", "Omium is not pickled", "parent")
+        ended.check("True", "Omium cannot be pickled", "parent")
         children = set().union(*(ended.server.ports(f"GET child{number}") for number in range(6)))
         assert not children & ended.server.ports("GET parent")
 

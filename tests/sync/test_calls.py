@@ -176,7 +176,7 @@ def test_no_request_is_made_that_nobody_asked_for(client, local):
 
 
 def test_a_client_is_not_pickled(client):
-    with pytest.raises(TypeError, match="Omium is not pickled"):
+    with pytest.raises(TypeError, match="Omium cannot be pickled"):
         pickle.dumps(client)
 
 
