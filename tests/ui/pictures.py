@@ -1,9 +1,9 @@
-"""Makes the pictures of the console for the documentation; beside each stands what it was made of.
+"""Makes the pictures of the console for the documentation, with the hashes of their inputs beside them.
 
     python tests/ui/pictures.py [list execution create replay]
 
-They are made of a LocalOmium whose clock the workflow moves and whose ids are counted, so that the same console gives
-the same pictures. `test_pictures.py` says which are stale.
+They show a LocalOmium with a clock that the workflow moves and with counted ids, so the same console gives the same
+pictures. `test_pictures.py` reports stale ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import jinja2
 from aiohttp.test_utils import TestServer
 
 import omium_async.ui
@@ -40,28 +39,13 @@ PACKAGE = Path(omium_async.ui.__file__).parent
 
 
 def picture(name: str, scheme: str) -> Path:
-    """Where a picture is."""
+    """Return the path of a picture."""
     return FOLDER / f"console-{name}-{scheme}.png"
 
 
 @contextmanager
-def templates_used() -> Iterator[set[Path]]:
-    """The templates that are asked for meanwhile, also by other templates."""
-    used: set[Path] = set()
-    real = jinja2.Environment.get_template
-
-    def get_template(self: jinja2.Environment, name: Any, *args: Any, **kwargs: Any) -> jinja2.Template:
-        template = real(self, name, *args, **kwargs)
-        used.add(PACKAGE / "templates" / str(template.name))
-        return template
-
-    with mock.patch.object(jinja2.Environment, "get_template", get_template):
-        yield used
-
-
-@contextmanager
 def counted_ids() -> Iterator[None]:
-    """Executions and checkpoints are numbered."""
+    """Number executions and checkpoints."""
     numbers = map(str, itertools.count(10**6, 317))
 
     def execution(_: Ids) -> str:
@@ -92,7 +76,7 @@ class Clock:
 
 
 def agents(local: LocalOmium, clock: Clock) -> None:
-    """Workflows as people have them."""
+    """Register a workflow as users have them."""
 
     @local.workflow("weekly-report")
     async def weekly_report(run: Any) -> dict[str, Any]:
@@ -107,7 +91,7 @@ def agents(local: LocalOmium, clock: Clock) -> None:
 
 
 async def fill(omium: AsyncOmium) -> str:
-    """Executions of a morning; the id of one that failed."""
+    """Create the executions of a morning, and return the id of one that failed."""
     failed = ""
     for number in range(1, 61):
         given = {"week": number, "topic": "trade routes", "budget": 10**20 + number}
@@ -117,7 +101,7 @@ async def fill(omium: AsyncOmium) -> str:
 
 
 async def make(names: list[str]) -> None:
-    """The pictures of these names, in light and in dark."""
+    """Make the pictures of these names, light and dark."""
     from playwright.async_api import async_playwright
 
     clock = Clock()
@@ -132,15 +116,16 @@ async def make(names: list[str]) -> None:
                 for scheme in SCHEMES:
                     page = await browser.new_page(color_scheme=scheme, viewport=SIZE)
                     await page.clock.set_fixed_time(clock.now + timedelta(minutes=2))
-                    with templates_used() as templates:
-                        await page.goto(str(server.make_url(paths[name])))
-                        if name == "replay":
-                            await page.click("#replay-2")
-                            await page.locator("#confirm").wait_for()
-                        await page.wait_for_timeout(300)
+                    await page.goto(str(server.make_url(paths[name])))
+                    if name == "execution":
+                        await page.click("#state-2 summary")
+                    if name == "replay":
+                        await page.click("#replay-2")
+                        await page.locator("#confirm").wait_for()
+                    await page.wait_for_timeout(300)
                     await page.screenshot(path=picture(name, scheme))
-                    code = [*PACKAGE.glob("*.py"), *(PACKAGE / "static").iterdir(), Path(__file__)]
-                    hashes.write(picture(name, scheme), [*code, *templates])
+                    inputs = [path for path in PACKAGE.rglob("*.*") if path.suffix != ".pyc"]
+                    hashes.write(picture(name, scheme), [*inputs, Path(__file__)])
                     await page.close()
             await browser.close()
 

@@ -14,11 +14,11 @@ from .pictures import FOLDER, NAMES, SCHEMES, hashes, picture
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", NAMES)
-def test_it_was_made_of_the_console_as_it_is(name: str, scheme: str) -> None:
+def test_a_picture_shows_the_console_as_it_is(name: str, scheme: str) -> None:
     changed = hashes.changed(picture(name, scheme))
-    assert changed == [], f"make it anew: python tests/ui/pictures.py {name}"
+    assert changed == [], f"run: python tests/ui/pictures.py {name}"
 
 
-def test_there_are_no_others() -> None:
+def test_there_are_no_other_pictures() -> None:
     wanted = {picture(name, scheme) for name in NAMES for scheme in SCHEMES}
     assert set(FOLDER.glob("console-*.png")) == wanted
