@@ -192,7 +192,7 @@ class Bulks:
             async with contextlib.aclosing(self._listed(bulk)) as rows:
                 async for row in rows:
                     bulk.items.append(Item.of(row, self._writes.last(row.id)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the list is not complete
+        except Exception as error:  # noqa: BLE001 - the page says that the list is not complete
             _end_early(bulk, error)
         finally:
             bulk.state = "planned"
@@ -220,7 +220,7 @@ class Bulks:
                     _settle(items[outcome.execution.id], outcome)
                     self._end(outcome.execution.id, sending)
                     places.release()
-        except Exception as error:  # noqa: BLE001 - whatever it is, replays in progress must not count as not sent
+        except Exception as error:  # noqa: BLE001 - replays in progress must not count as not sent
             _end_early(bulk, error)
             if _has_all_outcomes(error):
                 for name in sending:
@@ -246,9 +246,8 @@ class Bulks:
                 item.note = "this console has written to it since the dry run"
                 places.release()
                 continue
-            lock = self._writes.lock(item.id)
-            await lock.acquire()
-            sending[item.id] = lock
+            sending[item.id] = self._writes.lock(item.id)
+            await sending[item.id].acquire()  # at once: nothing holds it
             self._writes.begin(item.id, item.status, item.note)
             item.outcome = "sending"
             yield item.id

@@ -118,7 +118,7 @@ def _as_file(value: Any) -> bytes:
 async def _value(request: web.Request) -> Any:
     """Read the data that an address names.
 
-    :raises ValueError: there is no such data.
+    :raises ValueError: the address names something else.
     """
     site, part = request.app[SITE], request.query.get("part", "")
     if part == "state":

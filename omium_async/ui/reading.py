@@ -31,6 +31,7 @@ _SEARCHED: Final = 500  # rows a request
 _GROUPED_AT_ONCE: Final = 250  # rows a request
 _HONOURED: Final = 20  # page sizes from this one up are honoured by services (contract of lists)
 _TIMEOUT: Final = 7.0  # seconds for one look: an outage shows within 20 seconds
+_LONGEST_SEARCH: Final = 14.0  # seconds: a closed page causes no request after 15 seconds
 _OLD_ROWS: Final = 100  # so many rows older than `since` end a search
 _FAILED: Final = ("failed", "error")
 _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
@@ -130,7 +131,7 @@ class Reader:
             failures = filter(view.predicate(), await self.failures(view.workflow_id, view.statuses))
             return _slice(list(failures), view.page, Search(is_complete=True, has_metadata=True))
         if view.needs_search:
-            return await self._search(view, REQUESTS * reach)
+            return await self._search(view, REQUESTS * reach, min(_TIMEOUT * reach, _LONGEST_SEARCH))
         page = await self._page(view.workflow_id, view.status, view.page, PAGE_SIZE)
         first = None if page.page_size is None else (view.page - 1) * page.page_size + 1
         return Rows(page.items, first, _has_more(page, view.page), page.total)
@@ -166,14 +167,14 @@ class Reader:
                 break
         return found
 
-    async def _search(self, view: View, most: int) -> Rows:
-        """Read through the list until the page is full; stop after ``most`` requests, or when time runs out."""
+    async def _search(self, view: View, most: int, seconds: float) -> Rows:
+        """Read through the list until the page is full; stop after so many requests or seconds."""
         passes, since, wanted = view.predicate(), view.since_moment, view.page * PAGE_SIZE + 1
         found: list[Execution] = []
         search, too_old = Search(), 0
         windows = self._windows(view.workflow_id, view.status, _SEARCHED)
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 async for rows, is_last in windows:
                     found += filter(passes, rows)
                     too_old += sum(1 for row in rows if since and row.created_at and row.created_at < since)

@@ -98,7 +98,7 @@ def _explain(error: Exception) -> tuple[str, str]:
             return "The client waits before its next request", pause
         case APIStatusError() if error.status < 500:
             return refused, ""
-        case OmiumError():
+        case OmiumError() | TimeoutError():
             return broken, "The console tries again."
         case _:
             return "The page could not be made", ""

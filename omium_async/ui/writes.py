@@ -201,7 +201,7 @@ class Writes:
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def last(self, execution_id: str) -> int:
-        """Return the number of the last write to an execution; 0 if there was none."""
+        """Return the number of the last write to an execution; 0: it has had no write."""
         return self._last.get(_digest(execution_id), 0)
 
     def in_progress(self, execution_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omium_async import Checkpoint, ExecutionDetail, ExecutionStatus
+from omium_async import Checkpoint, Execution, ExecutionDetail, ExecutionStatus
 from omium_async.ui.json_view import NoSuchPlaceError, at, find, tree
 from omium_async.ui.timeline import WINDOW, timeline
 
@@ -82,6 +83,15 @@ async def test_a_deep_value_is_saved_and_copied_into_a_form_without_becoming_hug
     answer = await page.client.get("/executions/exec_1/raw?part=input")
     assert len(await answer.read()) < 500_000
     assert len(await page.get("/new?like=exec_1")) < 1_200_000
+
+
+async def test_the_console_keeps_nothing_of_pages_that_were_shown(page, service):
+    service.fill(60, output_data="x" * 10_000)
+    await page.get("/?metadata=a%3Db")
+    for number in range(1, 20):
+        await page.get(f"/executions/exec_{number}")
+    gc.collect()
+    assert [held for held in gc.get_objects() if isinstance(held, Execution)] == []
 
 
 moments = st.none() | st.integers(-1000, 1000).map(lambda seconds: START + timedelta(seconds=seconds))
