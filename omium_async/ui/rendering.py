@@ -46,7 +46,7 @@ def _load() -> tuple[Environment, dict[str, bytes], str]:
     """Return the compiled templates, the files that pages load, and a digest of the files; once for the process."""
     static = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
     stamp = hashlib.sha256(b"".join(static.values())).hexdigest()[:12]
-    templates = Environment(
+    templates: Any = Environment(  # whose dictionaries jinja2 types by what it puts in them itself
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
