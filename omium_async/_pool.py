@@ -18,6 +18,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
+    Generator,
     Iterable,
     Iterator,
 )
@@ -159,7 +160,7 @@ class Pool(Generic[T, R]):
         return self._error is not None
 
     @contextlib.contextmanager
-    def parked(self) -> Iterator[None]:
+    def parked(self) -> Generator[None]:
         """Let another worker take the place of this one, which waits for long."""
         self._active -= 1
         self._parked += 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._tasks import wait_until_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -21,21 +21,13 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     :raises asyncio.CancelledError: the caller was cancelled meanwhile; raised after the work has ended.
     """
     task = asyncio.get_running_loop().create_task(work)
-    interrupted: asyncio.CancelledError | None = None
-    with _shield():
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as error:
-                interrupted = error
     try:
-        if interrupted is not None:
-            if not task.cancelled():
-                task.exception()  # mark it as retrieved
-            raise interrupted
-        return task.result()
-    finally:
-        del interrupted  # break the reference cycle with this frame
+        await wait_until_done([task])
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            task.exception()  # mark it as retrieved
+        raise
+    return task.result()
 
 
 async def cancelled_once(work: Coroutine[Any, Any, T], undo: Callable[[T], Coroutine[Any, Any, object]]) -> T:
@@ -58,13 +50,3 @@ async def _undone(task: asyncio.Task[T], undo: Callable[[T], Coroutine[Any, Any,
     await asyncio.wait({task})
     if not task.cancelled() and task.exception() is None:
         await undo(task.result())
-
-
-def _shield() -> contextlib.AbstractContextManager[Any]:
-    """Shield from a cancelled scope of anyio. Without an import of anyio there is none, and importing it here would
-    block the event loop for a tenth of a second."""
-    anyio = sys.modules.get("anyio")
-    scope: contextlib.AbstractContextManager[Any] = (
-        contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
-    )
-    return scope
