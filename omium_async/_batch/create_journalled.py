@@ -33,9 +33,8 @@ from .clock import TwoClocks
 from .items import BATCH, Item, body_of, check_item, make_item, rejected
 from .lookup import Lookup
 from .reconcile import Doubt, Reconciler
-from .recording import SentMark, record
+from .recording import SentMark, execution_from, record, refusal_from, stored_answer, stored_refusal
 from .refusals import is_final_refusal, key_is_refused
-from .stored import execution_from, refusal_from, stored_answer, stored_refusal
 from .verdict import with_verdict
 
 __all__ = ["create_journalled"]

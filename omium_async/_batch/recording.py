@@ -1,19 +1,40 @@
-"""Writing to the journal of a batch: the mark before a request, and the outcome after it."""
+"""What a batch writes to its journal: the mark before a request, the outcome after it, and responses as JSON."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .._errors import JournalError
+import msgspec
+
+from .._data.moments import write_timestamp
+from .._errors import APIStatusError, JournalError, OmiumError
+from .._errors.base import error_from_json, error_to_json
 from .._journal.file import JournalFile, Mark
+from .._models.types import Execution, ReplayResult
 from .calls import Calls
 
-__all__ = ["SentMark", "record"]
+if TYPE_CHECKING:
+    from .._data.converter import OmiumConverter
+
+__all__ = [
+    "SentMark",
+    "execution_from",
+    "record",
+    "refusal_from",
+    "result_from",
+    "snapshot_of",
+    "stored_answer",
+    "stored_refusal",
+]
 
 _FRESH: Final = 1.0  # seconds for which a mark need not be written again
+_LONGEST: Final = 4096  # bytes of a stored body: a service that echoes the input would fill the disk
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
 
 
 class SentMark:
@@ -51,3 +72,58 @@ async def record(
         await file.record(item_id, state, execution_id, answer)
     except JournalError as error:
         calls.fail(error)
+
+
+# -- responses: JSON, because a file must not be able to run code ------------------------------------------------------
+
+
+def stored_answer(execution: Execution, body: bytes | None = None) -> str:
+    """Return the text to store for a created execution.
+
+    :param body: the body of the response; it is stored unless it is long.
+    """
+    if body is not None and len(body) <= _LONGEST:
+        return body.decode()
+    return snapshot_of(execution)
+
+
+def snapshot_of(execution: Execution) -> str:
+    """Return an execution as JSON without input, output and metadata: enough to see whether it has changed."""
+    found: dict[str, object] = {
+        "id": execution.id,
+        "workflow_id": execution.workflow_id,
+        "status": execution.status,
+    }
+    for name in ("created_at", "updated_at", "started_at", "completed_at"):
+        moment = getattr(execution, name)
+        if moment is not None:
+            found[name] = write_timestamp(moment)
+    if execution.error is not None:
+        found["error"] = execution.error[:_LONGEST]
+    if execution.agent_id is not None:
+        found["agent_id"] = execution.agent_id
+    return _to_json(found).decode()
+
+
+def execution_from(converter: OmiumConverter) -> Callable[[str | None], Execution]:
+    """Return the function that reads the text of `stored_answer` or `snapshot_of`."""
+    return lambda text: converter.decode((text or "{}").encode(), Execution)
+
+
+def result_from(converter: OmiumConverter) -> Callable[[str | None], ReplayResult]:
+    """Return the function that reads the stored result of a replay."""
+    return lambda text: converter.decode((text or "{}").encode(), ReplayResult)
+
+
+def stored_refusal(error: OmiumError) -> str | None:
+    """Return the text to store for a final refusal, with the whole error."""
+    if not isinstance(error, APIStatusError):
+        return None
+    kept = copy.copy(error)
+    kept.body = error.body[:_LONGEST]
+    return _to_json(error_to_json(kept)).decode()
+
+
+def refusal_from(text: str | None) -> OmiumError:
+    """Return the error of `stored_refusal`."""
+    return error_from_json(_from_json(text or "{}"))

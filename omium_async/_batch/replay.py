@@ -28,10 +28,9 @@ from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool import Stopped
 from .items import item_key
-from .recording import SentMark, record
+from .recording import SentMark, execution_from, record, refusal_from, result_from, snapshot_of, stored_refusal
 from .refusals import is_final_refusal, key_is_refused
 from .selection import Selection
-from .stored import execution_from, refusal_from, result_from, snapshot_of, stored_refusal
 from .verdict import with_verdict
 
 __all__ = ["replay_many"]

@@ -1,4 +1,4 @@
-"""Which journal a batch keeps."""
+"""The settings of a journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._arguments import seconds, shown, text
 __all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "journal_of"]
 
 DEFAULT_KEY_FIELD: Final = "omium_batch_key"
-DEFAULT_SETTLE: Final = 30.0  # seconds, where the client has no attempt_timeout
+DEFAULT_SETTLE: Final = 30.0  # seconds, if the client has no attempt_timeout
 
 
 def _path(value: Any) -> Path:
@@ -24,7 +24,7 @@ def _path(value: Any) -> Path:
         raise TypeError("path: it is bytes; give a path as text")
     if not given:
         raise ValueError("path: '' is empty; give a path")
-    return Path(given).absolute()  # also for SQLite, to which some relative names mean no file at all
+    return Path(given).absolute()  # SQLite takes some relative names, such as :memory:, for no file
 
 
 def _key_field(_: Any, __: Any, value: Any) -> None:
@@ -36,29 +36,30 @@ def _seconds(value: Any) -> float:
 
 
 def journal_of(value: Any) -> Journal | None:
-    """A journal, from a path or a `Journal`.
+    """Return the journal for a path or a `Journal`.
 
-    :raises TypeError: it is neither.
+    :raises TypeError: the value is neither.
     :raises ValueError: the path is empty.
     """
     if value is None or isinstance(value, Journal):
         return value
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"journal: {shown(value)} is neither; give a path or a Journal")
+        raise TypeError(f"journal: {shown(value)} is neither a path nor a Journal; give one of them")
     return Journal(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 @attrs.frozen
 class Journal:
-    """The journal of one batch, where more than its path is to be said.
+    """The journal of one batch, with more settings than its path.
 
-    Copy it only while no batch uses it, or together with the file of the same name and ``-wal``: what was recorded last
-    is in that one, and a copy without it would send it again.
+    Copy the file only while no batch uses it, or together with the file of the same name and ``-wal``, which has the
+    latest records. A copy without them would send the same requests again.
 
-    :param path: of the SQLite file; it is created when it is not there. One batch a file, one process at a time.
-    :param key_field: under which name each item's key travels in the ``metadata`` of its execution, by which it is
-        found again at the service.
-    :param wait: seconds to wait for a journal that another process holds, before that is an error.
+    :param path: path of the SQLite file, which is created if necessary. Each batch has its own file, and one process
+        at a time can use it.
+    :param key_field: the name of each item's key in the ``metadata`` of its execution, by which the execution is found
+        at the service.
+    :param wait: seconds to wait for a journal that another process uses, before an error is raised.
     """
 
     path: Path = attrs.field(converter=_path)
