@@ -110,7 +110,7 @@ class Calls:
         self._pool = pool
         pool.on_stop = self._stop
 
-    def fail(self, error: OmiumError) -> None:
+    def fail(self, error: Exception) -> None:
         """End the batch with this error."""
         if self._pool is not None:
             self._pool.fail(error)
@@ -328,6 +328,9 @@ class Calls:
                 if is_outage(error):
                     self._note(error, started)
                     continue
+            except Exception as error:  # noqa: BLE001 - such as a client that was closed meanwhile
+                self.fail(error)
+                return
             break
         self._resume(1)
 

@@ -129,6 +129,16 @@ async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(server, clien
     assert records[1].omium_outage >= 0.2
 
 
+async def test_closing_the_client_in_an_outage_ends_the_batch(server, client):
+    server.inject(Fault(action="status", status=503, times=None))
+    outcomes = client.with_options(patience=None).executions.create_many(numbered(100), concurrency=CONCURRENCY)
+    assert (await anext(outcomes)).state == "unknown"
+    await client.aclose()
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="closed"):
+            await collect(outcomes)
+
+
 async def test_leaving_in_an_outage(server, client):
     server.inject(Fault(action="status", status=503, times=None))
     outcomes = client.executions.create_many(numbered(100), concurrency=CONCURRENCY)
