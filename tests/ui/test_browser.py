@@ -160,10 +160,12 @@ async def test_a_failure_is_found_inspected_and_replayed_by_the_keyboard_alone(r
     browser, omium, repaired = real
     failed = await omium.executions.run("report", {"bad": True, "n": 41})
     page = await browser.open()
-    for selector in ("#failure-1", ".rows a[id^=row-]", "#state-1 summary"):
+    for selector, target in (("#failure-1", "**error=*"), (".rows a[id^=row-]", "**/executions/*")):
         await press_tab_until(page, selector)
         await page.keyboard.press("Enter")
-        await page.wait_for_load_state()
+        await page.wait_for_url(target)
+    await press_tab_until(page, "#state-1 summary")
+    await page.keyboard.press("Enter")
     assert failed.id in await page.title()
     await page.locator("#state-1 >> text=the state of load").wait_for()
     await press_tab_until(page, "#replay-1")
