@@ -31,7 +31,8 @@ from .writes import Writes
 __all__ = ["CONCURRENCY", "Bulk", "Bulks", "Item"]
 
 CONCURRENCY: Final = 16
-_KEPT_ITEMS: Final = 50_000  # of all bulk replays that have ended; each item is a few hundred bytes
+_KEPT: Final = 50  # bulk replays
+_KEPT_BYTES: Final = 32 * 2**20  # of all that have ended, about
 _LAST_OUTCOMES: Final = 5.0  # seconds that replays in progress have when the console stops
 
 _log = logging.getLogger("omium_async.ui")
@@ -97,6 +98,11 @@ class Bulk:
     def statuses(self) -> tuple[str, ...]:
         """The statuses that it looks for."""
         return self.view.statuses or (("failed", "error") if self.view.error else ("failed",))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return sum(600 + len(item.id) + len(item.target) for item in self.items)
 
     def tally(self) -> dict[str, int]:
         """Count the items by outcome."""
@@ -258,12 +264,12 @@ class Bulks:
 
     def _forget(self) -> None:
         """Forget the oldest bulk replays that have ended, so that the memory of all is bounded."""
-        kept = sum(len(bulk.items) for bulk in self._known.values())
+        kept = sum(bulk.size for bulk in self._known.values())
         for bulk in [bulk for bulk in self._known.values() if not bulk.is_busy]:
-            if kept <= _KEPT_ITEMS and len(self._known) < 50:
+            if kept <= _KEPT_BYTES and len(self._known) < _KEPT:
                 return
             del self._known[bulk.name]
-            kept -= len(bulk.items)
+            kept -= bulk.size
 
 
 def _settle(item: Item, outcome: ReplayOutcome) -> None:

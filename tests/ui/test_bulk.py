@@ -190,6 +190,17 @@ async def test_rows_keep_their_places_and_failures_come_first_on_pages_of_a_hund
     assert [len(each) for each in pages] == [100, 100, 50]
 
 
+async def test_old_bulk_replays_are_forgotten_when_they_take_too_much_memory(page, service, monkeypatch):
+    monkeypatch.setattr("omium_async.ui.bulk._KEPT_BYTES", 100_000)
+    service.fill(100)
+    paths = []
+    for _ in range(4):
+        paths.append(await plan(page))
+        await page.wait_for(paths[-1], "Replay 100 executions?")
+    await page.get(paths[0], 404)
+    await page.get(paths[-1])
+
+
 async def test_invalid_filters_and_unknown_names(page, service):
     assert (await page.post("/bulk?since=soon", {})).status == 400
     assert (await page.post("/bulk", {"token": "x"})).status == 409
