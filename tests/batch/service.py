@@ -12,9 +12,8 @@ from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
+from omium_async import APIConnectionError, Attempt, Executions, UnprocessableEntityError
 from omium_async._data.shared import shared
-from omium_async._errors import APIConnectionError, Attempt, UnprocessableEntityError
-from omium_async._executions import Executions
 from omium_async._settings.declared import Options
 from omium_async._transport.answers import RawResponse
 

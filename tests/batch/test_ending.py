@@ -39,6 +39,7 @@ APIS = {
     ),
     "replay_many": lambda omium, _, __: omium.executions.replay_many(concurrency=8),
     "replay_many, journal": lambda omium, _, path: omium.executions.replay_many(concurrency=8, journal=path),
+    "cancel_many": lambda omium, ids, __: omium.executions.cancel_many(ids),
     "replay_many, dry": lambda omium, _, __: omium.executions.replay_many(dry_run=True),
     "replay_many, journal, dry": lambda omium, _, path: omium.executions.replay_many(dry_run=True, journal=path),
     "wait_many": lambda omium, ids, __: omium.executions.wait_many(ids),
@@ -53,7 +54,10 @@ def path(tmp_path):
     return tmp_path / "batch.journal"
 
 
-@pytest.fixture(params=APIS)
+FAST = {"create_many, journal", "replay_many", "wait_many", "list"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in APIS])
 async def make(request, omium, local, path):
     ids = await failed_ones(omium, local, 30)
     if request.param.endswith("journal, dry"):

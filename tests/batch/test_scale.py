@@ -13,8 +13,7 @@ import tracemalloc
 import psutil
 import pytest
 
-from omium_async import AsyncOmium, ExecutionRequest
-from omium_async._executions import Executions
+from omium_async import AsyncOmium, ExecutionRequest, Executions
 
 from .service import MemoryCaller
 
