@@ -9,6 +9,7 @@ import logging
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -183,6 +184,13 @@ class Service:
         while self.local.counts.get(request, 0) < many:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible():
+    """Commands take Ctrl-C also if the tests run in the background of a shell, where SIGINT is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
