@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, cast
 
+from omium_async._public import publish
 from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
 from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.keyring import masked_keys
@@ -157,3 +158,6 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
         # In a forked child the core's own message says that the parent serves it.
         if self._thread is None:
             raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None
+
+
+publish("omium_sync", __name__, ["LocalOmium"])
