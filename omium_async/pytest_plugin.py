@@ -39,7 +39,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
@@ -85,12 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def local_omium(request: pytest.FixtureRequest) -> Generator[omium_sync.LocalOmium]:
     """A started local server, in memory, for this test alone."""
-    options = _options(request.node)
+    node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType] - pytest has no type for it
+    options = _options(node)
     local = omium_sync.LocalOmium(strict=options["strict"])
     for name, function in _workflows(options["workflows"]).items():
         local.workflow(name)(function)
     with local:
-        request.node.stash[_SERVER] = local
+        node.stash[_SERVER] = local
         for fault in _faults(options["faults"]):
             local.inject(fault)
         yield local

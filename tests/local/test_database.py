@@ -225,7 +225,7 @@ def shown_with_locals(error: BaseException, package: str) -> str:
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [
-        (KEY, {"port": -1}), ([KEY], {"database": ":memory:"}), ({KEY: "t"}, {"clock": lambda: None}), (KEY + "\n", {}),
+        (KEY, {"port": -1}), ([KEY], {"database": ":memory:"}), ({KEY: "t"}, {"clock": 5}), (KEY + "\n", {}),
         ([KEY, 5], {}), ([[KEY]], {}), ({KEY: ""}, {}), (KEY.encode(), {}),
     ],
     ids=["text", "list", "mapping", "line feed", "a wrong one", "nested", "no tenant", "bytes"],
