@@ -204,10 +204,19 @@ async def test_the_description_is_served_without_a_key_and_matches_the_routes(ht
             assert {"400", "401", "413", "415", "422"} <= set(found["responses"]), path
 
 
+#: An OpenAPI document cannot say that a list of checkpoints needs one of two parameters.
+SCHEMATHESIS = """
+[[operations]]
+include-name = "GET /checkpoints"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404"]
+"""
+
+
 @pytest.mark.slow
 def test_schemathesis_finds_no_answer_that_is_not_described(tmp_path):
     pytest.importorskip("schemathesis")
-    with omium_sync.LocalOmium(api_keys="omium_schemathesis_key_1") as local:
+    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS)
+    with omium_sync.LocalOmium(api_keys="omium_schemathesis_key_1", strict=False) as local:
         local.workflow("w")(one_step_then_fail)
         command = [
             sys.executable, "-m", "schemathesis.cli", "run", f"{local.url}/openapi.json",
