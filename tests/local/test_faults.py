@@ -91,22 +91,6 @@ async def test_a_delay_comes_before_the_usual_response(local, http, when):
     assert loop.time() - start >= 0.05
 
 
-@pytest.mark.parametrize("action", ["drop", "status", "truncate", "garbage", "delay"])
-async def test_a_fault_after_a_large_list(local, http, action):
-    for _ in range(4):
-        await http.create("w", "x" * 2**20)
-    local.inject(Fault(action=action, when="after"))
-    (answer,) = await asyncio.gather(http.get(), return_exceptions=True)
-    if action == "delay":
-        assert len(answer.json["items"]) == 4
-    elif action == "status":
-        assert answer.status == 503
-    elif action == "garbage":
-        assert isinstance(answer, UnicodeDecodeError)
-    else:
-        assert isinstance(answer, aiohttp.ClientError)
-
-
 @pytest.mark.parametrize(
     "path",
     ["/executions/*/replay", "/executions/{execution_id}/replay", "/api/v1/executions/{execution_id}/replay",
