@@ -1,7 +1,5 @@
 """Cancel and delete: what a cancelled run may no longer record, and lists in which rows are missing."""
 
-
-
 from __future__ import annotations
 
 import asyncio

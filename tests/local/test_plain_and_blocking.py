@@ -1,0 +1,208 @@
+"""Workflows that are plain functions in threads, steps that are not awaited, and code that blocks the event loop."""
+
+# ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+
+import attrs
+import pytest
+
+import omium_sync
+from omium_async.local import Fault, LocalOmium
+
+from .conftest import create_request, exchange, in_memory_and_on_file, names, serving
+
+
+@attrs.frozen
+class Order:
+    count: int
+
+
+async def double(value):
+    await asyncio.sleep(0)
+    return 2 * value
+
+
+@in_memory_and_on_file
+async def test_a_plain_workflow_runs_in_a_thread_and_its_steps_return_without_await(local, http):
+    @local.workflow("w")
+    def w(run, data: Order) -> Order:
+        assert threading.current_thread() is not threading.main_thread()
+        total = run.step("plain", lambda: data.count + 1)
+        return Order(run.step("async", double, total))
+
+    detail = await http.ended("w", {"count": 3})
+    assert (detail["error"], detail["output_data"], names(detail)) == (None, {"count": 8}, ["plain", "async"])
+    assert "input_data.count" in (await http.ended("w", {"count": "3"}))["error"]
+
+
+@in_memory_and_on_file
+async def test_a_replay_of_a_plain_workflow_repeats_no_recorded_step(local, http):
+    ran, fails = [], True
+
+    @local.workflow("w")
+    def w(run):
+        run.step("one", ran.append, 1)
+        if fails:
+            raise ValueError("no luck")
+        return run.step("two", lambda: "done")
+
+    detail = await http.ended("w")
+    assert (detail["error"], names(detail)) == ("ValueError: no luck", ["one"])
+    fails = False
+    await http.replay(detail["id"], detail["checkpoints"][0]["id"])
+    assert (await http.until(detail["id"], "completed"))["output_data"] == "done"
+    assert ran == [1]
+
+
+@pytest.mark.parametrize("by", ["cancel", "reset"])
+async def test_the_next_step_of_a_stopped_plain_workflow_raises_and_its_thread_is_not_waited_for(local, http, by):
+    gate, ended, raised, ran = threading.Event(), threading.Event(), [], []
+
+    @local.workflow("w")
+    def w(run):
+        run.step("one", lambda: 1)
+        gate.wait()
+        try:
+            run.step("two", ran.append, 2)
+        except BaseException as error:
+            raised.append(type(error))
+            raise
+        finally:
+            ended.set()
+
+    execution_id = await http.create("w")
+    await http.until(execution_id, "running", checkpoints=1)
+    async with asyncio.timeout(30):
+        await (http.cancel(execution_id) if by == "cancel" else local.reset())
+    assert not ended.is_set(), "the thread was waited for"
+    gate.set()
+    assert await asyncio.to_thread(ended.wait, 30)
+    assert (raised, ran) == ([asyncio.CancelledError], [])
+    if by == "cancel":
+        detail = await http.detail(execution_id)
+        assert (detail["status"], names(detail)) == ("cancelled", ["one"])
+
+
+async def test_blocking_plain_workflows_do_not_block_the_server(local, http):
+    gate = threading.Event()
+    local.workflow("w")(lambda run: gate.wait())
+    created = [await http.create("w") for _ in range(20)]
+    assert await http.total("status=running") == 20
+    gate.set()
+    for execution_id in created:
+        assert (await http.until(execution_id, "completed"))["output_data"] is True
+
+
+@pytest.mark.parametrize("ending", ["returns", "raises"])
+async def test_a_step_that_was_not_awaited_fails_the_execution_and_is_named(local, http, ending):
+    ran = []
+
+    @local.workflow("w")
+    async def w(run):
+        await run.step("one", lambda: 1)
+        run.step("forgotten", ran.append, 1)  # type: ignore[unused-coroutine]
+        if ending == "raises":
+            raise ValueError("another reason")
+
+    detail = await http.ended("w")
+    assert (detail["status"], names(detail), ran) == ("failed", ["one"], [])
+    assert "'forgotten'" in detail["error"]
+    assert "await" in detail["error"]
+    assert ("another reason" in detail["error"]) == (ending == "raises")
+
+
+async def test_an_async_workflow_that_blocks_the_loop_is_named_in_a_warning(local, http, caplog):
+    @local.workflow("blocks-the-loop")
+    async def blocks(run):
+        time.sleep(1.05)  # noqa: ASYNC251 - the loop is to be blocked
+
+    @local.workflow("waits")
+    async def waits(run):
+        await asyncio.sleep(1.05)
+
+    waiting = await http.create("waits")
+    await http.ended("blocks-the-loop")
+    await http.until(waiting, "completed")
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.name.startswith("omium_async.local")
+    assert "'blocks-the-loop'" in warning.getMessage()
+
+
+async def test_a_step_on_another_event_loop_is_refused_before_it_runs(local, http):
+    ran = []
+
+    @local.workflow("w")
+    async def w(run):
+        async def elsewhere():
+            await run.step("elsewhere", ran.append, 1)
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+
+    detail = await http.ended("w")
+    assert detail["error"].startswith("RuntimeError")
+    assert "'elsewhere'" in detail["error"]
+    assert (ran, names(detail)) == ([], [])
+
+
+@pytest.mark.slow
+async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_reset(local, http, caplog):
+    ended = asyncio.Event()
+
+    @local.workflow("stubborn")
+    async def stubborn(run):
+        while not ended.is_set():
+            try:
+                await ended.wait()
+            except asyncio.CancelledError:
+                continue
+
+    execution_id = await http.create("stubborn")
+    resetting = asyncio.create_task(local.reset())
+    while not (warnings := [record for record in caplog.records if "stubborn" in record.getMessage()]):
+        await asyncio.sleep(0.01)
+    ended.set()
+    await resetting
+    assert warnings[0].levelno == logging.WARNING
+    assert warnings[0].omium_execution_id == execution_id
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+async def test_an_unregistered_workflow_is_refused_as_strict_says(strict, caplog):
+    async with serving(LocalOmium(strict=strict)) as http:
+        assert (await http.post({"workflow_id": "word_count"})).status == (422 if strict else 201)
+        http.local.workflow("word-count")(functools.partial(lambda run: None))
+        answer = await http.post({"workflow_id": "word_count"})
+        if strict is False:
+            assert (await http.detail(answer.json["id"]))["status"] == "pending"
+            warning = [record for record in caplog.records if record.levelno == logging.WARNING][-1]
+            assert "'word_count'" in warning.getMessage()
+            assert "'word-count'" in warning.getMessage()
+        else:
+            (problem,) = answer.json["detail"]
+            assert (answer.status, problem["loc"]) == (422, ["body", "workflow_id"])
+            assert "'word-count'" in problem["msg"]
+        assert (await http.post({"workflow_id": "word-count"})).status == 201
+
+
+@pytest.mark.parametrize(("action", "status"), [("status", 503), ("garbage", 200), ("truncate", 200), ("drop", None)])
+async def test_the_list_of_requests_shows_the_status_that_a_fault_sent(local, http, action, status):
+    local.inject(Fault(action=action))
+    await exchange(local, create_request(local, Connection="close"))
+    assert [seen.status for seen in local.requests] == [status]
+
+
+def test_a_plain_workflow_of_the_sync_package():
+    with omium_sync.LocalOmium() as local, omium_sync.Omium(local.api_key, base_url=local.url) as omium:
+
+        @local.workflow("w")
+        def w(run):
+            return run.step("one", lambda: run.input_data["n"] + 1)
+
+        assert omium.executions.run("w", {"n": 1}, poll_interval=0.01).output_data == 2
