@@ -218,9 +218,9 @@ def test_a_fixture_after(after):
 def test_a_fault_that_no_request_met(omium):
     assert omium.executions.count(status="paused") == 0
 
-@pytest.mark.omium(faults=[Fault(action="drop", times=60)])
-def test_without_a_response(omium):
-    omium.with_options(max_retries=60).executions.count()
+@pytest.mark.omium(faults=[Fault(action="drop", times=60), Fault(status=503)])
+def test_with_faults(omium):
+    omium.with_options(max_retries=61).executions.count()
     assert False
 """
 
@@ -237,6 +237,7 @@ def test_a_failure_shows_the_requests_that_arrived_and_an_unmet_fault_is_an_erro
         "workflow_id=in-a-fixture-after -> 200",
         "status=paused -> 200",
         "GET /executions?page=1&page_size=1 -> no response",
+        "GET /executions?page=1&page_size=1 -> 503",
         "earlier requests",
         "no request of this test met Fault(",
         "path='/nowhere'",
