@@ -75,15 +75,14 @@ def take_array(value: Any) -> list[Any]:
 def array_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of a list, a tuple, a named tuple, a set or the like."""
     base, kinds = _class_of(cls), get_args(cls)
-    if hasattr(base, "_fields") and issubclass(base, tuple):
+    if hasattr(base, "_fields"):
         hints = get_type_hints(base, include_extras=True)
         read = _tuple_hook(tuple(hints.get(name, Any) for name in base._fields), converter)
         return lambda value, cls: base(*read(value, cls))
     if issubclass(base, tuple) and cls is not tuple and not (len(kinds) == 2 and kinds[1] is ...):
         return _tuple_hook(() if kinds == ((),) else kinds, converter)
-    make: Any = base if issubclass(base, (list, tuple, set, frozenset, deque)) else list
-    if issubclass(base, AbstractSet) and make is list:
-        make = set
+    default: Any = set if issubclass(base, AbstractSet) else list
+    make: Any = base if issubclass(base, (list, tuple, set, frozenset, deque)) else default  # pyright: ignore[reportUnknownVariableType]
     entry: Any = kinds[0] if kinds else Any
     entries: Hook = cattrs.cols.list_structure_factory(list[entry], converter)
     return lambda value, cls: make(entries(take_array(value), cls))

@@ -230,7 +230,8 @@ def _typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
         kind = _with_arguments(kind, arguments)
         fields[name] = Required[kind] if required else NotRequired[kind]  # pyright: ignore[reportGeneralTypeIssues, reportInvalidTypeForm]
     resolved: Any = TypedDict(base.__name__, fields)  # type: ignore[misc] # pyright: ignore[reportArgumentType]
-    read = cattrs.gen.typeddicts.make_dict_structure_fn(resolved, converter)
+    typed_dicts: Any = cattrs.gen.typeddicts  # whose types are not all known
+    read = typed_dicts.make_dict_structure_fn(resolved, converter)
 
     def hook(value: Any, _: Any) -> dict[str, Any]:
         sent = take_object(value)

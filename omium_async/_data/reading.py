@@ -28,9 +28,9 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
     """
     try:
         return cast("T", converter.get_structure_hook(type)(value, type))
-    except Exception as error:
-        error = validation_error_of(error).inside(place)
-        raise error from (None if isinstance(error, ValidationError) else error)
+    except Exception as error:  # a user's hook may raise anything
+        found = validation_error_of(error).inside(place)
+        raise found from (None if isinstance(error, ValidationError) else error)
 
 
 def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:

@@ -64,10 +64,11 @@ def _container(value: Any, inner: str, outer: str, brackets: str) -> Iterator[An
     names = isinstance(value, dict)
     start = brackets[:1] + inner
     separator = f",{inner}" if inner else ", "
-    for entry in value.items() if names else value:
+    entries: Any = value.items() if names else value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    for entry in entries:
         yield start
         start = separator
-        content = entry
+        content: Any = entry
         if names:
             yield f"{_encode(entry[0])}: "
             content = entry[1]

@@ -289,7 +289,8 @@ class Model(PydanticType):
             if field.repr is _few:
                 yield field.name, _first(value)
             elif value is not None and (value or field.name != "extra"):
-                yield field.name, _Text(field.repr(value) if callable(field.repr) else repr(value))
+                write: Any = field.repr if callable(field.repr) else repr
+                yield field.name, _Text(write(value))
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         return self.shown_fields()

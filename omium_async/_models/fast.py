@@ -157,7 +157,8 @@ def _read_rows(model: Any, field: Field, structs: Any, struct: Any, fill: Callab
     if structs:
         return tuple(fill(structs))
     if field.nested is not None:
-        if (getattr(struct, field.nested) or {}).get(field.name):
+        container: Any = getattr(struct, field.nested)
+        if container and container.get(field.name):
             raise UnfitError
         remember(model, {field.name: structs})
     return ()

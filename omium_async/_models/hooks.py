@@ -231,4 +231,4 @@ class ModelWriter:
             return self._converter.get_unstructure_hook(kind)(value)
         if entry_type(kind) is not None:
             return [self._converter.unstructure(entry) for entry in value]
-        return list(value) if isinstance(value, tuple) else value
+        return [*value] if kind == tuple[str, ...] else value
