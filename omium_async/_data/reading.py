@@ -28,7 +28,7 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
     """
     try:
         return cast("T", converter.get_structure_hook(type)(value, type))
-    except Exception as error:  # a user's hook may raise anything
+    except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
         found = validation_error_of(error).inside(place)
         raise found from (None if isinstance(error, ValidationError) else error)
 
