@@ -1,23 +1,24 @@
-"""Checks of what callers give: each says the value, what is wrong with it, and what to give instead.
+"""Validators of the arguments of calls. A message has the value, the problem, and what to give instead.
 
-Every check raises ``TypeError`` for a value of the wrong kind and ``ValueError`` for one that cannot be used, before
+Each raises ``TypeError`` for a value of the wrong kind and ``ValueError`` for one that cannot be used, before
 anything is sent or written.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 import re
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode
 
 from ._data.masked import kind_of
 from ._data.plain import plain
 from ._filters import Filters
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
+from ._settings import checks
+from ._settings.checks import CONTROL, InvalidValueError
 
 if TYPE_CHECKING:
     from ._data.converter import OmiumConverter
@@ -54,32 +55,34 @@ Status = (
 )
 Statuses = Status | Iterable[Status]
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+T = TypeVar("T")
+
 _PLAIN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")  # nothing to escape, as in most ids
 _ROUTES: Final = frozenset({"", ".", "..", "live", "compare"})  # what the service would take for something else
 _FITS_A_HEADER: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~%"
 _QUERY_SAFE: Final = _PATH_SAFE + "?"
-_MOST_SHOWN: Final = 60  # characters of a value in a message
-_MOST_BITS: Final = 200  # of a number that is shown in full
 
 
 def shown(value: object) -> str:
-    """A value in a message: plain ones in short, of others their kind."""
-    if isinstance(value, str):
-        return repr(str(value)) if len(value) <= _MOST_SHOWN else f"{str(value)[:_MOST_SHOWN]!r}..."
-    if value is None or isinstance(value, (bool, float)):
-        return repr(value)
-    if isinstance(value, int) and value.bit_length() <= _MOST_BITS:
-        return repr(value)
-    return f"a value of type {type(value).__name__}"
+    """Return a value for a message: text and numbers shortened, of others the type."""
+    return checks.shown(value, show_text=True)
+
+
+def _checked(check: Callable[[Any], T], value: Any, name: str, advice: str) -> T:
+    try:
+        return check(value)
+    except InvalidValueError as error:
+        kind: type[Exception] = TypeError if error.is_type else ValueError
+        problem = f"{name}: {error.problem}; {advice}"
+    raise kind(problem)
 
 
 # -- single values -------------------------------------------------------------------------------------------------
 
 
 def text(value: object, name: str) -> str:
-    """Text that is not empty and that UTF-8 can hold."""
+    """Validate text that is not empty and that UTF-8 can encode."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: {shown(value)} is not text; give text")
     if not value:
@@ -87,53 +90,41 @@ def text(value: object, name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name}: {shown(value)} holds a lone surrogate, which is no text; give text") from None
+        raise ValueError(
+            f"{name}: {shown(value)} contains a lone surrogate, which UTF-8 cannot encode; give text"
+        ) from None
     return value
 
 
 def seconds(value: Any, name: str, *, zero: bool) -> float | None:
-    """A number of seconds, or ``None``.
+    """Validate a number of seconds, or ``None``.
 
     :param zero: whether it may be 0.
     """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}: {shown(value)} is not a number; give a number of seconds")
-    if not value < math.inf:  # nor is NaN
-        raise ValueError(f"{name}: {shown(value)} is not finite; give a number of seconds, or None for no bound")
-    if value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name}: {shown(value)} is {'below' if zero else 'not above'} 0; give a number of seconds")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name}: {shown(value)} is too large; give None for no bound") from None
+    check = partial(checks.number, zero=zero)
+    return None if value is None else _checked(check, value, name, "give a number of seconds, or None for no limit")
 
 
 def mapping(value: Any, name: str) -> Mapping[Any, Any]:
-    """A mapping, or ``None`` for an empty one."""
+    """Validate a mapping, or ``None`` for an empty one."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{name}: {kind_of(value)} is not a mapping; give names and values")
     return {} if value is None else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def flag(value: Any, name: str) -> bool:
-    """``True`` or ``False``."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: {shown(value)} is neither True nor False; give one of them")
-    return value
+    """Validate ``True`` or ``False``."""
+    return _checked(checks.flag, value, name, "give one of them")
 
 
 def plain_function(value: Any, name: str) -> None:
-    """A function that is called and not awaited, or ``None``."""
-    if value is not None and not callable(value):
-        raise TypeError(f"{name}: {shown(value)} cannot be called; give a plain function")
-    if inspect.iscoroutinefunction(value):
-        raise TypeError(f"{name}: it is async; give a plain function, for it is not awaited")
+    """Validate a plain function, or ``None``."""
+    if value is not None:
+        _checked(checks.hook, value, name, "give a plain function")
 
 
 def known_statuses(value: Any, name: str) -> frozenset[str]:
-    """One status or several; each is a known one or an `ExecutionStatus`."""
+    """Validate one status or several; each is a known one or an `ExecutionStatus`."""
     entries: list[Any] = [value] if isinstance(value, str) else list(many(value, name, "statuses"))
     if not entries:
         raise ValueError(f"{name}: it is empty; give at least one status")
@@ -150,7 +141,7 @@ def known_statuses(value: Any, name: str) -> frozenset[str]:
 
 
 def at_least(least: int, value: Any, name: str) -> int:
-    """A whole number of ``least`` or more."""
+    """Validate a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: {shown(value)} is not a whole number; give one of {least} or more")
     if value < least:
@@ -159,7 +150,7 @@ def at_least(least: int, value: Any, name: str) -> int:
 
 
 def reading(page_size: int = 1, prefetch: int | None = None, limit: int | None = None) -> None:
-    """How a list is to be read."""
+    """Validate the options of reading a list."""
     at_least(1, page_size, "page_size")
     if prefetch is not None:
         at_least(0, prefetch, "prefetch")
@@ -168,7 +159,7 @@ def reading(page_size: int = 1, prefetch: int | None = None, limit: int | None =
 
 
 def idempotency_key(value: object) -> str:
-    """A key of the user's own for a write: what fits a header."""
+    """Validate an idempotency key, which is sent in a header."""
     key = text(value, "idempotency_key")
     if not _FITS_A_HEADER.fullmatch(key):
         raise ValueError(
@@ -178,7 +169,7 @@ def idempotency_key(value: object) -> str:
 
 
 def checkpoint_choice(checkpoint_id: object, checkpoint_name: object) -> None:
-    """At most one of the two ways to name a checkpoint."""
+    """Validate that at most one of the two checkpoint arguments is given."""
     if checkpoint_id is not None and checkpoint_name is not None:
         raise ValueError(
             f"checkpoint_id: {shown(checkpoint_id)} and checkpoint_name: {shown(checkpoint_name)} are both given; "
@@ -194,20 +185,20 @@ def checkpoint_choice(checkpoint_id: object, checkpoint_name: object) -> None:
 
 
 def many(value: object, name: str, what: str) -> Any:
-    """An iterable or async iterable, but no single text or mapping.
+    """Validate an iterable or async iterable; text and mappings are rejected.
 
     :param what: the items, in words.
     """
     if isinstance(value, (str, bytes, bytearray, Mapping)):
         found = shown(value)  # pyright: ignore[reportUnknownArgumentType]
-        raise TypeError(f"{name}: {found} is one thing, not many; give a list (or another iterable) of {what}")
+        raise TypeError(f"{name}: {found} is a single value; give a list (or another iterable) of {what}")
     if not isinstance(value, (Iterable, AsyncIterable)):
-        raise TypeError(f"{name}: {shown(value)} cannot be gone through; give a list (or another iterable) of {what}")
+        raise TypeError(f"{name}: {shown(value)} is not iterable; give a list (or another iterable) of {what}")
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def execution_ids(value: Any) -> Any:
-    """Ids of executions: a list, each id once, unless they come from an async iterable."""
+    """Validate ids of executions; return a list with each id once, or the async iterable."""
     found = many(value, "execution_ids", "ids")
     if isinstance(found, AsyncIterable):
         return found  # pyright: ignore[reportUnknownVariableType]
@@ -229,13 +220,13 @@ def filters(
     *,
     converter: OmiumConverter | None = None,
 ) -> Filters:
-    """The filters of a list; metadata in the form that the converter gives it when it is sent."""
+    """Validate the filters of a list; metadata takes the form in which the converter sends it."""
     if workflow_id is not None:
         text(workflow_id, "workflow_id")
     ages = (_age(since), _age(before))
     since, before = _time(since, "since"), _time(before, "before")
     if since is not None and before is not None and since > before:
-        raise ValueError(f"since: {since} is after before ({before}), so nothing can pass; give an earlier one")
+        raise ValueError(f"since: {since} is after before ({before}), so no execution can pass; give an earlier one")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
     wanted = None if not metadata else plain(metadata, "metadata", converter)
@@ -244,7 +235,7 @@ def filters(
 
 
 def one_status(value: Any) -> Any:
-    """A known status, or ``None``, where only the service filters."""
+    """Validate a single status, or ``None``, for calls in which only the service filters."""
     if value is not None and not isinstance(value, str):
         raise TypeError(
             f"status: {shown(value)} is not text; give one status, because the service filters by one (`list` filters "
@@ -254,7 +245,7 @@ def one_status(value: Any) -> Any:
 
 
 def ids_alone(value: Any, filters: Filters, default_statuses: tuple[str, ...]) -> Any:
-    """Ids of executions, given without any filter except the default."""
+    """Validate ids of executions that are given without filters."""
     if filters != Filters(statuses=default_statuses):
         raise ValueError(
             f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
@@ -267,7 +258,7 @@ def _statuses(value: Any) -> tuple[str, ...]:
         return ()
     entries: list[Any] = [value] if isinstance(value, str) else list(many(value, "status", "statuses"))
     if not entries:
-        raise ValueError("status: it is empty, so nothing can pass; give a status, several, or None for all")
+        raise ValueError("status: it is empty, so no execution can pass; give a status, several, or None for all")
     for entry in entries:
         text(entry, "status")
     known_statuses(entries, "status")
@@ -279,7 +270,7 @@ def _age(value: Any) -> timedelta | None:
 
 
 def _time(value: Any, name: str) -> datetime | None:
-    """A time with a zone; an age counts back from now."""
+    """Validate a time with a time zone; an age counts back from now."""
     if value is None:
         return None
     if isinstance(value, timedelta):
@@ -301,7 +292,7 @@ def _time(value: Any, name: str) -> datetime | None:
 
 
 def execution_segment(execution_id: object, name: str = "execution_id") -> str:
-    """An execution id as one escaped segment of a path, and never another route of the service."""
+    """Return an execution id as one escaped segment of a path; ids that are routes of the service are rejected."""
     if type(execution_id) is str and _PLAIN_ID.fullmatch(execution_id) and execution_id not in _ROUTES:
         return execution_id
     if isinstance(execution_id, str) and execution_id in _ROUTES and execution_id:
@@ -310,37 +301,37 @@ def execution_segment(execution_id: object, name: str = "execution_id") -> str:
 
 
 def segment(value: object, name: str) -> str:
-    """An id as one escaped segment of a path."""
+    """Return an id as one escaped segment of a path."""
     found = text(value, name)
     if found in (".", ".."):
-        raise ValueError(f"{name}: {found!r} is a step in a path, not an id; give an id")
-    if _CONTROL.search(found):
-        raise ValueError(f"{name}: {shown(found)} holds control characters; give the id as the service gave it")
+        raise ValueError(f"{name}: {found!r} is not an id but a part of paths; give an id")
+    if CONTROL.search(found):
+        raise ValueError(f"{name}: {shown(found)} contains control characters; give the id that the service returned")
     return quote(found, safe="")
 
 
 def relative_path(path: object, base: str = "") -> str:
-    """The path of ``request``, escaped and with a leading slash; a query in it is kept.
+    """Return the path of ``request``, escaped and with a leading slash; its query is kept.
 
     :param base: the path of the base URL, which must not be repeated.
     """
     place, mark, its_query = text(path, "path").partition("?")
-    if _CONTROL.search(place + its_query) or "\\" in place:
-        raise _unfit_path(path, "holds control characters or backslashes")
+    if CONTROL.search(place + its_query) or "\\" in place:
+        _reject_path(path, "contains control characters or backslashes")
     if "://" in place or place.startswith("//"):
-        raise _unfit_path(path, "has a scheme or a host")
+        _reject_path(path, "has a scheme or a host")
     if "#" in place + its_query:
-        raise _unfit_path(path, "has a fragment")
+        _reject_path(path, "has a fragment")
     if any(segment in (".", "..") for segment in _fully_unquoted(place).replace("\\", "/").split("/")):
-        raise _unfit_path(path, "climbs by '.' or '..'")
+        _reject_path(path, "contains '.' or '..'")
     below = "/" + _escaped(place, _PATH_SAFE).lstrip("/")
     if base and (below + "/").startswith(base + "/"):
-        raise _unfit_path(path, f"repeats {base!r}, with which the base URL ends")
+        _reject_path(path, f"begins with {base!r}, which the base URL contains already")
     return below + mark + _escaped(its_query, _QUERY_SAFE)
 
 
-def _unfit_path(path: object, problem: str) -> ValueError:
-    return ValueError(f"path: {shown(path)} {problem}; give a path below the base URL, such as '/workflows'")
+def _reject_path(path: object, problem: str) -> NoReturn:
+    raise ValueError(f"path: {shown(path)} {problem}; give a path below the base URL, such as '/workflows'")
 
 
 def _escaped(place: str, safe: str) -> str:
@@ -354,7 +345,7 @@ def _fully_unquoted(place: str) -> str:
 
 
 def query(params: Mapping[str, Any] | None) -> str:
-    """``params`` as a query with its ``?``; ``None`` values are left out, a list gives its key once an entry."""
+    """Return ``params`` as a query with its ``?``; ``None`` is left out, a list repeats its key."""
     pairs: list[tuple[str, str]] = []
     for name, value in mapping(params, "params").items():
         entries = cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else (value,)
@@ -369,4 +360,4 @@ def _query_text(value: object, name: str) -> str:
         return str(value)
     if isinstance(value, str):
         return text(value, f"params[{name!r}]") if value else ""
-    raise TypeError(f"params[{name!r}]: {shown(value)} has no place in a query; give text or a number")
+    raise TypeError(f"params[{name!r}]: {shown(value)} cannot be sent in a query; give text or a number")

@@ -110,7 +110,30 @@ class AsyncOmium:
         # Masked first, because the traceback of any failure may show local variables.
         api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
         auth = masked(auth)
-        settings, options = configure(locals())  # every setting is a parameter, by its name
+        settings, options = configure(
+            api_key=api_key,
+            base_url=base_url,
+            auth=auth,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            max_retries=max_retries,
+            retry_ambiguous_writes=retry_ambiguous_writes,
+            max_connections=max_connections,
+            rate_limit=rate_limit,
+            max_response_bytes=max_response_bytes,
+            agent_id=agent_id,
+            headers=headers,
+            proxy=proxy,
+            ssl=ssl,
+            session=session,
+            on_attempt=on_attempt,
+            allow_insecure_http=allow_insecure_http,
+            patience=patience,
+            backoff=backoff,
+            poll_interval=poll_interval,
+            converter=converter,
+            telemetry=telemetry,
+        )
         self._offer(Caller(Shared(settings), options))
 
     def _offer(self, caller: Caller) -> None:

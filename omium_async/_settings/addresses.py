@@ -1,18 +1,20 @@
-"""URLs among the settings: where the service is, and through which proxy it is reached."""
+"""The URLs of the service and of the proxy."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
+import urllib.request
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 import attrs
+import idna  # comes with aiohttp; the codec of Python has older rules
 
 from .._data.masked import Secret
 from .._data.text import encodes
-from .checks import CONTROL, Unfit, shown
+from .checks import CONTROL, InvalidValueError, shown
 from .secret import basic_auth
 
 __all__ = [
@@ -33,10 +35,10 @@ _LONGEST_HOST: Final = 254  # characters, with the dot that may end it
 
 @attrs.frozen
 class Proxy:
-    """An HTTP proxy; the credentials of its URL are kept apart and masked.
+    """An HTTP proxy; the credentials of its URL are masked.
 
     :ivar authorization: the value of its ``Proxy-Authorization`` header.
-    :ivar secrets: what of its credentials must not be seen in any form.
+    :ivar secrets: the forms of its credentials that must not be shown.
     """
 
     url: str
@@ -45,30 +47,22 @@ class Proxy:
 
 
 def base_url(value: Any) -> str:
-    """The URL that paths are appended to: with one ``/api/v1`` at its end, whichever form it was given in."""
+    """Validate the base URL, and return it with one ``/api/v1`` at its end, whichever form was given."""
     if not isinstance(value, str):
-        raise Unfit(f"{shown(value)} is not text")
-    found = _read_base_url(str.__str__(value))
-    del value  # it may hold credentials, and tracebacks may show local variables
-    if isinstance(found, Unfit):
-        raise found
-    return found
-
-
-def _read_base_url(value: str) -> str | Unfit:
-    text = value.strip(" ")
+        raise InvalidValueError(f"{shown(value)} is not text")
+    text = str.__str__(value).strip(" ")
     parts = _split(text)
     if parts is None or not text or " " in text or "\\" in text:
-        return Unfit("this is no URL")
+        raise InvalidValueError("this is not a URL")
     if parts.username is not None or parts.password is not None:
-        return Unfit("it holds credentials", "give the key as api_key or OMIUM_API_KEY")
+        raise InvalidValueError("it contains credentials", "give the key as api_key or OMIUM_API_KEY")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        return Unfit("it does not begin with https:// and the name of a host")
+        raise InvalidValueError("it does not begin with https:// and a host name")
     if "?" in text or "#" in text or ".." in unquote(parts.path).split("/"):
-        return Unfit("it holds a query, a fragment or '..'")
+        raise InvalidValueError("it contains a query, a fragment or '..'")
     host = _ascii_host(parts.hostname)
     if host is None:
-        return Unfit("the name of its host is none")
+        raise InvalidValueError("its host name is not valid")
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     path = re.sub(r"(/api/v1)+$", "", path, flags=re.IGNORECASE)
     authority = host + ("" if parts.port is None else f":{parts.port}")
@@ -77,14 +71,16 @@ def _read_base_url(value: str) -> str | Unfit:
 
 
 def sends_in_the_clear(url: str) -> str | None:
-    """The host to which requests to ``url`` go unencrypted over a network; ``None`` where they do not."""
+    """Return the host to which requests would go unencrypted over a network, or ``None``."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     return host if parts.scheme == "http" and not is_loopback(host) else None
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of a URL; ``None`` for what is none."""
+    """Return the parts of a URL, or ``None`` if it is not valid."""
+    if not encodes(text):
+        return None
     try:
         parts = urlsplit(text)
         _ = parts.hostname, parts.port
@@ -94,12 +90,10 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _ascii_host(host: str) -> str | None:
-    """A host as it goes on the wire; ``None`` for what names none."""
+    """Return a host name in ASCII, or ``None`` if it is not valid."""
     if ":" in host:
         return f"[{host}]"
     if not host.isascii():
-        import idna  # noqa: PLC0415 - comes with aiohttp; Python's own codec has older rules, by which ß becomes ss
-
         try:
             host = idna.encode(host, uts46=True).decode()
         except UnicodeError:
@@ -112,7 +106,7 @@ def _ascii_host(host: str) -> str | None:
 def is_loopback(host: str) -> bool:
     """Whether requests to ``host`` stay on this machine.
 
-    Not so for names below ``localhost``: they should (RFC 6761), but resolvers ask the network for them.
+    Names below ``localhost`` should too (RFC 6761), but resolvers ask the network for them.
     """
     if host == "localhost":
         return True
@@ -126,23 +120,13 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_url(value: Any) -> Proxy:
-    """A proxy by its URL."""
+    """Validate the URL of a proxy."""
     if not isinstance(value, str):
-        raise Unfit(f"{shown(value)} is not text")
-    found = _read_proxy(str.__str__(value))
-    del value
-    if found is None:
-        raise Unfit("this is no URL of an HTTP proxy")
-    return found
-
-
-def _read_proxy(text: str) -> Proxy | None:
-    parts = _split(text) if encodes(text) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    host = _ascii_host(parts.hostname)
-    if host is None:
-        return None
+        raise InvalidValueError(f"{shown(value)} is not text")
+    parts = _split(str.__str__(value))
+    host = _ascii_host(parts.hostname) if parts is not None and parts.hostname else None
+    if parts is None or host is None or parts.scheme not in ("http", "https"):
+        raise InvalidValueError("this is not the URL of an HTTP proxy")
     url = f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
     if parts.username is None:
         return Proxy(url)
@@ -154,21 +138,16 @@ def _read_proxy(text: str) -> Proxy | None:
 
 
 def proxy_of_environment(base: str) -> tuple[Secret, str] | None:
-    """The proxy that the environment names for requests to ``base``, and by which variable: never one for loopback."""
+    """Return the proxy of the environment for requests to ``base``, and the variable; never one for loopback."""
     parts = urlsplit(base)
     if is_loopback(parts.hostname or ""):
         return None
-    return _environment_says(parts.scheme, parts.netloc)
-
-
-def _environment_says(scheme: str, netloc: str) -> tuple[Secret, str] | None:
-    import urllib.request  # noqa: PLC0415 - it brings an HTTP client of its own, a tenth of the import time
-
+    scheme, netloc = parts.scheme, parts.netloc
     bypassed: Any = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
     proxies = urllib.request.getproxies_environment()
     found = proxies.get(scheme) or proxies.get("all")
     if found and scheme not in proxies and "://" in found and not found.lower().startswith(("http://", "https://")):
-        return None  # ALL_PROXY is meant for others too, who speak SOCKS
+        return None  # ALL_PROXY may name a SOCKS proxy, for other programs
     if not found or bypassed(netloc, proxies):
         return None
     variable = f"{scheme if scheme in proxies else 'all'}_proxy"

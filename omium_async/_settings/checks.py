@@ -1,4 +1,4 @@
-"""What single settings may be: each check gives the value as it is used, or says what is wrong with it."""
+"""Validators, of settings and of arguments: each returns the value to use, or raises `InvalidValueError`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .._data.text import encodes
 
 __all__ = [
     "CONTROL",
-    "Unfit",
+    "InvalidValueError",
     "agent_id",
     "auth",
     "converter",
+    "delays",
     "flag",
     "header",
     "headers",
     "hook",
     "key",
     "number",
-    "pauses",
     "session",
     "shown",
     "ssl",
@@ -31,7 +31,9 @@ __all__ = [
     "whole",
 ]
 
-_LARGEST: Final = 10**15  # NaN is not below it either; whatever is larger is a mistake
+_LARGEST: Final = 10**15  # whatever is larger is a mistake
+_MOST_SHOWN: Final = 60  # characters of text in a message
+_MOST_DIGITS: Final = 10**60
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SET_BY_THE_CLIENT: Final = frozenset({
@@ -40,25 +42,33 @@ _SET_BY_THE_CLIENT: Final = frozenset({
 })  # fmt: skip
 
 
-class Unfit(Exception):  # noqa: N818 - becomes a ConfigurationError that names the setting and where it came from
-    """A value that cannot be used.
+class InvalidValueError(Exception):
+    """A value that cannot be used. The caller adds what the value is for.
 
-    :ivar problem: what is wrong with it, the value first.
-    :ivar advice: what to give instead, where it is not what the setting's declaration says.
+    :ivar problem: what was given and what is wrong with it.
+    :ivar advice: what to give instead, if it differs from the usual advice.
+    :ivar is_type: whether the type of the value is wrong.
     """
 
-    def __init__(self, problem: str, advice: str | None = None) -> None:
+    def __init__(self, problem: str, advice: str | None = None, *, is_type: bool = False) -> None:
         super().__init__(problem)
         self.problem = problem
         self.advice = advice
+        self.is_type = is_type
 
 
-def shown(value: Any) -> str:
-    """A value in a message. Text is not shown: it may be a key in the wrong place."""
+def shown(value: Any, *, show_text: bool = False) -> str:
+    """Return a value for a message: numbers and constants as they are, of others the type.
+
+    :param show_text: whether text may be shown, shortened. Text in the place of a setting may be a key.
+    """
+    if show_text and isinstance(value, str):
+        text = str(value)
+        return repr(text) if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]!r}..."
     if value is None or isinstance(value, (bool, float)):
         return repr(value)
     if isinstance(value, int):
-        return str(value) if abs(value) < _LARGEST else "a number of so many digits"
+        return str(value) if abs(value) < _MOST_DIGITS else "a number of so many digits"
     return f"a value of type {kind_of(value)}"
 
 
@@ -66,36 +76,35 @@ def shown(value: Any) -> str:
 
 
 def number(value: Any, *, zero: bool = False) -> float:
-    """A number above 0, or also 0."""
+    """Validate a finite number above 0, or also 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Unfit(f"{shown(value)} is not a number")
-    _in_range(value, zero=zero)
-    return float(value)
+        raise InvalidValueError(f"{shown(value)} is not a number", is_type=True)
+    return float(_in_range(value, zero=zero))
 
 
 def whole(value: Any, *, zero: bool = False) -> int:
-    """A whole number above 0, or also 0."""
+    """Validate a whole number above 0, or also 0."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Unfit(f"{shown(value)} is not a whole number")
-    _in_range(value, zero=zero)
-    return int(value)
+        raise InvalidValueError(f"{shown(value)} is not a whole number", is_type=True)
+    return int(_in_range(value, zero=zero))
 
 
-def _in_range(value: float, *, zero: bool) -> None:
-    if not value < _LARGEST:
-        raise Unfit(f"{shown(value)} is too large" if value > 0 else f"{shown(value)} is not a number")
+def _in_range(value: float, *, zero: bool) -> float:
+    if not value < _LARGEST:  # NaN compares as false
+        raise InvalidValueError(f"{shown(value)} is too large" if value > 0 else f"{shown(value)} is not a number")
     if value < 0 or (value == 0 and not zero):
-        raise Unfit(f"{shown(value)} is {'below' if zero else 'not above'} 0")
+        raise InvalidValueError(f"{shown(value)} is {'below' if zero else 'not above'} 0")
+    return value
 
 
-def pauses(value: Any, *, zero: bool = False) -> tuple[float, float]:
-    """The first and the longest of growing pauses."""
+def delays(value: Any, *, zero: bool = False) -> tuple[float, float]:
+    """Validate a pair: the first and the longest of growing delays."""
     pair: list[Any] = [*cast("Any", value)] if isinstance(value, (tuple, list)) else []
     if len(pair) != 2:
-        raise Unfit(f"{shown(value)} is not a pair" if not pair else f"{len(pair)} values are not a pair")
+        raise InvalidValueError(f"{shown(value)} is not a pair" if not pair else f"{len(pair)} values are not a pair")
     first, longest = (number(each, zero=zero) for each in pair)
     if longest < first:
-        raise Unfit(f"{first:g} is more than {longest:g}")
+        raise InvalidValueError(f"{first:g} is more than {longest:g}")
     return first, longest
 
 
@@ -103,108 +112,118 @@ def pauses(value: Any, *, zero: bool = False) -> tuple[float, float]:
 
 
 def flag(value: Any) -> bool:
-    """``True`` or ``False``, and nothing that only counts as one."""
+    """Validate ``True`` or ``False``; other values that are true or false are rejected."""
     if not isinstance(value, bool):
-        raise Unfit(f"{shown(value)} is neither")
+        raise InvalidValueError(f"{shown(value)} is neither True nor False", is_type=True)
     return value
 
 
 def auth(value: Any) -> Literal["x-api-key", "bearer"]:
-    """How the key is sent."""
+    """Validate how the key is sent."""
     if value not in ("x-api-key", "bearer"):
-        raise Unfit("this text is neither" if isinstance(value, str) else f"{shown(value)} is neither")
+        raise InvalidValueError(
+            "this text is neither of them" if isinstance(value, str) else f"{shown(value)} is neither of them"
+        )
     return "bearer" if value == "bearer" else "x-api-key"
 
 
 def key(value: Any) -> Secret:
-    """The key, without spaces at its ends, which no header keeps: an echo without them is known all the same."""
+    """Validate the key; spaces at its ends are removed, because no header keeps them."""
     if not isinstance(value, str):
-        raise Unfit(f"{shown(value)} is not text")
+        raise InvalidValueError(f"{shown(value)} is not text")
     text = str.__str__(value).strip()
     if not text:
-        raise Unfit("it is empty")
+        raise InvalidValueError("it is empty")
     if CONTROL.search(str.__str__(value)):
-        raise Unfit("it holds control characters (a line break?)", "give the key alone")
+        raise InvalidValueError("it contains control characters (a line break?)", "give the key alone")
     if not encodes(text):
-        raise Unfit("it holds a lone surrogate, which is no text")
+        raise InvalidValueError("it contains a lone surrogate, which UTF-8 cannot encode")
     return Secret(text)
 
 
 def agent_id(value: Any) -> str:
-    """The name of an agent."""
+    """Validate the name of an agent."""
     if not isinstance(value, str):
-        raise Unfit(f"{shown(value)} is not text")
+        raise InvalidValueError(f"{shown(value)} is not text")
     if not value or not encodes(value):
-        raise Unfit("it is empty" if not value else "it holds a lone surrogate, which is no text")
+        raise InvalidValueError(
+            "it is empty" if not value else "it contains a lone surrogate, which UTF-8 cannot encode"
+        )
     return value
 
 
 def hook(value: Any) -> Callable[[Any], object]:
-    """A function that is called and not awaited."""
+    """Validate a plain function."""
     if not callable(value):
-        raise Unfit(f"{shown(value)} is not a function")
+        raise InvalidValueError(f"{shown(value)} is not a function", is_type=True)
     if inspect.iscoroutinefunction(value):
-        raise Unfit("it is a coroutine function, which nobody would await")
+        raise InvalidValueError("it is a coroutine function, which is not awaited", is_type=True)
     return cast("Callable[[Any], object]", value)
 
 
 def header(name: Any, value: Any, *, allowed: str = "") -> str:
-    """The name of a header that a user adds.
+    """Validate a header that a user adds, and return its name.
 
-    :param allowed: one that the client sets by itself, and that may be given here.
+    :param allowed: the one reserved header that may be given here.
     """
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise Unfit("a name among them is none", "a header's name is letters, digits and a few signs such as '-'")
+        raise InvalidValueError(
+            "one of the names is not valid", "use letters, digits and a few characters such as '-' in names"
+        )
     if name.lower() in _SET_BY_THE_CLIENT and name.lower() != allowed:
-        raise Unfit(f"{name} is set by the client itself", "leave it out")
+        raise InvalidValueError(f"{name} is set by the client", "leave it out")
     if not isinstance(value, str) or CONTROL.search(value.replace("\t", " ")) or not encodes(value):
-        raise Unfit(f"the value of {name} is not text, or holds control characters", "give one line of text")
+        raise InvalidValueError(
+            f"the value of {name} is not text, or contains control characters", "give one line of text"
+        )
     return name
 
 
 def headers(value: Any) -> dict[str, str]:
-    """Headers that a user adds to every request."""
+    """Validate headers that a user adds to every request."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise Unfit(f"{shown(value)} is not a mapping")
+        raise InvalidValueError(f"{shown(value)} is not a mapping")
     entries: Mapping[Any, Any] = cast("Any", value)
     return {header(name, text): text for name, text in entries.items()}
 
 
 def ssl(value: Any) -> Any:
-    """What aiohttp takes as ``ssl``."""
+    """Validate the ``ssl`` argument of aiohttp."""
     if value is None:
         return True
     if isinstance(value, bool) or _is_a(value, "ssl.SSLContext", "aiohttp.client_reqrep.Fingerprint"):
         return value
-    raise Unfit(f"{shown(value)} is none of them")
+    raise InvalidValueError(f"{shown(value)} is not an SSLContext, a Fingerprint or a bool")
 
 
 def converter(value: Any) -> Any:
-    """A converter with this package's rules."""
+    """Validate a converter from `make_converter`."""
     if is_ours(value):
         return value
-    raise Unfit(f"{shown(value)} is no converter with this package's rules")
+    raise InvalidValueError(f"{shown(value)} is not a converter with the rules of this package")
 
 
 def telemetry(value: Any) -> Any:
-    """What `omium_async.otel` makes."""
+    """Validate an `omium_async.otel.Telemetry`."""
     if _is_a(value, "omium_async.otel.Telemetry"):
         return value
-    raise Unfit(f"{shown(value)} is not one")
+    raise InvalidValueError(f"{shown(value)} is not a Telemetry")
 
 
 def session(value: Any) -> Any:
-    """A session of the user's own, which must not send what this client must not."""
+    """Validate a session of the user's own, which must not send other credentials."""
     if not callable(getattr(value, "request", None)):
-        raise Unfit(f"{shown(value)} is not one")
+        raise InvalidValueError(f"{shown(value)} is not a session")
     if getattr(value, "trust_env", False):
-        raise Unfit("it has trust_env, and would send credentials of ~/.netrc to the service", "make one without")
+        raise InvalidValueError(
+            "it has trust_env=True and would send credentials of ~/.netrc to the service", "create it without trust_env"
+        )
     return value
 
 
 def _is_a(value: Any, *names: str) -> bool:
-    """Whether the value's class is one of these: by name, for none of them is imported for a client to be made."""
+    """Whether the value's class is one of these, by name: the telemetry module needs an extra."""
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__}
     return not kinds.isdisjoint(names)

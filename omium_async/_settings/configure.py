@@ -1,9 +1,10 @@
-"""The settings of a client: argument, environment, ``~/.omium/config.json``, default, in this order, all checked."""
+"""Collects the settings of a client: from the argument, the environment, the config file, or the default."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NoReturn, TypedDict
 
 import attrs
 
@@ -11,7 +12,7 @@ from .._data.masked import Secret
 from .._errors import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
-from .checks import Unfit
+from .checks import InvalidValueError
 from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, declarations
 from .secret import Redactor
 from .sources import ConfigFile, environment
@@ -19,102 +20,110 @@ from .sources import ConfigFile, environment
 __all__ = ["OnAttempt", "OptionChanges", "Options", "Settings", "changed", "checked_header", "configure"]
 
 _NO_KEY: Final = "no API key: pass api_key, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
-_SHORT: Final = 8  # what is as long may be a key in the wrong place, and is not shown
+_SHORT: Final = 8  # longer text may be a key in the wrong place, and is not shown
 
 
-def configure(arguments: Mapping[str, Any]) -> tuple[Settings, Options]:
-    """Settings and options of a client, every value checked and every absent one looked up.
+def configure(**arguments: Any) -> tuple[Settings, Options]:
+    """Return the validated settings and options of a client.
 
-    :param arguments: by name; whatever may hold a secret is as `masked` gives it.
-    :raises ConfigurationError: naming the setting and where it came from, never the key.
+    :param arguments: of the constructor; those that may hold a secret are `masked`.
+    :raises ConfigurationError: a setting is missing or not valid; the message names it and its source, never the key.
     """
     lookup = _Lookup(arguments)
     found = {name: lookup.value(name, each) for name, each in declarations(Settings).items()}
-    if found["proxy"] is None and (of_environment := proxy_of_environment(found["base_url"])) is not None:
-        value, variable = of_environment
+    if found["proxy"] is None and (in_environment := proxy_of_environment(found["base_url"])) is not None:
+        value, variable = in_environment
         proxy = declarations(Settings)["proxy"]
-        found["proxy"] = _checked(value, _Place("proxy", variable, f"{variable} (environment)"), proxy)
-    lookup.check_encrypted(found["base_url"], allow_insecure_http=found["allow_insecure_http"])
-    lookup.check_session(found["session"], found["auth"])
+        found["proxy"] = _validated(value, _Source.variable("proxy", variable), proxy)
+    lookup.require_encryption(found["base_url"], allow_insecure_http=found["allow_insecure_http"])
+    lookup.require_single_credential(found["session"], found["auth"])
     secrets = () if found["proxy"] is None else found["proxy"].secrets
     settings = Settings(**found, redactor=Redactor(found["api_key"], *secrets), origins=lookup.origins())
     return settings, Options(**{name: lookup.value(name, each) for name, each in declarations(Options).items()})
 
 
 @attrs.frozen
-class _Place:
-    """Where a value came from, as errors say it."""
+class _Source:
+    """The source of a value.
+
+    :ivar name: ``argument``, a variable, a file, or ``default``.
+    :ivar words: the setting and the source, for messages.
+    """
 
     setting: str
-    source: str
+    name: str
     words: str
 
     @classmethod
-    def argument(cls, name: str) -> _Place:
-        return cls(name, "argument", f"{name} (argument)")
+    def argument(cls, setting: str) -> _Source:
+        return cls(setting, "argument", f"{setting} (argument)")
 
-    def refuse(self, problem: str, advice: str) -> ConfigurationError:
-        """The error that says what is wrong with the value."""
-        return ConfigurationError(
+    @classmethod
+    def variable(cls, setting: str, variable: str) -> _Source:
+        return cls(setting, variable, f"{variable} (environment)")
+
+    def reject(self, problem: str, advice: str) -> NoReturn:
+        """Raise an error about the value."""
+        raise ConfigurationError(
             f"{self.words}: {problem}; {advice}",
             setting=self.setting,
-            source=self.source,
+            source=self.name,
             problem=problem,
             outcome="not_applied",
-        )
+        ) from None
 
 
 class _Lookup:
-    """Finds the value of each setting, where it is said first."""
+    """Finds the value of each setting and its source."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._arguments = arguments
-        self._places: dict[str, _Place] = {}
+        self._sources: dict[str, _Source] = {}
         known = declarations(Settings)
-        # The file is asked only for what must come from somewhere: a broken one harms nobody who does not need it.
-        is_open = any(self._said(name, known[name]) is None for name in ("api_key", "base_url"))
-        self._file = ConfigFile.read(_names_in_file()) if is_open else ConfigFile()
+        # The file is read only if key or URL is missing: a broken file must not matter to clients that do not need it.
+        is_missing = any(self._given(name, known[name]) is None for name in ("api_key", "base_url"))
+        self._file = ConfigFile.read(_names_in_file()) if is_missing else ConfigFile()
 
     def value(self, name: str, declared: Declaration) -> Any:
-        """The value of a setting, checked."""
-        said = self._said(name, declared) or self._said_in_file(name, declared)
-        if said is None and declared.otherwise is REQUIRED:
+        """Return the validated value of a setting."""
+        given = self._given(name, declared) or self._in_file(name, declared)
+        if given is None and declared.otherwise is REQUIRED:
             raise ConfigurationError(_NO_KEY, setting=name, outcome="not_applied")
-        value, self._places[name] = said or (declared.otherwise, _Place(name, "default", f"{name} (default)"))
-        return _checked(value, self._places[name], declared)
+        value, self._sources[name] = given or (declared.otherwise, _Source(name, "default", f"{name} (default)"))
+        return _validated(value, self._sources[name], declared)
 
-    def _said(self, name: str, declared: Declaration) -> tuple[Any, _Place] | None:
-        """What the argument says, else the environment."""
+    def _given(self, name: str, declared: Declaration) -> tuple[Any, _Source] | None:
+        """Return the argument, or else the variable."""
         argument = self._arguments[name]
         if declared.variable is None or argument is not declared.default:
-            return argument, _Place.argument(name)
+            return argument, _Source.argument(name)
         text = environment(declared.variable)
-        place = _Place(name, declared.variable, f"{declared.variable} (environment)")
-        return None if text is None else (_read(text, place, declared), place)
+        source = _Source.variable(name, declared.variable)
+        return None if text is None else (_parsed(text, source, declared), source)
 
-    def _said_in_file(self, name: str, declared: Declaration) -> tuple[Any, _Place] | None:
+    def _in_file(self, name: str, declared: Declaration) -> tuple[Any, _Source] | None:
         value = self._file.values.get(declared.in_file or "")
         if value is None or value == "":
             return None
-        return value, _Place(name, self._file.path, f"{declared.in_file} (in {self._file.path})")
+        return value, _Source(name, self._file.path, f"{declared.in_file} (in {self._file.path})")
 
     def origins(self) -> dict[str, str]:
-        """Where each setting came from: an argument, a variable, the file, the default."""
-        return {name: place.source for name, place in self._places.items()}
+        """Return the source of each setting: ``argument``, a variable, the file, or ``default``."""
+        return {name: source.name for name, source in self._sources.items()}
 
-    def check_encrypted(self, base_url: str, *, allow_insecure_http: bool) -> None:
-        """Refuse a URL to which the key would go in the clear."""
+    def require_encryption(self, base_url: str, *, allow_insecure_http: bool) -> None:
+        """Reject a URL to which the key would be sent unencrypted."""
         host = None if allow_insecure_http else sends_in_the_clear(base_url)
         if host is not None:
-            raise self._places["base_url"].refuse(
+            self._sources["base_url"].reject(
                 f"it would send the key over plain http to {host}", "give https://, or allow_insecure_http=True"
             )
 
-    def check_session(self, session: Any, auth: str) -> None:
-        """Refuse a session whose own credentials would be sent in the same header as the key."""
+    def require_single_credential(self, session: Any, auth: str) -> None:
+        """Reject a session whose own credentials would be sent in the header of the key."""
         if auth == "bearer" and getattr(session, "auth", None) is not None:
-            raise self._places["session"].refuse(
-                "it has an auth of its own, and the key goes into the same header",
+            self._sources["session"].reject(
+                "it has an auth of its own, which uses the same header as the key",
                 "give a session without auth, or auth='x-api-key'",
             )
 
@@ -124,24 +133,24 @@ def _names_in_file() -> list[str]:
     return [declared.in_file for declared in both if declared.in_file is not None]
 
 
-def _read(text: Secret, place: _Place, declared: Declaration) -> Any:
+def _parsed(text: Secret, source: _Source, declared: Declaration) -> Any:
     if declared.read is str:
         return text
     try:
         return declared.read(str.__str__(text))
     except ValueError:
         what = f"{str.__str__(text)!r}" if len(text) < _SHORT else "this text"
-    raise place.refuse(f"{what} is not a number", declared.advice)
+    return source.reject(f"{what} is not a number", declared.advice)
 
 
-def _checked(value: Any, place: _Place, declared: Declaration) -> Any:
+def _validated(value: Any, source: _Source, declared: Declaration) -> Any:
     if value is None and declared.optional:
         return None
     try:
         return declared.check(value)
-    except Unfit as unfit:
-        problem = unfit
-    raise place.refuse(problem.problem, problem.advice or declared.advice)
+    except InvalidValueError as error:
+        problem = error
+    return source.reject(problem.problem, problem.advice or declared.advice)
 
 
 class OptionChanges(TypedDict, total=False):
@@ -159,7 +168,7 @@ class OptionChanges(TypedDict, total=False):
 
 
 def changed(options: Options, changes: OptionChanges) -> Options:
-    """``options`` with some of them changed and checked.
+    """Return ``options`` with validated changes.
 
     :raises ConfigurationError: a value is out of range.
     :raises TypeError: there is no such option.
@@ -168,18 +177,20 @@ def changed(options: Options, changes: OptionChanges) -> Options:
     unknown = [name for name in changes if name not in known]
     if unknown:
         changes.clear()  # type: ignore[attr-defined] # the value may be a key, and tracebacks may show it
-        raise TypeError(f"with_options has no {unknown[0]!r}; it changes {', '.join(known)}")
-    values = {name: _checked(value, _Place.argument(name), known[name]) for name, value in changes.items()}
+        near = difflib.get_close_matches(unknown[0], known, 1, 0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; it changes {', '.join(known)}"
+        raise TypeError(f"with_options has no {unknown[0]!r}{hint}")
+    values = {name: _validated(value, _Source.argument(name), known[name]) for name, value in changes.items()}
     return attrs.evolve(options, **values)
 
 
-def checked_header(name: object, value: object, source: str, *, allowed: str = "") -> str:
-    """The name of a header that a user adds to a request.
+def checked_header(name: object, value: object, place: str, *, allowed: str = "") -> str:
+    """Validate a header that a user adds to a request, and return its name.
 
-    :raises ConfigurationError: the client sets it itself, or it would break the request.
+    :raises ConfigurationError: the client sets it, or it would break the request.
     """
     try:
         return checks.header(name, value, allowed=allowed)
-    except Unfit as unfit:
-        problem = unfit
-    raise _Place("headers", "argument", source).refuse(problem.problem, problem.advice or "")
+    except InvalidValueError as error:
+        problem = error
+    return _Source("headers", "argument", place).reject(problem.problem, problem.advice or "")

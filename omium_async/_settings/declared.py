@@ -1,4 +1,4 @@
-"""Every setting of a client, once: what it may be, what it is by default, and where else it may come from."""
+"""Declares every setting of a client: its validator, its default, and its other sources."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ OnAttempt = Callable[[Attempt], object]
 
 
 class _DefaultFloat(float):
-    """A default that can be told from the same number given by the user, which comes before the environment."""
+    """A default that differs from the same number given as an argument, which has priority over the environment."""
 
 
 class _DefaultInt(int):
-    """A whole number of this kind."""
+    """A whole number of the same kind."""
 
 
 DEFAULT_TIMEOUT: Final[float] = _DefaultFloat(120.0)
@@ -55,21 +55,21 @@ DEFAULT_POLL_INTERVAL: Final = (0.5, 10.0)
 
 REQUIRED: Final[Any] = object()
 
-_SECONDS: Final = "give a number of seconds above 0, or None for no bound"
+_SECONDS: Final = "give a number of seconds above 0, or None for no limit"
 
 
 @attrs.frozen
 class Declaration:
-    """What is known of a setting before anybody gives it a value.
+    """The declaration of a setting.
 
-    :ivar check: gives the value as it is used.
+    :ivar check: returns the value to use, or raises `checks.InvalidValueError`.
     :ivar advice: what to give, for messages.
-    :ivar default: of the constructor's parameter: it says nothing, where another place may.
-    :ivar otherwise: what it is where no place says anything; `REQUIRED`: one has to.
-    :ivar optional: whether ``None`` is a value of its own.
-    :ivar variable: of the environment, ``None`` where there is none.
-    :ivar in_file: its name in the config file, ``None`` where it is not read there.
-    :ivar read: makes a value of a variable's text.
+    :ivar default: of the constructor's parameter; it counts as not given.
+    :ivar otherwise: the value if no source has one; `REQUIRED`: that is an error.
+    :ivar optional: whether ``None`` is a valid value.
+    :ivar variable: its environment variable, or ``None``.
+    :ivar in_file: its name in the config file, or ``None``.
+    :ivar read: parses the text of a variable.
     """
 
     check: Callable[[Any], Any]
@@ -88,13 +88,13 @@ def _setting(check: Callable[[Any], Any], advice: str, *, show: bool = True, **m
 
 @cache
 def declarations(cls: type[Any]) -> Mapping[str, Declaration]:
-    """The settings that a class declares, by name."""
+    """Return the settings that a class declares, by name."""
     return {field.name: field.metadata[Declaration] for field in attrs.fields(cls) if Declaration in field.metadata}
 
 
 @attrs.frozen
 class Options:
-    """What may differ from call to call: ``with_options`` changes these.
+    """The options of calls, which ``with_options`` changes.
 
     :ivar before_attempt: called when nothing holds back an attempt any more; an exception ends the call without it.
         Not a setting: batches set it.
@@ -115,15 +115,15 @@ class Options:
         checks.hook, "give a plain function that takes an Attempt, or None", optional=True
     )
     patience: float | None = _setting(
-        partial(checks.number, zero=True), "give a number of seconds, 0 or more, or None for no bound",
+        partial(checks.number, zero=True), "give a number of seconds, 0 or more, or None for no limit",
         default=DEFAULT_PATIENCE, optional=True, variable="OMIUM_PATIENCE", read=float,
     )  # fmt: skip
     backoff: tuple[float, float] = _setting(
-        partial(checks.pauses, zero=True), "give two numbers of seconds, 0 or more: the first pause and the longest",
+        partial(checks.delays, zero=True), "give two numbers of seconds, 0 or more: the first delay and the longest",
         default=DEFAULT_BACKOFF,
     )  # fmt: skip
     poll_interval: tuple[float, float] = _setting(
-        checks.pauses, "give two numbers of seconds above 0: the first pause and the longest",
+        checks.delays, "give two numbers of seconds above 0: the first delay and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
     before_attempt: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
@@ -131,10 +131,10 @@ class Options:
 
 @attrs.frozen
 class Settings:
-    """What belongs to a client as a whole.
+    """The settings of a client as a whole.
 
-    :ivar redactor: strikes its secrets out of what is shown.
-    :ivar origins: where each setting came from: ``argument``, the name of a variable, the path of the file, or
+    :ivar redactor: removes its secrets from text of the server.
+    :ivar origins: the source of each setting: ``argument``, the name of a variable, the path of the file, or
         ``default``.
     """
 
@@ -150,7 +150,7 @@ class Settings:
     auth: Auth = _setting(checks.auth, "give 'x-api-key' or 'bearer'", default="x-api-key")
     max_connections: int = _setting(checks.whole, "give a whole number above 0", default=100)
     rate_limit: float | None = _setting(
-        checks.number, "give a number of requests a minute above 0, or None to learn it from the answers", optional=True
+        checks.number, "give a number of requests a minute above 0, or None for no limit", optional=True
     )
     max_response_bytes: int = _setting(checks.whole, "give a whole number of bytes above 0", default=64 * 2**20)
     headers: Mapping[str, str] = _setting(checks.headers, "give a mapping of text to text", show=False)
@@ -164,7 +164,7 @@ class Settings:
     )
     allow_insecure_http: bool = _setting(checks.flag, "give True or False", default=False)
     converter: OmiumConverter | None = _setting(
-        checks.converter, "give what omium_async.make_converter() gives, a copy of that, or None", optional=True,
+        checks.converter, "give a converter from omium_async.make_converter(), a copy of one, or None", optional=True,
         show=False,
     )  # fmt: skip
     telemetry: Telemetry | None = _setting(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from ..rawserver import Tools
@@ -13,9 +16,11 @@ def raw() -> type[Tools]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMIUM_API_KEY", "OMIUM_API_URL", "OMIUM_TIMEOUT", "OMIUM_RETRY_ATTEMPTS", "OMIUM_PATIENCE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty environment and home; returns the path of the config file."""
+    for name in list(os.environ):
+        if name.startswith("OMIUM_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".omium").mkdir()
+    return tmp_path / ".omium" / "config.json"

@@ -44,7 +44,7 @@ def test_refused(path):
 @pytest.mark.parametrize("path", ["/api/v1/executions", "api/v1", "//api/v1/x"[1:], "/api/v1?x=1"])
 async def test_the_path_of_the_base_url_is_not_repeated(raw, path: str) -> None:
     async with raw.pair() as (omium, server, _attempts):
-        with pytest.raises(ValueError, match=r"repeats '/api/v1'.*such as '/workflows'"):
+        with pytest.raises(ValueError, match=r"begins with '/api/v1'.*such as '/workflows'"):
             await omium.request("GET", path)
         await omium.request("GET", "/api/v10")
     assert [request.target for request in server.requests] == ["/api/v1/api/v10"]

@@ -80,7 +80,6 @@ async def test_no_failure_shows_the_key(raw, failure, auth, source, monkeypatch,
         monkeypatch.setenv("OMIUM_API_KEY", KEY)
     if source == "file":
         monkeypatch.setenv("HOME", str(tmp_path))
-        (tmp_path / ".omium").mkdir()
         (tmp_path / ".omium" / "config.json").write_text(f'{{"api_key": "{KEY}"}}')
     attempts: list[om.Attempt] = []
     async with (
@@ -204,8 +203,6 @@ def test_no_variable_shows_the_key(monkeypatch, variable: str, value: str) -> No
 
 @pytest.mark.parametrize("text", ['{"api_key": ["%s"]}', '{"api_key": "%s"', '["%s"]', '{"api_key": "%s\\n"}'])
 def test_no_config_file_shows_the_key(monkeypatch, tmp_path, text: str) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".omium").mkdir()
     (tmp_path / ".omium" / "config.json").write_text(text % KEY)
     with pytest.raises(om.ConfigurationError, match=r"config\.json") as caught:
         om.AsyncOmium()

@@ -61,7 +61,7 @@ def test_defaults() -> None:
     client = om.AsyncOmium(KEY)
     assert settings_of(client).base_url == "https://api.omium.ai/api/v1"
     options = options_of(client)
-    assert (options.timeout, options.attempt_timeout, options.max_retries) == (60.0, 30.0, 3)
+    assert (options.timeout, options.attempt_timeout, options.max_retries) == (120.0, 30.0, 3)
     assert settings_of(client).max_connections == 100
     assert settings_of(client).max_response_bytes == 64 * 2**20
     assert settings_of(client).rate_limit is None
@@ -128,7 +128,7 @@ def test_what_is_null_or_empty_or_unknown_in_the_file_is_absent(home) -> None:
     home.write_text(json.dumps({"api_key": KEY, "api_url": None, "timeout": None, "retry_attempts": "", "more": [1]}))
     client = om.AsyncOmium()
     assert settings_of(client).base_url == "https://api.omium.ai/api/v1"
-    assert (options_of(client).timeout, options_of(client).max_retries) == (60.0, 3)
+    assert (options_of(client).timeout, options_of(client).max_retries) == (120.0, 3)
     home.write_text(json.dumps({"api_key": ""}))
     refused("no API key")
 
@@ -195,7 +195,7 @@ def test_with_options_changes_a_copy() -> None:
     client = om.AsyncOmium(KEY)
     copy = client.with_options(timeout=None, max_retries=0)
     assert (options_of(copy).timeout, options_of(copy).max_retries, options_of(copy).attempt_timeout) == (None, 0, 30.0)
-    assert options_of(client).timeout == 60.0
+    assert options_of(client).timeout == 120.0
     assert copy._caller.shared is client._caller.shared
 
 

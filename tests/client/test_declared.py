@@ -48,7 +48,7 @@ def test_every_setting_is_described_for_users() -> None:
     [
         (
             {"timeout": 0}, {}, {},
-            "timeout (argument): 0 is not above 0; give a number of seconds above 0, or None for no bound",
+            "timeout (argument): 0 is not above 0; give a number of seconds above 0, or None for no limit",
             ("timeout", "argument"),
         ),
         (
@@ -60,7 +60,7 @@ def test_every_setting_is_described_for_users() -> None:
             {}, {"OMIUM_PATIENCE": KEY}, {},
             (
                 "OMIUM_PATIENCE (environment): this text is not a number; give a number of seconds, 0 or more, or None "
-                "for no bound"
+                "for no limit"
             ),
             ("patience", "OMIUM_PATIENCE"),
         ),
@@ -88,7 +88,7 @@ def test_every_setting_is_described_for_users() -> None:
         (
             {"telemetry": KEY}, {}, {},
             (
-                "telemetry (argument): a value of type str is not one; give an instance of omium_async.otel.Telemetry, "
+                "telemetry (argument): a value of type str is not a Telemetry; give an instance of omium_async.otel.Telemetry, "
                 "or None"
             ),
             ("telemetry", "argument"),
@@ -96,7 +96,7 @@ def test_every_setting_is_described_for_users() -> None:
         (
             {}, {"HTTPS_PROXY": "socks5://proxy.example"}, {},
             (
-                "HTTPS_PROXY (environment): this is no URL of an HTTP proxy; give the URL of an HTTP proxy, such as "
+                "HTTPS_PROXY (environment): this is not the URL of an HTTP proxy; give the URL of an HTTP proxy, such as "
                 "http://proxy.example:3128 (SOCKS is not supported)"
             ),
             ("proxy", "HTTPS_PROXY"),
@@ -155,7 +155,7 @@ def test_pauses_and_patience_that_cannot_be(name: str, values: list) -> None:
         (b'{\n  "api_key": "x",\n  "timeout": 5,\n}', "line (3, column 15|4, column 1) "),  # as Python has it
         (b'{"api_key" "x"}', "line 1, column 12"),
         (b'{\n "api_key": "\xff"}', "line 2, column 14"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
         (b"", "line 1, column 1"),
     ],
 )
