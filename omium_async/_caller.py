@@ -20,11 +20,11 @@ from ._data.codec import encode
 from ._data.converter import OmiumConverter
 from ._data.plain import plain
 from ._data.shared import shared
+from ._request import Operation, Request
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings
 from ._transport.answers import RawResponse
 from ._transport.call import TracedTransport, Transport
-from ._transport.request import Operation, Request
 
 __all__ = ["Caller", "Shared"]
 

@@ -30,8 +30,8 @@ from ._models.types import (
     WorkflowInfo,
     WorkflowPage,
 )
+from ._request import Operation
 from ._transport.answers import LARGEST_REFUSAL
-from ._transport.request import Operation
 
 __all__ = [
     "Endpoint",

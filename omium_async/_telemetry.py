@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from ._errors import Attempt
-    from ._transport.request import Request
+    from ._request import Request
 
 __all__ = ["CallSpan", "Telemetry", "spanned", "spanned_each"]
 

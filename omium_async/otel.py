@@ -35,7 +35,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from ._errors import APIStatusError, Attempt, OmiumError, WriteOutcome
-from ._transport.request import Request
+from ._request import Request
 
 try:
     from opentelemetry import context as otel_context

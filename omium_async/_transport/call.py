@@ -16,13 +16,14 @@ from multidict import CIMultiDict
 
 from .._data.text import clean_id
 from .._errors import APITimeoutError, Attempt, OmiumError, WriteOutcome
+from .._request import Request
 from .._settings.secret import Redactor
 from .answers import RawResponse, joined, request_id_of
+from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
 from .failures import Failure, FailureReader, never_sent, write_is_unknown
 from .pacing import MINUTE, RATE_HEADERS, Gate, Pacer, TooLate
 from .reports import Reports, log
-from .request import LiveAttempt, Request
 from .retry import Budget, backoff
 from .session import Connections, Sessions
 

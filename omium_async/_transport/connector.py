@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.connector import Connection
 from multidict import istr
 
-from .request import LiveAttempt
+from .attempt import LiveAttempt
 
 __all__ = ["REQUEST_ID", "AttemptWatch", "Connector", "Outgoing", "Stale", "under_way"]
 

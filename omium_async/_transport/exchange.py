@@ -11,10 +11,11 @@ from aiohttp import ClientResponse, ClientTimeout, hdrs
 from multidict import CIMultiDict, istr
 from yarl import URL
 
+from .._request import Request
 from .answers import LARGEST_REFUSAL
+from .attempt import LiveAttempt
 from .connector import REQUEST_ID, AttemptWatch, Stale, under_way
 from .failures import Refused, TooLarge
-from .request import LiveAttempt, Request
 
 if TYPE_CHECKING:
     import aiohttp

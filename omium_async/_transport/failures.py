@@ -21,8 +21,9 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
+from .._request import Request
 from .answers import LARGEST_REFUSAL, joined, read_refusal, request_id_of, retry_after_of
-from .request import LiveAttempt, Request
+from .attempt import LiveAttempt
 from .retry import status_meaning
 
 if TYPE_CHECKING:

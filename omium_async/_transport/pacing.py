@@ -16,7 +16,7 @@ from typing import Final
 from multidict import istr
 
 from .answers import http_date
-from .request import LONGEST_PAUSE, LiveAttempt
+from .attempt import LONGEST_PAUSE, LiveAttempt
 from .retry import backoff
 
 __all__ = ["MINUTE", "RATE_HEADERS", "Gate", "Pacer", "TooLate", "rate_headers"]

@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from .._errors import Attempt
+from .._request import Request
 from .._settings.secret import Redactor
-from .request import Request
 
 if TYPE_CHECKING:
     from .._settings.configure import OnAttempt, Options

@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
+from .attempt import LONGEST_PAUSE
 from .connector import Connector, Outgoing
 from .pacing import Gate, Pacer
-from .request import LONGEST_PAUSE
 
 __all__ = ["Connections", "Sessions"]
 

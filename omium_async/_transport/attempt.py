@@ -1,70 +1,19 @@
-"""A request of a call, and one attempt to send it."""
+"""One attempt to send a request, in progress."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote
-
-import attrs
+from typing import Any, Final
 
 from .._errors import Attempt
+from .._request import Request
 from .._settings.secret import Redactor
 
-__all__ = ["LONGEST_PAUSE", "LiveAttempt", "Operation", "Request"]
+__all__ = ["LONGEST_PAUSE", "LiveAttempt"]
 
 LONGEST_PAUSE: Final = 1e8  # seconds, three years; event loops cannot count much further
-
-
-class Operation(NamedTuple):
-    """The name of a request in traces and metrics, without ids.
-
-    :ivar name: such as ``omium.executions.get``.
-    :ivar template: the path below the base URL, such as ``/executions/{execution_id}``.
-    """
-
-    name: str
-    template: str
-
-
-@attrs.define(eq=False)  # not frozen: creating a frozen instance takes twice as long
-class Request:
-    """One HTTP request, the same on every attempt.
-
-    :ivar url: absolute and escaped.
-    :ivar key: the ``Idempotency-Key`` of a write, ``None`` of a read.
-    :ivar operation: its name, ``None`` for requests made by ``AsyncOmium.request``.
-    """
-
-    method: str
-    url: str
-    body: bytes | None = attrs.field(default=None, repr=False)
-    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
-    key: str | None = None
-    operation: Operation | None = None
-
-    @property
-    def is_write(self) -> bool:
-        """Whether the method is any other than GET, HEAD and OPTIONS."""
-        return self.key is not None
-
-    @property
-    def path(self) -> str:
-        """The path of the URL, escaped, without its query."""
-        _, _, rest = self.url.partition("?")[0].partition("://")
-        return "/" + rest.partition("/")[2]
-
-    @property
-    def execution_id(self) -> str | None:
-        """The execution that the path names, if the operation's template has one."""
-        if self.operation is None:
-            return None
-        parts = self.operation.template.split("/")
-        if "{execution_id}" not in parts:
-            return None
-        return unquote(self.path.split("/")[parts.index("{execution_id}") - len(parts)])
 
 
 class LiveAttempt:
