@@ -80,7 +80,7 @@ def test_every_setting_is_described_for_users() -> None:
         (
             {"backoff": (2, 1)}, {}, {},
             (
-                "backoff (argument): 2 is more than 1; give two numbers of seconds, 0 or more: the first pause and the "
+                "backoff (argument): 2 is more than 1; give two numbers of seconds, 0 or more: the first delay and the "
                 "longest"
             ),
             ("backoff", "argument"),
@@ -88,16 +88,16 @@ def test_every_setting_is_described_for_users() -> None:
         (
             {"telemetry": KEY}, {}, {},
             (
-                "telemetry (argument): a value of type str is not a Telemetry; give an instance of omium_async.otel.Telemetry, "
-                "or None"
+                "telemetry (argument): a value of type str is not a Telemetry; give an instance of "
+                "omium_async.otel.Telemetry, or None"
             ),
             ("telemetry", "argument"),
         ),
         (
             {}, {"HTTPS_PROXY": "socks5://proxy.example"}, {},
             (
-                "HTTPS_PROXY (environment): this is not the URL of an HTTP proxy; give the URL of an HTTP proxy, such as "
-                "http://proxy.example:3128 (SOCKS is not supported)"
+                "HTTPS_PROXY (environment): this is not the URL of an HTTP proxy; give the URL of an HTTP proxy, "
+                "such as http://proxy.example:3128 (SOCKS is not supported)"
             ),
             ("proxy", "HTTPS_PROXY"),
         ),
