@@ -64,5 +64,5 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     assert output_of(script) == ["False", "False"]
 
 
-def test_the_command_line_imports_nothing_before_it_can_be_interrupted() -> None:
+def test_the_command_line_imports_no_client_before_it_can_be_interrupted() -> None:
     assert output_of("import omium_sync.cli, sys; print('omium_async._client' in sys.modules)") == ["False"]
