@@ -121,9 +121,9 @@ class Workflows:
 class Omium:
     __doc__ = f"""A client of the Omium Executions API for code that is not async.
 
-Works with and without ``with``, from any number of threads, also inside a running event loop, which it blocks.
-Settings come from the argument, the environment, ``~/.omium/config.json``, the default, in this order. Nothing
-runs until the first call; a loop in a thread of its own serves all clients of the process from then on.
+It works with and without ``with``, in any number of threads, and inside a running event loop, which it blocks.
+Settings come from the argument, the environment, ``~/.omium/config.json`` or the default, in this order. The first call
+starts a thread with an event loop, which serves all clients of the process.
 
 :param api_key: {docstring(AsyncOmium).partition(":param api_key: ")[2]}
 """
@@ -134,7 +134,7 @@ runs until the first call; a loop in a thread of its own serves all clients of t
 
     @signature_of(AsyncOmium.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        # Masked before anything can fail: a traceback may show local variables.
+        # Masked first: a traceback may show local variables.
         args, settings = tuple(map(masked, args)), dict(map(_masked, settings.items()))
         core = AsyncOmium(*args, **settings)
         self._assemble(core, Dispatcher(core._caller.shared))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -194,8 +194,8 @@ runs until the first call; a loop in a thread of its own serves all clients of t
         self.close()
 
     def __repr__(self) -> str:
-        core = getattr(self, "_core", None)  # none where a setting was refused: a traceback may show this all the same
-        return f"<{type(self).__name__} not made>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
+        core = getattr(self, "_core", None)  # absent if a setting was rejected; the traceback may show this repr
+        return f"<{type(self).__name__} not initialized>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
 
     def __dask_tokenize__(self) -> NoReturn:
         """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -34,6 +35,18 @@ _STOP_TIMEOUT_AT_EXIT: Final = 1.0
 #: Seconds that a waiting thread sleeps at a time. A signal that arrives just before the thread falls asleep does not
 #: wake it, so the exception of its handler, such as `KeyboardInterrupt`, is raised when the thread wakes by itself.
 _NAP: Final = 0.5
+
+
+# anyio imports this at the first use of a portal: a child that is forked meanwhile would wait for the import for ever.
+with contextlib.suppress(ImportError):
+    importlib.import_module("anyio._backends._asyncio")
+
+_uvloop: Any = None
+if os.environ.get("OMIUM_UVLOOP", "") not in {"", "0"}:
+    try:
+        _uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        _logger.warning("OMIUM_UVLOOP is set, but uvloop is not installed: asyncio's own loop is used")
 
 
 class LoopThread:
@@ -223,16 +236,7 @@ class _DaemonExecutor(ThreadPoolExecutor):
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop of uvloop if ``OMIUM_UVLOOP`` is set and uvloop is installed, otherwise one of asyncio."""
-    loop = None
-    if os.environ.get("OMIUM_UVLOOP", "") not in {"", "0"}:
-        try:
-            import uvloop  # noqa: PLC0415 - an optional dependency
-        except ImportError:
-            _logger.warning("OMIUM_UVLOOP is set, but uvloop is not installed: asyncio's own loop is used")
-        else:
-            loop = cast("asyncio.AbstractEventLoop", uvloop.new_event_loop())
-    loop = loop or asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = asyncio.new_event_loop() if _uvloop is None else _uvloop.new_event_loop()
     loop.set_default_executor(_DaemonExecutor())
     return loop
 

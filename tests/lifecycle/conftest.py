@@ -1,16 +1,20 @@
-"""Programs that use the facade, run as processes: several times each, on each interpreter that is to be tested."""
+"""Programs that use the facade: run in this process, as a process, or as processes of all modes and interpreters."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import attrs
 import pytest
@@ -23,10 +27,10 @@ from .recorder import LONG, Recorder
 ROOT = Path(omium_sync.__file__).parents[1]
 #: More interpreters, with the dependencies installed, may be named by this variable.
 PYTHONS = [sys.executable, *filter(None, os.environ.get("OMIUM_TEST_PYTHONS", "").split(os.pathsep))]
-#: Each case runs so: twice as users do, once with every warning of a development build; in haste only the latter.
-MODES: list[list[str]] = [["-X", "dev"]] if "OMIUM_TEST_HASTE" in os.environ else [[], [], ["-X", "dev"]]
+MODES: list[list[str]] = [[], ["-X", "dev"]]
 #: Seconds from the program's last line to its end; busy machines are slow, and what hangs does so for longer.
 AT_ONCE = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGALRM, signal.SIGUSR1)
 
 PRELUDE = """
 import atexit, contextlib, gc, os, signal, sys, threading, time
@@ -40,9 +44,22 @@ def threads():
 def say(*words):
     print(*words, flush=True)
 
+def go():  # when the test says so
+    sys.stdin.readline()
+
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 """
+
+
+def interrupt_at(what: str) -> Callable[[Any], None]:
+    """Interrupts a program when such a request has arrived."""
+
+    def drive(program: Any) -> None:
+        program.server.wait_for(what)
+        program.interrupt()
+
+    return drive
 
 
 @attrs.frozen
@@ -120,25 +137,26 @@ class Program:
         self._process.stderr.close()
 
 
-class Lifecycle:
-    """Runs programs."""
+class Processes:
+    """Runs programs as processes."""
 
     root = str(ROOT)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, thorough: bool) -> None:
         self._folder = folder
+        self._commands = [[each, *mode] for each in PYTHONS for mode in MODES] if thorough else [PYTHONS[:1]]
 
     def run(
         self,
         source: str,
-        drive: Callable[[Program], object] = lambda _: None,
-        modes: list[list[str]] = MODES,
+        drive: Callable[[Any], object] = lambda _: None,
+        flags: Sequence[str] = (),
         **environment: str,
     ) -> list[Ended]:
-        """Run a program once for each interpreter and mode, all at once; ``drive`` does something to each."""
+        """Run a program; ``drive`` does something to each process of it."""
         path = self._folder / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(source), encoding="utf-8")
-        commands = [[python, *mode, str(path)] for python in PYTHONS for mode in modes]
+        commands = [[*command, *flags, str(path)] for command in self._commands]
         with ThreadPoolExecutor(len(commands)) as pool:
             return list(pool.map(lambda command: self._once(command, drive, environment), commands))
 
@@ -162,9 +180,88 @@ class Lifecycle:
         }
 
 
+class Here:
+    """Runs programs in the main thread of this process, driven by another thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.server = Recorder()
+        self._said: list[str] = []
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._go: SimpleQueue[None] = SimpleQueue()
+        monkeypatch.setenv("OMIUM_API_KEY", "key-of-the-tests")
+        monkeypatch.setenv("OMIUM_API_URL", self.server.url)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(self, source: str, drive: Callable[[Any], object] = lambda _: None) -> list[Ended]:
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        own = {"say": self._say, "go": lambda: self._go.get(timeout=LONG), "threads": _our_threads}
+        program = compile(PRELUDE + "globals().update(own)\n" + textwrap.dedent(source), "program.py", "exec")
+        names: dict[str, Any] = {"__name__": "program", "own": own}
+        with ThreadPoolExecutor(1) as pool:
+            driven = pool.submit(drive, self)
+            try:
+                exec(program, names)
+                driven.result(LONG)
+            finally:
+                self.server.release()
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
+        names.clear()
+        _collect()
+        return [Ended(0, "".join(self._said), "", 0.0, self.server, [])]
+
+    def interrupt(self) -> None:
+        self.send(signal.SIGINT)
+
+    def send(self, number: int) -> None:
+        signal.pthread_kill(threading.main_thread().ident, number)
+
+    def line(self) -> str:
+        return self._lines.get(timeout=LONG)
+
+    def answer(self) -> None:
+        self._go.put(None)
+
+    def _say(self, *words: object) -> None:
+        line = f"{' '.join(map(str, words))}\n"
+        self._said.append(line)
+        self._lines.put(line)
+
+
+def _our_threads() -> list[str]:
+    return sorted(each.name for each in threading.enumerate() if each.name == "MainThread" or "omium" in each.name)
+
+
+def _collect() -> None:
+    """Collect the clients of a program, and wait until their loop has ended."""
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "omium_sync":
+            thread.join(1)
+
+
+@pytest.fixture(params=["here", pytest.param("processes", marks=pytest.mark.slow)])
+def anywhere(request, tmp_path, monkeypatch):
+    """For programs that do not end or fork the process."""
+    if request.param == "processes":
+        yield Processes(tmp_path, thorough=True)
+        return
+    _collect()
+    here = Here(monkeypatch)
+    yield here
+    here.server.close()
+
+
+@pytest.fixture(params=["once", pytest.param("thorough", marks=pytest.mark.slow)])
+def process(request, tmp_path) -> Processes:
+    """For programs that end or fork the process."""
+    return Processes(tmp_path, thorough=request.param == "thorough")
+
+
 @pytest.fixture
-def lifecycle(tmp_path: Path) -> Lifecycle:
-    return Lifecycle(tmp_path)
+def processes(tmp_path) -> Processes:
+    """For slow tests."""
+    return Processes(tmp_path, thorough=True)
 
 
 @pytest.fixture

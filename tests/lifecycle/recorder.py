@@ -19,6 +19,10 @@ def row(number: int, status: str = "completed") -> dict[str, Any]:
     return {"id": f"exec_{number}", "workflow_id": "w", "status": status}
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # many clients connect at once
+
+
 class Recorder:
     """What arrived, in order: `(what, port of the client)`, where ``what`` is such as ``"GET hold"`` or ``"POST w"``.
 
@@ -31,7 +35,7 @@ class Recorder:
         self.gone: list[tuple[str, int]] = []  # held requests whose client went away
         self._changed = threading.Condition()
         self._released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"recorder": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"recorder": self}))
         self._server.daemon_threads = True
         self._server.block_on_close = False
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

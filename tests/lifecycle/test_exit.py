@@ -5,26 +5,28 @@ from __future__ import annotations
 import pytest
 
 
-def test_never_closed(lifecycle):
+@pytest.mark.slow
+def test_never_closed(processes):
     program = """
     client = Omium()
     client.executions.get("a")
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")
 
 
-def test_never_used(lifecycle):
+def test_never_used(process):
     program = """
     client = Omium()
-    say(threads(), [name for name in ("sqlite3", "omium_async.local") if name in sys.modules])
+    say(threads(), 'omium_async.local' in sys.modules)
     """
-    for ended in lifecycle.run(program):
-        ended.check("['MainThread'] []")
+    for ended in process.run(program):
+        ended.check("['MainThread'] False")
         assert ended.server.seen == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keep",
     [
@@ -35,18 +37,18 @@ def test_never_used(lifecycle):
     ],
     ids=["lost cycle", "global cycle", "sys.modules", "own cycle"],
 )
-def test_held_in_a_cycle(lifecycle, keep):
+def test_held_in_a_cycle(processes, keep):
     program = f"""
 client = Omium()
 client.executions.get("a")
 {keep}
 say("end")
 """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")
 
 
-def test_collected_client_closes_its_connections_and_ends_the_thread(lifecycle):
+def test_collected_client_closes_its_connections_and_ends_the_thread(anywhere):
     program = """
     client = Omium()
     client.executions.get("a")
@@ -58,11 +60,12 @@ def test_collected_client_closes_its_connections_and_ends_the_thread(lifecycle):
     loop.join(30)
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("['MainThread']")
 
 
-def test_collected_while_others_are_used(lifecycle):
+@pytest.mark.slow
+def test_collected_while_others_are_used(processes):
     program = """
     kept = Omium()
     kept.executions.get("a")
@@ -77,11 +80,11 @@ def test_collected_while_others_are_used(lifecycle):
     kept.close()
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("c ['MainThread', 'omium_sync']", "['MainThread']")
 
 
-def test_iterators_left_half_read(lifecycle):
+def test_iterators_left_half_read(process):
     program = """
     client = Omium()
     left = [client.executions.list(), client.executions.pages(), client.executions.list(prefetch=0),
@@ -96,17 +99,17 @@ def test_iterators_left_half_read(lifecycle):
         break
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in process.run(program):
         ended.check("end")
 
 
-def test_unfinished_calls_of_daemon_threads_are_cancelled(lifecycle):
+def test_unfinished_calls_of_daemon_threads_are_cancelled(process):
     program = """
     client = Omium()
     client.executions.get("a")
     for _ in range(8):
         threading.Thread(target=client.executions.get, args=["hold"], daemon=True).start()
-    sys.stdin.readline()
+    go()
     say("end")
     """
 
@@ -114,12 +117,13 @@ def test_unfinished_calls_of_daemon_threads_are_cancelled(lifecycle):
         program.server.wait_for("GET hold", 8)
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in process.run(program, drive):
         ended.check("end")
         ended.server.wait_for_end_of("GET hold", 8)
 
 
-def test_other_threads_finish_their_calls(lifecycle):
+@pytest.mark.slow
+def test_other_threads_finish_their_calls(processes):
     program = """
     client = Omium()
     def work():
@@ -128,21 +132,23 @@ def test_other_threads_finish_their_calls(lifecycle):
     main = threading.main_thread()
     threading.Thread(target=work).start()
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("a")
 
 
-def test_calls_in_exit_handlers(lifecycle):
+@pytest.mark.slow
+def test_calls_in_exit_handlers(processes):
     program = """
     client, other = Omium(), Omium()
     other.executions.get("a")
     atexit.register(lambda: say(client.executions.get("b").id, other.executions.get("c").id))
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("b c")
 
 
-def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(lifecycle):
+@pytest.mark.slow
+def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(processes):
     program = """
     def last():
         try:
@@ -157,13 +163,14 @@ def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(lifecycle):
     client.executions.get("a")
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         # From 3.12 on no thread is started any more at this time.
         assert ended.lines[1:] in (["b"], ["no call can be started any more: the interpreter is shutting down"]), ended
         ended.check("end", *ended.lines[1:])
 
 
-def test_calls_in_finalizers_at_the_end_do_not_hang(lifecycle):
+@pytest.mark.slow
+def test_calls_in_finalizers_at_the_end_do_not_hang(processes):
     program = """
     class Last:
         def __init__(self, write):
@@ -181,28 +188,30 @@ def test_calls_in_finalizers_at_the_end_do_not_hang(lifecycle):
     last.me = last
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         assert ended.lines[0] == "end", ended
         assert "no call can be started any more: the interpreter is shutting down" in ended.lines, ended
         assert (ended.err, ended.code) == ("", 0), ended
 
 
-def test_an_error_and_sys_exit_end_the_program_as_ever(lifecycle):
+@pytest.mark.slow
+def test_an_error_and_sys_exit_end_the_program_as_ever(processes):
     program = """
     client = Omium()
     rows = client.executions.list()
     next(rows)
     sys.exit(3)
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check(code=3)
-    for ended in lifecycle.run(program.replace("sys.exit(3)", "1 / 0")):
+    for ended in processes.run(program.replace("sys.exit(3)", "1 / 0")):
         assert ended.code == 1
         assert ended.err.count("Traceback") == 1
         assert ended.err.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_a_look_up_that_hangs_does_not_hold_the_exit_up(lifecycle):
+@pytest.mark.slow
+def test_a_look_up_that_hangs_does_not_hold_the_exit_up(processes):
     program = """
     import socket
     looking = threading.Event()
@@ -215,11 +224,12 @@ def test_a_look_up_that_hangs_does_not_hold_the_exit_up(lifecycle):
     looking.wait(30)
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")
 
 
-def test_a_hook_that_hangs_does_not_hold_the_exit_up(lifecycle):
+@pytest.mark.slow
+def test_a_hook_that_hangs_does_not_hold_the_exit_up(processes):
     program = """
     hanging = threading.Event()
     def hang(attempt):
@@ -230,5 +240,5 @@ def test_a_hook_that_hangs_does_not_hold_the_exit_up(lifecycle):
     hanging.wait(30)
     say("end")
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from .conftest import interrupt_at
+
 INTERRUPTED = """
 attempts = []
 client = Omium(on_attempt=attempts.append, max_retries=0, timeout=60, attempt_timeout=60)
@@ -23,18 +25,10 @@ say(client.executions.get("after").id)
 
 ELSEWHERE = """
 def elsewhere():
-    sys.stdin.readline()
+    go()
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 threading.Thread(target=elsewhere, daemon=True).start()
 """
-
-
-def interrupt_at(what):
-    def drive(program):
-        program.server.wait_for(what)
-        program.interrupt()
-
-    return drive
 
 
 @pytest.mark.parametrize(
@@ -51,41 +45,13 @@ def interrupt_at(what):
     ],
     ids=["get", "create", "run", "list", "pages", "create_many", "wait_many", "request"],
 )
-def test_in_a_call(lifecycle, call, what, unknown):
-    for ended in lifecycle.run(INTERRUPTED.format(call=call), interrupt_at(what)):
+def test_in_a_call(anywhere, call, what, unknown):
+    for ended in anywhere.run(INTERRUPTED.format(call=call), interrupt_at(what)):
         cancelled = ended.lines[1]
         assert cancelled.startswith("interrupted"), ended
         assert cancelled.endswith(f"('CancelledError', {unknown})"), ended
         ended.check("ready", cancelled, "after")
         ended.server.wait_for_end_of(what)
-
-
-def test_in_a_list_that_is_read_ahead(lifecycle):
-    program = """
-    attempts = []
-    client = Omium(on_attempt=attempts.append, max_retries=0, timeout=60, attempt_timeout=60)
-    rows = client.executions.list(workflow_id="hold")
-    def when_it_waits():
-        sys.stdin.readline()
-        while not rows._groups._being_read:  # the window that is held
-            time.sleep(0.001)
-        interrupt()
-    threading.Thread(target=when_it_waits).start()
-    try:
-        for row in rows:
-            pass
-    except KeyboardInterrupt:
-        say("interrupted", *{(attempt.error, attempt.outcome_unknown) for attempt in attempts[1:]})
-    say(list(rows), client.executions.get("after").id)
-    """
-
-    def drive(program):
-        program.server.wait_for("LIST hold")
-        program.answer()
-
-    for ended in lifecycle.run(program, drive):
-        ended.check("interrupted ('CancelledError', False)", "[] after")
-        ended.server.wait_for_end_of("LIST hold")
 
 
 @pytest.mark.parametrize(
@@ -97,14 +63,14 @@ def test_in_a_list_that_is_read_ahead(lifecycle):
     ],
     ids=["get", "list", "wait_many"],
 )
-def test_that_does_not_wake_the_thread(lifecycle, call, what):
+def test_that_does_not_wake_the_thread(anywhere, call, what):
     """As one that comes just before the thread falls asleep: here it comes to another thread."""
 
     def drive(program):
         program.server.wait_for(what)
         program.answer()
 
-    for ended in lifecycle.run(ELSEWHERE + INTERRUPTED.format(call=call), drive):
+    for ended in anywhere.run(ELSEWHERE + INTERRUPTED.format(call=call), drive):
         interrupted = ended.lines[1]
         assert interrupted.endswith("('CancelledError', False)"), ended
         ended.check("ready", interrupted, "after")
@@ -116,24 +82,24 @@ def test_that_does_not_wake_the_thread(lifecycle, call, what):
      "list(client.executions.watch('pending', poll_interval=60, until=['failed']))"],
     ids=["wait", "watch"],
 )  # fmt: skip
-def test_between_polls(lifecycle, call):
-    for ended in lifecycle.run(INTERRUPTED.format(call=call), interrupt_at("GET pending")):
+def test_between_polls(anywhere, call):
+    for ended in anywhere.run(INTERRUPTED.format(call=call), interrupt_at("GET pending")):
         assert ended.lines[1].startswith("interrupted"), ended
         ended.check("ready", ended.lines[1], "after")
 
 
-def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
+def test_a_write_that_waits_for_its_turn_is_never_sent(anywhere):
     program = """
     client = Omium(max_connections=1, timeout=60, attempt_timeout=60)
     holder = threading.Thread(target=client.executions.get, args=["hold"])
     holder.start()
-    sys.stdin.readline()
+    go()
     try:
         threading.Timer(0.3, interrupt).start()
         client.executions.create("w")
     except KeyboardInterrupt:
         say("interrupted")
-    sys.stdin.readline()
+    go()
     holder.join()
     say(client.executions.get("after").id)
     """
@@ -145,12 +111,12 @@ def test_a_write_that_waits_for_its_turn_is_never_sent(lifecycle):
         program.server.release()
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ended.check("interrupted", "after")
         assert ended.server.count("POST w") == 0, ended
 
 
-def test_what_was_created_before_is_said(lifecycle):
+def test_what_was_created_before_is_said(anywhere):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
     say("ready")
@@ -159,11 +125,11 @@ def test_what_was_created_before_is_said(lifecycle):
     except KeyboardInterrupt as interrupt:
         say(*interrupt.__notes__)
     """
-    for ended in lifecycle.run(program, interrupt_at("GET exec_0")):
+    for ended in anywhere.run(program, interrupt_at("GET exec_0")):
         ended.check("ready", "execution exec_0 was created before this, and goes on")
 
 
-def test_a_batch_sends_nothing_more(lifecycle):
+def test_a_batch_sends_nothing_more(anywhere):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
     requests = [ExecutionRequest("w"), *[ExecutionRequest("hold")] * 4, *[ExecutionRequest("later")] * 100]
@@ -172,7 +138,7 @@ def test_a_batch_sends_nothing_more(lifecycle):
             pass
     except KeyboardInterrupt:
         say("interrupted")
-    sys.stdin.readline()
+    go()
     say(client.executions.get("after").id)
     """
 
@@ -184,12 +150,12 @@ def test_a_batch_sends_nothing_more(lifecycle):
         program.server.release()
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ended.check("interrupted", "after")
         assert ended.server.count("POST later") == 0
 
 
-def test_in_the_requests_of_a_batch(lifecycle):
+def test_in_the_requests_of_a_batch(anywhere):
     program = """
     client = Omium()
     def requests():
@@ -201,11 +167,12 @@ def test_in_the_requests_of_a_batch(lifecycle):
     except KeyboardInterrupt:
         say("interrupted", client.executions.get("after").id)
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("interrupted after")
 
 
-def test_at_the_start(lifecycle):
+@pytest.mark.slow
+def test_at_the_start(processes):
     program = """
     import omium_sync._portal as loop
     new_loop, go_on = loop._new_loop, threading.Event()
@@ -228,12 +195,13 @@ def test_at_the_start(lifecycle):
             thread.join(30)
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("interrupted ['MainThread', 'omium_sync']", "after", "['MainThread']")
         assert ended.server.count("POST w") == 0
 
 
-def test_at_any_instant(lifecycle):
+@pytest.mark.slow
+def test_at_any_instant(processes):
     program = """
     import random
     client = Omium()
@@ -259,11 +227,11 @@ def test_at_any_instant(lifecycle):
     client.close()
     say(threads())
     """
-    for ended in lifecycle.run(program, modes=[[]]):
+    for ended in processes.run(program):
         ended.check("after ['MainThread', 'omium_sync']", "['MainThread']")
 
 
-def test_whatever_a_handler_raises(lifecycle):
+def test_whatever_a_handler_raises(anywhere):
     program = """
     class SoftTimeLimit(Exception):
         pass
@@ -281,12 +249,12 @@ def test_whatever_a_handler_raises(lifecycle):
         program.server.wait_for("GET hold")
         program.send(signal.SIGALRM)
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ended.check("limited None None")
         ended.server.wait_for_end_of("GET hold")
 
 
-def test_a_handler_may_call_itself(lifecycle):
+def test_a_handler_may_call_itself(anywhere):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
     def handler(*_):
@@ -301,16 +269,16 @@ def test_a_handler_may_call_itself(lifecycle):
         program.server.wait_for("GET inner")
         program.server.release()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ended.check("inner", "hold")
 
 
-def test_uncaught(lifecycle):
+def test_uncaught(process):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
     client.executions.get("hold")
     """
-    for ended in lifecycle.run(program, interrupt_at("GET hold")):
+    for ended in process.run(program, interrupt_at("GET hold")):
         assert ended.code == -signal.SIGINT, ended
         assert ended.err.count("Traceback") == 1, ended
         assert ended.err.endswith("KeyboardInterrupt\n"), ended

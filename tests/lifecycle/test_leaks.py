@@ -60,6 +60,7 @@ print(grown(work, 20, 200))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("script", [COPIES, LOOPS, SERVERS], ids=["copies", "loops", "servers"])
 def test_memory_stays_flat(script: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .test_interrupts import interrupt_at
+import pytest
+
+from .conftest import interrupt_at
 
 LOCAL = """
 from omium_sync import LocalOmium
@@ -10,7 +12,7 @@ from omium_sync._local import LocalOmiumError
 """
 
 
-def test_served_and_stopped(lifecycle):
+def test_served_and_stopped(anywhere):
     program = (
         LOCAL
         + """
@@ -25,11 +27,12 @@ for _ in range(2):
 say(threads())
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check(*["42 ['omium_sync', 'omium_sync.LocalOmium']"] * 2, "['MainThread']")
 
 
-def test_never_stopped(lifecycle, tmp_path):
+@pytest.mark.slow
+def test_never_stopped(processes, tmp_path):
     program = (
         LOCAL
         + """
@@ -51,11 +54,12 @@ for database in (None, f"omium-{os.getpid()}.db"):
 say("end")
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")
 
 
-def test_what_a_stop_or_exit_cut_off_goes_on(lifecycle):
+@pytest.mark.slow
+def test_what_a_stop_or_exit_cut_off_goes_on(processes):
     program = (
         LOCAL
         + """
@@ -86,11 +90,11 @@ with local, Omium(local.api_key, base_url=local.url) as client:
     say(client.executions.wait(execution_id, timeout=20).output_data)
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("[1, 2]")
 
 
-def test_a_workflow_that_blocks_keeps_no_client_from_others(lifecycle):
+def test_a_workflow_that_blocks_keeps_no_client_from_others(anywhere):
     program = (
         LOCAL
         + """
@@ -108,11 +112,11 @@ with local, Omium(local.api_key, base_url=local.url) as client, Omium() as other
     release.set()
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("a")
 
 
-def test_clear_errors(lifecycle):
+def test_clear_errors(anywhere):
     program = (
         LOCAL
         + """
@@ -146,7 +150,7 @@ say(threads())
 """
     )
     unstarted = "LocalOmiumError this LocalOmium is not started; use `with` it, or `local.start()`"
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check(
             unstarted,
             unstarted,
@@ -158,7 +162,7 @@ say(threads())
         )
 
 
-def test_ctrl_c_inside(lifecycle):
+def test_ctrl_c_inside(anywhere):
     program = (
         LOCAL
         + """
@@ -170,11 +174,12 @@ except KeyboardInterrupt:
     say("interrupted", threads())
 """
     )
-    for ended in lifecycle.run(program, interrupt_at("GET hold")):
+    for ended in anywhere.run(program, interrupt_at("GET hold")):
         ended.check("interrupted ['MainThread']")
 
 
-def test_a_forked_child_leaves_the_server_to_its_parent(lifecycle):
+@pytest.mark.slow
+def test_a_forked_child_leaves_the_server_to_its_parent(processes):
     program = (
         LOCAL
         + """
@@ -203,5 +208,5 @@ with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
         "this LocalOmium was started by the process that this one was forked from, and is served there: take `url` and "
         "`api_key` before the fork, or make a new LocalOmium here"
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("1", advice, advice, "0", "1")

@@ -32,7 +32,7 @@ def fork(child):
     return pid
 
 def ended(pid):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return True
@@ -43,7 +43,7 @@ def ended(pid):
 
 
 @pytest.mark.parametrize("leave", ["", "1"], ids=["os._exit", "sys.exit"])
-def test_fork_before_and_after_use(lifecycle, leave):
+def test_fork_before_and_after_use(process, leave):
     program = (
         FORK
         + """
@@ -59,7 +59,7 @@ ended(fork(lambda: say(Omium().executions.get("third-child").id)))
 say(threads())
 """
     )
-    for ended in lifecycle.run(program, LEAVE=leave):
+    for ended in process.run(program, LEAVE=leave):
         children = ["first-child", "parent", "second-child 1000", "parent", "parent", "third-child"]
         ended.check(*children, "['MainThread']")
         ports = [ended.server.ports(f"GET {name}-child") for name in ("first", "second", "third")]
@@ -68,7 +68,8 @@ say(threads())
         assert sum(map(len, ports)) == len(set().union(*ports)), "no connection was shared"
 
 
-def test_copies_of_a_client_are_the_childs_own_too(lifecycle):
+@pytest.mark.slow
+def test_copies_of_a_client_are_the_childs_own_too(processes):
     program = (
         FORK
         + """
@@ -79,13 +80,14 @@ ended(fork(lambda: say(copy.executions.get("child").id, client.executions.get("c
 say(copy.executions.get("parent").id)
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("parent", "child child", "parent")
         assert len(ended.server.ports("GET parent")) == len(ended.server.ports("GET child")) == 1
         assert not ended.server.ports("GET child") & ended.server.ports("GET parent")
 
 
-def test_many_generations(lifecycle):
+@pytest.mark.slow
+def test_many_generations(processes):
     program = (
         FORK
         + """
@@ -103,13 +105,14 @@ for _ in range(5):
 say("end")
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("end")
         assert ended.server.count("GET c") == 20
         assert len(ended.server.ports("GET a")) == 1
 
 
-def test_fork_while_other_threads_call(lifecycle):
+@pytest.mark.slow
+def test_fork_while_other_threads_call(processes):
     program = (
         FORK
         + """
@@ -132,13 +135,14 @@ for worker in workers:
 say(set(calls), client.executions.get("after").id)
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("True", "{'parent'} after")
         assert ended.server.count("GET child") == 20
         assert not ended.server.ports("GET child") & ended.server.ports("GET parent")
 
 
-def test_fork_while_locks_are_held(lifecycle):
+@pytest.mark.slow
+def test_fork_while_locks_are_held(processes):
     program = (
         FORK
         + """
@@ -153,11 +157,12 @@ with contextlib.ExitStack() as held:
 say(bool(locks), client.executions.get("parent").id)
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("child", "True parent")
 
 
-def test_fork_in_a_handler_during_a_call(lifecycle):
+@pytest.mark.slow
+def test_fork_in_a_handler_during_a_call(processes):
     program = (
         FORK
         + """
@@ -185,12 +190,13 @@ say(ended(children[0]), os.getpid() == mine)
         program.server.wait_for("GET child")
         program.server.release()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in processes.run(program, drive):
         forked = "the process forked while this call was in progress: it continues in the parent process only"
         ended.check(forked, "child", "True True")
 
 
-def test_iterators_across_a_fork(lifecycle):
+@pytest.mark.slow
+def test_iterators_across_a_fork(processes):
     program = (
         FORK
         + """
@@ -214,12 +220,13 @@ say(len(list(begun)), len(list(not_begun)), len(list(batch)))
     begun = (
         "the event loop of this iterator has ended, or it was begun in another process, before a fork: begin a new one"
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("1000", begun, begun, "999 1000 499")
         assert ended.server.count("POST w") == 500
 
 
-def test_closed_before_the_fork(lifecycle):
+@pytest.mark.slow
+def test_closed_before_the_fork(processes):
     program = (
         FORK.replace("ignore", "error")
         + """
@@ -234,12 +241,13 @@ def child():
 ended(fork(child))  # with one thread only: Python has nothing to warn of
 """
     )
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("this client is closed (close was called); make a new one")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(lifecycle, method):
+def test_multiprocessing(processes, method):
     program = f"""
 import multiprocessing, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -258,7 +266,7 @@ if __name__ == "__main__":
             say(str(error).partition(":")[0])
     say(client.executions.get("parent").id)
 """
-    for ended in lifecycle.run(program, modes=[[], ["-X", "dev"]]):
+    for ended in processes.run(program):
         ended.check("True", "Omium cannot be pickled", "parent")
         children = set().union(*(ended.server.ports(f"GET child{number}") for number in range(6)))
         assert not children & ended.server.ports("GET parent")
@@ -276,14 +284,15 @@ def app(environment, start_response):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--preload"], ["--preload", "--threads", "4"]], ids=" ".join)
-def test_gunicorn(lifecycle, recorder, tmp_path, arguments):
+def test_gunicorn(processes, recorder, tmp_path, arguments):
     pytest.importorskip("gunicorn")
     (tmp_path / "application.py").write_text(APPLICATION, encoding="utf-8")
     gunicorn = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "gunicorn", "--bind", "127.0.0.1:0"]
     imports = 1 if "--preload" in arguments else 2
     command = [*gunicorn, "--workers", "2", "--chdir", str(tmp_path), *arguments, "application:app"]
-    environment = lifecycle.environment(recorder) | {"PYTHONPATH": os.pathsep.join([str(tmp_path), lifecycle.root])}
+    environment = processes.environment(recorder) | {"PYTHONPATH": os.pathsep.join([str(tmp_path), processes.root])}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             log = []

@@ -12,7 +12,7 @@ import pytest
 from .conftest import LONG
 
 
-def test_inside_a_running_loop(lifecycle):
+def test_inside_a_running_loop(anywhere):
     program = """
     import asyncio
     client = Omium()
@@ -24,12 +24,13 @@ def test_inside_a_running_loop(lifecycle):
     asyncio.run(main())
     asyncio.run(main())
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check(*["a 1000", "True", "c"] * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["", "0", "1"])
-def test_uvloop_when_asked_for(lifecycle, asked):
+def test_uvloop_when_asked_for(processes, asked):
     pytest.importorskip("uvloop")
     program = """
     import asyncio
@@ -50,23 +51,12 @@ def test_uvloop_when_asked_for(lifecycle, asked):
         program.server.wait_for("GET hold")
         program.interrupt()
 
-    for ended in lifecycle.run(program, drive, modes=[["-W", "ignore::DeprecationWarning"]] * 2, OMIUM_UVLOOP=asked):
+    for ended in processes.run(program, drive, flags=["-W", "ignore::DeprecationWarning"], OMIUM_UVLOOP=asked):
         loop = "{'uvloop'}" if asked == "1" else "{'asyncio'}"
         ended.check(f"a 1000 {loop}", "interrupted", "b", "b")
 
 
-def test_uvloop_asked_for_and_not_installed(lifecycle):
-    program = """
-    import logging
-    logging.getLogger("omium_sync").addHandler(logging.StreamHandler(sys.stdout))
-    sys.modules["uvloop"] = None
-    say(Omium().executions.get("a").id)
-    """
-    for ended in lifecycle.run(program, OMIUM_UVLOOP="1"):
-        ended.check("OMIUM_UVLOOP is set, but uvloop is not installed: asyncio's own loop is used", "a")
-
-
-def test_nothing_works_without_the_portal(lifecycle):
+def test_nothing_works_without_the_portal(processes):
     program = """
     import anyio.from_thread
     from omium_sync import LocalOmium
@@ -93,12 +83,12 @@ def test_nothing_works_without_the_portal(lifecycle):
         except NotImplementedError as error:
             say(error)
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check(*["no portal: start_task_soon"] * 9, "no portal: wrap_async_context_manager")
         assert ended.server.seen == []
 
 
-def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
+def test_tracebacks_point_at_the_line_and_at_the_cause(anywhere):
     program = """
     import traceback
     def show(call):
@@ -119,7 +109,7 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
     show(lambda: Omium(base_url="http://elsewhere", proxy=f"http://u:{os.environ['OMIUM_API_KEY']}@p"))
     """
     file = f"omium_sync{os.sep}_methods.py"
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check(
             f"TypeError <lambda> ('{file}', 'call') 3 omium_async",
             "False False False",
@@ -134,11 +124,12 @@ def test_tracebacks_point_at_the_line_and_at_the_cause(lifecycle):
         )
 
 
-def test_in_a_notebook(lifecycle, recorder, monkeypatch, tmp_path):
+@pytest.mark.slow
+def test_in_a_notebook(processes, recorder, monkeypatch, tmp_path):
     manager = pytest.importorskip("jupyter_client.manager")
     spec = pytest.importorskip("jupyter_client.kernelspec")
     pytest.importorskip("ipykernel")
-    for name, value in lifecycle.environment(recorder).items():
+    for name, value in processes.environment(recorder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))

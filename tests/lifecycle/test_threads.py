@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-def test_many_threads_on_one_client(lifecycle):
+def test_many_threads_on_one_client(anywhere):
     program = """
     from concurrent.futures import ThreadPoolExecutor
     with Omium() as client, ThreadPoolExecutor(32) as pool:
@@ -14,11 +14,11 @@ def test_many_threads_on_one_client(lifecycle):
         say(sorted({row.id for row in client.executions.list()}) == sorted(f"exec_{number}" for number in range(1000)))
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("True", "True", "['MainThread']")
 
 
-def test_many_clients_in_many_threads(lifecycle):
+def test_many_clients_in_many_threads(anywhere):
     program = """
     from concurrent.futures import ThreadPoolExecutor
     def use(number):
@@ -29,11 +29,11 @@ def test_many_clients_in_many_threads(lifecycle):
         say(max(len(names) for names in pool.map(use, range(200))) <= 3)  # the one in use, and others that end
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("True", "['MainThread']")
 
 
-def test_closed_twice_and_used_after_that(lifecycle):
+def test_closed_twice_and_used_after_that(anywhere):
     program = """
     client = Omium()
     copy = client.with_options(timeout=5)
@@ -61,11 +61,11 @@ def test_closed_twice_and_used_after_that(lifecycle):
     say(threads())
     """
     closed = "this client is closed (close was called); make a new one"
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check(*[closed] * 8, "['MainThread']")
 
 
-def test_closed_while_other_threads_call(lifecycle):
+def test_closed_while_other_threads_call(anywhere):
     program = """
     other = Omium()  # keeps the loop from ending with the client
     other.executions.get("other")
@@ -84,10 +84,10 @@ def test_closed_while_other_threads_call(lifecycle):
         thread.start()
         return thread
     started = [start(client.executions.get, "hold"), start(client.executions.create, "hold")]
-    sys.stdin.readline()
+    go()
     started.append(start(lambda: client.executions.wait("pending", until=["failed"], poll_interval=60)))
     started.append(start(list, client.executions.list(workflow_id="hold")))
-    sys.stdin.readline()
+    go()
     started += [start(client.executions.create, "w") for _ in range(3)]  # these wait for a connection
     time.sleep(0.2)
     client.close()
@@ -107,7 +107,7 @@ def test_closed_while_other_threads_call(lifecycle):
         program.server.wait_for("LIST hold")
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         *ends, threads = ended.lines
         assert threads == "['MainThread']", ended
         assert len(ends) == 7, ended
@@ -117,7 +117,7 @@ def test_closed_while_other_threads_call(lifecycle):
         ended.check(*ended.lines)
 
 
-def test_an_iterator_shared_between_threads(lifecycle):
+def test_an_iterator_shared_between_threads(anywhere):
     program = """
     client = Omium()
     for iterator, key in ((client.executions.list(page_size=20), lambda row: row.id),
@@ -132,23 +132,16 @@ def test_an_iterator_shared_between_threads(lifecycle):
             worker.join()
         say(len(found), len(set(found)))
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("1000 1000", "100 100", "300 300")
 
 
-@pytest.mark.parametrize(
-    ("prefetch", "when"),
-    [("0", "True"), ("None", "rows._groups._being_read")],
-    ids=["the next window goes out only when it is read", "read ahead"],
-)
-def test_an_iterator_closed_by_another_thread(lifecycle, prefetch, when):
-    program = f"""
+def test_an_iterator_closed_by_another_thread(anywhere):
+    program = """
     client = Omium(timeout=60, attempt_timeout=60)
-    rows = client.executions.list(workflow_id="hold", prefetch={prefetch})
+    rows = client.executions.list(workflow_id="hold", prefetch=0)
     def close():
-        sys.stdin.readline()
-        while not ({when}):  # for the window that is held
-            time.sleep(0.001)
+        go()
         rows.close()
         rows.close()
         say("closed")
@@ -167,18 +160,18 @@ def test_an_iterator_closed_by_another_thread(lifecycle, prefetch, when):
         program.server.wait_for("LIST hold")
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ended.check("closed", "this iterator was closed by another thread while it was read", "[] after")
         ended.server.wait_for_end_of("LIST hold")
 
 
-def test_closing_an_iterator_ends_what_it_had_under_way(lifecycle):
+def test_closing_an_iterator_ends_what_it_had_under_way(anywhere):
     program = """
     client = Omium(timeout=60, attempt_timeout=60)
     rows = client.executions.list(workflow_id="hold")
     for _ in range(100):
         next(rows)
-    sys.stdin.readline()
+    go()
     rows.close()
     batch = client.executions.create_many([ExecutionRequest("w"), *[ExecutionRequest("hold")] * 8], concurrency=4)
     def read():
@@ -189,7 +182,7 @@ def test_closing_an_iterator_ends_what_it_had_under_way(lifecycle):
             say(error)
     reader = threading.Thread(target=read)
     reader.start()
-    sys.stdin.readline()
+    go()
     batch.close()
     reader.join()
     say(list(rows), list(batch))
@@ -204,13 +197,13 @@ def test_closing_an_iterator_ends_what_it_had_under_way(lifecycle):
         program.answer()
         program.server.wait_for_end_of("POST hold", 4)
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         # The reader was within the call, or on its way to it: then it sees a closed iterator.
         complaint = ["this iterator was closed by another thread while it was read"] * (len(ended.lines) - 2)
         ended.check("created", *complaint, "[] []")
 
 
-def test_context_of_the_calling_thread(lifecycle):
+def test_context_of_the_calling_thread(anywhere):
     program = """
     import contextvars, logging
     user = contextvars.ContextVar("user", default="nobody")
@@ -252,11 +245,11 @@ def test_context_of_the_calling_thread(lifecycle):
         thread.join()
     say({seen.count(number) for number in range(16)})
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("{'main'} {'main'}", "other main", "{30}")
 
 
-def test_calls_from_the_thread_of_the_loop(lifecycle):
+def test_calls_from_the_thread_of_the_loop(anywhere):
     program = """
     import logging
     def hook(attempt):
@@ -271,12 +264,12 @@ def test_calls_from_the_thread_of_the_loop(lifecycle):
     say(client.executions.get("a").id, len(errors), set(errors))
     say(client.executions.get("a").id)
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check('a 4 {"this call is made on the loop\'s own thread"}', "a")
         assert ended.server.count("GET inner") == 0
 
 
-def test_of_what_hooks_raise_only_ctrl_c_is_the_callers(lifecycle):
+def test_of_what_hooks_raise_only_ctrl_c_is_the_callers(anywhere):
     program = """
     def hook(attempt):
         if threads_to_end:
@@ -285,7 +278,7 @@ def test_of_what_hooks_raise_only_ctrl_c_is_the_callers(lifecycle):
     client, other = Omium(on_attempt=hook), Omium(timeout=60, attempt_timeout=60)
     holder = threading.Thread(target=lambda: say(other.executions.get("hold").id))
     holder.start()
-    sys.stdin.readline()
+    go()
     for kind in (SystemExit, KeyboardInterrupt, GeneratorExit):
         for call in (lambda: client.executions.get("a"), lambda: list(client.executions.list()),
                      lambda: list(client.executions.create_many([ExecutionRequest("w")] * 3))):
@@ -296,7 +289,7 @@ def test_of_what_hooks_raise_only_ctrl_c_is_the_callers(lifecycle):
             except BaseException as error:
                 say(kind.__name__, "raised", type(error).__name__)
     say(client.executions.get("after").id)
-    sys.stdin.readline()
+    go()
     holder.join()
     """
 
@@ -307,14 +300,15 @@ def test_of_what_hooks_raise_only_ctrl_c_is_the_callers(lifecycle):
         program.server.release()
         program.answer()
 
-    for ended in lifecycle.run(program, drive):
+    for ended in anywhere.run(program, drive):
         ignored = [f"{kind} ignored" for kind in ("SystemExit", "GeneratorExit")]
         raised = ["KeyboardInterrupt raised KeyboardInterrupt"]
         assert ended.lines[:9] == ignored[:1] * 3 + raised * 3 + ignored[1:] * 3, ended
         assert (sorted(ended.lines[-2:]), ended.code) == (["after", "hold"], 0), ended  # both say it at the same time
 
 
-def test_a_list_that_failed_on_the_thread_of_the_loop_keeps_no_client_alive(lifecycle):
+@pytest.mark.slow
+def test_a_list_that_failed_on_the_thread_of_the_loop_keeps_no_client_alive(processes):
     program = """
     def hook(attempt):
         if rows:
@@ -338,11 +332,11 @@ def test_a_list_that_failed_on_the_thread_of_the_loop_keeps_no_client_alive(life
             thread.join(0.05)
     say(threads())
     """
-    for ended in lifecycle.run(program):
+    for ended in processes.run(program):
         ended.check("this call is made on the loop's own thread", "['MainThread']")
 
 
-def test_dropped_on_the_thread_of_the_loop(lifecycle):
+def test_dropped_on_the_thread_of_the_loop(anywhere):
     program = """
     def hook(attempt):
         clients.clear()
@@ -352,5 +346,5 @@ def test_dropped_on_the_thread_of_the_loop(lifecycle):
     rows = Omium().executions.list()
     say(next(rows).id, len(list(rows)))
     """
-    for ended in lifecycle.run(program):
+    for ended in anywhere.run(program):
         ended.check("exec_0 999")

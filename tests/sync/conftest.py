@@ -1,6 +1,8 @@
-"""A server of one's own and a client of it, both for sync code."""
+"""A LocalOmium and a client of it, both for sync code."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
@@ -9,7 +11,7 @@ from omium_sync import LocalOmium, Omium
 
 @pytest.fixture(scope="module")
 def local():
-    server = LocalOmium()
+    server = LocalOmium(strict=False)
 
     @server.workflow("double")
     async def double(run):
@@ -21,6 +23,10 @@ def local():
         if not mended:
             raise ValueError("not yet")
         return "mended"
+
+    @server.workflow("waits")
+    async def waits(run):
+        await asyncio.sleep(3600)
 
     mended = []
     server.mended = mended

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import pickle
 import sqlite3
-import subprocess
-import sys
 import threading
 
 import aiohttp
@@ -19,11 +17,13 @@ from omium_sync import (
     ConfigurationError,
     ExecutionRequest,
     MissingExecutionsError,
+    Fault,
     NotFoundError,
     Omium,
+    PermissionDeniedError,
     WaitTimeoutError,
 )
-from omium_sync._local import Fault
+from omium_sync._portal import LoopThread
 
 
 def test_the_life_of_an_execution(client, local):
@@ -175,7 +175,7 @@ def test_no_request_is_made_that_nobody_asked_for(client, local):
     rows.close()
 
 
-def test_a_client_is_not_pickled(client):
+def test_a_client_cannot_be_pickled(client):
     with pytest.raises(TypeError, match="Omium cannot be pickled"):
         pickle.dumps(client)
 
@@ -234,13 +234,128 @@ def test_closing_with_the_context_manager_of_the_standard_library(client):
     assert list(rows) == []
 
 
-def test_import_stays_small():
-    program = """
-import sys, omium_sync
-heavy = {"aiohttp", "anyio", "sqlite3", "uvloop", "click", "rich", "omium_async.local", "omium_sync._local"}
-print(sorted(heavy & set(sys.modules)))
-assert "LocalOmium" in omium_sync.__all__
-"""
-    environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
-    out = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
-    assert out == "[]\n"
+def test_on_created_is_called_in_the_callers_thread_before_the_wait(client, local):
+    seen = []
+
+    def on_created(execution):
+        client.executions.get(execution.id)  # it may call the client itself
+        seen.append((threading.current_thread(), execution.id))
+
+    done = client.executions.run("double", 21, poll_interval=0.01, on_created=on_created)
+    assert (done.output_data, seen) == (42, [(threading.current_thread(), done.id)])
+
+
+@pytest.mark.parametrize("error", [LookupError("mine"), StopIteration("mine"), KeyboardInterrupt("mine")], ids=repr)
+def test_an_exception_of_on_created_ends_the_run_with_a_note_of_the_execution(client, error):
+    created = []
+
+    def on_created(execution):
+        created.append(execution.id)
+        raise error
+
+    with pytest.raises(type(error), match="mine") as raised:
+        client.executions.run("double", 1, on_created=on_created)
+    assert raised.value is error
+    assert created[0] in "".join(raised.value.__notes__)
+
+
+def test_an_on_created_that_is_no_plain_function_is_rejected_before_anything_is_sent(client, local):
+    async def on_created(execution): ...
+
+    before = local.counts.get("POST /executions", 0)
+    for bad in (on_created, 1):
+        with pytest.raises(TypeError, match="on_created"):
+            client.executions.run("double", on_created=bad)
+    assert local.counts.get("POST /executions", 0) == before
+
+
+@pytest.mark.parametrize("kind", ["create", "start", "execute", "replay"])
+def test_an_interrupt_just_after_the_end_of_a_call_has_a_note_of_the_execution(client, local, monkeypatch, kind):
+    local.mended.clear()
+    failed = client.executions.run("fails once", poll_interval=0.01)
+    flow = client.with_options(poll_interval=(0.01, 0.05)).workflow("double")
+    calls = {
+        "create": lambda: client.executions.create("double", 2),
+        "start": lambda: flow.start(2),
+        "execute": lambda: flow.execute(2),
+        "replay": lambda: client.executions.replay(failed.id),
+    }
+    wait = LoopThread.wait
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(thread, *futures):
+        wait(thread, *futures)
+        if interrupts:
+            raise interrupts.pop()
+
+    monkeypatch.setattr(LoopThread, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        calls[kind]()
+    newest = client.executions.page(1, 1).items[0].id
+    assert (failed.id if kind == "replay" else newest) in "".join(raised.value.__notes__)
+
+
+def test_a_client_closed_during_the_wait_of_a_run_names_the_execution(local):
+    polls = []
+
+    def close_after_a_poll(attempt):
+        polls.append(attempt)
+        if len(polls) == 2:
+            threading.Timer(0.1, client.close).start()
+
+    client = Omium(local.api_key, base_url=local.url, on_attempt=close_after_a_poll)
+    created = []
+    with pytest.raises(RuntimeError, match="closed") as raised:
+        client.executions.run("waits", poll_interval=60, on_created=created.append)
+    assert created[0].id in raised.value.__notes__[0]
+
+
+def test_closing_the_client_lets_an_async_iterable_of_the_user_clean_up(local):
+    cleaned = []
+
+    async def requests():
+        try:
+            while True:
+                yield ExecutionRequest("double", 1)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("all")
+
+    with Omium(local.api_key, base_url=local.url) as client:
+        kept = requests()
+        next(client.executions.create_many(kept, concurrency=2))
+    assert cleaned == ["all"]
+
+
+def test_rows_before_an_error_are_yielded_first(client, local):
+    list(client.executions.create_many([ExecutionRequest("double", 1)] * 100))
+    rows = client.executions.list(page_size=20)
+    first = [next(rows)]
+    local.inject(Fault(method="GET", path="/executions", status=403, times=100))
+    with pytest.raises(PermissionDeniedError):
+        first += rows
+    local.clear_faults()
+    assert len(first) >= 1
+    assert list(rows) == []
+
+
+def test_cancel_and_delete(client):
+    waiting = client.executions.create("waits")
+    assert client.executions.cancel(waiting.id).cancelled
+    assert not client.executions.cancel(waiting.id).cancelled
+    assert client.executions.delete(waiting.id) is None
+    with pytest.raises(NotFoundError):
+        client.executions.get(waiting.id)
+    ids = [client.executions.create("waits").id for _ in range(3)]
+    assert {outcome.state for outcome in client.executions.cancel_many(ids)} == {"cancelled"}
+    run = client.workflow("waits").start()
+    assert run.cancel().cancelled
+    assert list(client.workflow("waits").cancel_many(limit=0)) == []
+
+
+def test_checkpoints_and_workflows(client):
+    done = client.executions.run("double", 2, poll_interval=0.01)
+    (listed,) = client.checkpoints.list(done.id)
+    assert client.checkpoints.get(listed.id).state["result"] == 4
+    assert {each.id for each in client.workflows.list()} >= {"double", "fails once"}
+    assert client.workflows.get("double").name == "double"

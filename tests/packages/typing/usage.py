@@ -69,6 +69,12 @@ def sync_calls(omium: Omium) -> None:
     rows: Iterator[Execution] = omium.executions.list(limit=3)
     assert_type(next(rows), Execution)
     assert_type(omium.executions.run("w"), ExecutionDetail)
+    assert_type(omium.executions.wait_many(["id"]), Iterator[Execution])
+    assert_type(omium.executions.wait_many(["id"], details=True, timeout=1), Iterator[ExecutionDetail])
+    assert_type(omium.executions.cancel("id"), CancelResult)
+    assert_type(next(omium.executions.cancel_many(["id"])), CancelOutcome)
+    assert_type(next(omium.checkpoints.list("id")), CheckpointDetail)
+    assert_type(omium.workflows.get("w"), WorkflowInfo)
     assert_type(omium.with_options(timeout=3), Omium)
     with omium as same:
         assert_type(same, Omium)

@@ -20,6 +20,9 @@ from omium_async import (
     Run,
     Workflow,
 )
+from omium_sync import Omium
+from omium_sync import Run as SyncRun
+from omium_sync import Workflow as SyncWorkflow
 
 
 @attrs.frozen
@@ -77,6 +80,20 @@ async def typed(omium: AsyncOmium) -> None:
     assert_type(report.cancel_many(status="running", since=timedelta(hours=1)), AsyncGenerator[CancelOutcome])
     assert_type(await report.count(status="failed"), int)
     assert_type(await omium.workflow("report").execute({"day": 3}), Any)
+
+
+def typed_in_a_thread(omium: Omium) -> None:
+    report = omium.workflow("report", ReportInput, Report)
+    assert_type(report, SyncWorkflow[ReportInput, Report])
+    assert_type(omium.workflow(definition), SyncWorkflow[ReportInput, Report])
+    assert_type(omium.workflow("report", output_type=Report), SyncWorkflow[Any, Report])
+    assert_type(omium.workflow("report", None, Report), SyncWorkflow[Any, Report])
+    assert_type(SyncWorkflow("report", None, Report), SyncWorkflow[Any, Report])
+    assert_type(SyncWorkflow("report", output_type=Report), SyncWorkflow[Any, Report])
+    assert_type(report.start(ReportInput(3), metadata={"a": 1}), SyncRun[Report])
+    assert_type(report.execute(ReportInput(3), timeout=3), Report)
+    assert_type(next(report.create_many([ReportInput(3)], concurrency=3)), CreateOutcome)
+    assert_type(next(report.cancel_many(["id"])), CancelOutcome)
 
 
 async def wrong(omium: AsyncOmium) -> None:
