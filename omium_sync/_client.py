@@ -67,7 +67,7 @@ class Executions:
     delete = sync_method(AsyncExecutions.delete)
     wait = sync_method(AsyncExecutions.wait)
     watch = sync_iterator(AsyncExecutions.watch, ExecutionDetail)
-    run = sync_method(AsyncExecutions.run)
+    run = sync_method(AsyncExecutions.run, creates=True)
     create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, feed="requests")
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
@@ -195,7 +195,9 @@ starts a thread with an event loop, which serves all clients of the process.
 
     def __repr__(self) -> str:
         core = getattr(self, "_core", None)  # absent if a setting was rejected; the traceback may show this repr
-        return f"<{type(self).__name__} not initialized>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
+        return (
+            f"<{type(self).__name__} not initialized>" if core is None else repr(core).replace("AsyncOmium", "Omium", 1)
+        )
 
     def __dask_tokenize__(self) -> NoReturn:
         """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""
@@ -203,7 +205,7 @@ starts a thread with an event loop, which serves all clients of the process.
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
+            f"{type(self).__name__} cannot be pickled: it holds a key and connections; create one in the other "
             "process, from its own settings"
         )
 

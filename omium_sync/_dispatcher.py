@@ -31,20 +31,28 @@ class Closable(Protocol):
 
 
 class CreatedHook:
-    """Has the ``on_created`` of a call called in the thread that waits for the call."""
+    """Remembers the execution that a call creates. The thread that waits for the call calls ``on_created``."""
 
-    def __init__(self, on_created: OnCreated) -> None:
+    def __init__(self, on_created: OnCreated | None) -> None:
         self.created: Future[Execution] = Future()
         self._on_created = on_created
         self._answer: Future[None] = Future()
 
-    def report(self, execution: Execution) -> asyncio.Future[None]:
+    def report(self, execution: Execution) -> asyncio.Future[None] | None:
         """In the loop: give the execution to the thread. The call continues when the returned future is done."""
         self.created.set_result(execution)
-        return asyncio.wrap_future(self._answer)
+        return None if self._on_created is None else asyncio.wrap_future(self._answer)
 
-    def call(self) -> None:
-        """In the thread: call ``on_created``. Its `Exception` ends the call, any other interrupts the thread."""
+    def wait(self, thread: LoopThread, ended: Future[None]) -> None:
+        """In the thread: wait for the create, then call ``on_created``.
+
+        Its `Exception` is raised by the call; any other, such as `KeyboardInterrupt`, interrupts the thread.
+        """
+        if self._on_created is None:
+            return
+        thread.wait(self.created, ended)
+        if not self.created.done():
+            return
         error = None
         try:
             self._on_created(self.created.result())
@@ -59,10 +67,15 @@ class CreatedHook:
 class Call:
     """One call: a coroutine function with its arguments, its task, and its result or exception."""
 
-    def __init__(self, function: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> None:
+    def __init__(self, function: Callable[..., Awaitable[Any]], args: Any, kwargs: dict[str, Any]) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.hook: CreatedHook | None = None
+        if "on_created" in kwargs:
+            check.plain_function(kwargs["on_created"], "on_created")
+            self.hook = CreatedHook(kwargs["on_created"])
+            kwargs["on_created"] = self.hook.report
         self.task: asyncio.Task[Any] | None = None
         self.cancelled = False
         self.result: Any = None
@@ -90,24 +103,23 @@ class Call:
     def add_notes(self, interrupt: BaseException) -> None:
         """Add to an interrupt what its thread would have learned from the call: the id of the execution."""
         notes = getattr(self.error, "__notes__", [])
-        about = getattr(self.result, "id", None) or getattr(self.error, "execution_id", None)
+        created = self.hook.created.result() if self.hook is not None and self.hook.created.done() else self.result
+        about = getattr(created, "id", None) or getattr(self.error, "execution_id", None)
         if not notes and about is not None:
             notes = [f"the call about execution {about} had ended before this interrupt"]
         for note in notes:
             interrupt.add_note(note)
 
 
-def run_call(thread: LoopThread, call: Call, hook: CreatedHook | None = None) -> Any:
+def run_call(thread: LoopThread, call: Call) -> Any:
     """Run a call in the loop, wait for it and return its result.
 
     If an interrupt, such as Ctrl-C, ends the wait, the call is cancelled and has ended before the interrupt is raised.
     """
     try:
         future = thread.start_task(call.run)
-        if hook is not None:
-            thread.wait(hook.created, future)
-            if hook.created.done():
-                hook.call()
+        if call.hook is not None:
+            call.hook.wait(thread, future)
         thread.wait(future)
     except BaseException as interrupt:
         with contextlib.suppress(RuntimeError):  # the loop ended meanwhile, and the call with it
@@ -134,23 +146,16 @@ class Dispatcher:
         self._thread: LoopThread | None = None
         self._calls: set[Call] = set()
 
-    def call(
-        self, function: Callable[..., Awaitable[Any]], /, *args: Any, on_created: OnCreated | None = None, **kwargs: Any
-    ) -> Any:
+    def call(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function in the loop and return its result.
 
         :raises RuntimeError: the client is closed, or the call would wait for itself.
         """
         thread = self.connect()
-        hook = None
-        if on_created is not None:
-            check.plain_function(on_created, "on_created")
-            hook = CreatedHook(on_created)
-            kwargs["on_created"] = hook.report
         call = Call(function, args, kwargs)
         self._calls.add(call)
         try:
-            return run_call(thread, call, hook)
+            return run_call(thread, call)
         except (asyncio.CancelledError, RuntimeError) as error:
             if self.closed and (call.task is None or isinstance(error, asyncio.CancelledError)):
                 closed = RuntimeError("this client was closed while the call was in progress")

@@ -67,11 +67,18 @@ def same_method(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenat
     return call
 
 
-def sync_method(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
-    """A method that runs the coroutine of the core in the loop and waits for it."""
+def sync_method(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *, creates: bool = False
+) -> Callable[Concatenate[Any, P], T]:
+    """A method that runs the coroutine of the core in the loop and waits for it.
+
+    :param creates: whether the method takes ``on_created``; an interrupt then has a note of the new execution.
+    """
 
     @signature_of(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> T:
+        if creates:
+            kwargs.setdefault("on_created", None)
         result: T = self._call(method, self._core, *args, **kwargs)
         return result
 

@@ -92,7 +92,7 @@ class Workflow(Definition[In, Out]):
 
     @mirrored(_Core.execute)
     def execute(self, input_data: In = _NO_INPUT, **options: Unpack[ExecuteOptions]) -> Out:
-        output: Out = self._call(_Core.execute, self._core, input_data, **options)
+        output: Out = _execute(self, input_data, **options)
         return output
 
     @mirrored(_Core.handle)
@@ -181,4 +181,5 @@ class Run(Generic[Out]):
         self._core.__reduce_ex__(protocol)
 
 
+_execute: Any = sync_method(_Core.execute, creates=True)
 _create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, feed="inputs")

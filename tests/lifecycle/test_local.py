@@ -155,7 +155,7 @@ say(threads())
             unstarted,
             unstarted,
             "LocalOmiumError this LocalOmium is started already",
-            "port PORT of 127.0.0.1 is taken by another program; choose another, or 0 for any free one",
+            "another program uses port PORT of 127.0.0.1; choose another port, or 0 for any free one",
             "RuntimeError: this call is made on the loop's own thread",
             unstarted,
             "['MainThread']",

@@ -16,8 +16,8 @@ from omium_sync import (
     APIConnectionError,
     ConfigurationError,
     ExecutionRequest,
-    MissingExecutionsError,
     Fault,
+    MissingExecutionsError,
     NotFoundError,
     Omium,
     PermissionDeniedError,
@@ -189,22 +189,22 @@ async def test_a_session_of_ones_own_is_refused_at_its_use():
             client.executions.get("a")
 
 
-async def test_a_server_on_the_loop_that_a_call_blocks_is_told_of_at_once():
+async def test_a_server_on_the_loop_that_a_call_blocks_is_reported_at_once():
     async with AsyncLocalOmium() as server:
         with Omium(server.api_key, base_url=server.url.replace("127.0.0.1", "localhost")) as client:
             for call in (client.executions.count, lambda: next(client.executions.list(), None)):
-                with pytest.raises(RuntimeError, match="served by the event loop of this very thread"):
+                with pytest.raises(RuntimeError, match="event loop of this"):
                     call()
             assert await asyncio.to_thread(client.executions.count) == 0
             assert server.counts == {"GET /executions": 1}
 
 
-def test_a_server_on_a_loop_that_does_not_run_meanwhile_is_told_of_at_once():
+def test_a_server_on_a_loop_that_does_not_run_meanwhile_is_reported_at_once():
     with asyncio.Runner() as runner:
         server = AsyncLocalOmium()
         runner.run(server.start())
         with Omium(server.api_key, base_url=server.url) as client:
-            with pytest.raises(RuntimeError, match="served by the event loop of this very thread"):
+            with pytest.raises(RuntimeError, match="event loop of this"):
                 client.executions.count()
             runner.run(server.stop())
             with pytest.raises(APIConnectionError):  # it may be another's port by now
