@@ -38,13 +38,19 @@ def _encodable(value: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _levels_of_loggers() -> Iterator[None]:
-    """A level that a test sets ends with it: later tests look at all that is logged."""
-    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("omium_")]
-    before = {logger: logger.level for logger in loggers}
+def _loggers() -> Iterator[None]:
+    """Restore the levels and handlers of loggers after each test: later tests read all records."""
+
+    def state() -> dict[str, tuple[int, list[logging.Handler]]]:
+        names = ["", *(name for name in logging.root.manager.loggerDict if name.startswith("omium_"))]
+        return {name: (logging.getLogger(name).level, [*logging.getLogger(name).handlers]) for name in names}
+
+    before = state()
     yield
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("omium_")]:
-        logging.getLogger(name).setLevel(before.get(logging.getLogger(name), logging.NOTSET))
+    for name in state():
+        level, handlers = before.get(name, (logging.NOTSET, []))
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).handlers[:] = handlers
 
 
 @pytest.fixture
