@@ -205,7 +205,7 @@ starts a thread with an event loop, which serves all clients of the process.
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled: it holds a key and connections; create one in the other "
+            f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
             "process, from its own settings"
         )
 

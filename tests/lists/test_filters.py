@@ -245,7 +245,7 @@ async def test_on_a_server():
         now += timedelta(seconds=1)
         return now
 
-    async with LocalOmium(clock=clock) as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
+    async with LocalOmium(clock=clock, strict=False) as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
 
         @local.workflow("fails")
         async def fails(run):
