@@ -1,9 +1,7 @@
-"""The public API in words, for a review of what changes in it.
+"""The public API as a text listing.
 
-    python tests/docs/api.py
-
-writes `docs/reference/api.txt`, which is compared by `test_api.py`: a change of the API is a change of that file, to
-be read with the rest. Types are not in it, for type checkers hold those (`tests/typing`).
+``python tests/docs/api.py`` writes `docs/reference/api.txt`, and `test_api.py` compares it with the code. So each
+change of the API shows in a review. Type checkers check the types (`tests/packages/test_typing.py`).
 """
 
 from __future__ import annotations
