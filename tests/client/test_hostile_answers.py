@@ -268,7 +268,7 @@ async def test_an_endless_head(raw, form: str) -> None:
     assert error.outcome_unknown
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 @example(b'{"detail": ' + b"[" * 5000)
 def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from omium_async import (
     AsyncOmium,
@@ -238,7 +238,6 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=30, deadline=None)
 def test_untyped_data_is_returned_unchanged(value):
     async def run():
         async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:

@@ -127,6 +127,7 @@ def test_no_row_is_missed_or_yielded_twice_through_an_event_loop(
     assert (rows.stayed or set()) <= set(got)
 
 
+@pytest.mark.slow
 async def test_memory_is_flat() -> None:
     """About ten bytes a row, and the windows in flight."""
     size = 100_000

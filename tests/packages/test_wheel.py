@@ -1,4 +1,4 @@
-"""The wheel installs and works away from the checkout, with no more than it says it needs."""
+"""The wheel installs and works without the checkout, with its declared dependencies alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def run(*command: str | Path, cwd: Path) -> str:

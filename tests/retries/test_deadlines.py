@@ -55,6 +55,7 @@ async def test_attempts_are_clamped_to_what_is_left(raw) -> None:
     assert [round(attempt.elapsed, 1) for attempt in attempts] == [0.2, 0.2, 0.1]
 
 
+@pytest.mark.slow
 async def test_a_long_time_out_is_not_rounded_up(raw) -> None:
     """aiohttp rounds those above 5 seconds up to whole ones, of the loop's clock."""
     async with raw.pair(hang, timeout=5.1, attempt_timeout=None) as (omium, _, _attempts):

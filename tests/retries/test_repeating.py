@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from typing import Any
@@ -44,7 +43,7 @@ WRITES: dict[str, Write] = {
     "request": lambda omium, _: omium.request("POST", "/elsewhere", json={}),
 }
 WAITS = ("run", "execute")
-EXAMPLES = int(os.environ.get("OMIUM_TEST_REPEATING", "150"))  # of a few schedules each
+EXAMPLES = settings.default.max_examples // 3
 MOST = 5  # times that the wrapper calls
 
 
@@ -230,7 +229,6 @@ LOCAL_FAULTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.lists(LOCAL_FAULTS, max_size=4), min_size=1, max_size=4), st.integers(0, 2))
 def test_an_omium_of_ones_own_has_no_more_executions_than_intents(intents, retries: int) -> None:
     async def main() -> None:

@@ -191,9 +191,13 @@ class Truth(RuleBasedStateMachine):
 
 
 Truth.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=settings.default.max_examples // 4,
+    stateful_step_count=8,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 
 
 class TestTruth(Truth.TestCase):
-    """As hypothesis wants it for pytest."""
+    """The state machine as a test case."""
