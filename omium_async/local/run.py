@@ -137,8 +137,9 @@ class SyncWorkflowRun(WorkflowRun):
     def step(self, name: str, func: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **kwargs: Any) -> R: ...
     @overload
     def step(self, name: str, func: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-    def step(self, name: str, func: Callable[..., Any], /, *args: Any, result_type: Any = ABSENT, **kwargs: Any) -> Any:
-        # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, name: str, func: Callable[..., Any], /, *args: Any, result_type: Any = ABSENT, **kwargs: Any
+    ) -> Any:
         """Run ``func(*args, **kwargs)`` once for this execution, and return its result, as `WorkflowRun.step`.
 
         After the execution was cancelled, or the server reset, it raises ``asyncio.CancelledError``.
