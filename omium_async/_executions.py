@@ -80,7 +80,7 @@ class Executions:
         """Return one execution with its checkpoints.
 
         :param execution_id: its id.
-        :raises NotFoundError: there is no execution with that id.
+        :raises NotFoundError: no execution has that id.
         """
         return await endpoints.get(self._caller, execution_id)
 
@@ -224,7 +224,7 @@ class Executions:
 
         :param execution_id: its id.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
-        :raises NotFoundError: there is no execution with that id.
+        :raises NotFoundError: no execution has that id.
         :raises APIStatusError: the service does not offer this call, or refuses it.
         """
         return await changes.cancel(self._caller, execution_id, idempotency_key)
@@ -233,12 +233,12 @@ class Executions:
         """Delete an execution for good.
 
         Evidence: the service's document of the Executions API does not list ``DELETE /executions/{id}``; its own tool
-        ``omium-mcp`` calls it and says that there is no undo. Its answer was never recorded, and is not read. Unknown:
+        ``omium-mcp`` calls it and says that it cannot be undone. Its answer was never recorded, and is not read. Unknown:
         whether the service deletes executions that are running.
 
         :param execution_id: its id.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
-        :raises NotFoundError: there is no execution with that id.
+        :raises NotFoundError: no execution has that id.
         :raises APIStatusError: the service does not offer this call, or refuses it.
         """
         await endpoints.delete(self._caller, execution_id, idempotency_key)
@@ -264,7 +264,7 @@ class Executions:
             the client's.
         :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
         :raises WaitTimeoutError: its status was not in ``until`` in time; the message has the last status and failure.
-        :raises NotFoundError: there is no execution with that id.
+        :raises NotFoundError: no execution has that id.
         """
         polling = self._polling(timeout, poll_interval, until)
         check.execution_segment(execution_id)
@@ -282,7 +282,7 @@ class Executions:
         :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
             the client's.
         :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
-        :raises NotFoundError: there is no execution with that id.
+        :raises NotFoundError: no execution has that id.
         """
         polling = self._polling(None, poll_interval, until)
         check.execution_segment(execution_id)

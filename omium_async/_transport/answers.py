@@ -24,7 +24,7 @@ __all__ = [
     "retry_after_of",
 ]
 
-LARGEST_REFUSAL: Final = 2**16  # bytes, decompressed: what is kept of an answer that is no success
+LARGEST_REFUSAL: Final = 2**16  # bytes, decompressed: kept of an unsuccessful response
 _MOST_FIELDS: Final = 20
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-kong-request-id", "cf-ray")
 
@@ -47,7 +47,7 @@ class RawResponse:
     def json(self) -> Any:
         """The body as JSON.
 
-        :raises ValueError: it is none.
+        :raises ValueError: the body is not JSON.
         """
         try:
             return decode_json(self.body)
@@ -65,7 +65,7 @@ def joined(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _text(value: str) -> str:
-    """What aiohttp read of bytes that are no UTF-8 holds lone surrogates, which no file and no socket takes."""
+    """What aiohttp read of bytes that are not UTF-8 holds lone surrogates, which no file and no socket takes."""
     return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -96,7 +96,7 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
 
 
 class ErrorBody(NamedTuple):
-    """What an answer that is no success says, read once.
+    """The content of an unsuccessful response, parsed once.
 
     :ivar message: the answer's own words, from whichever layer it came: service, gateway or edge; as they came, not
         cleaned and not shortened.
@@ -108,7 +108,7 @@ class ErrorBody(NamedTuple):
 
 
 def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> ErrorBody:
-    """Read an answer that is no success.
+    """Parse an unsuccessful response.
 
     :param body: at most `LARGEST_REFUSAL` bytes; the work grows with their number and no faster.
     """
@@ -127,7 +127,8 @@ def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
         if isinstance(found, str) and found:
             return found
         if isinstance(found, list) and found:
-            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright: ignore[reportUnknownVariableType]
+            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright:
+            ignore[reportUnknownVariableType]
         if isinstance(found, dict) and depth and (text := _message_of(cast("dict[str, Any]", found), depth - 1)):
             return text
     return None
@@ -168,7 +169,7 @@ def _first_title(page: bytes) -> bytes:
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: ``retry-after-ms``, or ``Retry-After`` as seconds or a date (RFC 9110, section 10.2.3).
 
-    ``None`` where there is none, and for one that does not parse.
+    ``None`` if it is missing or does not parse.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -196,7 +197,7 @@ def _until(text: str, date: str | None) -> float | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that is none."""
+    """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that does not parse."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a rare form of a rare header
 
     try:

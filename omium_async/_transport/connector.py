@@ -21,7 +21,7 @@ _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0
 REQUEST_ID: Final = istr("X-Request-ID")
 
 
-# Never reset: only a client's own session reads it, and a call sets it anew before every request. A coroutine that is
+# Never reset: only a client's own session reads it, and each call sets it before every request. A coroutine that is
 # thrown away half-way would have to reset it in a context which is not its own.
 under_way: contextvars.ContextVar[LiveAttempt | None] = contextvars.ContextVar("omium_attempt", default=None)
 
@@ -75,10 +75,10 @@ class Outgoing(aiohttp.ClientRequest):
 
 
 def _begin(protocol: Any) -> None:
-    """Look at a new connection, and give it what tells whether anything can be read from it.
+    """Look at a new connection, and give it a check for readable data.
 
-    aiohttp takes a connection for alive whose end lies unread in the kernel, and an answer that nobody asked for
-    (a 408 to an idle connection) for the answer to the next request. Whatever is readable before a request is sent
+    aiohttp takes a connection for alive whose end lies unread in the kernel, and an unsolicited response
+    (a 408 to an idle connection) for the answer to the next request. Any data that is readable before a request is sent
     makes a connection useless.
     """
     transport = protocol.transport

@@ -50,7 +50,7 @@ class Exchange:
     async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
         """Send once; what is seen on the way is noted in ``attempt``, whose time-out limits it all.
 
-        :raises Refused: the status is no success.
+        :raises Refused: the status is not 2xx.
         :raises TooLarge: the body is larger than allowed.
         """
         under_way.set(attempt)
@@ -160,7 +160,7 @@ async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused
     except asyncio.CancelledError:
         if not attempt.take_time_out():
             raise
-    except Exception:  # noqa: BLE001, S110 - whatever cuts a body short, the status was read
+    except Exception:  # noqa: BLE001, S110 - the status was read before the body failed
         pass
     return Refused(response.reason, b"".join(chunks), cut=not whole)
 
@@ -190,7 +190,7 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
 
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
     """What every request carries. Headers of the user's add to the client's own, and never replace them."""
-    # As `istr`, for otherwise aiohttp makes one of each name anew for every request.
+    # As `istr`, because aiohttp otherwise creates one of each name for every request.
     headers = CIMultiDict({istr(name): value for name, value in settings.headers.items()})
     for name, value in ((hdrs.USER_AGENT, user_agent), (hdrs.ACCEPT, "application/json")):
         users = headers.get(name)

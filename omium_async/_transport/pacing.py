@@ -75,7 +75,7 @@ class Window:
 class Pacer:
     """The rate limit and the pauses of one client. Times are those of ``time.monotonic``.
 
-    It may be used from several threads, and from finalizers in the middle of its own work: hence the reentrant lock.
+    It may be used from several threads, and from finalizers while it works itself, so the lock is reentrant.
 
     :ivar open: whether nothing limits the client; calls then do not ask the pacer.
     """
@@ -240,7 +240,7 @@ class Gate:
         self._timer = self._loop.call_later(min(when - monotonic(), LONGEST_PAUSE), self._admit)
 
     def pause_soon(self, until: float) -> None:
-        """Tell the gate, from any thread, that the pacer pauses: calls that must begin before fail at once."""
+        """Notify the gate, from any thread, that the pacer pauses: calls that must begin before fail at once."""
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._refuse, until)
 

@@ -1,4 +1,4 @@
-"""What is told of attempts as they end: to the log, to ``on_attempt``, and to who watches the call."""
+"""Reports of attempts as they end: to the log, to ``on_attempt``, and to who watches the call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _hooks: Final = log.getChild("hooks")
 
 
 class Reports:
-    """Tells of the attempts of one client's calls."""
+    """Reports the attempts of one client's calls."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor

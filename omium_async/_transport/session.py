@@ -51,7 +51,7 @@ class Connections:
             self._pauses.discard(waiter)
 
     async def close(self) -> None:
-        """Close what was opened here, and wake whoever waits; a session of the user's own stays open."""
+        """Close what was opened here, and wake all waiters; a session of the user stays open."""
         self.gate.close()
         for waiter in self._pauses:
             _wake(waiter)
@@ -71,7 +71,7 @@ class Connections:
         task.add_done_callback(_held.discard)
 
     def __del__(self) -> None:
-        # Nobody closed the client and its loop either closed no generators or is gone: no noise for that.
+        # Neither the client nor its loop was closed closed no generators or is gone: no noise for that.
         if self.owned and not self.session.closed and self.loop.is_closed():
             _close_orphans(self.session)
 
@@ -148,7 +148,7 @@ def _close_orphans(session: aiohttp.ClientSession) -> None:
     """Close the sockets of a loop that was closed without closing its generators; asyncio would warn of each."""
     connector: Any = session.connector
     session.detach()
-    with contextlib.suppress(Exception):  # private names of two libraries: whatever has changed there, no harm is done
+    with contextlib.suppress(Exception):  # private names of two libraries: a change there does no harm
         for protocol in _protocols_of(connector):
             if protocol.transport is not None:
                 _close_socket(protocol.transport)
@@ -286,6 +286,6 @@ def _new_session(headers: CIMultiDict[str]) -> aiohttp.ClientSession:
         trust_env=False,
     )
     # aiohttp sends an idempotent request again by itself when a reused connection breaks; only a call knows whether
-    # it may. There is no public switch: a test pins this one.
+    # it may. aiohttp has no public option for it; a test checks this one.
     session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return session
