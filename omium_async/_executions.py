@@ -233,8 +233,8 @@ class Executions:
         """Delete an execution for good.
 
         Evidence: the service's document of the Executions API does not list ``DELETE /executions/{id}``; its own tool
-        ``omium-mcp`` calls it and says that it cannot be undone. Its answer was never recorded, and is not read. Unknown:
-        whether the service deletes executions that are running.
+        ``omium-mcp`` calls it and says that it cannot be undone. Its answer was never recorded, and is not read.
+        Unknown: whether the service deletes executions that are running.
 
         :param execution_id: its id.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.

@@ -127,8 +127,7 @@ def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
         if isinstance(found, str) and found:
             return found
         if isinstance(found, list) and found:
-            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright:
-            ignore[reportUnknownVariableType]
+            return "; ".join(_field_error(entry) for entry in found[:_MOST_FIELDS])  # pyright: ignore[reportUnknownVariableType]
         if isinstance(found, dict) and depth and (text := _message_of(cast("dict[str, Any]", found), depth - 1)):
             return text
     return None
