@@ -16,7 +16,7 @@ from .patient import PatientClock, VirtualClock, be_patient
 # The same examples in each run, and no deadline for one: a busy machine is slow.
 _COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
-settings.register_profile("full", max_examples=200, **_COMMON)
+settings.register_profile("full", max_examples=100, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

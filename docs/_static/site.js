@@ -34,3 +34,10 @@ document.addEventListener("DOMContentLoaded", () => {
     update();
   }
 });
+
+// Sphinx's search ignores numbers. Readers who type the status of a rate limit mean its words.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  const parse = Search._parseQuery;
+  Search._parseQuery = (query) => parse(query.replace(/\b429\b/g, "rate limit"));
+});

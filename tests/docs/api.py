@@ -83,7 +83,7 @@ def _of_class(dotted: str, cls: type) -> Iterator[str]:
     shown = "" if dotted in GIVEN or not is_made_by_users(cls) else _signature(cls)
     yield f"{dotted}{shown}" + (f": {', '.join(bases)}" if bases else "")
     found = members(cls)
-    for name in {*found, *fields(cls)} - of_errors_above(cls):
+    for name in {*found, *fields(cls)} - of_public_bases(cls):
         member = found.get(name)
         function = getattr(member, "__func__", member)
         word = "async " if inspect.iscoroutinefunction(function) else ""
@@ -104,9 +104,9 @@ def fields(cls: type) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-def of_errors_above(cls: type) -> set[str]:
-    """What an error has from those that it comes from stands with them."""
-    above = [base for base in cls.__mro__[1:] if of_ours(base) and issubclass(base, Exception)]
+def of_public_bases(cls: type) -> set[str]:
+    """Return the names that a class inherits from public bases, which describe them."""
+    above = [base for base in cls.__mro__[1:] if of_ours(base) and _is_told(base)]
     return {name for base in above for name in {*members(base), *fields(base)}} - {*vars(cls)}
 
 

@@ -79,7 +79,7 @@ def test_a_program_writes_its_results(tmp_path):
     assert result.program == "decode.py"
     assert result.run["smoke"]
     assert result.run["versions"].keys() >= {"aiohttp", "msgspec"}
-    assert len(result.comparisons) == 4
+    assert result.comparisons
     for found in result.comparisons:
         assert {len(values) for values in found.values.values()} == {5}
         assert str(found) in done.stdout or found.what in done.stdout

@@ -54,6 +54,7 @@ def test_prefect(environment, local, tmp_path):
     need("prefect")
     local.inject(Fault(method="POST", path="/executions", status=501))
     settings = {"PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    settings["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "90"  # for a busy machine
     program = EXAMPLES / "prefect_flow.py"
     done = subprocess.run(
         [sys.executable, str(program)], env={**environment, **settings}, capture_output=True, text=True, timeout=110

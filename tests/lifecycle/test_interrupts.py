@@ -222,6 +222,7 @@ def test_at_any_instant(processes):
     for _ in range(200):
         with contextlib.suppress(KeyboardInterrupt):
             calls()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     say(client.executions.get("after").id, threads())
     client.close()

@@ -205,8 +205,8 @@ with LocalOmium() as local, Omium(local.api_key, base_url=local.url) as client:
 """
     )
     advice = (
-        "this LocalOmium was started by the process that this one was forked from, and is served there: take `url` and "
-        "`api_key` before the fork, or make a new LocalOmium here"
+        "the parent process serves this LocalOmium: read `url` and `api_key` before the fork, or create a LocalOmium "
+        "here"
     )
     for ended in processes.run(program):
         ended.check("1", advice, advice, "0", "1")

@@ -263,7 +263,7 @@ if __name__ == "__main__":
         try:
             pool.apply(print, [client])
         except TypeError as error:
-            say(str(error).partition(":")[0])
+            say(str(error).partition(",")[0])
     say(client.executions.get("parent").id)
 """
     for ended in processes.run(program):
