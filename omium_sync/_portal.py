@@ -15,9 +15,9 @@ import os
 import signal
 import sys
 import threading
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from anyio.from_thread import BlockingPortal
@@ -106,20 +106,35 @@ class LoopThread:
         """
         try:
             return self.portal.start_task_soon(function, *args)
-        except RuntimeError:
-            self._sleep_at_exit()
-            raise
+        except BaseException as error:  # noqa: BLE001 - raised again
+            interrupt = _repaired(error)
+            if interrupt is error and isinstance(error, RuntimeError):
+                self._sleep_at_exit()
+            raise interrupt from interrupt.__cause__
 
     def wait(self, *futures: Future[Any]) -> None:
         """Wait until one of the futures is done. The handler of a signal may raise an exception here.
 
         :raises RuntimeError: this is a forked child, where the loop does not run.
         """
-        while not wait(futures, _NAP, "FIRST_COMPLETED").done:
-            if self._forked:
-                raise RuntimeError(
-                    "the process forked while this call was in progress: it continues in the parent process only"
-                )
+        woken = allocate_lock()
+        woken.acquire()
+
+        def wake(_: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # another future was done first
+                woken.release()
+
+        try:
+            for future in futures:
+                future.add_done_callback(wake)
+            while not woken.acquire(timeout=_NAP):
+                if self._forked:
+                    raise RuntimeError(  # noqa: TRY301
+                        "the process forked while this call was in progress: it continues in the parent process only"
+                    )
+        except BaseException as error:  # noqa: BLE001 - raised again
+            interrupt = _repaired(error)
+            raise interrupt from interrupt.__cause__
         self._sleep_at_exit()
 
     def _sleep_at_exit(self) -> None:
@@ -239,6 +254,35 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop: asyncio.AbstractEventLoop = asyncio.new_event_loop() if _uvloop is None else _uvloop.new_event_loop()
     loop.set_default_executor(_DaemonExecutor())
     return loop
+
+
+def _repaired(error: BaseException) -> BaseException:
+    """Return an interrupt after releasing the locks of futures that it left locked.
+
+    The handler of a signal may raise just after a future's condition was acquired, or released for a wait, and before
+    the ``with`` block notices. The loop would then wait for that condition for ever, and the interrupt would be hidden
+    by the `RuntimeError` of a second release. Without this, 7 of 12 programs with 200 interrupts at random failed.
+    """
+    hidden = error.__context__
+    if isinstance(error, RuntimeError) and hidden is not None and _conditions_of(hidden):
+        error = hidden  # not an exception that the caller was handling: that one never entered a condition
+    for condition in _conditions_of(error):
+        while condition._is_owned():  # noqa: SLF001
+            condition.release()
+    return error
+
+
+def _conditions_of(error: BaseException) -> list[Any]:
+    """Return the conditions whose methods the exception passed through."""
+    found: list[Any] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        condition = frame.f_locals.get("self")
+        if isinstance(condition, threading.Condition) and frame.f_code.co_name != "__init__":
+            found.append(condition)
+        trace = trace.tb_next
+    return found
 
 
 # -- the process -----------------------------------------------------------------------------------------------------

@@ -203,7 +203,6 @@ class Here:
                 exec(program, names)
                 driven.result(LONG)
             finally:
-                self.server.release()
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
         names.clear()

@@ -201,7 +201,6 @@ def test_at_the_start(processes):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(run=False, reason="hangs since calls run through the portal; the cause is not found yet")
 def test_at_any_instant(processes):
     program = """
     import random
