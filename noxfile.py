@@ -37,7 +37,7 @@ def slow(session: nox.Session) -> None:
     """Run the slow tests with browsers, servers and frameworks; none may be skipped because a package is missing."""
     session.install("--quiet", "--editable", ".[dev,docs]", *nox.project.dependency_groups(PROJECT, "slow"))
     environment = {"HYPOTHESIS_PROFILE": "full", "OMIUM_TEST_FRAMEWORKS": "all"}
-    command = ["python", "-m", "pytest", "-p", "no:randomly", "-m", "slow", *(session.posargs or ["-n", "3"])]
+    command = ["python", "-m", "pytest", "-m", "slow", *(session.posargs or ["-n", "3"])]
     session.run(*command, env=environment)
 
 

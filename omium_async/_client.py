@@ -232,7 +232,7 @@ class AsyncOmium:
     def __repr__(self) -> str:
         # A traceback that shows local variables may come from within the constructor.
         caller = getattr(self, "_caller", None)
-        return f"<{type(self).__name__} {'not made yet' if caller is None else caller.shared.settings.base_url}>"
+        return f"<{type(self).__name__} {'not initialized' if caller is None else caller.shared.settings.base_url}>"
 
     def __dask_tokenize__(self) -> NoReturn:
         """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""

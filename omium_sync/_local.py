@@ -25,7 +25,7 @@ __all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun
 
 
 class LocalOmium:
-    __doc__ = f"""An Omium of one's own for code that is not async, for development and tests on one machine.
+    __doc__ = f"""A local Omium server for sync code, for development and tests on one machine.
 
 .. code-block:: python
 

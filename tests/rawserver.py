@@ -1,14 +1,17 @@
-"""A server that speaks bytes, so that tests decide what goes over the wire and see all that came."""
+"""A server that speaks bytes, so that tests decide and see what goes over the wire; fixtures for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Self
 
 import attrs
+import pytest
 
 from omium_async import AsyncOmium, Attempt
 
@@ -17,7 +20,7 @@ KEY = "omium_test_0123456789abcdef"
 
 @attrs.define
 class RawRequest:
-    """A request as it came."""
+    """A request as it arrived."""
 
     head: bytes
     body: bytes
@@ -140,3 +143,19 @@ class Tools:
         options.setdefault("on_attempt", attempts.append)
         async with RawServer(handler, tls) as server, Tools.client(server.url, **options) as client:
             yield client, server, attempts
+
+
+@pytest.fixture
+def raw() -> type[Tools]:
+    return Tools
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty environment and home; returns the path of the config file."""
+    for name in list(os.environ):
+        if name.startswith("OMIUM_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".omium").mkdir()
+    return tmp_path / ".omium" / "config.json"

@@ -109,4 +109,4 @@ def _pytest(name: str) -> int:
     import pytest
 
     # Without pytest-asyncio, which warns where it is not configured: no page needs it.
-    return int(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:randomly", name]))
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", name]))

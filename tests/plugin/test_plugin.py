@@ -19,7 +19,7 @@ _ = omium_async.AsyncOmium, omium_async.local.LocalOmium, omium_sync.Omium, omiu
 pytest_plugins = "pytester"
 
 SCOPES = ("function", "class", "module", "package", "session")
-QUIET = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:randomly")
+QUIET = ("-W", "error", "-p", "no:cacheprovider")
 PLUGINS = ("omium_async.pytest_plugin", "pytest_asyncio.plugin", "anyio.pytest_plugin")
 
 

@@ -1,26 +1,5 @@
-"""A server that speaks bytes, and clients of it whose retries come at once."""
+"""Fixtures of this folder: a server that speaks bytes, and an empty environment and home."""
 
-from __future__ import annotations
+from ..rawserver import home, raw
 
-import os
-from pathlib import Path
-
-import pytest
-
-from ..rawserver import Tools
-
-
-@pytest.fixture
-def raw() -> type[Tools]:
-    return Tools
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty environment and home; returns the path of the config file."""
-    for name in list(os.environ):
-        if name.startswith("OMIUM_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".omium").mkdir()
-    return tmp_path / ".omium" / "config.json"
+__all__ = ["home", "raw"]

@@ -1,9 +1,4 @@
-"""Whoever repeats what is `not_applied`, and nothing else, never does a thing twice: under any schedule of faults.
-
-More of them, once:
-
-    OMIUM_TEST_REPEATING=20000 pytest --timeout 36000 tests/transport/test_repeating.py
-"""
+"""Calling again after `not_applied`, and only then, never applies a write twice, under any schedule of faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each call of the facade against a server of one's own."""
+"""Each call of the sync client with a local server."""
 
 from __future__ import annotations
 

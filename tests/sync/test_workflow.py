@@ -1,4 +1,4 @@
-"""Typed workflows for code that is not async, against a server of one's own."""
+"""Typed workflows of the sync client with a local server."""
 
 from __future__ import annotations
 
