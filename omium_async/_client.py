@@ -14,7 +14,7 @@ from ._caller import Caller, Shared
 from ._data.masked import masked
 from ._executions import Executions
 from ._resources import Checkpoints, Workflows
-from ._settings.configure import OptionChanges, changed, configure
+from ._settings.configure import OptionChanges, changed, configure, takes_settings
 from ._settings.declared import (
     DEFAULT_BACKOFF,
     DEFAULT_PATIENCE,
@@ -23,6 +23,8 @@ from ._settings.declared import (
     DEFAULT_TIMEOUT,
     Auth,
     OnAttempt,
+    Options,
+    Settings,
 )
 from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
@@ -81,6 +83,7 @@ class AsyncOmium:
     workflows: Workflows
     """The calls about the workflows of the service."""
 
+    @takes_settings(Settings, Options)
     def __init__(
         self,
         api_key: str | None = None,
@@ -107,9 +110,6 @@ class AsyncOmium:
         converter: cattrs.Converter | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        # Masked first, because the traceback of any failure may show local variables.
-        api_key, base_url, headers, proxy = masked(api_key), masked(base_url), masked(headers), masked(proxy)
-        auth = masked(auth)
         settings, options = configure(
             api_key=api_key,
             base_url=base_url,
@@ -142,12 +142,14 @@ class AsyncOmium:
         self.checkpoints = Checkpoints(caller)
         self.workflows = Workflows(caller)
 
+    @takes_settings(Options)
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
         """Return a copy with other options. It shares connections, pacing and retry budget; closing one closes both.
 
         :param options: any of ``timeout``, ``attempt_timeout``, ``max_retries``, ``retry_ambiguous_writes``,
             ``agent_id``, ``on_attempt``, ``patience``, ``backoff``, ``poll_interval``, as in the constructor.
         :raises ConfigurationError: a value is out of range.
+        :raises TypeError: there is no such option.
         """
         copy = object.__new__(type(self))
         copy._offer(self._caller.with_options(changed(self._caller.options, options)))

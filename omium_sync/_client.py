@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncGenerator, Iterator
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, NoReturn, Self, TypeVar, Unpack, overload
 
 from omium_async import (
     AsyncOmium,
@@ -18,12 +17,12 @@ from omium_async import (
     ReplayOutcome,
     WorkflowInfo,
 )
-from omium_async._data.masked import masked
 from omium_async._executions import Executions as AsyncExecutions
 from omium_async._options import WaitOptions
 from omium_async._resources import Checkpoints as AsyncCheckpoints
 from omium_async._resources import Workflows as AsyncWorkflows
-from omium_async._settings.configure import OptionChanges
+from omium_async._settings.configure import OptionChanges, takes_settings
+from omium_async._settings.declared import Options, Settings
 from omium_async._workflow import Definition
 
 from ._dispatcher import Dispatcher
@@ -35,9 +34,6 @@ __all__ = ["Checkpoints", "Executions", "Omium", "Workflows"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-_SETTINGS: Final = inspect.signature(AsyncOmium).parameters
-_SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
 
 def _row_groups(core: AsyncExecutions, **arguments: Any) -> AsyncGenerator[Any]:
@@ -133,9 +129,8 @@ starts a thread with an event loop, which serves all clients of the process.
     workflows: Workflows
 
     @signature_of(AsyncOmium.__init__)
+    @takes_settings(Settings, Options)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        # Masked first: a traceback may show local variables.
-        args, settings = tuple(map(masked, args)), dict(map(_masked, settings.items()))
         core = AsyncOmium(*args, **settings)
         self._assemble(core, Dispatcher(core._caller.shared))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
@@ -148,6 +143,7 @@ starts a thread with an event loop, which serves all clients of the process.
         self.workflows = Workflows(dispatcher, core.workflows)
 
     @documented(AsyncOmium.with_options)
+    @takes_settings(Options)
     def with_options(self, **options: Unpack[OptionChanges]) -> Self:
         copy = object.__new__(type(self))
         copy._assemble(self._core.with_options(**options), self._dispatcher)
@@ -208,8 +204,3 @@ starts a thread with an event loop, which serves all clients of the process.
             f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
             "process, from its own settings"
         )
-
-
-def _masked(setting: tuple[str, Any]) -> tuple[str, Any]:
-    name, value = setting
-    return name, masked(value) if name in _SECRET or name not in _SETTINGS else value

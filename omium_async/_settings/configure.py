@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn, TypedDict
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn, TypedDict, TypeVar
 
 import attrs
 
-from .._data.masked import Secret
+from .._data.masked import Secret, masked
 from .._errors import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
@@ -17,16 +18,54 @@ from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, decla
 from .secret import Redactor
 from .sources import ConfigFile, environment
 
-__all__ = ["OnAttempt", "OptionChanges", "Options", "Settings", "changed", "checked_header", "configure"]
+__all__ = [
+    "OnAttempt",
+    "OptionChanges",
+    "Options",
+    "Settings",
+    "changed",
+    "checked_header",
+    "configure",
+    "takes_settings",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NO_KEY: Final = "no API key: pass api_key, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
 _SHORT: Final = 8  # longer text may be a key in the wrong place, and is not shown
+_MAY_HOLD_A_SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
+
+
+def takes_settings(*declared: type) -> Callable[[F], F]:
+    """Mask the secrets that a method receives, and suggest the name of a misspelled setting.
+
+    They are masked before anything else, because the traceback of any failure may show local variables.
+
+    :param declared: the classes that declare the settings.
+    """
+    known = [name for cls in declared for name in declarations(cls)]
+    plain = frozenset(known) - _MAY_HOLD_A_SECRET
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        def checked(client: object, *args: Any, **settings: Any) -> Any:
+            args = tuple(map(masked, args))
+            settings = {name: value if name in plain else masked(value) for name, value in settings.items()}
+            for name in settings.keys() - known:
+                near = difflib.get_close_matches(name, known, 1, 0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+                raise TypeError(f"{method.__qualname__}() has no argument {name!r}; {hint}")
+            return method(client, *args, **settings)
+
+        return checked
+
+    return decorate
 
 
 def configure(**arguments: Any) -> tuple[Settings, Options]:
     """Return the validated settings and options of a client.
 
-    :param arguments: of the constructor; those that may hold a secret are `masked`.
+    :param arguments: of the constructor, masked by `takes_settings`.
     :raises ConfigurationError: a setting is missing or not valid; the message names it and its source, never the key.
     """
     lookup = _Lookup(arguments)
@@ -171,15 +210,8 @@ def changed(options: Options, changes: OptionChanges) -> Options:
     """Return ``options`` with validated changes.
 
     :raises ConfigurationError: a value is out of range.
-    :raises TypeError: there is no such option.
     """
     known = declarations(Options)
-    unknown = [name for name in changes if name not in known]
-    if unknown:
-        changes.clear()  # type: ignore[attr-defined] # the value may be a key, and tracebacks may show it
-        near = difflib.get_close_matches(unknown[0], known, 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; it changes {', '.join(known)}"
-        raise TypeError(f"with_options has no {unknown[0]!r}{hint}")
     values = {name: _validated(value, _Source.argument(name), known[name]) for name, value in changes.items()}
     return attrs.evolve(options, **values)
 

@@ -87,7 +87,7 @@ def _setting(check: Callable[[Any], Any], advice: str, *, show: bool = True, **m
 
 
 @cache
-def declarations(cls: type[Any]) -> Mapping[str, Declaration]:
+def declarations(cls: type) -> Mapping[str, Declaration]:
     """Return the settings that a class declares, by name."""
     return {field.name: field.metadata[Declaration] for field in attrs.fields(cls) if Declaration in field.metadata}
 
