@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from .._data.moments import write_timestamp
+from .._data.codec import write_timestamp
 from .._errors import APIStatusError, JournalError, OmiumError
 from .._errors.base import error_from_json, error_to_json
 from .._journal.file import JournalFile, Mark

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from typing import TypeVar
 
 from .._errors import JournalError, OmiumError, WriteOutcome
+from .._errors.base import set_batch_outcome
 from .._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 
 __all__ = ["BatchVerdict", "with_verdict"]
@@ -39,11 +40,10 @@ class BatchVerdict:
 
     def set_on(self, error: OmiumError) -> None:
         """Set the outcome of the error: unknown if that of any item is, else applied if any was, else not applied."""
+        outcome = WriteOutcome.APPLIED if self._applied else WriteOutcome.NOT_APPLIED
         if self._unknown or error.outcome == WriteOutcome.UNKNOWN:
-            error.outcome = WriteOutcome.UNKNOWN
-        else:
-            error.outcome = WriteOutcome.APPLIED if self._applied else WriteOutcome.NOT_APPLIED
-        error.is_of_batch = True
+            outcome = WriteOutcome.UNKNOWN
+        set_batch_outcome(error, outcome)
 
 
 async def with_verdict(

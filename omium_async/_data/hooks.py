@@ -31,6 +31,7 @@ import cattrs.gen.typeddicts
 import msgspec
 from cattrs.errors import StructureHandlerNotFoundError
 
+from .codec import read_moment
 from .containers import (
     array_hook,
     hook_of,
@@ -44,7 +45,6 @@ from .containers import (
     take_object,
 )
 from .foreign import is_numpy_scalar, is_pydantic_model
-from .moments import read_moment
 from .unions import is_union, union_hook
 from .validation import ValidationError, validation_error_of, wrong
 

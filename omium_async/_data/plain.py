@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import attrs
 import msgspec
 
+from .codec import write_timestamp
 from .foreign import dump_pydantic, dump_struct, full_name, is_numpy_scalar, is_pydantic_model
-from .moments import write_timestamp
 from .validation import join
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from .._data.text import LONGEST_ID, LONGEST_MESSAGE, clean_id, one_line
 from .attempts import Attempt, WriteOutcome
 from .carried import from_json, to_json
 
-__all__ = ["CommonFields", "Details", "OmiumError", "error_from_json", "error_to_json"]
+__all__ = ["CommonFields", "Details", "OmiumError", "error_from_json", "error_to_json", "set_batch_outcome"]
 
 Details = Mapping[str, Any] | None
 
@@ -19,8 +19,6 @@ _ADVICE: Final = {
     WriteOutcome.NOT_APPLIED: "the write was not applied and may be sent again",
 }
 _FINAL: Final = "the write was not applied; sending it again will be refused too"
-
-
 #: The advice of an error that ended a batch: the request in its message may be a read.
 _BATCH: Final = {
     WriteOutcome.UNKNOWN: "of the batch, some writes may have been applied: check before sending them again",
@@ -59,7 +57,6 @@ class OmiumError(Exception):
     :ivar idempotency_key: the key that the write carried; ``None`` for a read.
     :ivar execution_id: the execution that exists although the call failed; ``None`` if none is known.
     :ivar attempts: all attempts of the call, including the last; empty if none began.
-    :ivar is_of_batch: whether the error ended a batch, so that ``outcome`` is about all its items.
     """
 
     #: The attributes that ``args`` carry, with their defaults. A subclass declares those that it adds.
@@ -69,7 +66,7 @@ class OmiumError(Exception):
         "idempotency_key": None,
         "execution_id": None,
         "attempts": (),
-        "is_of_batch": False,
+        "_of_batch": False,
     }
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -96,7 +93,7 @@ class OmiumError(Exception):
         self.idempotency_key = idempotency_key
         self.execution_id = execution_id
         self.attempts = attempts
-        self.is_of_batch = False
+        self._of_batch = False  # whether `outcome` is about all items of a batch
         self.outcome = WriteOutcome(outcome)
         if details is not None:
             self._take(details)
@@ -193,7 +190,7 @@ class OmiumError(Exception):
 
     def _advice(self) -> str | None:
         """Return what the outcome means for the caller."""
-        if self.is_of_batch:
+        if self._of_batch:
             return _BATCH[WriteOutcome(self.outcome)]
         if self.outcome == WriteOutcome.NOT_APPLIED and self.idempotency_key is None:  # of a read
             return None
@@ -204,6 +201,12 @@ class OmiumError(Exception):
     def _is_final(self) -> bool:
         """Whether the same request would be refused again."""
         return False
+
+
+def set_batch_outcome(error: OmiumError, outcome: WriteOutcome) -> None:
+    """Make the outcome of an error that ends a batch that of all its items; the text of the error says so."""
+    error.outcome = outcome
+    error._of_batch = True  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - not public
 
 
 def _empty(cls: type[OmiumError]) -> OmiumError:

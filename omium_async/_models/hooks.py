@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from .._data.codec import decode_json
+from .._data.codec import decode_json, read_timestamp, write_timestamp
 from .._data.containers import take_array, take_object
 from .._data.hooks import read_text, read_whole_number
-from .._data.moments import read_timestamp, write_timestamp
 from .._data.validation import ValidationError, validation_error_of, wrong
 from .._errors import InvalidResponseError
 from .base import Field, Model, Timestamp, entry_type, fields_of, remember, sent_of

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Unpack
 
 import attrs
 
-from .._data.moments import read_timestamp
+from .._data.codec import read_timestamp
 from .._errors import OmiumError, WriteOutcome
 from .._errors.base import CommonFields, Details
 from .._errors.carried import add_form, from_json

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from .errors import Refusal
-from .jsontext import NotJSONError, TooDeepError, decode_untrusted, dumps, fingerprint
+from .jsontext import NotJSONError, RejectedJSONError, decode_untrusted, dumps, fingerprint
 from .store import IdempotencyKey, Submission
 from .tables import STATUSES
 
@@ -177,8 +177,8 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = decode_untrusted(body)
     except NotJSONError as error:
-        # A text that is too deep is JSON, and clients show the message only: so it gives the reason.
-        message = str(error) if isinstance(error, TooDeepError) else "JSON decode error"
+        # Rejected text is JSON, and clients show the message only: so it gives the reason.
+        message = str(error) if isinstance(error, RejectedJSONError) else "JSON decode error"
         raise InvalidError(_problem("json_invalid", ["body"], message, {}, error=str(error))) from None
     if not isinstance(value, dict):
         raise InvalidError(_problem("dict_type", ["body"], "Input should be a valid dictionary", value))

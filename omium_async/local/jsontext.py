@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .._data.codec import MAX_DEPTH, InvalidJSONError, decode_json, encode, is_deeper
 from .._data.plain import plain
-from .._data.strict_json import MAX_DEPTH, is_deeper
+from .._data.validation import ValidationError
 
 if TYPE_CHECKING:
     from .._data.converter import OmiumConverter
 
-__all__ = [
-    "NotJSONError",
-    "TooDeepError",
-    "decode",
-    "decode_untrusted",
-    "dumps",
-    "encode_result",
-    "fingerprint",
-]
+__all__ = ["NotJSONError", "RejectedJSONError", "decode", "decode_untrusted", "dumps", "encode_result", "fingerprint"]
 
-_decoder = msgspec.json.Decoder()
-_encoder = msgspec.json.Encoder()
-_sorting_encoder = msgspec.json.Encoder(order="sorted")
-
-dumps = _encoder.encode
-fingerprint = _sorting_encoder.encode
+decode = decode_json
+dumps = encode
+fingerprint = msgspec.json.Encoder(order="sorted").encode
 
 
 class NotJSONError(ValueError):
     """Bytes that are not JSON, or JSON that is rejected; the message says why."""
 
 
-class TooDeepError(NotJSONError):
-    """JSON with too many levels of nesting."""
-
-    def __init__(self) -> None:
-        super().__init__(f"nested deeper than {MAX_DEPTH} levels")
-
-
-def decode(text: bytes) -> Any:
-    """Return the value of a JSON text that this module wrote."""
-    try:
-        return _decoder.decode(text)
-    except msgspec.ValidationError:
-        # msgspec counts the sign as a digit, so it rejects negative integers of 4,300 digits.
-        value = json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
-        _encoder.encode(value)  # rejects lone surrogates, which the standard library accepts
-        return value
+class RejectedJSONError(NotJSONError):
+    """JSON that is nested too deeply, or holds a number that cannot be kept."""
 
 
 def decode_untrusted(text: bytes) -> Any:
@@ -60,15 +34,12 @@ def decode_untrusted(text: bytes) -> Any:
     :raises NotJSONError: it is not JSON, or could not be returned exactly.
     """
     try:
-        value = decode(text)
-    except UnicodeDecodeError as error:
-        raise NotJSONError(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    except RecursionError:
-        raise TooDeepError from None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise NotJSONError(str(error)) from None
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
-        raise TooDeepError
+        value = decode_json(text)
+    except InvalidJSONError as error:
+        raise NotJSONError(error.message) from None
+    except ValidationError as error:
+        raise RejectedJSONError(error.message) from None
+    _check_depth(text, value)
     return value
 
 
@@ -81,9 +52,8 @@ def encode_result(value: object, what: str, converter: OmiumConverter) -> bytes:
     """
     try:
         found = plain(value, "result", converter)
-        text = _encoder.encode(found)
-        if text.count(b"[") + text.count(b"{") > MAX_DEPTH and is_deeper(found, MAX_DEPTH):
-            raise TooDeepError
+        text = encode(found)
+        _check_depth(text, found)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what} a value that JSON cannot hold: {error}") from error
     except RecursionError:  # the stack has less room than MAX_DEPTH needs
@@ -91,12 +61,6 @@ def encode_result(value: object, what: str, converter: OmiumConverter) -> bytes:
     return text
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise NotJSONError(f"{text:.40} is out of range")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise NotJSONError(f"{name} is not JSON")
+def _check_depth(text: bytes, value: Any) -> None:
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
+        raise RejectedJSONError(f"nested deeper than {MAX_DEPTH} levels")

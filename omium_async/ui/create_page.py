@@ -9,8 +9,8 @@ from aiohttp import web
 
 from omium_async import OmiumError, WriteOutcome
 
+from .._data.codec import parse_json
 from .._data.shown_json import show_json
-from .._data.strict_json import parse_json
 from .guard import read_form
 from .rendering import escape_id
 from .site import SITE, Site

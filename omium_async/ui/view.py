@@ -14,7 +14,7 @@ from multidict import MultiMapping
 
 from omium_async import Execution, ExecutionStatus
 
-from .._data.strict_json import parse_json
+from .._data.codec import parse_json
 
 __all__ = ["FIELDS", "STATUSES", "InvalidView", "View", "error_key", "page_number"]
 

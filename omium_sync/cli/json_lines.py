@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from omium_async._data.strict_json import parse_json
+from omium_async._data.codec import parse_json
 from omium_sync import ExecutionRequest
 
 from .endings import CommandFailed

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from omium_async._data.strict_json import parse_json
+from omium_async._data.codec import parse_json
 
 from .endings import CommandFailed
 from .output import Output

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omium_async._data.codec import parse_json
 from omium_async._data.shown_json import show_json
-from omium_async._data.strict_json import parse_json
 
 from ..models.strategies import JSON
 
