@@ -57,7 +57,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend=FRESH)
 def mutants(session: nox.Session) -> None:
-    """Change code in small ways and count the changes that no test notices; `[tool.mutmut]` names room and tests."""
+    """Change code in small ways and count the changes that no test notices; `[tool.mutmut]` names folder and tests."""
     session.install("--quiet", "--editable", ".[dev]", *nox.project.dependency_groups(PROJECT, "mutants"))
     session.run("mutmut", "run", *session.posargs)
 

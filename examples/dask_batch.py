@@ -1,4 +1,4 @@
-"""Dask: a batch spread over the workers of a cluster. Each worker takes its settings from its own environment."""
+"""Dask: a batch on the workers of a cluster. Each worker takes its settings from its own environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from omium_async import ExecutionRequest, cluster
 
 
 def run(client: Client, days: int, journals: str) -> list[str]:
-    """Create an execution a day. Started again with the same folder of journals, it sends nothing twice."""
+    """Create an execution for each day. A second run with the same folder of journals sends nothing twice."""
     requests = [ExecutionRequest("report", {"day": day}, key=f"day-{day}") for day in range(days)]
     ids: list[str] = []
     for outcome in cluster.create_many(client, requests, journals=journals, shard_size=10):

@@ -1,7 +1,7 @@
 """Django in one file, under WSGI (``gunicorn django_site:wsgi``) and under ASGI (``uvicorn django_site:asgi``).
 
-Under WSGI the sync client: workers that gunicorn forks, also with ``--preload``, have a loop and connections of their
-own. Under ASGI the async one; it needs no ``async with``, for it opens at the first call on whatever loop that is.
+WSGI views use the sync client. Each worker that gunicorn forks, also with ``--preload``, has its own event loop and
+connections. ASGI views use the async client, which needs no ``async with``: it opens at its first call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ settings.configure(
 )
 django.setup()
 
-omium = Omium()  # nothing is opened before the first call: each worker opens its own
+omium = Omium()  # opens its connections at the first call in each worker
 async_omium = AsyncOmium()
 
 

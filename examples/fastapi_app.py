@@ -1,15 +1,15 @@
-"""FastAPI: one client for the application's life. Run it with ``uvicorn fastapi_app:app``."""
+"""FastAPI: one client for the life of the application. Run it with ``uvicorn fastapi_app:app``."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, Request, Response
 from pydantic import BaseModel
 
-from omium_async import AsyncOmium, NotFoundError, OmiumError
+from omium_async import AsyncOmium, Execution, ExecutionDetail, NotFoundError, OmiumError
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ class ReportInput(BaseModel):
 
 @app.exception_handler(OmiumError)
 async def failed(request: Request, error: OmiumError) -> Response:
-    """What went wrong behind this application, and whether the caller may send again."""
+    """Respond to an error of a call; ``Retry-After`` says that the caller may send the request again."""
     if isinstance(error, NotFoundError):
         return Response("no such execution", 404)
     retry = {"Retry-After": "1"} if error.outcome == "not_applied" else {}
@@ -47,22 +47,22 @@ async def failed(request: Request, error: OmiumError) -> Response:
 @app.post("/reports", status_code=202)
 async def start_report(
     body: ReportInput, omium: Omium, tasks: BackgroundTasks, idempotency_key: Annotated[str | None, Header()] = None
-) -> dict[str, Any]:
-    # The model goes out as it is. The caller's own key makes their retry ours as well.
+) -> Execution:
+    # The pydantic model is passed unchanged. If the caller repeats a request, its idempotency key is the same.
     execution = await omium.executions.create("report", body, idempotency_key=idempotency_key)
     tasks.add_task(wait_in_background, omium, execution.id)
-    return execution.to_dict()
+    return execution
 
 
 async def wait_in_background(omium: AsyncOmium, execution_id: str) -> None:
-    """After the answer has gone out. `wait` sits out an outage of the service by itself."""
+    """Wait for the execution after the response was sent. `wait` continues after outages of the service."""
     done = await omium.executions.wait(execution_id)
     app.state.finished[execution_id] = done.status
 
 
 @app.get("/reports/{execution_id}")
-async def read_report(execution_id: str, omium: Omium) -> dict[str, Any]:
-    return (await omium.executions.get(execution_id)).to_dict()
+async def read_report(execution_id: str, omium: Omium) -> ExecutionDetail:
+    return await omium.executions.get(execution_id)
 
 
 @app.get("/finished")

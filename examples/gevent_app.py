@@ -1,4 +1,4 @@
-"""gevent: the sync client in greenlets. Patch before anything else is imported, as gevent asks of every program."""
+"""gevent: the sync client in greenlets. As in every program with gevent, the patch comes before all other imports."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A function that is frozen between two calls, as on AWS Lambda: the client is made once and outlives the freeze.
+"""A cloud function, such as on AWS Lambda, whose process is frozen between two calls. The client is created once.
 
-Connections that died meanwhile are noticed before a request goes out on them; nothing is ever sent twice for it.
+Before it sends a request, the client detects connections that were closed while the process was frozen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ omium = Omium()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
-        # The event's id is the key: a platform that delivers an event again does not start another run.
+        # The id of the event is the idempotency key, because the platform may deliver an event twice.
         created = omium.executions.create("report", event["input"], idempotency_key=event["id"])
     except OmiumError as error:
         return {"statusCode": 503 if error.outcome == "not_applied" else 500, "outcome": str(error.outcome)}

@@ -1,6 +1,7 @@
-"""LangGraph: a node that runs a workflow, with a retry policy that never makes a run twice.
+"""LangGraph: nodes that run a workflow, with a retry policy that never creates an execution twice.
 
-The policy asks the error. The result goes into the graph's state as a plain dict, which any checkpointer stores.
+The policy checks the outcome of the error. The result is a plain dict in the state of the graph, which any checkpointer
+can store.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ async def start(state: State) -> State:
 
 
 async def wait(state: State) -> State:
-    # A node of its own: the id is in the graph's checkpoint before anything is waited for.
+    # This is a separate node, so that the graph's checkpoint holds the id before the wait begins.
     done = await omium.executions.wait(state["execution_id"])
     return {"execution": done.to_dict()}
 

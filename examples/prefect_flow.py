@@ -1,4 +1,4 @@
-"""Prefect: a task is tried again only when nothing was written; its run's id is the key of the write."""
+"""Prefect: a task is retried only if nothing was written. The id of the task run is the idempotency key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trio: the async client is aiohttp's and needs asyncio; the sync client works from any thread, so from trio's too."""
+"""trio: the sync client in a thread of trio. The async client needs asyncio, because it is built on aiohttp."""
 
 from __future__ import annotations
 
