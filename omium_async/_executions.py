@@ -364,6 +364,7 @@ class Executions:
         :raises APIStatusError: only refusals for now came for ``patience`` seconds.
         :raises JournalError: the journal cannot be used.
         """
+        check.many(requests, "requests", "ExecutionRequest items")
         return create_many(self._caller, requests, concurrency, journal, settle)
 
     @spanned_each(writes=True)

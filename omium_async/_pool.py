@@ -49,7 +49,6 @@ class Pool(Generic[T, R]):
     it after the results known by then.
 
     :param workers: items in work at once; by default ``concurrency``.
-    :ivar on_quiet: called when only parked workers are left.
     :ivar on_stop: called once when the pool begins to end: it has failed or is closed.
     """
 
@@ -60,7 +59,6 @@ class Pool(Generic[T, R]):
         concurrency: int,
         workers: int | None = None,
     ) -> None:
-        self.on_quiet: Callable[[], object] = lambda: None
         self.on_stop: Callable[[], object] = lambda: None
         self._work = work
         self._most_workers = workers or concurrency
@@ -154,11 +152,6 @@ class Pool(Generic[T, R]):
         self._stop()
         self._changed()
 
-    @property
-    def failed(self) -> bool:
-        """Whether the pool ends with an error."""
-        return self._error is not None
-
     @contextlib.contextmanager
     def parked(self) -> Generator[None]:
         """Let another worker take the place of this one, which waits for long."""
@@ -170,13 +163,6 @@ class Pool(Generic[T, R]):
         finally:
             self._parked -= 1
             self._active += 1
-
-    def is_quiet(self) -> bool:
-        """Whether nothing goes on until a parked worker does."""
-        if self._active:
-            return False
-        blocked = not self._has_room() and not self._results
-        return self._stopped or blocked or (self._exhausted and not self._buffer)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -195,8 +181,6 @@ class Pool(Generic[T, R]):
     def _changed(self) -> None:
         self._news.set()
         self._hire()
-        if self.is_quiet():
-            self.on_quiet()
 
     def _is_finished(self) -> bool:
         if self._active or self._parked:

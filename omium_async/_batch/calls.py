@@ -18,8 +18,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -33,13 +33,13 @@ from .._pool import Pool, Stopped
 from .._transport.retry import is_outage, is_retryable
 from .refusals import key_is_refused
 
-__all__ = ["LONGEST_WAIT", "Calls", "SendMark"]
+__all__ = ["Calls"]
 
 _log = logging.getLogger("omium_async.batch")
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-LONGEST_WAIT: Final = 60.0  # seconds from the mark of an item until its request begins
 _MOST_REFUSALS: Final = 8  # of one item while others get responses; then it is rejected
 _SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
 _FIRST_PAUSE: Final = 0.5
@@ -52,18 +52,6 @@ class _Withdrawn(Exception):  # noqa: N818 - a signal
     """The call began no attempt, and must wait for its turn again."""
 
 
-class SendMark(Protocol):
-    """A record of the item that is written before each of its requests."""
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was written."""
-        ...
-
-    async def refresh(self) -> None:
-        """Write it, unless it was written just now."""
-
-
 @attrs.define(eq=False)
 class _Call:
     """A call that may begin.
@@ -74,7 +62,6 @@ class _Call:
 
     period: int
     is_write: bool
-    mark: SendMark | None
     begun: bool = False
     stopped: bool = False
 
@@ -89,7 +76,7 @@ class Calls:
         options = client.options
         self._client = client
         self._what = what
-        self._most = concurrency
+        self.concurrency = concurrency
         self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
         self._outage = Outage(what, options.patience, self._first_pause, telemetry=client.telemetry)
         self._writer, self._reader = self._limited(is_write=True), self._limited(is_write=False)
@@ -105,23 +92,48 @@ class Calls:
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
 
-    def serve(self, pool: Pool[Any, Any]) -> None:
-        """Make the calls for this pool, and end it when patience is exceeded."""
-        self._pool = pool
-        pool.on_stop = self._stop
+    def each(
+        self,
+        items: Iterable[T] | AsyncIterable[T],
+        work: Callable[[int, T], Awaitable[R]],
+        workers: int | None = None,
+    ) -> AsyncGenerator[R]:
+        """Yield the result of ``work`` for each item; it makes its requests by `write` and `read`.
+
+        :param workers: items in work at once; by default ``concurrency``.
+        """
+        self._pool = Pool(items, work, self.concurrency, workers)
+        self._pool.on_stop = self._stop
+        return self._pool.results()
 
     def fail(self, error: Exception) -> None:
         """End the batch with this error."""
         if self._pool is not None:
             self._pool.fail(error)
 
-    async def write(self, send: Callable[[Caller], Awaitable[T]], mark: SendMark | None = None) -> T:
+    def parked(self) -> contextlib.AbstractContextManager[None]:
+        """Let another item take the place of this one, which waits for long."""
+        return contextlib.nullcontext() if self._pool is None else self._pool.parked()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep.
+
+        :raises Stopped: the batch ends.
+        """
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+        if self._stopping.is_set():
+            raise Stopped
+
+    async def write(self, send: Callable[[Caller], Awaitable[T]]) -> T:
         """Make a write, and repeat it as long as it is certain that it was not applied and may be accepted later.
 
         :raises OmiumError: the last failure, with all attempts.
         :raises Stopped: the batch ends, and the item was not sent or was refused for now.
         """
-        return await self._repeat(send, mark, is_write=True)
+        return await self._repeat(send, is_write=True)
 
     async def read(self, get: Callable[[Caller], Awaitable[T]]) -> T:
         """Make a read, and repeat it as long as a retry may help.
@@ -129,7 +141,7 @@ class Calls:
         :raises OmiumError: the last failure.
         :raises Stopped: the batch ends.
         """
-        return await self._repeat(get, None, is_write=False)
+        return await self._repeat(get, is_write=False)
 
     async def page(self, _: Caller, page: int, page_size: int, filters: Filters) -> ExecutionPage:
         """Read one page of the list, as `_lists` asks for it."""
@@ -137,13 +149,13 @@ class Calls:
 
     # -- one call ----------------------------------------------------------------------------------------------------
 
-    async def _repeat(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
+    async def _repeat(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         failure: OmiumError | None = None
         refusals, refused_at, pause = 0, 0.0, self._first_pause
         try:
             while True:
                 try:
-                    return await self._call(request, mark, is_write=is_write)
+                    return await self._call(request, is_write=is_write)
                 except OmiumError as error:
                     failure = _joined(failure, error)
                     refusals += self._outage.answered_at >= refused_at
@@ -155,7 +167,7 @@ class Calls:
                     seconds += random.uniform(pause / 2, pause)  # noqa: S311
                     pause = min(pause * 2, _LONGEST_PAUSE)
                     self._warn(failure, seconds)
-                await self._sleep(seconds)
+                await self.sleep(seconds)
         except Stopped:
             if failure is not None and failure.outcome_unknown:
                 raise failure from None
@@ -168,15 +180,11 @@ class Calls:
         is_safe = options.retry_ambiguous_writes or not error.outcome_unknown
         return is_safe and is_retryable(error) and len(error.attempts) <= options.max_retries
 
-    async def _call(self, request: Callable[[Caller], Awaitable[T]], mark: SendMark | None, *, is_write: bool) -> T:
+    async def _call(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         """Make the request once, when it may begin."""
         while True:
-            if mark is not None:
-                await mark.refresh()  # before it waits for its turn, so that no turn waits for the disk
-            call = _Call(await self._acquire(), is_write, mark)
+            call = _Call(await self._acquire(), is_write)
             try:
-                if mark is not None:
-                    await mark.refresh()
                 return await self._send(request, call)
             except _Withdrawn:
                 continue
@@ -226,7 +234,7 @@ class Calls:
         call = self._calls.get(asyncio.current_task())
         if call is None:  # a probe
             return
-        if call.period != self._period or (call.mark is not None and call.mark.age > LONGEST_WAIT):
+        if call.period != self._period:
             raise _Withdrawn
         call.begun = True
 
@@ -255,7 +263,7 @@ class Calls:
         """
         if self._stopping.is_set():
             raise Stopped
-        if not self._waiters and self._current < self._allowed and self._in_flight < self._most:
+        if not self._waiters and self._current < self._allowed and self._in_flight < self.concurrency:
             self._current += 1
             self._in_flight += 1
             return self._period
@@ -276,7 +284,7 @@ class Calls:
 
     def _wake(self) -> None:
         """Let as many calls begin as may, the first that waits first."""
-        while self._waiters and self._current < self._allowed and self._in_flight < self._most:
+        while self._waiters and self._current < self._allowed and self._in_flight < self.concurrency:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 self._current += 1
@@ -287,9 +295,9 @@ class Calls:
         """A response to a call of the batch arrived."""
         self._outage.answered()
         if not self._allowed:
-            self._resume(self._most)
-        elif self._allowed < self._most:
-            self._allowed = min(self._allowed * 2, self._most)
+            self._resume(self.concurrency)
+        elif self._allowed < self.concurrency:
+            self._allowed = min(self._allowed * 2, self.concurrency)
             self._wake()
 
     def _failed(self, error: OmiumError) -> None:
@@ -380,14 +388,6 @@ class Calls:
                 task.cancel()
         if self._recovery is not None and self._recovery is not asyncio.current_task():
             self._recovery.cancel()
-
-    async def _sleep(self, seconds: float) -> None:
-        if seconds:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._stopping.wait()
-        if self._stopping.is_set():
-            raise Stopped
 
 
 def _joined(earlier: OmiumError | None, error: OmiumError) -> OmiumError:

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -27,13 +27,12 @@ from .._journal.schema import Identity
 from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
-from .._pool import Pool, Stopped
+from .._pool import Stopped
 from .calls import Calls
-from .clock import TwoClocks
-from .items import BATCH, Item, body_of, check_item, make_item, rejected
+from .items import Item, body_of, check_item, make_item, rejected
 from .lookup import Lookup
 from .reconcile import Doubt, Reconciler
-from .recording import SentMark, execution_from, record, refusal_from, stored_answer, stored_refusal
+from .recording import execution_from, record, refusal_from, stored_answer, stored_refusal
 from .refusals import is_final_refusal, key_is_refused
 from .verdict import with_verdict
 
@@ -49,8 +48,8 @@ _MOST_SENDINGS: Final = 8  # of one item in one run, each after it was found to 
 
 async def create_journalled(
     caller: Caller,
+    calls: Calls,
     requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
-    concurrency: int,
     journal: Journal,
     settle: float,
 ) -> AsyncGenerator[CreateOutcome]:
@@ -59,49 +58,33 @@ async def create_journalled(
     :param settle: seconds after which a request has certainly had its effect.
     """
     identity = Identity("create", caller.shared.settings.base_url, journal.key_field)
-    interval = min(_INTERVAL_PER_CALL * concurrency, _LONGEST_INTERVAL)
+    interval = min(_INTERVAL_PER_CALL * calls.concurrency, _LONGEST_INTERVAL)
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
-        run = _Run(caller, requests, concurrency, file, journal.key_field, settle)
-        async with aclosing(with_verdict(run.outcomes(), file.states)) as outcomes:
-            async for outcome in outcomes:
+        create = _Create(caller, calls, file, journal.key_field, settle)
+        outcomes = calls.each(requests, create.create, _WORKERS_PER_CALL * calls.concurrency)
+        async with aclosing(with_verdict(outcomes, file.states)) as found:
+            async for outcome in found:
                 yield outcome
     finally:
         await file.close()
 
 
-class _Run:
-    """One run of a journalled batch."""
+class _Create:
+    """Creates the executions of one run."""
 
-    def __init__(
-        self,
-        caller: Caller,
-        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
-        concurrency: int,
-        file: JournalFile,
-        key_field: str,
-        settle: float,
-    ) -> None:
+    def __init__(self, caller: Caller, calls: Calls, file: JournalFile, key_field: str, settle: float) -> None:
         self._caller = caller
+        self._calls = calls
         self._file = file
         self._key_field = key_field
         self._settle = settle
         self._started = time.monotonic()
         self._named: dict[str, int] = {}  # positions of items in work, by their keys
-        self._calls = Calls(caller, concurrency, BATCH)
-        self._clocks = TwoClocks(self._calls)
-        self._pool = Pool[Any, CreateOutcome](requests, self._create, concurrency, _WORKERS_PER_CALL * concurrency)
-        self._calls.serve(self._pool)
-        self._reconciler = Reconciler(Lookup(caller, self._calls, key_field, file), self._pool)
+        self._reconciler = Reconciler(calls, Lookup(caller, calls, key_field, file), settle)
 
-    async def outcomes(self) -> AsyncGenerator[CreateOutcome]:
-        """Yield the outcomes as they come."""
-        self._pool.add_helper(self._reconciler.run())
-        async with aclosing(self._pool.results()) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
-
-    async def _create(self, position: int, request: ExecutionRequest) -> CreateOutcome:
+    async def create(self, position: int, request: ExecutionRequest) -> CreateOutcome:
+        """Create the execution of one request, or continue with it where an earlier run ended."""
         check_item(request)
         try:
             body = body_of(self._caller, request)
@@ -140,44 +123,40 @@ class _Run:
             return CreateOutcome(item.request, "rejected", None, refusal, resumed=True)
         if entry.state == "rejected":
             return await self._send(item, is_recorded=True)
-        await self._clocks.read()
-        return await self._settle_doubt(item, self._left_by_an_earlier_run(item, entry))
+        return await self._settle_doubt(self._left_by_an_earlier_run(item, entry))
 
     # -- sending -------------------------------------------------------------------------------------------------
 
     async def _send(self, item: Item, *, is_recorded: bool = False) -> CreateOutcome:
         found = await self._send_once(item, is_recorded=is_recorded)
-        return await self._settle_doubt(item, found) if isinstance(found, Doubt) else found
+        return await self._settle_doubt(found) if isinstance(found, Doubt) else found
 
-    async def _settle_doubt(self, item: Item, doubt: Doubt) -> CreateOutcome:
+    async def _settle_doubt(self, doubt: Doubt) -> CreateOutcome:
         """Look up an item in doubt; if it is absent, send it again."""
         for _ in range(_MOST_SENDINGS):
-            decision = await self._reconciler.resolve(doubt)
+            decision = await self._reconciler.decide(doubt)
             if decision.execution is not None:
                 answer = stored_answer(decision.execution)
-                return await self._created(item, decision.execution, answer, is_resumed=doubt.is_resumed)
+                return await self._created(doubt.item, decision.execution, answer, is_resumed=doubt.is_resumed)
             if decision.reason is not None:
                 return _unknown(doubt, decision.reason, decision.cause)
-            found = await self._send_once(item, is_recorded=True)
+            found = await self._send_once(doubt.item, is_recorded=True)
             if isinstance(found, CreateOutcome):
                 return found
             doubt = found
         return _unknown(doubt, f"it was sent {_MOST_SENDINGS} times and was absent each time")
 
     async def _send_once(self, item: Item, *, is_recorded: bool) -> CreateOutcome | Doubt:
-        await self._clocks.read()
-        mark = SentMark(self._file, lambda: self._mark_of(item), is_recorded=is_recorded)
+        mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, time.time(), None)
+        await self._file.mark(mark, again=is_recorded)
         try:
             execution, body = await self._calls.write(
-                lambda caller: endpoints.create_keeping_answer(caller, item.body, item.header), mark
+                lambda caller: endpoints.create_keeping_answer(caller, item.body, item.header)
             )
-        except JournalError:
-            raise
         except OmiumError as error:
             return await self._take_failure(item, error)
-        except Stopped:
-            if mark.is_recorded:  # it was not sent, so the next run need not look it up
-                await self._record(item, "rejected")
+        except Stopped:  # it was not sent, so the next run need not look it up
+            await self._record(item, "rejected")
             raise
         return await self._created(item, execution, stored_answer(execution, body))
 
@@ -201,17 +180,11 @@ class _Run:
 
     # -- the journal ---------------------------------------------------------------------------------------------
 
-    def _mark_of(self, item: Item) -> Mark:
-        ahead = self._clocks.ahead
-        return Mark(_id(item), item.key, item.position, self._file.run, item.digest, time.time(), ahead, None)
-
     async def _record(self, item: Item, state: str, execution_id: str | None = None, answer: str | None = None) -> None:
         await record(self._file, self._calls, _id(item), state, execution_id, answer)
 
     def _left_by_an_earlier_run(self, item: Item, entry: Entry) -> Doubt:
         """The earlier run had ended before this one got the lock of the journal."""
-        now = time.monotonic()
-        due = min(self._started, now - self._clocks.seconds_since(entry)) + self._settle
         sent_at = min(max(entry.sent_at, 0), _LATEST)
         when = datetime.fromtimestamp(sent_at, UTC).isoformat(timespec="seconds")
         error = OmiumError(
@@ -219,7 +192,7 @@ class _Run:
             idempotency_key=item.header,
             outcome="unknown",
         )
-        return Doubt(item, due, error, is_resumed=True)
+        return Doubt(item, self._started + self._settle, error, is_resumed=True)
 
     def _changed(self, item: Item, entry: Entry) -> JournalError:
         return JournalError(

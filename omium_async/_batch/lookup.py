@@ -27,9 +27,7 @@ __all__ = ["Found", "Lookup"]
 
 _log = logging.getLogger("omium_async.batch")
 
-_PAGE_SIZE: Final = 1000  # to read the whole list
-_FIRST_PAGE_SIZE: Final = 100  # to read its first rows only
-_FIRST_ROWS: Final = 400
+_PAGE_SIZE: Final = 1000
 _MOST_DETAILS: Final = 256  # read in one look-up
 
 
@@ -73,13 +71,9 @@ class Lookup:
     key_field: str
     file: JournalFile
 
-    async def find(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> Found:
-        """Look up executions of a workflow.
-
-        :param to_the_end: read the whole list, unless all are found before; otherwise its first rows, which can only
-            show that an execution exists.
-        """
-        seen = await self._read_list(workflow_id, keys, to_the_end=to_the_end)
+    async def find(self, workflow_id: str, keys: AbstractSet[str]) -> Found:
+        """Look up executions of a workflow: the whole list is read, unless all are found before its end."""
+        seen = await self._read_list(workflow_id, keys)
         if len(seen.executions) == len(keys) or not seen.keyless:
             return Found(seen.executions)
         known = await self.file.known(list(seen.keyless))
@@ -87,16 +81,9 @@ class Lookup:
             return Found(seen.executions)  # rows show keys, and no row of this batch is known to hide its own
         return await self._read_details(seen, keys, known)
 
-    async def _read_list(self, workflow_id: str, keys: AbstractSet[str], *, to_the_end: bool) -> _Seen:
+    async def _read_list(self, workflow_id: str, keys: AbstractSet[str]) -> _Seen:
         seen = _Seen()
-        rows = lists.rows(
-            self.caller,
-            Filters(workflow_id),
-            page_size=_PAGE_SIZE if to_the_end else _FIRST_PAGE_SIZE,
-            limit=None if to_the_end else _FIRST_ROWS,
-            prefetch=0,
-            page=self.calls.page,
-        )
+        rows = lists.rows(self.caller, Filters(workflow_id), page_size=_PAGE_SIZE, prefetch=0, page=self.calls.page)
         async with aclosing(rows):
             async for row in rows:
                 self._take(seen, row, keys)

@@ -1,24 +1,23 @@
 """Reconciling items in doubt: it is not known whether they were created, so they are looked up at the service.
 
-Look-ups cost requests. One serves all items in doubt, and it is made when nothing else is left to do, and when the
-first item is due. An item is *due* as soon as the service has certainly ended its work on the request: if it is absent
-then, it was not created.
+An item is *due* when the service has certainly ended its work on the request: if it is absent then, it was not created.
+Look-ups cost requests, so one decides all items that are due.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from .._errors import OmiumError
 from .._models.types import Execution
-from .._pool import Pool, Stopped
+from .._pool import Stopped
+from .calls import Calls
 from .items import Item
 from .lookup import Found, Lookup
 from .refusals import key_is_refused
@@ -27,7 +26,7 @@ __all__ = ["Decision", "Doubt", "Reconciler"]
 
 _log = logging.getLogger("omium_async.batch")
 
-_LEAST_INTERVAL: Final = 5.0  # seconds between look-ups while other items are in work
+_LONGEST_INTERVAL: Final = 5.0  # seconds between two look-ups
 
 
 @attrs.frozen
@@ -49,112 +48,82 @@ class Doubt:
     :ivar due: on ``time.monotonic``.
     :ivar error: why it is in doubt.
     :ivar is_resumed: whether an earlier run sent it.
-    :ivar was_looked_up: whether a look-up did not find it.
+    :ivar decision: ``None``: not decided yet.
     """
 
     item: Item
     due: float
     error: OmiumError
     is_resumed: bool
-    was_looked_up: bool = False
-    decision: asyncio.Future[Decision] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
-
-    def decide(self, decision: Decision) -> None:
-        """Set the decision, unless no one waits for it any more."""
-        if not self.decision.done():
-            self.decision.set_result(decision)
+    decision: Decision | None = None
 
 
 class Reconciler:
-    """Decides what to do with all items in doubt of one batch."""
+    """Decides what to do with the items in doubt of one batch.
 
-    def __init__(self, lookup: Lookup, pool: Pool[Any, Any]) -> None:
+    :param settle: seconds between two look-ups, at most 5.
+    """
+
+    def __init__(self, calls: Calls, lookup: Lookup, settle: float) -> None:
+        self._calls = calls
         self._lookup = lookup
-        self._pool = pool
+        self._interval = min(settle, _LONGEST_INTERVAL)
         self._doubts: list[Doubt] = []
-        self._wake = asyncio.Event()
-        self._not_before = 0.0
-        pool.on_quiet = self._wake.set
+        self._turn = asyncio.Lock()
+        self._not_before = 0.0  # the next look-up
 
-    async def resolve(self, doubt: Doubt) -> Decision:
-        """Wait for the decision; other items are handled meanwhile."""
+    async def decide(self, doubt: Doubt) -> Decision:
+        """Return the decision when the item is due; other items are handled meanwhile."""
         self._doubts.append(doubt)
-        self._wake.set()
-        with self._pool.parked():
-            return await doubt.decision
+        try:
+            with self._calls.parked():
+                while doubt.decision is None:
+                    await self._calls.sleep(self._seconds_left(doubt))
+                    async with self._turn:
+                        if doubt.decision is None and self._seconds_left(doubt) <= 0:
+                            await self._look_up()
+        except Stopped:
+            return Decision(reason="the batch ended before it was looked up")
+        else:
+            return doubt.decision
+        finally:
+            self._doubts.remove(doubt)
 
-    async def run(self) -> None:
-        """Look up the items in doubt, until the pool is closed."""
-        while True:
-            await self._wait()
-            if self._pool.failed:
-                self._leave(self._doubts, "the batch ended before it was looked up")
-                continue
-            try:
-                await self._look_up()
-            except Stopped:
-                pass  # the batch has failed meanwhile
-            except Exception as error:  # noqa: BLE001 - it ends the batch
-                self._pool.fail(error)
-
-    async def _wait(self) -> None:
-        """Wait until it is time for a look-up."""
-        while True:
-            self._wake.clear()
-            seconds = self._seconds_left()
-            if self._doubts and (self._pool.failed or (seconds is not None and seconds <= 0)):
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
-
-    def _seconds_left(self) -> float | None:
-        if not self._doubts:
-            return None
-        due = min(doubt.due for doubt in self._doubts)
-        if not self._pool.is_quiet():
-            due = max(due, self._not_before)
-        elif not all(doubt.was_looked_up for doubt in self._doubts):
-            return 0.0
-        return due - time.monotonic()
+    def _seconds_left(self, doubt: Doubt) -> float:
+        return max(doubt.due, self._not_before) - time.monotonic()
 
     async def _look_up(self) -> None:
+        """Decide on all items that are due, and on others that are found."""
         now = time.monotonic()
-        self._not_before = now + _LEAST_INTERVAL
-        for doubts in _by_workflow(self._doubts):
-            keys = {doubt.item.key for doubt in doubts}
-            is_due = any(doubt.due <= now for doubt in doubts)  # otherwise none counts as absent yet
+        self._not_before = now + self._interval
+        for doubts in _by_workflow([doubt for doubt in self._doubts if doubt.decision is None]):
+            if not any(doubt.due <= now for doubt in doubts):
+                continue
             try:
-                found = await self._lookup.find(doubts[0].item.workflow_id, keys, to_the_end=is_due)
+                found = await self._lookup.find(doubts[0].item.workflow_id, {doubt.item.key for doubt in doubts})
             except OmiumError as error:
                 if key_is_refused(error):
-                    raise
+                    self._calls.fail(error)
+                    raise Stopped from error
                 self._failed(doubts, error, now)
             else:
-                self._decide(doubts, found, now)
-
-    def _decide(self, doubts: Sequence[Doubt], found: Found, now: float) -> None:
-        for doubt in doubts:
-            doubt.was_looked_up = True
-            execution = found.executions.get(doubt.item.key)
-            if execution is None and doubt.due > now:
-                continue
-            self._doubts.remove(doubt)
-            reason = _unclear(found.unclear) if found.unclear and execution is None else None
-            doubt.decide(Decision(execution, reason))
+                _decide(doubts, found, now)
 
     def _failed(self, doubts: Sequence[Doubt], error: OmiumError, now: float) -> None:
         _log.warning(
             "looking up executions of the batch failed: %s", error, extra={"omium_error": type(error).__name__}
         )
         for doubt in doubts:
-            doubt.was_looked_up = True
-        self._leave([doubt for doubt in doubts if doubt.due <= now], "the look-up failed", error)
+            if doubt.due <= now:
+                doubt.decision = Decision(reason="the look-up failed", cause=error)
 
-    def _leave(self, doubts: Sequence[Doubt], reason: str, cause: Exception | None = None) -> None:
-        for doubt in list(doubts):
-            self._doubts.remove(doubt)
-            doubt.decide(Decision(reason=reason, cause=cause))
+
+def _decide(doubts: Sequence[Doubt], found: Found, now: float) -> None:
+    for doubt in doubts:
+        execution = found.executions.get(doubt.item.key)
+        if execution is not None or doubt.due <= now:
+            reason = _unclear(found.unclear) if found.unclear and execution is None else None
+            doubt.decision = Decision(execution, reason)
 
 
 def _by_workflow(doubts: Sequence[Doubt]) -> list[list[Doubt]]:

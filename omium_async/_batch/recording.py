@@ -1,10 +1,8 @@
-"""What a batch writes to its journal: the mark before a request, the outcome after it, and responses as JSON."""
+"""What a batch writes to its journal after a request: the outcome, and the response as JSON."""
 
 from __future__ import annotations
 
 import copy
-import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +11,7 @@ import msgspec
 from .._data.codec import write_timestamp
 from .._errors import APIStatusError, JournalError, OmiumError
 from .._errors.base import error_from_json, error_to_json
-from .._journal.file import JournalFile, Mark
+from .._journal.file import JournalFile
 from .._models.types import Execution, ReplayResult
 from .calls import Calls
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from .._data.converter import OmiumConverter
 
 __all__ = [
-    "SentMark",
     "execution_from",
     "record",
     "refusal_from",
@@ -31,37 +28,9 @@ __all__ = [
     "stored_refusal",
 ]
 
-_FRESH: Final = 1.0  # seconds for which a mark need not be written again
 _LONGEST: Final = 4096  # bytes of a stored body: a service that echoes the input would fill the disk
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
-
-
-class SentMark:
-    """The record that an item is about to be sent, written before each of its requests.
-
-    :param make: returns the mark for the current time.
-    :ivar is_recorded: whether the journal holds the item.
-    """
-
-    def __init__(self, file: JournalFile, make: Callable[[], Mark], *, is_recorded: bool) -> None:
-        self._file = file
-        self._make = make
-        self._written = -math.inf
-        self.is_recorded = is_recorded
-
-    @property
-    def age(self) -> float:
-        """Seconds since the mark was written."""
-        return time.monotonic() - self._written
-
-    async def refresh(self) -> None:
-        """Write the mark, unless it was written just now."""
-        if self.age > _FRESH:
-            written = time.monotonic()
-            await self._file.mark(self._make(), again=self.is_recorded)
-            self._written = written
-            self.is_recorded = True
 
 
 async def record(

@@ -19,7 +19,7 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
-from .._errors import JournalError, NotFoundError, OmiumError
+from .._errors import NotFoundError, OmiumError
 from .._filters import Filters
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import FIRST_NAMED, Identity
@@ -28,7 +28,7 @@ from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._pool import Stopped
 from .items import item_key
-from .recording import SentMark, execution_from, record, refusal_from, result_from, snapshot_of, stored_refusal
+from .recording import execution_from, record, refusal_from, result_from, snapshot_of, stored_refusal
 from .refusals import is_final_refusal, key_is_refused
 from .selection import Selection
 from .verdict import with_verdict
@@ -114,19 +114,19 @@ class _Replay:
                 raise
             return ReplayOutcome(shown, "rejected", None, error)
         if self.file is None:
-            return await self._send(shown, checkpoint_id, os.urandom(16).hex())
-        return await self._send_recorded(self.file, position, shown, detail, checkpoint_id)
+            outcome = await self._send(shown, checkpoint_id, os.urandom(16).hex())
+        else:
+            outcome = await self._send_recorded(self.file, position, shown, detail, checkpoint_id)
+        if outcome.error is not None and key_is_refused(outcome.error):
+            raise outcome.error
+        return outcome
 
-    async def _send(self, row: Execution, checkpoint_id: str, key: str, mark: SentMark | None = None) -> ReplayOutcome:
-        """:raises AuthenticationError: the key is refused.
-        :raises PermissionDeniedError: the key is refused."""
+    async def _send(self, row: Execution, checkpoint_id: str, key: str) -> ReplayOutcome:
         try:
             result = await self.selection.calls.write(
-                lambda caller: endpoints.replay(caller, row.id, checkpoint_id, key), mark
+                lambda caller: endpoints.replay(caller, row.id, checkpoint_id, key)
             )
         except OmiumError as error:
-            if isinstance(error, JournalError) or (mark is None and key_is_refused(error)):
-                raise
             return ReplayOutcome(row, "unknown" if error.outcome_unknown else "rejected", None, error)
         return ReplayOutcome(row, "replayed", result)
 
@@ -140,18 +140,13 @@ class _Replay:
     ) -> ReplayOutcome:
         entry = await file.find_named(row.id)
         item_id = file.new_id() if entry is None else entry.id
-        before = snapshot_of(detail)
-        mark = SentMark(
-            file,
-            lambda: Mark(item_id, row.id, position, file.run, "", time.time(), None, before),
-            is_recorded=entry is not None,
-        )
+        mark = Mark(item_id, row.id, position, file.run, "", time.time(), snapshot_of(detail))
+        await file.mark(mark, again=entry is not None)
         key = item_key(file.batch, 0, f"{row.id}:{checkpoint_id}")
         try:
-            outcome = await self._send(row, checkpoint_id, key, mark)
-        except Stopped:
-            if mark.is_recorded:  # it was not sent
-                await record(file, self.selection.calls, item_id, "rejected", None, None)
+            outcome = await self._send(row, checkpoint_id, key)
+        except Stopped:  # it was not sent
+            await record(file, self.selection.calls, item_id, "rejected", None, None)
             raise
         calls, result, error = self.selection.calls, outcome.result, outcome.error
         if result is not None:
@@ -161,8 +156,6 @@ class _Replay:
             await record(file, calls, item_id, "refused", None, stored_refusal(error))
         else:
             await record(file, calls, item_id, outcome.state, None, None)
-        if error is not None and key_is_refused(error):
-            raise error
         return outcome
 
     # -- with a journal ------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from .._caller import Caller
 from .._filters import Filters
 from .._models.outcomes import CancelOutcome, ReplayOutcome
 from .._models.types import Execution, ExecutionDetail
-from .._pool import Pool
 from .calls import Calls
 
 __all__ = ["Selection"]
@@ -78,9 +77,7 @@ class Selection:
 
     async def each(self, items: AsyncGenerator[T], work: Callable[[int, T], Awaitable[O]]) -> AsyncGenerator[O]:
         """Yield the outcome of ``work`` for each item."""
-        pool: Pool[T, O] = Pool(items, work, self.concurrency)
-        self.calls.serve(pool)
-        async with aclosing(items), aclosing(pool.results()) as outcomes:
+        async with aclosing(items), aclosing(self.calls.each(items, work)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 

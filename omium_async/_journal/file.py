@@ -40,7 +40,6 @@ class Mark:
     run: int
     digest: str
     sent_at: float
-    ahead: float | None
     before: str | None
 
 
@@ -61,7 +60,7 @@ _ENTRIES: Final = (
 _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT value FROM json_each(?))"
 _STATES: Final = "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id"
 _OPTIONAL_TEXT: Final = (str, NoneType)
-_TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, (float, NoneType), *[_OPTIONAL_TEXT] * 4)
+_TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, *[_OPTIONAL_TEXT] * 4)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -58,7 +58,6 @@ CREATE TABLE items (
     run INTEGER NOT NULL,       -- that run
     digest TEXT NOT NULL,       -- of the content
     sent_at REAL NOT NULL,      -- when it was about to be sent, by the clock of the machine that sent it
-    ahead REAL,                 -- seconds by which the service's clock was ahead of that clock; null: unknown
     before TEXT                 -- JSON: the execution before its replay
 );
 CREATE UNIQUE INDEX items_by_name ON items (key) WHERE id >= {FIRST_NAMED};
@@ -74,7 +73,7 @@ _FORMAT: Final = Format(0x4F6D694A, SCHEMA_VERSION, _TABLES)  # "OmiJ"
 
 #: One statement writes many rows, from a JSON array of arrays: a statement for each row would take the interpreter's
 #: lock from the event loop each time.
-MARK: Final = f"INSERT OR REPLACE INTO items SELECT {_columns(8)} FROM json_each(?)"  # noqa: S608
+MARK: Final = f"INSERT OR REPLACE INTO items SELECT {_columns(7)} FROM json_each(?)"  # noqa: S608
 FORGET: Final = "DELETE FROM outcomes WHERE id IN (SELECT value FROM json_each(?))"
 RECORD: Final = f"INSERT OR REPLACE INTO outcomes SELECT {_columns(4)} FROM json_each(?)"  # noqa: S608
 
