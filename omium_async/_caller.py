@@ -17,9 +17,8 @@ import attrs
 from . import __version__
 from ._arguments import idempotency_key, mapping, query, relative_path, text
 from ._data.codec import encode
-from ._data.converter import OmiumConverter
+from ._data.converter import OmiumConverter, shared
 from ._data.plain import plain
-from ._data.shared import shared
 from ._request import Operation, Request
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings

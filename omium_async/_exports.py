@@ -1,7 +1,7 @@
 """Every public name of `omium_async`; the package imports this file when one of them is first used."""
 
 from ._client import AsyncOmium
-from ._data.shared import make_converter
+from ._data.converter import make_converter
 from ._errors import (
     APIConnectionError,
     APIStatusError,

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import enum
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, NotRequired, Required, TypedDict, get_args, get_origin, get_type_hints
 
 import cattrs
 import cattrs.cols
+import cattrs.gen.typeddicts
 
 from .codec import encode
+from .kinds import base_of, is_enum
 from .plain import plain
-from .validation import ValidationError, json_type, validation_error_of, wrong
+from .validation import ValidationError, json_type, read_inside, wrong
 
 __all__ = [
     "array_hook",
     "choices_of",
     "hook_of",
-    "is_array",
-    "is_enum",
-    "is_literal",
-    "is_mapping",
     "literal_hook",
     "mapping_hook",
     "read_member",
     "take_array",
     "take_object",
+    "typed_dict_hook",
 ]
 
 Hook = Callable[[Any, Any], Any]
@@ -48,20 +46,6 @@ def hook_of(kind: Any, converter: cattrs.Converter) -> Hook:
 # -- arrays ------------------------------------------------------------------------------------------------------------
 
 
-def _class_of(cls: Any) -> Any:
-    return get_origin(cls) or cls
-
-
-def is_array(cls: Any) -> bool:
-    """Whether the type is read from an array."""
-    base = _class_of(cls)
-    return (
-        isinstance(base, type)
-        and issubclass(base, (Sequence, AbstractSet))
-        and not issubclass(base, (str, bytes, bytearray, memoryview, range))
-    )
-
-
 def take_array(value: Any) -> list[Any]:
     """Return the entries of an array.
 
@@ -74,13 +58,13 @@ def take_array(value: Any) -> list[Any]:
 
 def array_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of a list, a tuple, a named tuple, a set or the like."""
-    base, kinds = _class_of(cls), get_args(cls)
+    base, kinds = base_of(cls), get_args(cls)
     if hasattr(base, "_fields"):
         hints = get_type_hints(base, include_extras=True)
-        read = _tuple_hook(tuple(hints.get(name, Any) for name in base._fields), converter)
+        read = _tuple_hook([hints.get(name, Any) for name in base._fields], converter)
         return lambda value, cls: base(*read(value, cls))
     if issubclass(base, tuple) and cls is not tuple and not (len(kinds) == 2 and kinds[1] is ...):
-        return _tuple_hook(() if kinds == ((),) else kinds, converter)
+        return _tuple_hook([] if kinds == ((),) else kinds, converter)
     default: Any = set if issubclass(base, AbstractSet) else list
     make: Any = base if issubclass(base, (list, tuple, set, frozenset, deque)) else default  # pyright: ignore[reportUnknownVariableType]
     entry: Any = kinds[0] if kinds else Any
@@ -88,32 +72,20 @@ def array_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     return lambda value, cls: make(entries(take_array(value), cls))
 
 
-def _tuple_hook(kinds: tuple[Any, ...], converter: cattrs.Converter) -> Hook:
+def _tuple_hook(kinds: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of a tuple with a type for each place."""
-    hooks = [(kind, hook_of(kind, converter)) for kind in kinds]
+    hooks = [(hook_of(kind, converter), kind) for kind in kinds]
 
     def hook(value: Any, _: Any) -> Any:
         entries = take_array(value)
         if len(entries) != len(hooks):
             raise ValidationError(f"expected an array of {len(hooks)}, got one of {len(entries)}")
-        found: list[Any] = []
-        for (kind, read), entry in zip(hooks, entries, strict=True):
-            try:
-                found.append(read(entry, kind))
-            except Exception as error:
-                raise validation_error_of(error).inside(f"[{len(found)}]") from error
-        return tuple(found)
+        return tuple([read_inside(f"[{at}]", *hooks[at], entry) for at, entry in enumerate(entries)])
 
     return hook
 
 
 # -- objects -----------------------------------------------------------------------------------------------------------
-
-
-def is_mapping(cls: Any) -> bool:
-    """Whether the type is read from an object."""
-    base = _class_of(cls)
-    return isinstance(base, type) and issubclass(base, Mapping)
 
 
 def take_object(value: Any, _: Any = dict) -> Any:
@@ -128,7 +100,7 @@ def take_object(value: Any, _: Any = dict) -> Any:
 
 def mapping_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of a dict or another mapping."""
-    base, kinds = _class_of(cls), get_args(cls)
+    base, kinds = base_of(cls), get_args(cls)
     if base in (dict, Mapping) and (not kinds or kinds == (str, Any)):
         return take_object
     cols: Any = cattrs.cols  # whose types are not all known
@@ -141,17 +113,31 @@ def mapping_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     return lambda value, cls: read(take_object(value), cls)
 
 
+def typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
+    """Return cattrs' hook of a TypedDict, without unknown keys.
+
+    Python itself takes ``NotRequired`` for required if annotations are text, so the hook is that of a TypedDict made
+    from the resolved annotations.
+    """
+    base = base_of(cls)
+    arguments = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
+    fields: dict[str, Any] = {}
+    for name, hint in get_type_hints(base, include_extras=True).items():
+        kind = arguments.get(hint, hint)
+        is_marked = get_origin(kind) in (Required, NotRequired)
+        fields[name] = kind if is_marked or name in base.__required_keys__ else NotRequired[kind]
+    resolved: Any = TypedDict(base.__name__, fields)  # type: ignore[misc] # pyright: ignore[reportArgumentType]
+    typed_dicts: Any = cattrs.gen.typeddicts  # whose types are not all known
+    read = typed_dicts.make_dict_structure_fn(resolved, converter)
+
+    def hook(value: Any, _: Any) -> dict[str, Any]:
+        sent = take_object(value)
+        return dict(read({name: sent[name] for name in sent if name in fields}, resolved))
+
+    return hook
+
+
 # -- enums and literals ------------------------------------------------------------------------------------------------
-
-
-def is_enum(cls: Any) -> bool:
-    """Whether the type is an enum."""
-    return isinstance(cls, type) and issubclass(cls, enum.Enum)
-
-
-def is_literal(cls: Any) -> bool:
-    """Whether the type is a ``Literal[...]``."""
-    return get_origin(cls) is Literal
 
 
 @lru_cache(maxsize=1024)

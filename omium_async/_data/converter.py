@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
 import cattrs
-from cattrs.errors import ClassValidationError, IterableValidationError
+from cattrs.errors import ClassValidationError, StructureHandlerNotFoundError
 
 from .codec import decode_json, encode
-from .containers import is_array
-from .hooks import is_structured, register_readers
+from .hooks import register_readers, reject_bytes
+from .kinds import is_union
 from .plain import FORMS, Form, Write, plain
-from .unions import is_union
 from .validation import ValidationError, validation_error_of
 
-__all__ = ["OmiumConverter", "register_data"]
+__all__ = ["OmiumConverter", "add_rules", "make_converter", "shared"]
 
 T = TypeVar("T")
-_Decoder = Callable[[bytes], Any]
 
 
 class InvalidValueError(ClassValidationError, ValueError):
     """A value does not have the type; also a ``ValueError``, which cattrs raises for plain values."""
 
 
-class InvalidEntriesError(IterableValidationError, ValueError):
-    """An entry of an array does not have the type."""
-
-
-#: The name of a class attribute: hooks of the class are not those of its subclasses.
-_OWN_HOOKS: Final = "_hooks_are_its_own"
-
-
 class OmiumConverter(cattrs.Converter):
     """A ``cattrs.Converter`` with the rules of this package. ``make_converter()`` makes one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._decoders: dict[Any, _Decoder] = {}  # replaced when a hook is registered
 
     def get_structure_hook(self, type: Any, cache_result: bool = True) -> Any:
         """Return the hook as cattrs does, except that ``bytes`` have none: JSON has no form for them."""
         hook = super().get_structure_hook(type, cache_result)
-        if not is_structured(hook):
-            hook(None, type)
+        if hook is reject_bytes:
+            raise StructureHandlerNotFoundError("bytes have no form in JSON; register a hook for them", type)
         return hook
 
     def structure(self, obj: Any, cl: type[T]) -> T:
@@ -60,9 +46,9 @@ class OmiumConverter(cattrs.Converter):
         try:
             return super().structure(obj, cl)
         except ValidationError as error:
-            kind: Any = InvalidEntriesError if is_array(cl) else InvalidValueError
             place = f"{error.path}: " if error.path else ""
-            raise kind(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from None
+            invalid: Any = InvalidValueError  # exception groups have a constructor of other types
+            raise invalid(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from None
 
     def loads(self, data: bytes, cl: type[T]) -> T:
         """Decode JSON and structure it.
@@ -83,20 +69,22 @@ class OmiumConverter(cattrs.Converter):
         :raises InvalidJSONError: the data is not JSON.
         :raises ValidationError: the data does not fit, or a hook failed.
         """
-        decoders = self._decoders
-        found = decoders.get(cl)
-        if found is None:
-            hook = self.get_structure_hook(cl)
-            make = getattr(hook, "decoder", None)
-            found = decoders[cl] = partial(_decode_by, hook, cl) if make is None else make()
-        return cast("T", found(data))
+        hook = self.get_structure_hook(cl)
+        decode = getattr(hook, "decode", None)
+        if decode is not None:
+            return cast("T", decode(data))
+        decoded = decode_json(data)
+        try:
+            return cast("T", hook(decoded, cl))
+        except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
+            raise validation_error_of(error) from (None if isinstance(error, ValidationError) else error)
 
     def decoder(self, cl: type[T]) -> Callable[[bytes], T]:
         """Return the function that decodes one type, with the hooks registered by the time it is called.
 
         :param cl: the type of the results.
         """
-        return lambda data: self.decode(data, cl)
+        return partial(self.decode, cl=cl)
 
     def dumps(self, obj: Any, unstructure_as: Any = None) -> bytes:
         """Unstructure a value and encode it as JSON.
@@ -122,10 +110,7 @@ class OmiumConverter(cattrs.Converter):
         """Register a structure hook, as in cattrs."""
         if func is not None and (is_union(cl) or _is_model(cl)):
             return self.register_structure_hook_func(_equal_to(cl), func)
-        try:
-            return super().register_structure_hook(cl, cast("Any", func))  # ``None``: as a decorator
-        finally:
-            self._decoders = {}
+        return super().register_structure_hook(cl, cast("Any", func))  # ``None``: as a decorator
 
     def register_unstructure_hook(self, cls: Any = None, func: Callable[[Any], Any] | None = None) -> Any:
         """Register an unstructure hook, as in cattrs."""
@@ -133,35 +118,49 @@ class OmiumConverter(cattrs.Converter):
             return self.register_unstructure_hook_func(_equal_to(cls), func)
         return super().register_unstructure_hook(cls, cast("Any", func))  # ``None``: as a decorator
 
-    def register_structure_hook_func(self, check_func: Callable[[Any], bool], func: Callable[[Any, Any], Any]) -> None:
-        """Register a structure hook for all types that a function selects, as in cattrs."""
-        super().register_structure_hook_func(check_func, func)
-        self._decoders = {}
-
-    def register_structure_hook_factory(self, predicate: Callable[[Any], bool], factory: Any = None) -> Any:
-        """Register a factory of structure hooks, as in cattrs."""
-        if factory is None:
-            return partial(self.register_structure_hook_factory, predicate)
-        try:
-            return super().register_structure_hook_factory(predicate, factory)
-        finally:
-            self._decoders = {}
-
-
-def _decode_by(hook: Callable[[Any, Any], Any], cl: type, data: bytes) -> Any:
-    decoded = decode_json(data)
-    try:
-        return hook(decoded, cl)
-    except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-        raise validation_error_of(error) from (None if isinstance(error, ValidationError) else error)
-
 
 def _is_model(cls: Any) -> bool:
-    return isinstance(cls, type) and getattr(cls, _OWN_HOOKS, False)
+    return isinstance(cls, type) and getattr(cls, "_hooks_are_its_own", False)
 
 
 def _equal_to(cls: Any) -> Callable[[Any], bool]:
     return lambda other: bool(other == cls)
+
+
+# -- making converters -------------------------------------------------------------------------------------------------
+
+_RULES: Final[list[Callable[[OmiumConverter], None]]] = []
+
+
+def add_rules(register: Callable[[OmiumConverter], None]) -> None:
+    """Give every converter made from now on the hooks that ``register`` registers, before those for users' data."""
+    _RULES.append(register)
+
+
+def make_converter() -> OmiumConverter:
+    """Make a converter: a ``cattrs.Converter`` on which every rule of this package is a registered hook.
+
+    Hooks of your own come before these rules; register them at any time before they are needed. A client or a
+    LocalOmium (``converter=``) uses its converter for all data: models, ``input_data``, ``metadata``, typed inputs and
+    outputs, and results of steps.
+
+    ``converter.structure(data, Execution)`` and ``converter.unstructure(execution)`` do what ``from_dict`` and
+    ``to_dict`` do with the converter that the process shares. ``converter.loads(body, ExecutionPage)`` and
+    ``converter.dumps(value)`` read and write JSON, as converters of ``cattrs.preconf`` do.
+
+    :return: the converter.
+    """
+    made = OmiumConverter()
+    # cattrs uses the last rule that applies, so the most special comes last.
+    for applies, write in reversed(FORMS):
+        made.register_unstructure_hook_factory(applies, _form_factory(write))
+    # cattrs has hooks of its own for these, by class, which come before all others.
+    for cls in (str, bytes, Path):
+        made.register_unstructure_hook(cls, Form(next(write for applies, write in FORMS if applies(cls)), made))
+    register_readers(made)
+    for register in _RULES:
+        register(made)
+    return made
 
 
 def _form_factory(write: Write) -> Any:
@@ -171,12 +170,7 @@ def _form_factory(write: Write) -> Any:
     return make
 
 
-def register_data(converter: OmiumConverter) -> None:
-    """Register the rules for users' data. cattrs uses the last that applies, so the most special comes last."""
-    for applies, write in reversed(FORMS):
-        converter.register_unstructure_hook_factory(applies, _form_factory(write))
-    # cattrs has hooks of its own for these, by class, which come before all others.
-    for cls in (str, bytes, Path):
-        write = next(write for applies, write in FORMS if applies(cls))
-        converter.register_unstructure_hook(cls, Form(write, converter))
-    register_readers(converter)
+@cache
+def shared() -> OmiumConverter:
+    """Return the converter of all clients, servers and models that have none of their own."""
+    return make_converter()

@@ -13,42 +13,39 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
-from typing import (
-    Any,
-    Final,
-    NotRequired,
-    Required,
-    TypedDict,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Any, Final, get_type_hints
 
 import attrs
 import cattrs
-import cattrs.gen.typeddicts
 import msgspec
-from cattrs.errors import StructureHandlerNotFoundError
 
 from .codec import read_moment
 from .containers import (
     array_hook,
     hook_of,
+    literal_hook,
+    mapping_hook,
+    read_member,
+    typed_dict_hook,
+)
+from .kinds import (
+    base_of,
+    below,
+    has_fields,
     is_array,
     is_enum,
     is_literal,
     is_mapping,
-    literal_hook,
-    mapping_hook,
-    read_member,
-    take_object,
+    is_numpy_scalar,
+    is_pydantic_model,
+    is_struct,
+    is_typed_dict,
+    is_union,
 )
-from .foreign import is_numpy_scalar, is_pydantic_model
-from .unions import is_union, union_hook
-from .validation import ValidationError, validation_error_of, wrong
+from .unions import union_hook
+from .validation import ValidationError, read_inside, wrong
 
-__all__ = ["is_structured", "read_text", "read_whole_number", "register_readers"]
+__all__ = ["read_text", "read_whole_number", "register_readers", "reject_bytes"]
 
 Hook = Callable[[Any, Any], Any]
 Factory = Callable[[Any, cattrs.Converter], Hook]
@@ -97,10 +94,6 @@ def _read_boolean(value: Any, _: Any = bool) -> bool:
 def _read_null(value: Any, _: Any) -> None:
     if value is not None:
         raise wrong("null", value)
-
-
-def _as_it_is(value: Any, _: Any) -> Any:
-    return value
 
 
 def _read_numpy(value: Any, cls: Any) -> Any:
@@ -160,11 +153,8 @@ def _decimal_of(text: str, cls: Any) -> Any:
     return found if found.is_finite() and text.strip() == text and "_" not in text else None
 
 
-_READ_DATETIME = _written("a date and time", _datetime_of)
-_READ_DATE = _written("a date", _date_of)
-_READ_TIME = _written("a time of day", _time_of)
-_READ_UUID = _written("a UUID", _uuid_of)
 _READ_DECIMAL = _written("a decimal number as text", _decimal_of)
+_READ_PATH = _written("a path", lambda text, cls: cls(text))
 
 
 def _read_decimal(value: Any, cls: Any) -> Any:
@@ -175,14 +165,9 @@ def _read_decimal(value: Any, cls: Any) -> Any:
 # -- classes with fields ---------------------------------------------------------------------------------------------
 
 
-def _has_fields(cls: Any) -> bool:
-    base = get_origin(cls) or cls
-    return isinstance(base, type) and (attrs.has(base) or dataclasses.is_dataclass(base))
-
-
 def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of an attrs class or a dataclass; it also sets the fields that ``__init__`` does not take."""
-    base: Any = get_origin(cls) or cls
+    base = base_of(cls)
     if attrs.has(base):
         attrs.resolve_types(base)  # before cattrs does: some releases cannot resolve those of generic classes
     read: Hook = converter.gen_structure_attrs_fromdict(cls)
@@ -192,12 +177,9 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
         if not isinstance(value, Mapping):
             raise wrong("an object", value)
         found = read(value, cls)
-        for name, kind, structure in late:
+        for name, structure, kind in late:
             if name in value:
-                try:
-                    object.__setattr__(found, name, structure(value[name], kind))
-                except Exception as error:
-                    raise validation_error_of(error).inside(name) from error
+                object.__setattr__(found, name, read_inside(name, structure, kind, value[name]))
         return found
 
     # cattrs needs it to distinguish the classes of a union.
@@ -205,47 +187,11 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     return hook
 
 
-def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Any, Hook]]:
+def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Hook, Any]]:
     fields: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
     names = [field.name for field in fields if not field.init]
     hints: dict[str, Any] = get_type_hints(cls, include_extras=True) if names else {}
-    return [(name, kind, hook_of(kind, converter)) for name in names for kind in [hints.get(name, Any)]]
-
-
-def _typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    """Return cattrs' hook of a TypedDict, without unknown keys.
-
-    Python itself takes ``NotRequired`` for required if annotations are text, so the hook is that of a TypedDict made
-    from the resolved annotations.
-    """
-    base: Any = get_origin(cls) or cls
-    arguments = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
-    fields: dict[str, Any] = {}
-    for name, hint in get_type_hints(base, include_extras=True).items():
-        required = name in base.__required_keys__
-        kind = hint
-        while get_origin(kind) in (Required, NotRequired):
-            required = get_origin(kind) is Required
-            (kind,) = get_args(kind)
-        kind = _with_arguments(kind, arguments)
-        fields[name] = Required[kind] if required else NotRequired[kind]  # pyright: ignore[reportGeneralTypeIssues, reportInvalidTypeForm]
-    resolved: Any = TypedDict(base.__name__, fields)  # type: ignore[misc] # pyright: ignore[reportArgumentType]
-    typed_dicts: Any = cattrs.gen.typeddicts  # whose types are not all known
-    read = typed_dicts.make_dict_structure_fn(resolved, converter)
-
-    def hook(value: Any, _: Any) -> dict[str, Any]:
-        sent = take_object(value)
-        return dict(read({name: sent[name] for name in sent if name in fields}, resolved))
-
-    return hook
-
-
-def _with_arguments(kind: Any, arguments: dict[Any, Any]) -> Any:
-    """Return a type with type arguments in the place of its type parameters."""
-    if kind in arguments:
-        return arguments[kind]
-    parameters = getattr(kind, "__parameters__", ())
-    return kind[tuple(arguments.get(each, each) for each in parameters)] if parameters and arguments else kind
+    return [(name, hook_of(hints[name], converter), hints[name]) for name in names]
 
 
 def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:
@@ -257,10 +203,6 @@ def _struct_hook(cls: Any, converter: cattrs.Converter) -> Hook:
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------
-
-
-def _below(*bases: type) -> Callable[[Any], bool]:
-    return lambda cls: isinstance(cls, type) and issubclass(cls, bases)
 
 
 def _always(hook: Hook) -> Factory:
@@ -275,33 +217,27 @@ _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
     (is_enum, _always(read_member)),
     (is_literal, literal_hook),
     (is_union, union_hook),
-    (lambda cls: cls is object, _always(_as_it_is)),
+    (lambda cls: cls is object, _always(lambda value, _: value)),
     (lambda cls: cls is type(None), _always(_read_null)),
-    (is_typeddict, _typed_dict_hook),
-    (lambda cls: is_typeddict(get_origin(cls)), _typed_dict_hook),
+    (is_typed_dict, typed_dict_hook),
     (is_pydantic_model, _pydantic_hook),
-    (_below(msgspec.Struct), _struct_hook),
-    (lambda cls: _below(msgspec.Struct)(get_origin(cls)), _struct_hook),
-    (_has_fields, _fields_hook),
+    (is_struct, _struct_hook),
+    (has_fields, _fields_hook),
     (is_array, array_hook),
     (is_mapping, mapping_hook),
-    (_below(datetime), _always(_READ_DATETIME)),
-    (_below(date), _always(_READ_DATE)),
-    (_below(time), _always(_READ_TIME)),
-    (_below(uuid.UUID), _always(_READ_UUID)),
-    (_below(Decimal), _always(_read_decimal)),
-    (_below(PurePath), _always(_written("a path", lambda text, cls: cls(text)))),
+    (below(datetime), _always(_written("a date and time", _datetime_of))),
+    (below(date), _always(_written("a date", _date_of))),
+    (below(time), _always(_written("a time of day", _time_of))),
+    (below(uuid.UUID), _always(_written("a UUID", _uuid_of))),
+    (below(Decimal), _always(_read_decimal)),
+    (below(PurePath), _always(_READ_PATH)),
     (is_numpy_scalar, _always(_read_numpy)),
 )
 
 
-def _read_bytes(_: Any, cls: Any) -> Any:
-    raise StructureHandlerNotFoundError("bytes have no form in JSON; register a hook for them", cls)
-
-
-def is_structured(hook: Hook) -> bool:
-    """Whether a hook is not the one of ``bytes``, which rejects everything."""
-    return hook is not _read_bytes
+def reject_bytes(_: Any, __: Any) -> Any:
+    """Stand for ``bytes``, for which cattrs itself has a hook; the converter rejects the type."""
+    raise AssertionError
 
 
 # Some release of cattrs has hooks of its own for these, by class, which come before all others.
@@ -310,8 +246,8 @@ _BY_CLASS: Final[dict[type, Hook]] = {
     int: read_whole_number,
     float: _read_number,
     bool: _read_boolean,
-    Path: _written("a path", lambda text, cls: cls(text)),
-    bytes: _read_bytes,
+    Path: _READ_PATH,
+    bytes: reject_bytes,
     enum.Enum: read_member,
 }
 

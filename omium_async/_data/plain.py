@@ -5,6 +5,7 @@ The form of a class comes from the converter: a user's hook, or one of the forms
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import math
@@ -19,7 +20,7 @@ import attrs
 import msgspec
 
 from .codec import write_timestamp
-from .foreign import dump_pydantic, dump_struct, full_name, is_numpy_scalar, is_pydantic_model
+from .kinds import below, full_name, has_fields, is_enum, is_numpy_scalar, is_pydantic_model, is_struct
 from .validation import join
 
 if TYPE_CHECKING:
@@ -248,16 +249,18 @@ def _excerpt(key: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _attrs(value: Any, inside: Inside) -> dict[str, Any]:
-    return _fields(value, [field.name for field in attrs.fields(value.__class__)], inside)
-
-
-def _dataclass(value: Any, inside: Inside) -> dict[str, Any]:
-    return _fields(value, [field.name for field in dataclasses.fields(value)], inside)
+def _instance(value: Any, inside: Inside) -> dict[str, Any]:
+    kind = value.__class__
+    fields: Any = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
+    return _fields(value, [field.name for field in fields], inside)
 
 
 def _struct(value: Any, inside: Inside) -> Any:
-    return dump_struct(value, _fields(value, value.__struct_fields__, inside))
+    # Its fields are written first, because msgspec leaves out fields of attrs classes in them.
+    whole = copy.copy(value)
+    for name, found in _fields(value, value.__struct_fields__, inside).items():
+        msgspec.structs.force_setattr(whole, name, found)
+    return msgspec.to_builtins(whole)
 
 
 def _fields(value: Any, names: Iterable[str], inside: Inside) -> dict[str, Any]:
@@ -269,7 +272,7 @@ def _fields(value: Any, names: Iterable[str], inside: Inside) -> dict[str, Any]:
 
 def _pydantic(value: Any, inside: Inside) -> Any:
     try:
-        found = dump_pydantic(value)
+        found = value.model_dump(mode="json", by_alias=True)
     except Exception as error:
         problem = f"pydantic cannot write this {full_name(value.__class__)}: {error}"
         raise SerializationError(ValueError, problem) from error
@@ -312,27 +315,22 @@ _BUILT_IN: Final[dict[type, Write]] = {
 }
 
 
-def _below(*bases: type) -> Callable[[Any], bool]:
-    return lambda cls: isinstance(cls, type) and issubclass(cls, bases)
-
-
 #: Whether a class has a form, and the form; the first that applies.
 FORMS: Final[tuple[tuple[Callable[[Any], bool], Write], ...]] = (
-    (_below(enum.Enum), _itself),  # `by_form` takes its value
-    (_below(str), _text),
-    (_below(bool, type(None)), _itself),
-    (_below(int), _integer),
-    (_below(float), _number),
-    (_below(Mapping), _object),
-    (_below(list, tuple), _array),
+    (is_enum, _itself),  # `by_form` takes its value
+    (below(str), _text),
+    (below(bool, type(None)), _itself),
+    (below(int), _integer),
+    (below(float), _number),
+    (below(Mapping), _object),
+    (below(list, tuple), _array),
     (is_pydantic_model, _pydantic),
-    (_below(msgspec.Struct), _struct),
-    (lambda cls: isinstance(cls, type) and attrs.has(cls), _attrs),
-    (lambda cls: isinstance(cls, type) and dataclasses.is_dataclass(cls), _dataclass),
-    (_below(datetime), _datetime),
-    (_below(date, time), _iso),
-    (_below(uuid.UUID, PurePath), _str),
-    (_below(Decimal), _decimal),
+    (is_struct, _struct),
+    (has_fields, _instance),
+    (below(datetime), _datetime),
+    (below(date, time), _iso),
+    (below(uuid.UUID, PurePath), _str),
+    (below(Decimal), _decimal),
     (is_numpy_scalar, _numpy_scalar),
     (lambda cls: isinstance(cls, type), _no_form),
 )

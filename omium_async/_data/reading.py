@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
+from typing import Any, TypeVar, cast, is_typeddict
 
-from .foreign import full_name
+from cattrs.errors import StructureHandlerNotFoundError
+
+from .converter import OmiumConverter
+from .kinds import full_name, is_union, shown_type
 from .plain import plain
-from .validation import ValidationError, validation_error_of
-
-if TYPE_CHECKING:
-    from .converter import OmiumConverter
+from .validation import ValidationError, read_inside
 
 __all__ = ["check_type", "matches", "read_typed"]
 
@@ -26,11 +26,7 @@ def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str)
     :param place: the beginning of the path, such as ``output_data``.
     :raises ValidationError: the data does not fit; ``path`` is the place, such as ``output_data.lines``.
     """
-    try:
-        return cast("T", converter.get_structure_hook(type)(value, type))
-    except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-        found = validation_error_of(error).inside(place)
-        raise found from (None if isinstance(error, ValidationError) else error)
+    return cast("T", read_inside(place, converter.get_structure_hook(type), type, value))
 
 
 def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:
@@ -42,15 +38,11 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
     :raises TypeError: the type cannot be structured, or an annotation in it does not resolve; the message says what
         would help.
     """
-    from cattrs.errors import StructureHandlerNotFoundError  # noqa: PLC0415 - imported with the converter already
-
-    from .unions import is_union  # noqa: PLC0415 - imports cattrs
-
-    shown = _shown(type)
+    shown = shown_type(type)
     try:
         converter.get_structure_hook(type)
     except StructureHandlerNotFoundError as error:
-        inner = _shown(error.type_)
+        inner = shown_type(error.type_)
         within = "" if inner == shown else f" in {shown}"
         why = f"{error} " if is_union(error.type_) else f"there is no hook for {inner}{within}; "
         raise TypeError(f"{name}: {why}register a hook: converter.register_structure_hook({inner}, ...)") from error
@@ -97,7 +89,3 @@ def _is_instance(value: Any, cls: Any) -> bool:
 
 def _a(noun: str) -> str:
     return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"
-
-
-def _shown(type: Any) -> str:
-    return full_name(type) if isinstance(type, _TYPE) and not hasattr(type, "__origin__") else str(type)

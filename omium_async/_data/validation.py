@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Self, cast
 
 import msgspec
 
-__all__ = ["ValidationError", "join", "json_type", "validation_error_of", "wrong"]
+__all__ = ["ValidationError", "join", "json_type", "read_inside", "validation_error_of", "wrong"]
 
 _JSON_TYPES: Final[dict[type, str]] = {
     dict: "an object",
@@ -78,6 +78,17 @@ def validation_error_of(error: Exception) -> ValidationError:
     if isinstance(error, RecursionError):
         return ValidationError("nested too deeply")
     return _of_another_library(cast("Any", error))
+
+
+def read_inside(place: str, hook: Callable[[Any, Any], Any], kind: Any, value: Any) -> Any:
+    """Read the value at a place of a container.
+
+    :raises ValidationError: the hook raised an error; ``path`` begins with the place.
+    """
+    try:
+        return hook(value, kind)
+    except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
+        raise validation_error_of(error).inside(place) from (None if isinstance(error, ValidationError) else error)
 
 
 def _places(error: BaseException) -> Iterator[str]:

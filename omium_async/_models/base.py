@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, Union, cast, 
 
 import attrs
 
-from .._data.shared import shared
+from .._data.converter import shared
 
 __all__ = [
     "Field",

@@ -7,15 +7,16 @@ without a field are kept in ``extra``. The fields' types are read by the convert
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from .._data.codec import decode_json, read_timestamp, write_timestamp
 from .._data.containers import take_array, take_object
 from .._data.hooks import read_text, read_whole_number
-from .._data.validation import ValidationError, validation_error_of, wrong
+from .._data.validation import ValidationError, read_inside, validation_error_of, wrong
 from .._errors import InvalidResponseError
 from .base import Field, Model, Timestamp, entry_type, fields_of, remember, sent_of
-from .fast import UnfitError, fast_decoder
+from .fast import FastDecoder, UnfitError, fast_decoder
 from .types import STATUS_BY_TEXT, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ Hook = Callable[[Any, Any], Any]
 
 def register_models(converter: OmiumConverter) -> None:
     """Register the hooks of the models and of the types that only they have."""
-    converter.register_structure_hook_factory(_is_model, ModelReader)
+    converter.register_structure_hook_factory(_is_model, _reader)
     converter.register_unstructure_hook_factory(_is_model, _writer)
     converter.register_structure_hook_func(_is_timestamp, _read_timestamp)
     converter.register_unstructure_hook_func(_is_timestamp, write_timestamp)
     converter.register_structure_hook(ExecutionStatus, _read_status)
     converter.register_unstructure_hook(ExecutionStatus, _write_status)
+
+
+def _reader(cls: Any, converter: Any) -> Hook:
+    return ModelReader(cls, converter)
 
 
 def _writer(cls: Any, converter: Any) -> Callable[[Any], Any]:
@@ -97,26 +102,28 @@ class ModelReader:
         :raises InvalidResponseError: the text is not JSON, or a value has the wrong type.
         """
         try:
-            return self.decoder()(body)
+            return self.decode(body)
         except ValidationError as error:
             raise _invalid(error) from error
 
-    def decoder(self) -> Callable[[bytes], Any]:
-        """Return the function that makes the model of JSON text, valid until another hook is registered.
+    def decode(self, body: bytes) -> Any:
+        """Return the model of JSON text.
 
-        It raises `InvalidJSONError` if the text is not JSON, `ValidationError` if a value has the wrong type.
+        :raises InvalidJSONError: the text is not JSON.
+        :raises ValidationError: a value has the wrong type.
         """
-        fast = fast_decoder(self._cls) if self.is_own() else None
+        fast = self._fast
+        if fast is not None:
+            try:
+                return fast.decode(body)
+            except UnfitError:
+                pass
+        return self.read(decode_json(body))
 
-        def decode(body: bytes) -> Any:
-            if fast is not None:
-                try:
-                    return fast.decode(body)
-                except UnfitError:
-                    pass
-            return self.read(decode_json(body))
-
-        return decode
+    @cached_property
+    def _fast(self) -> FastDecoder | None:
+        # Kept, because the converter makes a new reader when a hook is registered.
+        return fast_decoder(self._cls) if self.is_own() else None
 
     def is_own(self) -> bool:
         """Whether all hooks of the model's fields are this package's own."""
@@ -156,26 +163,17 @@ class ModelReader:
             return None
         if name not in data:
             raise ValidationError("is missing", name)
-        try:
-            found = self._read_value(field.type, value)
-        except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-            raise validation_error_of(error).inside(name) from (None if isinstance(error, ValidationError) else error)
+        found = read_inside(name, self._read_value, field.type, value)
         if found is None and field.type is Timestamp:
             extra[field.name] = value
         return found
 
-    def _read_value(self, kind: Any, value: Any) -> Any:
+    def _read_value(self, value: Any, kind: Any) -> Any:
         entry = entry_type(kind)
         if entry is None:
             return self._converter.get_structure_hook(kind)(value, kind)
         hook: Hook = self._converter.get_structure_hook(entry)
-        found: list[Any] = []
-        for each in take_array(value):
-            try:
-                found.append(hook(each, entry))
-            except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-                raise validation_error_of(error).inside(f"[{len(found)}]") from None
-        return tuple(found)
+        return tuple([read_inside(f"[{at}]", hook, entry, each) for at, each in enumerate(take_array(value))])
 
     def _read_nested(self, field: Field, data: Mapping[str, Any]) -> Any:
         """Read entries from the place where the live service has them.
@@ -187,7 +185,7 @@ class ModelReader:
         if not isinstance(entries, list):
             return ()
         try:
-            return self._read_value(field.type, entries)
+            return self._read_value(entries, field.type)
         except Exception:  # noqa: BLE001 - see above
             return ()
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
+from .._data.converter import OmiumConverter
 from .._data.masked import Secret, kind_of
-from .._data.shared import is_ours
 from .._data.text import encodes
 
 __all__ = [
@@ -200,7 +200,7 @@ def ssl(value: Any) -> Any:
 
 def converter(value: Any) -> Any:
     """Validate a converter from `make_converter`."""
-    if is_ours(value):
+    if isinstance(value, OmiumConverter):
         return value
     raise InvalidValueError(f"{shown(value)} is not a converter with the rules of this package")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never, get_args
 import attrs
 from aiohttp import web
 
-from .._data.shared import shared
+from .._data.converter import shared
 from . import wire
 from .jsontext import encode_result
 

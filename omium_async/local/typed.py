@@ -6,18 +6,15 @@ import functools
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import attrs
 
+from .._data.converter import OmiumConverter, shared
 from .._data.reading import check_type, read_typed
-from .._data.shared import is_ours, shared
 from .._data.validation import ValidationError
 from .._errors import ConfigurationError
 from .jsontext import decode, encode_result
-
-if TYPE_CHECKING:
-    from .._data.converter import OmiumConverter
 
 __all__ = ["ABSENT", "InputArgument", "Types", "input_argument"]
 
@@ -35,7 +32,7 @@ class Types:
     """
 
     def __init__(self, converter: OmiumConverter | None) -> None:
-        if converter is not None and not is_ours(converter):
+        if not isinstance(converter, OmiumConverter | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
                 f"converter must come from make_converter(), or be a copy of such a one, not {converter!r:.80}",
                 setting="converter",

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from omium_async import APIConnectionError, Attempt, Executions, UnprocessableEntityError
-from omium_async._data.shared import shared
+from omium_async._data.converter import shared
 from omium_async._settings.declared import Options
 from omium_async._transport.answers import RawResponse
 

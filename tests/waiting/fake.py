@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import attrs
 
 from omium_async import Execution, ExecutionDetail, ExecutionPage, Executions, NotFoundError
-from omium_async._data.shared import shared
+from omium_async._data.converter import shared
 
 
 @attrs.frozen

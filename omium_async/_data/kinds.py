@@ -1,0 +1,109 @@
+"""Kinds of types, also of pydantic and numpy. Nothing is imported: a class of theirs exists only with its library."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import enum
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal, Union, get_origin, is_typeddict
+
+import attrs
+import msgspec
+
+__all__ = [
+    "base_of",
+    "below",
+    "full_name",
+    "has_fields",
+    "is_array",
+    "is_enum",
+    "is_literal",
+    "is_mapping",
+    "is_numpy_scalar",
+    "is_pydantic_model",
+    "is_struct",
+    "is_typed_dict",
+    "is_union",
+    "shown_type",
+]
+
+
+def base_of(cls: Any) -> Any:
+    """Return the type without its arguments: ``list`` for ``list[int]``."""
+    return get_origin(cls) or cls
+
+
+def below(*bases: type) -> Callable[[Any], bool]:
+    """Return the function that says whether a type is a subclass of one of ``bases``."""
+    return lambda cls: isinstance(cls, type) and issubclass(cls, bases)
+
+
+is_enum = below(enum.Enum)
+
+
+def is_literal(cls: Any) -> bool:
+    """Whether the type is a ``Literal[...]``."""
+    return get_origin(cls) is Literal
+
+
+def is_union(cls: Any) -> bool:
+    """Whether the type is a union, also an optional type."""
+    return get_origin(cls) in (Union, types.UnionType)
+
+
+def is_array(cls: Any) -> bool:
+    """Whether the type is read from an array."""
+    base = base_of(cls)
+    return below(Sequence, AbstractSet)(base) and not issubclass(base, (str, bytes, bytearray, memoryview, range))
+
+
+def is_mapping(cls: Any) -> bool:
+    """Whether the type is a dict or another mapping."""
+    return below(Mapping)(base_of(cls))
+
+
+def is_typed_dict(cls: Any) -> bool:
+    """Whether the type is a TypedDict, also one with type arguments."""
+    return is_typeddict(base_of(cls))
+
+
+def has_fields(cls: Any) -> bool:
+    """Whether the type is an attrs class or a dataclass."""
+    base = base_of(cls)
+    return isinstance(base, type) and (attrs.has(base) or dataclasses.is_dataclass(base))
+
+
+def is_struct(cls: Any) -> bool:
+    """Whether the type is a msgspec struct."""
+    return below(msgspec.Struct)(base_of(cls))
+
+
+def is_pydantic_model(cls: Any) -> bool:
+    """Whether the type is a pydantic model."""
+    return _is_a(cls, "pydantic", "BaseModel")
+
+
+def is_numpy_scalar(cls: Any) -> bool:
+    """Whether the type is one of numpy's scalars, such as ``numpy.int64``."""
+    return _is_a(cls, "numpy", "generic")
+
+
+def _is_a(cls: Any, module: str, name: str) -> bool:
+    base = getattr(sys.modules.get(module), name, None)
+    return isinstance(base, type) and isinstance(cls, type) and issubclass(cls, base)
+
+
+def full_name(cls: type[Any]) -> str:
+    """Return a class's name for messages, with its library if Python has a class of that name (``numpy.bool``)."""
+    name = cls.__name__
+    is_another = getattr(builtins, name, cls) is not cls
+    return f"{cls.__module__.partition('.')[0]}.{name}" if is_another else name
+
+
+def shown_type(cls: Any) -> str:
+    """Return a type as messages show it."""
+    return full_name(cls) if isinstance(cls, type) and not hasattr(cls, "__origin__") else str(cls)
