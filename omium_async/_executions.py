@@ -139,7 +139,8 @@ class Executions:
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
-        return lists.rows(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit)
+        fetch = lists.windows(self._caller, filters)
+        return lists.stream_rows(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
 
     @spanned_each(writes=False)
     def pages(
@@ -167,7 +168,8 @@ class Executions:
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch)
-        return lists.pages(self._caller, filters, page_size=page_size, prefetch=prefetch)
+        fetch = lists.windows(self._caller, filters)
+        return lists.stream_pages(fetch, page_size=page_size, prefetch=prefetch, filters=filters)
 
     async def replay(
         self,
@@ -537,7 +539,14 @@ class Executions:
         """Iterate over the batches in which `list` reads, for `omium_sync`."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
-        return lists.batches(self._caller, filters, page_size=page_size, prefetch=prefetch, limit=limit, held=held)
+        return lists.stream_batches(
+            lists.windows(self._caller, filters),
+            page_size=page_size,
+            prefetch=prefetch,
+            limit=limit,
+            held=held,
+            filters=filters,
+        )
 
     @property
     def _telemetry(self) -> Telemetry | None:

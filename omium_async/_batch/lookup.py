@@ -83,7 +83,8 @@ class Lookup:
 
     async def _read_list(self, workflow_id: str, keys: AbstractSet[str]) -> _Seen:
         seen = _Seen()
-        rows = lists.rows(self.caller, Filters(workflow_id), page_size=_PAGE_SIZE, prefetch=0, page=self.calls.page)
+        fetch = lists.windows(self.caller, Filters(workflow_id), page=self.calls.page)
+        rows = lists.stream_rows(fetch, page_size=_PAGE_SIZE, prefetch=0)
         async with aclosing(rows):
             async for row in rows:
                 self._take(seen, row, keys)

@@ -65,7 +65,8 @@ class Selection:
         """Yield the executions, each once, also while the list changes."""
         if self.execution_ids is not None:
             return lists.named(self.execution_ids, limit)
-        return lists.rows(self.caller, self.filters, prefetch=0, limit=limit, page=self.calls.page)
+        fetch = lists.windows(self.caller, self.filters, page=self.calls.page)
+        return lists.stream_rows(fetch, prefetch=0, limit=limit, filters=self.filters)
 
     async def detail(self, execution_id: str) -> ExecutionDetail:
         """Read the current state of an execution."""

@@ -1,4 +1,4 @@
-"""The lists of a client, as generators: row by row, by pages, or in batches as answers bring them.
+"""Lists as generators: row by row, by pages, or in batches as answers bring them.
 
 `exact` holds the rule that misses no row, with its proof, and does no input or output. `windows`, `search` and `seen`
 serve it; `plain` replaces it on servers outside its terms. `prefetch` requests windows ahead.
@@ -20,7 +20,7 @@ from .client_filter import ClientFilter
 from .exact import Reading
 from .prefetch import Fetch, Prefetch, default_bound
 
-__all__ = ["Batch", "Page", "batches", "named", "pages", "rows"]
+__all__ = ["Batch", "Page", "named", "stream_batches", "stream_pages", "stream_rows", "windows"]
 
 Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 
@@ -28,7 +28,7 @@ Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 class Batch(NamedTuple):
     """Rows that can be yielded now, in the list's order.
 
-    :ivar total: of the latest answer.
+    :ivar total: of the latest answer; ``None`` if the client filters.
     :ivar next_ready: whether the next window has arrived.
     """
 
@@ -37,81 +37,21 @@ class Batch(NamedTuple):
     next_ready: bool
 
 
-def rows(
-    caller: Caller,
-    filters: Filters,
-    *,
-    page_size: int = 100,
-    prefetch: int | None = None,
-    limit: int | None = None,
-    outage: Outage | None = None,
-    page: Page | None = None,
-) -> AsyncGenerator[Execution]:
-    """The executions that pass, one by one, none twice and none missed.
+def windows(caller: Caller, filters: Filters, outage: Outage | None = None, page: Page | None = None) -> Fetch:
+    """Return the function that requests the windows of a list.
+
+    The first request fails as any single call does; during later ones an outage is waited out.
 
     :param outage: of the work that the list is a part of, which waits it out from the first window on.
     :param page: requests a page in place of the endpoint.
     """
-    fetch = _fetch(caller, filters, outage, page)
-    return stream_rows(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
-
-
-def pages(
-    caller: Caller, filters: Filters, *, page_size: int = 100, prefetch: int | None = None
-) -> AsyncGenerator[ExecutionPage]:
-    """The executions that pass, in pages of exactly ``page_size``; the last may be shorter."""
-    return stream_pages(_fetch(caller, filters), page_size=page_size, prefetch=prefetch, filters=filters)
-
-
-def batches(
-    caller: Caller,
-    filters: Filters,
-    *,
-    page_size: int = 100,
-    prefetch: int | None = None,
-    limit: int | None = None,
-    held: Callable[[], int] = lambda: 0,
-    outage: Outage | None = None,
-) -> AsyncGenerator[Batch]:
-    """The executions that pass, as many at once as each answer brings.
-
-    :param held: how many batches yielded before still wait for the consumer; they count as ahead of it.
-    :param outage: as in `rows`.
-    """
-    fetch = _fetch(caller, filters, outage)
-    return stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, held=held, filters=filters)
-
-
-async def named(execution_ids: Iterable[str] | AsyncIterable[str], limit: int | None) -> AsyncGenerator[Execution]:
-    """Rows of these ids, each once; only the id of each is known."""
-    seen: set[str] = set()
-    async for execution_id in _each(execution_ids):
-        if len(seen) == limit:
-            return
-        if execution_id not in seen:
-            check.execution_segment(execution_id, "execution_ids")
-            seen.add(execution_id)
-            yield Execution(execution_id)
-
-
-async def _each(execution_ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str]:
-    if isinstance(execution_ids, AsyncIterable):
-        async for execution_id in execution_ids:
-            yield execution_id
-    else:
-        for execution_id in execution_ids:
-            yield execution_id
-
-
-def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None, ask: Page | None = None) -> Fetch:
-    """Requests windows. The first one fails as any single call does; during later ones an outage is waited out."""
-    ask = ask or endpoints.page
+    request = page or endpoints.page
 
     async def fetch(page: int, page_size: int) -> ExecutionPage:
         nonlocal outage
         if outage is not None:
-            return await outage.read(caller, lambda caller: ask(caller, page, page_size, filters))
-        first = await ask(caller, page, page_size, filters)
+            return await outage.read(caller, lambda caller: request(caller, page, page_size, filters))
+        first = await request(caller, page, page_size, filters)
         options = caller.options
         outage = Outage("list of executions", options.patience, options.poll_interval[0], telemetry=caller.telemetry)
         return first
@@ -119,22 +59,20 @@ def _fetch(caller: Caller, filters: Filters, outage: Outage | None = None, ask: 
     return fetch
 
 
-# -- the same over any function that requests a window ----------------------------------------------------------------
-
-
 async def stream_batches(
     fetch: Fetch,
     *,
-    page_size: int,
-    prefetch: int | None,
+    page_size: int = 100,
+    prefetch: int | None = None,
     limit: int | None = None,
     held: Callable[[], int] = lambda: 0,
     filters: Filters | None = None,
 ) -> AsyncGenerator[Batch, None]:
-    """All rows of a list, each batch as soon as possible; none is empty.
+    """Yield the executions that pass, as many at once as each answer brings, none twice and none missed.
 
     :param page_size: the largest window to request, but at least 20.
     :param prefetch: at most so many windows are requested ahead; ``None``: 8, fewer of large ones; 0: none.
+    :param held: how many batches yielded before still wait for the consumer; they count as ahead of it.
     :param filters: those that the service does not have are applied here; ``total`` is ``None`` then.
     """
     client_filter = ClientFilter(filters, limit) if filters is not None and filters.need_client else None
@@ -158,9 +96,9 @@ async def stream_batches(
 
 
 async def stream_pages(
-    fetch: Fetch, *, page_size: int, prefetch: int | None, filters: Filters | None = None
+    fetch: Fetch, *, page_size: int, prefetch: int | None = None, filters: Filters | None = None
 ) -> AsyncGenerator[ExecutionPage, None]:
-    """The same rows in pages of exactly ``page_size``, counted from 1; the last may be shorter."""
+    """Yield pages of exactly ``page_size`` executions, counted from 1; the last may be shorter."""
     page = 0
     total: int | None = None
     rows: list[Execution] = []
@@ -176,12 +114,38 @@ async def stream_pages(
 
 
 async def stream_rows(
-    fetch: Fetch, *, page_size: int, prefetch: int | None, limit: int | None = None, filters: Filters | None = None
+    fetch: Fetch,
+    *,
+    page_size: int = 100,
+    prefetch: int | None = None,
+    limit: int | None = None,
+    filters: Filters | None = None,
 ) -> AsyncGenerator[Execution, None]:
-    """The same rows one by one."""
+    """Yield the executions one by one."""
     batches = stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
     async with aclosing(batches):
         async for rows, _, _ in batches:
             for row in rows:
                 yield row
             del rows  # frees them before the next ones are read
+
+
+async def named(execution_ids: Iterable[str] | AsyncIterable[str], limit: int | None) -> AsyncGenerator[Execution]:
+    """Yield rows of these ids, each once; only the id of each is known."""
+    seen: set[str] = set()
+    async for execution_id in _each(execution_ids):
+        if len(seen) == limit:
+            return
+        if execution_id not in seen:
+            check.execution_segment(execution_id, "execution_ids")
+            seen.add(execution_id)
+            yield Execution(execution_id)
+
+
+async def _each(execution_ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str]:
+    if isinstance(execution_ids, AsyncIterable):
+        async for execution_id in execution_ids:
+            yield execution_id
+    else:
+        for execution_id in execution_ids:
+            yield execution_id

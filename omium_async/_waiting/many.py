@@ -200,7 +200,8 @@ class _WaitSet:
         unseen = set(listed)
         ready: list[Execution] = []
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        batches = lists.batches(self._caller, Filters(), page_size=size, prefetch=0, outage=self.outage)
+        fetch = lists.windows(self._caller, Filters(), self.outage)
+        batches = lists.stream_batches(fetch, page_size=size, prefetch=0)
         self._pages = 0
         try:
             async with aclosing(batches):
