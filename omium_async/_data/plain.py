@@ -21,6 +21,7 @@ import msgspec
 
 from .codec import write_timestamp
 from .kinds import below, full_name, has_fields, is_enum, is_numpy_scalar, is_pydantic_model, is_struct
+from .text import short
 from .validation import join
 
 if TYPE_CHECKING:
@@ -233,20 +234,11 @@ def _object(value: Mapping[Any, Any], inside: Inside) -> dict[str, Any]:
 def _key(key: Any) -> str:
     text: Any = key.value if isinstance(key, enum.Enum) and isinstance(key, str) else key
     if not isinstance(text, str):
-        _reject(TypeError, f"the key {_excerpt(key)} is not text; JSON has no other keys")
+        _reject(TypeError, f"the key {short(key)} is not text; JSON has no other keys")
     try:
         return _text(text)
     except SerializationError as error:
-        raise SerializationError(error.kind, f"the key {_excerpt(key)}: {error.problem}") from None
-
-
-def _excerpt(key: Any) -> str:
-    """Return the key as messages show it: short, and without an error of its own repr."""
-    try:
-        text = ascii(key)
-    except Exception:  # noqa: BLE001 - the message is about the key
-        text = f"of type {type(key).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        raise SerializationError(error.kind, f"the key {short(key)}: {error.problem}") from None
 
 
 def _instance(value: Any, inside: Inside) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
 import sqlite3
 import stat
@@ -12,34 +11,18 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["Format", "Trouble", "UnusableFileError", "check_file", "connect", "prepare", "unusable"]
-
-
-class Trouble(enum.Enum):
-    """The reason why a file cannot be used."""
-
-    NO_FOLDER = enum.auto()
-    NO_FILE = enum.auto()
-    READ_ONLY = enum.auto()
-    NO_DATABASE = enum.auto()
-    FOREIGN = enum.auto()
-    ALTERED = enum.auto()
-    NEWER = enum.auto()
-    DAMAGED = enum.auto()
-    LOCKED = enum.auto()
-    DISK = enum.auto()
-    OTHER = enum.auto()
+__all__ = ["Format", "UnusableFileError", "check_file", "connect", "prepare", "unusable"]
 
 
 class UnusableFileError(Exception):
     """A file cannot be used. Its text follows the file's name in messages: "is read-only; ...".
 
-    :ivar trouble: the reason.
+    :ivar is_locked: whether another program has locked it, so that it may be usable later.
     """
 
-    def __init__(self, trouble: Trouble, said: str) -> None:
+    def __init__(self, said: str, *, is_locked: bool = False) -> None:
         super().__init__(said)
-        self.trouble = trouble
+        self.is_locked = is_locked
 
 
 @attrs.frozen
@@ -58,34 +41,30 @@ class Format:
     upgrades: tuple[str, ...] = ()
 
 
-_BY_CODE: Final = {
-    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
-    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
-    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
-    sqlite3.SQLITE_NOTADB: Trouble.NO_DATABASE,
-    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,
-    sqlite3.SQLITE_FULL: Trouble.DISK,
-    sqlite3.SQLITE_IOERR: Trouble.DISK,
-}
-
+_LOCKED: Final = "is in use by another program; wait for its end, or give another path"
+_DISK: Final = "cannot be written ({0}); free space on the disk, then start again with this file"
+_READ_ONLY: Final = "is read-only; make it writable, or give another path"
 _SAID: Final = {
-    Trouble.LOCKED: "is in use by another program; end that one, or give another path",
-    Trouble.READ_ONLY: "is read-only; make it writable, or give another path",
-    Trouble.NO_DATABASE: "is not a SQLite database; nothing was changed, give another path",
-    Trouble.DAMAGED: "is damaged ({0}); put a good copy in its place, or give another path",
-    Trouble.DISK: "cannot be read or written ({0}); make room on the disk, or look after it",
-    Trouble.OTHER: "cannot be used: {0}",
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database; nothing was changed, give another path",
+    sqlite3.SQLITE_CORRUPT: "is damaged ({0}); put a good copy in its place, or give another path",
+    sqlite3.SQLITE_FULL: _DISK,
+    sqlite3.SQLITE_IOERR: _DISK,
 }
 
 
 def unusable(error: Exception) -> UnusableFileError:
     """Return why the file cannot be used, from an error of SQLite or of the system."""
+    if isinstance(error, UnusableFileError):
+        return error
     if isinstance(error, OSError):
-        return UnusableFileError(Trouble.OTHER, _SAID[Trouble.OTHER].format(error.strerror or error))
+        return UnusableFileError(f"cannot be used: {error.strerror or error}")
     # The low byte is the kind of error. Python's sqlite3 module itself raises errors without a code.
     code: int = getattr(error, "sqlite_errorcode", None) or 0
-    trouble = _BY_CODE.get(code & 0xFF, Trouble.OTHER)
-    return UnusableFileError(trouble, _SAID[trouble].format(error))
+    said = _SAID.get(code & 0xFF, "cannot be used: {0}")
+    return UnusableFileError(said.format(error), is_locked=said is _LOCKED)
 
 
 def check_file(path: Path) -> None:
@@ -97,8 +76,7 @@ def check_file(path: Path) -> None:
     :raises OSError: the system refuses.
     """
     if not path.parent.is_dir():
-        said = f"cannot be created: there is no folder {path.parent}; create it first"
-        raise UnusableFileError(Trouble.NO_FOLDER, said)
+        raise UnusableFileError(f"cannot be created: there is no folder {path.parent}; create it first")
     try:
         # SQLite creates its other files with the same permissions.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -109,10 +87,10 @@ def check_file(path: Path) -> None:
 def _check_existing(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise UnusableFileError(Trouble.NO_FILE, "is not a file; give the path of one")
+        raise UnusableFileError("is not a file; give the path of one")
     # The superuser could write a file that is marked read-only.
     if not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
-        raise UnusableFileError(Trouble.READ_ONLY, _SAID[Trouble.READ_ONLY])
+        raise UnusableFileError(_READ_ONLY)
     for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         with contextlib.suppress(FileNotFoundError, PermissionError):  # owned by another user
             mode = stat.S_IMODE(name.stat().st_mode)
@@ -146,11 +124,9 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if not empty and application != form.application_id:
-        said = "is a SQLite database of another program; nothing was changed, give another path"
-        raise UnusableFileError(Trouble.FOREIGN, said)
+        raise UnusableFileError("is a SQLite database of another program; nothing was changed, give another path")
     if version > form.version:
         raise UnusableFileError(
-            Trouble.NEWER,
             f"was written by a newer omium-async (its format is {version}, this one knows {form.version}); upgrade "
             "omium-async, or give another path",
         )
@@ -183,8 +159,9 @@ def _check_shape(connection: sqlite3.Connection, form: Format) -> None:
         differing = sorted(_shape(model) ^ _shape(connection))
     if differing:
         kind, name, *_ = differing[0]
-        said = f"is not as omium-async made it (see its {kind} {name}); nothing was changed, give another path"
-        raise UnusableFileError(Trouble.ALTERED, said)
+        raise UnusableFileError(
+            f"is not as omium-async made it (see its {kind} {name}); nothing was changed, give another path"
+        )
 
 
 def _shape(connection: sqlite3.Connection) -> set[tuple[str, ...]]:

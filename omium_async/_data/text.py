@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+import reprlib
+from typing import Any, Final
 
-__all__ = ["LONGEST_ID", "LONGEST_MESSAGE", "clean_id", "encodes", "one_line"]
+__all__ = ["LONGEST_ID", "LONGEST_MESSAGE", "clean_id", "encodes", "one_line", "short"]
 
 LONGEST_MESSAGE: Final = 2000  # characters of a whole message; quotations in it are shorter
 LONGEST_ID: Final = 200
+_LONGEST_REPR: Final = 200
 
 # Characters that move a terminal's cursor, end a line, change the direction of writing or are invisible: C0 (with ESC,
 # which begins colours and links), C1, soft hyphens, zero widths, marks and isolates of direction, tags.
@@ -47,3 +49,25 @@ def encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+class _ShortRepr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxstring = self.maxother = self.maxlong = _LONGEST_REPR // 2
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # beyond Python's own limit of digits
+            return f"<an integer of {x.bit_length()} bits>"
+
+
+_SHORT: Final = _ShortRepr()
+
+
+def short(value: Any) -> str:
+    """Return the value's ``repr``, cut if it is long; what is cut off is not written first."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= _LONGEST_REPR else f"{text[: _LONGEST_REPR - 3]}..."

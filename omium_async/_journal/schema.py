@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .._data.sqlite import Format, Trouble, UnusableFileError, check_file, connect, prepare, unusable
+from .._data.sqlite import Format, UnusableFileError, check_file, connect, prepare, unusable
 from .._errors import JournalError, WriteOutcome
 from .._settings.addresses import is_loopback
 
@@ -129,8 +129,7 @@ def open_journal(path: Path, identity: Identity, now: float, wait: float, given_
         try:
             return _open_now(path, identity, now)
         except (OSError, sqlite3.Error, UnusableFileError) as error:
-            found = error if isinstance(error, UnusableFileError) else unusable(error)
-            may_wait = found.trouble is Trouble.LOCKED and time.monotonic() < deadline
+            may_wait = unusable(error).is_locked and time.monotonic() < deadline
             if not may_wait or given_up.wait(_BETWEEN_TRIES):
                 raise trouble(path, error) from error
 
@@ -188,15 +187,6 @@ def _check_identity(path: Path, facts: dict[str, str], identity: Identity) -> No
     )
 
 
-_PROBLEMS: Final = {
-    Trouble.NO_DATABASE: "is not a journal (not a SQLite database); nothing was changed, give another path",
-    Trouble.FOREIGN: "is not a journal but a database of another program; nothing was changed, give another path",
-    Trouble.LOCKED: "is in use by another process or another batch of this one; wait for its end or give another path",
-    Trouble.DISK: "cannot be written: nothing more is sent; free space on the disk and start again with this journal",
-}
-
-
 def trouble(path: Path, error: Exception) -> JournalError:
     """Return the error for a problem with the file."""
-    found = error if isinstance(error, UnusableFileError) else unusable(error)
-    return JournalError(f"the journal {path} {_PROBLEMS.get(found.trouble, found)}", outcome=WriteOutcome.NOT_APPLIED)
+    return JournalError(f"the journal {path} {unusable(error)}", outcome=WriteOutcome.NOT_APPLIED)

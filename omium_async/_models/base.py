@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, Union, cast, 
 import attrs
 
 from .._data.converter import shared
+from .._data.text import short
 
 __all__ = [
     "Field",
@@ -27,7 +27,6 @@ __all__ = [
     "remember",
     "rows_field",
     "sent_of",
-    "short",
     "value_field",
 ]
 
@@ -36,33 +35,10 @@ M = TypeVar("M")
 #: A datetime of a model. It has its own hooks: naive text means UTC; text that is no timestamp goes to ``extra``.
 Timestamp = Annotated[datetime, "of a model"]
 
-_MOST_CHARACTERS: Final = 200
 _MOST_ENTRIES: Final = 3
 
 
 # -- reprs -------------------------------------------------------------------------------------------------------------
-
-
-class _ShortRepr(reprlib.Repr):
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel = 4
-        self.maxstring = self.maxother = self.maxlong = _MOST_CHARACTERS // 2
-
-    def repr_int(self, x: int, level: int) -> str:
-        try:
-            return super().repr_int(x, level)
-        except ValueError:  # beyond Python's own limit of digits
-            return f"<an integer of {x.bit_length()} bits>"
-
-
-_SHORT: Final = _ShortRepr()
-
-
-def short(value: Any) -> str:
-    """Return the value's ``repr``, cut if it is long; what is cut off is not written first."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 
 def _few(entries: Sequence[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from .._data.sqlite import Format, Trouble, UnusableFileError, check_file, connect, prepare, unusable
+from .._data.sqlite import Format, UnusableFileError, check_file, connect, prepare, unusable
 from .errors import LocalOmiumError
 from .file_lock import FileLock
 
@@ -145,11 +145,6 @@ CREATE TABLE answers (                          -- the responses to writes with 
 
 _FORMAT: Final = Format(application_id=0x4F6D6931, version=3, tables=_TABLES)  # "Omi1"
 
-_SAID: Final = {
-    Trouble.LOCKED: "is locked by another program; close that one, or use another database",
-    Trouble.NO_FILE: "is not a file; give the path of a database file",
-}
-
 
 @attrs.frozen
 class OpenDatabase:
@@ -209,8 +204,7 @@ def explained(path: Path, error: Exception) -> LocalOmiumError:
     """Describe why a file cannot be used."""
     if isinstance(error, UnicodeDecodeError):  # another program stored bytes as text
         return LocalOmiumError(f"{path} is damaged: it contains invalid text; use another database")
-    found = error if isinstance(error, UnusableFileError) else unusable(error)
-    return LocalOmiumError(f"{path} {_SAID.get(found.trouble, found)}")
+    return LocalOmiumError(f"{path} {unusable(error)}")
 
 
 def _connect(path: Path, undo: contextlib.ExitStack) -> sqlite3.Connection:
