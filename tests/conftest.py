@@ -19,6 +19,10 @@ settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_C
 settings.register_profile("full", max_examples=100, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+# Interpreters that tests start, and workers of pytest-xdist, compile the packages once, not each time: images of
+# containers often set this variable.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:

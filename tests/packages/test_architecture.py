@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ PACKAGES = ("omium_async", "omium_sync")
 FRONT_DOORS = {f"{package}/__init__.py" for package in PACKAGES}
 
 
+@functools.cache
 def imports() -> dict[str, set[str]]:
     """Return for each file the files that it imports, also in functions and for type checkers only."""
     files = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
