@@ -7,6 +7,7 @@ between, and when the consumer takes the oldest answer.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from typing import Any
 from omium_async._lists.exact import Reading
 from omium_async._lists.windows import Window
 from omium_async._models.types import Execution, ExecutionPage
+
+
+@functools.cache
+def execution(id: str) -> Execution:
+    """Return the row with this id, made once for all tests."""
+    return Execution(id=id)
 
 
 @dataclass
@@ -100,7 +107,7 @@ class ModelServer:
             ids = self.slip(ids)
         total = (len(self.list) if counted is None else counted) if self.total is None else self.total
         return ExecutionPage(
-            items=tuple([Execution(id=id) for id in ids]),
+            items=tuple(map(execution, ids)),
             total=total if self.says_total else None,
             page=window.page if self.says_size else None,
             page_size=(window.size if self.echoes_size else size) if self.says_size else None,

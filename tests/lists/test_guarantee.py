@@ -170,7 +170,7 @@ def change(rnd: random.Random, rows: ModelList, size: int) -> None:
         rows.remove(0, len(rows))
 
 
-@pytest.mark.parametrize("seeds", [range(80), pytest.param(range(80, 2000), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 2000), marks=pytest.mark.slow)])
 def test_no_row_is_missed_or_yielded_twice_in_long_schedules(seeds: range) -> None:
     for seed in seeds:
         reader = play(seed)
@@ -228,7 +228,7 @@ def test_only_yielded_rows_make_a_window_known() -> None:
 
 
 @pytest.mark.parametrize("says_total", [True, False])
-@pytest.mark.parametrize("burst", [99, 1000, 100_000])
+@pytest.mark.parametrize("burst", [99, 1000, 20_000])
 @pytest.mark.parametrize("depth", [0, 8])
 def test_a_burst_of_any_size_is_passed_by_jumping(burst: int, depth: int, says_total: bool) -> None:
     rows = ModelList.of(1500)
@@ -247,24 +247,24 @@ def test_a_burst_of_any_size_is_passed_by_jumping(burst: int, depth: int, says_t
 @pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize("depth", [0, 8])
 def test_a_burst_that_the_total_does_not_show_is_passed_by_doubling(depth: int, says_total: bool) -> None:
-    rows = ModelList.of(90_000)
-    reader = Reader(ModelServer(rows, says_total=says_total), 1000, depth)
-    while len(reader.got) < 50_000:
+    rows = ModelList.of(9000)
+    reader = Reader(ModelServer(rows, says_total=says_total), 100, depth)
+    while len(reader.got) < 5000:
         reader.step()
     before = reader.requests
-    rows.remove(60_000, 30_000)
-    rows.insert(0, 30_000)
+    rows.remove(6000, 3000)
+    rows.insert(0, 3000)
     reader.finish()
     reader.check()
     assert reader.requests - before <= 10 + depth + 20
 
 
 @pytest.mark.parametrize("says_total", [True, False])
-@pytest.mark.parametrize("left", [0, 1, 99, 600])
+@pytest.mark.parametrize("left", [0, 1, 600])
 def test_the_reading_point_is_found_in_a_list_that_shrinks(left: int, says_total: bool) -> None:
-    rows = ModelList.of(20_000)
+    rows = ModelList.of(5000)
     reader = Reader(ModelServer(rows, says_total=says_total), 100, depth=8)
-    while len(reader.got) < 10_000:
+    while len(reader.got) < 2500:
         reader.step()
     before = reader.requests
     rows.remove(0, len(rows) - left)
@@ -275,9 +275,9 @@ def test_the_reading_point_is_found_in_a_list_that_shrinks(left: int, says_total
 
 @pytest.mark.parametrize("depth", [0, 8])
 def test_a_list_that_changes_at_every_request_is_read_to_its_end(depth: int) -> None:
-    """Runs finish under ``status=running``, others begin: a hundred pages, each one shifted."""
+    """Runs finish under ``status=running``, others begin: fifty pages, each one shifted."""
     rnd = random.Random(3)
-    rows = ModelList.of(10_000)
+    rows = ModelList.of(5000)
     reader = Reader(ModelServer(rows), 100, depth)
     while not reader.reading.ended:
         rows.insert(0, rnd.randint(0, 3))
@@ -285,13 +285,11 @@ def test_a_list_that_changes_at_every_request_is_read_to_its_end(depth: int) -> 
         rows.remove(rnd.randint(0, 200), 2)
         reader.step()
     reader.check()
-    assert reader.requests < 250
+    assert reader.requests < 125
 
 
 @pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize(
-    ("size", "page_size", "burst"), [(1000, 100, 100), (1000, 100, 300), (1000, 100, 1000), (50, 20, 300)]
-)
+@pytest.mark.parametrize(("size", "page_size", "burst"), [(1000, 100, 100), (1000, 100, 300), (50, 20, 300)])
 def test_a_list_that_grows_faster_than_it_is_read_is_read_to_its_end(
     size: int, page_size: int, burst: int, depth: int
 ) -> None:
@@ -306,7 +304,7 @@ def test_a_list_that_grows_faster_than_it_is_read_is_read_to_its_end(
 
 @pytest.mark.parametrize(
     ("size", "page_size", "burst", "every"),
-    [(1000, 100, 300, 1), (1000, 100, 1000, 3), (200, 20, 1000, 10), (200, 20, 500, 10), (50, 20, 300, 1)],
+    [(200, 100, 300, 1), (200, 20, 500, 10), (50, 20, 100, 1)],
 )
 def test_a_list_that_grows_without_a_total_ends(size: int, page_size: int, burst: int, every: int) -> None:
     """At its end, or with an error."""

@@ -19,7 +19,7 @@ async def local() -> AsyncIterator[LocalOmium]:
 
 @pytest.fixture
 async def omium(local: LocalOmium) -> AsyncIterator[AsyncOmium]:
-    async with AsyncOmium(local.api_key, base_url=local.url) as client:
+    async with AsyncOmium(local.api_key, base_url=local.url, backoff=(0, 0)) as client:
         yield client
 
 
@@ -29,7 +29,7 @@ async def create(omium: AsyncOmium, count: int, workflow: str = "unknown") -> se
 
 @pytest.mark.parametrize("prefetch", [0, None])
 async def test_a_list_that_grows_is_read_whole(omium: AsyncOmium, prefetch: int | None) -> None:
-    there = await create(omium, 260)
+    there = await create(omium, 160)
     got: list[str] = []
     done = asyncio.Event()
 
@@ -56,11 +56,11 @@ async def test_a_filtered_list_that_shrinks_is_read_whole(local: LocalOmium, omi
     @local.workflow("waits")
     async def waits(run: WorkflowRun) -> None:
         end = ends[run.execution_id] = asyncio.Event()
-        if len(ends) == 150:
+        if len(ends) == 80:
             all_run.set()
         await end.wait()
 
-    ids = sorted(await create(omium, 150, "waits"))
+    ids = sorted(await create(omium, 80, "waits"))
     async with asyncio.timeout(30):
         await all_run.wait()
     got: list[str] = []
@@ -80,7 +80,7 @@ async def test_a_filtered_list_that_shrinks_is_read_whole(local: LocalOmium, omi
 
 @pytest.mark.parametrize("action", ["drop", "status", "truncate", "garbage"])
 async def test_failed_requests_are_retried(local: LocalOmium, omium: AsyncOmium, action: str) -> None:
-    there = await create(omium, 300)
+    there = await create(omium, 120)
     got: list[str] = []
     async for row in omium.executions.list(page_size=20):
         if len(got) % 60 == 0:
@@ -99,7 +99,7 @@ async def test_pages_have_their_exact_size(omium: AsyncOmium) -> None:
 
 
 async def test_an_early_break_leaves_the_client_usable(omium: AsyncOmium) -> None:
-    await create(omium, 120)
+    await create(omium, 50)
     async for _ in omium.executions.list(page_size=20):
         break
-    assert await omium.executions.count() == 120
+    assert await omium.executions.count() == 50

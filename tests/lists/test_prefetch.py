@@ -103,7 +103,7 @@ async def test_one_request_ahead_is_enough_for_a_slow_consumer() -> None:
     assert desk.most == 1
 
 
-@pytest.mark.parametrize("bound", [1, 3, 20])
+@pytest.mark.parametrize("bound", [1, 20])
 async def test_prefetch_limits_the_requests_ahead(bound: int) -> None:
     desk = Desk()
     async with aclosing(stream_batches(desk, page_size=100, prefetch=bound)) as batches:
@@ -144,7 +144,7 @@ async def test_prefetch_stays_within_the_known_end() -> None:
     assert max(window.start for window in desk.asked) < 1000
 
 
-@pytest.mark.parametrize("limit", [1, 100, 250, 640])
+@pytest.mark.parametrize("limit", [1, 250, 640])
 async def test_prefetch_stays_within_the_limit(limit: int) -> None:
     desk = Desk()
     rows = stream_rows(desk, page_size=100, prefetch=8, limit=limit)

@@ -32,11 +32,11 @@ def test_it_holds_what_was_added(batches: list[list[str]], expected: int | None)
         assert len(memory) == len(truth)
 
 
-@pytest.mark.parametrize("expected", [None, 20_000, 60_000, 10**12])
+@pytest.mark.parametrize("expected", [None, 5_000, 10**12])
 def test_it_stays_exact_while_its_table_grows(expected: int | None) -> None:
     rnd = random.Random(1)
     memory, truth = Seen(), list[str]()
-    while len(truth) < 25_000:
+    while len(truth) < 6_000:
         fresh = [f"{rnd.getrandbits(64):x}" for _ in range(rnd.choice([1, 20, 100, 1000]))]
         old = rnd.sample(truth, min(len(truth), 20))
         mixed = fresh + old

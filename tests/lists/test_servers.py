@@ -27,43 +27,47 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize("page_size", [1, 20, 100, 5000])
-@pytest.mark.parametrize("size", [0, 1, 2, 19, 20, 21, 99, 100, 101, 500, 5000])
+@pytest.mark.parametrize("size", [0, 1, 20, 99, 101, 2000])
 def test_a_list_that_does_not_change_costs_little_more_than_its_pages(
-    size: int, page_size: int, depth: int, caplog: pytest.LogCaptureFixture
+    size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = ModelServer(ModelList.of(size))
-    reader = read(server, page_size, depth)
-    assert reader.got == server.list.ids
+    for page_size, depth in itertools.product((1, 20, 100, 5000), (0, 8)):
+        server = ModelServer(ModelList.of(size))
+        reader = read(server, page_size, depth)
+        assert reader.got == server.list.ids
+        largest = min(max(page_size, 20), 1000)
+        assert max(window.size for window in reader.asked) == largest
+        assert reader.requests <= (1 if size < largest else 2 + 1.4 * size / largest)
     assert not warnings(caplog)
-    largest = min(max(page_size, 20), 1000)
-    assert max(window.size for window in reader.asked) == largest
-    assert reader.requests <= (1 if size < largest else 2 + 1.4 * size / largest)
 
 
-@pytest.mark.parametrize("depth", [0, 8])
 @pytest.mark.parametrize(
-    ("limit", "requests", "rows"),
-    [(0, 0, 0), (1, 1, 1), (5, 1, 5), (100, 1, 100), (101, 2, 170), (150, 2, 210), (1000, 11, 1100)],
+    ("limit", "requests", "rows"), [(0, 0, 0), (1, 1, 1), (100, 1, 100), (101, 2, 170), (1000, 11, 1100)]
 )
-def test_a_limit_requests_no_more_than_it_needs(limit: int, requests: int, rows: int, depth: int) -> None:
-    server = ModelServer(ModelList.of(5000))
-    reader = read(server, 100, depth, limit)
-    assert reader.got == server.list.ids[:limit]
-    assert reader.requests == requests
-    assert sum(window.size for window in reader.asked) <= rows
+def test_a_limit_requests_no_more_than_it_needs(limit: int, requests: int, rows: int) -> None:
+    server = ModelServer(ModelList.of(2000))
+    for depth in (0, 8):
+        reader = read(server, 100, depth, limit)
+        assert reader.got == server.list.ids[:limit]
+        assert reader.requests == requests
+        assert sum(window.size for window in reader.asked) <= rows
 
 
-@pytest.mark.parametrize("says_size", [True, False])
-@pytest.mark.parametrize("says_total", [True, False])
-@pytest.mark.parametrize("cap", [50, 20, 19, 12, 3, 2, 1])
+#: Whether a server names its page size, and the total.
+SAYS: list[dict[str, bool]] = [
+    {"says_size": size, "says_total": total} for size in (True, False) for total in (True, False)
+]
+
+
+@pytest.mark.parametrize("cap", [50, 20, 19, 3, 1])
 def test_a_smaller_page_size_is_followed_and_one_below_20_is_warned_of(
-    cap: int, says_total: bool, says_size: bool, caplog: pytest.LogCaptureFixture
+    cap: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = ModelServer(ModelList.of(300), cap=cap, says_total=says_total, says_size=says_size)
-    assert read(server).got == server.list.ids
-    assert len(warnings(caplog)) == (1 if cap < 20 else 0)
+    for says in SAYS:
+        caplog.clear()
+        server = ModelServer(ModelList.of(300), cap=cap, **says)
+        assert read(server).got == server.list.ids
+        assert len(warnings(caplog)) == (1 if cap < 20 else 0)
 
 
 OUTSIDE: dict[str, dict[str, Any]] = {
@@ -75,15 +79,10 @@ OUTSIDE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("size", [0, 3, 21, 60, 200])
-@pytest.mark.parametrize("says", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_a_list_that_does_not_change_is_read_whole_from_a_server_with_other_page_sizes(
-    name: str, says: tuple[bool, bool], size: int
-) -> None:
-    options = {"says_size": says[0], "says_total": says[1], **OUTSIDE[name]}
-    for page_size, depth in itertools.product((1, 20, 100, 1000), (0, 8)):
-        server = ModelServer(ModelList.of(size), **options)
+def test_a_list_that_does_not_change_is_read_whole_from_a_server_with_other_page_sizes(name: str) -> None:
+    for says, size, page_size, depth in itertools.product(SAYS, (0, 3, 60, 200), (1, 100), (0, 8)):
+        server = ModelServer(ModelList.of(size), **says, **OUTSIDE[name])
         reader = read(server, page_size, depth)
         assert sorted(reader.got) == sorted(server.list.ids)
         assert reader.requests <= 20 + 1.4 * size / server.size(20)
@@ -96,28 +95,29 @@ def test_a_silent_cap_that_the_total_contradicts_is_noticed(caplog: pytest.LogCa
     assert len(warnings(caplog)) == 1
 
 
-@pytest.mark.parametrize("says_total", [True, False])
 @pytest.mark.parametrize(("size", "fixed", "shown"), [(500, None, 500), (1500, None, 1000), (300, 50, 50)])
 def test_a_server_that_ignores_the_page_is_noticed(
-    size: int, fixed: int | None, shown: int, says_total: bool, caplog: pytest.LogCaptureFixture
+    size: int, fixed: int | None, shown: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = ModelServer(ModelList.of(size), fixed=fixed, ignores_page=True, says_total=says_total)
-    reader = read(server)
-    assert reader.got == server.list.ids[:shown]
-    assert len(warnings(caplog)) == 1
-    assert reader.requests <= 15
+    for says_total in (True, False):
+        caplog.clear()
+        server = ModelServer(ModelList.of(size), fixed=fixed, ignores_page=True, says_total=says_total)
+        reader = read(server)
+        assert reader.got == server.list.ids[:shown]
+        assert len(warnings(caplog)) == 1
+        assert reader.requests <= 15
 
 
 @pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize("total", [0, 10, 299])
-def test_a_total_below_the_truth_is_not_believed(total: int, depth: int, caplog: pytest.LogCaptureFixture) -> None:
-    server = ModelServer(ModelList.of(300), total=total)
-    assert read(server, 100, depth).got == server.list.ids
+def test_a_total_below_the_truth_is_not_believed(depth: int, caplog: pytest.LogCaptureFixture) -> None:
+    for total in (0, 10, 299):
+        server = ModelServer(ModelList.of(300), total=total)
+        assert read(server, 100, depth).got == server.list.ids
     assert not warnings(caplog)
 
 
 @pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize(("size", "total"), [(0, 5), (0, 10**12), (1, 10**12), (300, 301), (300, 10**12)])
+@pytest.mark.parametrize(("size", "total"), [(0, 5), (1, 10**12), (300, 301)])
 def test_an_end_that_the_total_contradicts_is_requested_again_and_then_accepted_with_a_warning(
     size: int, total: int, depth: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,7 +130,7 @@ def test_an_end_that_the_total_contradicts_is_requested_again_and_then_accepted_
 
 
 @pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize("hole", [(0, 50), (0, 100), (200, 300), (250, 700)])
+@pytest.mark.parametrize("hole", [(0, 50), (0, 100), (250, 700)])
 def test_a_list_with_a_hole_that_the_total_contradicts_ends_with_a_warning(
     hole: tuple[int, int], depth: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,15 +140,14 @@ def test_a_list_with_a_hole_that_the_total_contradicts_ends_with_a_warning(
     assert len(reader.got) == 1450 if hole == (0, 50) else warnings(caplog)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 50])
-@pytest.mark.parametrize("depth", [0, 8])
-@pytest.mark.parametrize("slips", [(1,), (2,), (3,), (7,), (11,), (3, 8)])
-def test_an_answer_that_shows_too_little_is_requested_again(slips: tuple[int, ...], depth: int, kept: int) -> None:
-    server = ModelServer(ModelList.of(1000), slips=slips, slip=lambda rows: rows[:kept])
-    assert sorted(read(server, 100, depth).got) == sorted(server.list.ids)
+@pytest.mark.parametrize("slips", [(1,), (2,), (7,), (3, 8)])
+def test_an_answer_that_shows_too_little_is_requested_again(slips: tuple[int, ...]) -> None:
+    for kept, depth in itertools.product((0, 1, 50), (0, 8)):
+        server = ModelServer(ModelList.of(1000), slips=slips, slip=lambda rows, kept=kept: rows[:kept])
+        assert sorted(read(server, 100, depth).got) == sorted(server.list.ids)
 
 
-@pytest.mark.parametrize("slips", [(2,), (3,), (9,)])
+@pytest.mark.parametrize("slips", [(2,), (9,)])
 def test_an_empty_answer_without_a_total_is_not_the_end(slips: tuple[int, ...]) -> None:
     server = ModelServer(ModelList.of(1000), slips=slips, says_total=False)
     assert sorted(read(server).got) == sorted(server.list.ids)
@@ -173,7 +172,7 @@ def test_a_row_twice_in_one_answer_is_yielded_once_and_makes_no_window_known() -
     assert set(rows.ids) - set(reader.got) <= {rows.ids[-1]}
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_server_that_moves_rows_is_read_to_an_end_with_one_warning(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -188,9 +187,8 @@ def test_a_server_that_moves_rows_is_read_to_an_end_with_one_warning(
     assert len(warnings(caplog)) == 1
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_answers_come_to_an_end(seed: int) -> None:
-    rnd = random.Random(seed)
+def test_random_answers_come_to_an_end() -> None:
+    rnd = random.Random(0)
 
     class Random(ModelServer):
         def show(self, window, counted=None):
@@ -201,10 +199,11 @@ def test_random_answers_come_to_an_end(seed: int) -> None:
                 page_size=rnd.choice([None, window.size, rnd.randrange(300), -1]),
             )
 
-    reader = Reader(Random(ModelList()), 100, rnd.choice([0, 8]))
-    with contextlib.suppress(UnstableListError):
-        reader.finish(most=5000)
-    assert len(set(reader.got)) == len(reader.got)
+    for _ in range(20):
+        reader = Reader(Random(ModelList()), 100, rnd.choice([0, 8]))
+        with contextlib.suppress(UnstableListError):
+            reader.finish(most=5000)
+        assert len(set(reader.got)) == len(reader.got)
 
 
 GROWING: dict[str, dict[str, Any]] = {
@@ -215,20 +214,17 @@ GROWING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("says_total", [True, False])
-@pytest.mark.parametrize("rows_a_request", [1, 2, 5])
 @pytest.mark.parametrize("name", GROWING)
-def test_a_server_outside_the_terms_is_read_to_an_end_while_its_list_grows(
-    name: str, rows_a_request: int, says_total: bool
-) -> None:
-    rows = ModelList.of(400)
-    reader = Reader(ModelServer(rows, says_total=says_total, **GROWING[name]), 100, depth=0)
-    with contextlib.suppress(UnstableListError):
-        while not reader.reading.ended:
-            assert reader.requests < 1000
-            reader.step()
-            rows.insert(0, rows_a_request)
-    assert len(set(reader.got)) == len(reader.got)
+def test_a_server_outside_the_terms_is_read_to_an_end_while_its_list_grows(name: str) -> None:
+    for says_total, rows_a_request in itertools.product((True, False), (1, 5)):
+        rows = ModelList.of(400)
+        reader = Reader(ModelServer(rows, says_total=says_total, **GROWING[name]), 100, depth=0)
+        with contextlib.suppress(UnstableListError):
+            while not reader.reading.ended:
+                assert reader.requests < 1000
+                reader.step()
+                rows.insert(0, rows_a_request)
+        assert len(set(reader.got)) == len(reader.got)
 
 
 @pytest.mark.parametrize("fixed", [3, 50])
@@ -245,7 +241,7 @@ def test_a_list_that_stands_still_again_never_raises(fixed: int, says_size: bool
     assert len(set(reader.got)) == len(reader.got)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_rows_missed_on_a_server_outside_the_terms_are_warned_of(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     rnd = random.Random(seed)
     rows = ModelList.of(1000)

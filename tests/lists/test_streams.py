@@ -26,17 +26,17 @@ def serving(server: ModelServer):
 
 
 @pytest.mark.parametrize("prefetch", [0, None])
-@pytest.mark.parametrize("page_size", [1, 7, 20, 100, 1000, 2500])
-@pytest.mark.parametrize("size", [0, 1, 20, 100, 101, 999])
-async def test_pages_are_of_exactly_the_size(size: int, page_size: int, prefetch: int | None) -> None:
-    server = ModelServer(ModelList.of(size))
-    pages = [page async for page in stream_pages(serving(server), page_size=page_size, prefetch=prefetch)]
-    assert [row.id for page in pages for row in page.items] == server.list.ids
-    assert [page.page for page in pages] == list(range(1, len(pages) + 1))
-    assert all(len(page) == page_size for page in pages[:-1])
-    assert all(0 < len(page) <= page_size for page in pages[-1:])
-    assert {page.page_size for page in pages} <= {page_size}
-    assert {page.total for page in pages} <= {size}
+@pytest.mark.parametrize("page_size", [1, 7, 100, 2500])
+async def test_pages_are_of_exactly_the_size(page_size: int, prefetch: int | None) -> None:
+    for size in (0, 1, 100, 101, 300):
+        server = ModelServer(ModelList.of(size))
+        pages = [page async for page in stream_pages(serving(server), page_size=page_size, prefetch=prefetch)]
+        assert [row.id for page in pages for row in page.items] == server.list.ids
+        assert [page.page for page in pages] == list(range(1, len(pages) + 1))
+        assert all(len(page) == page_size for page in pages[:-1])
+        assert all(0 < len(page) <= page_size for page in pages[-1:])
+        assert {page.page_size for page in pages} <= {page_size}
+        assert {page.total for page in pages} <= {size}
 
 
 async def test_the_total_of_a_page_is_the_latest() -> None:
@@ -57,7 +57,7 @@ async def test_pages_have_no_total_if_the_service_gives_none() -> None:
     assert [(len(page), page.total) for page in pages] == [(100, None), (100, None), (50, None)]
 
 
-@pytest.mark.parametrize("limit", [0, 1, 99, 100, 101, 250, 299, 300, 301, None])
+@pytest.mark.parametrize("limit", [0, 1, 100, 250, 301, None])
 async def test_a_list_ends_at_its_limit(limit: int | None) -> None:
     server = ModelServer(ModelList.of(300))
     got = [row.id async for row in stream_rows(serving(server), page_size=100, prefetch=None, limit=limit)]
