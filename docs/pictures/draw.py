@@ -26,8 +26,8 @@ def overview(palette: dict[str, str]) -> Drawing:
     drawing.box(265, 20, 210, 230, colour="accent", fill="tint")
     drawing.words(370, 48, "the client", bold=True, size=15)
     promises = (
-        "the true outcome of every write",
-        "exact lists, also while they change",
+        "the outcome of every write",
+        "lists without gaps or repeats",
         "deadlines, pacing, retries",
         "work continues after outages",
         "batches that survive a kill",
@@ -90,7 +90,7 @@ def lists(palette: dict[str, str]) -> Drawing:
     row(185, "bcdefghi", again="cd")
     drawing.line(278, 230, 592, 230, arrow=False, colour="accent")
     drawing.words(
-        435, 250, "the next window: c and d were seen before, so nothing can lie between", colour="good", size=13
+        435, 250, "the next window: c and d were seen before, so no row is missing", colour="good", size=13
     )
     drawing.words(435, 272, "each row is yielded once", colour="faint", size=13)
     return drawing
