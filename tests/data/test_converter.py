@@ -180,27 +180,6 @@ def test_a_hook_that_was_looked_up_before_uses_those_registered_later() -> None:
     assert held(DETAIL, ExecutionDetail).created_at == decode(BODY).created_at == NOON.replace(year=2000)
 
 
-def test_hooks_registered_while_other_threads_read_are_used_at_once() -> None:
-    converter = make_converter()
-    body = json.dumps(PAGE).encode()
-    stop = threading.Event()
-
-    def read() -> None:
-        while not stop.is_set():
-            converter.loads(body, ExecutionPage)
-
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for number in range(20):
-        text = f"status {number}"
-        converter.register_structure_hook(ExecutionStatus, lambda value, _, text=text: ExecutionStatus(text))
-        assert converter.loads(body, ExecutionPage).items[0].status == text
-    stop.set()
-    for thread in threads:
-        thread.join()
-
-
 def test_it_is_a_new_converter_of_cattrs() -> None:
     assert isinstance(make_converter(), cattrs.Converter)
     assert make_converter() is not make_converter()
@@ -232,9 +211,8 @@ def test_a_copy_has_the_hooks_and_keeps_them(copied: Any) -> None:
     assert first.loads(BODY, ExecutionDetail).checkpoints == (Checkpoint("changed"),)
 
 
-@pytest.mark.parametrize("options", [{"detailed_validation": False}, {"forbid_extra_keys": True}, {"use_alias": True}])
-def test_copies_with_other_options_read_models_too(options: dict[str, Any]) -> None:
-    second = make_converter().copy(**options)
+def test_a_copy_with_other_options_reads_models_too() -> None:
+    second = make_converter().copy(detailed_validation=False, forbid_extra_keys=True)
     found = second.loads(json.dumps({**DETAIL, "new": 1}).encode(), ExecutionDetail)
     assert found == ExecutionDetail.from_dict({**DETAIL, "new": 1})
     assert second.unstructure(found) == found.to_dict()

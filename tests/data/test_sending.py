@@ -14,37 +14,20 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import attrs
-import msgspec
 import numpy as np
 import pandas as pd
 import pydantic
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from omium_async import Execution, make_converter
 
 from ..models.strategies import JSON
-from .typed import Line, Model, Record
+from .typed import Box, Colour, Flags, Level, Line, Model, Point, Record, Rows, Tagged, Word
 
 CONVERTER = make_converter()
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    NESTED = ("a", 1)
-    SELF = object()
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-
-
-class Word(enum.StrEnum):
-    YES = "yes"
 
 
 class Shifted(str, enum.Enum):  # noqa: UP042 - a StrEnum could not
@@ -56,11 +39,6 @@ class Shifted(str, enum.Enum):  # noqa: UP042 - a StrEnum could not
         member = str.__new__(cls, text)
         member._value_ = value  # type: ignore[assignment]
         return member
-
-
-class Flags(enum.Flag):
-    A = 1
-    B = 2
 
 
 class Text(str):
@@ -80,18 +58,6 @@ class Real(float):
     pass
 
 
-class Point(NamedTuple):
-    x: int
-    y: int
-
-
-@attrs.define
-class Job:
-    name: str
-    _private: int = 2
-    made: list[Any] = attrs.field(factory=list, init=False)
-
-
 @dataclasses.dataclass
 class Order:
     name: str
@@ -99,28 +65,14 @@ class Order:
     total: int = dataclasses.field(default=3, init=False)
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Slotted:
-    inner: Any
-
-
 @dataclasses.dataclass(init=False)
 class Half:
     missing: int
 
 
-class Rows(pydantic.RootModel[list[int]]):
-    pass
-
-
 class Loose(pydantic.BaseModel):
     number: float
     when: Any = None
-
-
-class Tagged(msgspec.Struct, tag=True, rename="camel"):
-    first_name: str
-    inner: Any = None
 
 
 NAIVE = datetime(2025, 1, 1, 12)  # noqa: DTZ001
@@ -134,7 +86,7 @@ ACCEPTED: list[tuple[Any, Any]] = [
     (collections.Counter("aab"), {"a": 2, "b": 1}),
     (MappingProxyType({"a": 1}), {"a": 1}),
     (Colour.RED, "red"),
-    (Colour.NESTED, ["a", 1]),
+    (Colour.PAIR, ["a", 1]),
     (Level.LOW, 1),
     (Shifted.A, 5),
     (Flags.A | Flags.B, 3),
@@ -152,7 +104,7 @@ ACCEPTED: list[tuple[Any, Any]] = [
     (NAIVE, "2025-01-01T12:00:00"),
     (datetime(2025, 1, 1, 12, 0, 0, 7, timezone(timedelta(hours=-3))), "2025-01-01T12:00:00.000007-03:00"),
     (datetime(2025, 1, 1, 12, tzinfo=timezone(timedelta(seconds=30))), "2025-01-01T11:59:30Z"),
-    (Job("n"), {"name": "n", "_private": 2, "made": []}),
+    (Line("a"), LINE),
     (Order("n", (NAIVE, ID)), {"name": "n", "when": ["2025-01-01T12:00:00", str(ID)], "total": 3}),
     (Execution.from_dict({"id": "e", "new": [1]}), {**Execution("e").to_dict(), "new": [1]}),
     ({"": 0, "a.b": 1, "é": "ü", "\x00": "\u2028"}, {"": 0, "a.b": 1, "é": "ü", "\x00": "\u2028"}),
@@ -177,7 +129,7 @@ def read(body: bytes) -> Any:
 # Numbered, because pytest would write out the integers.
 @pytest.mark.parametrize(("value", "sent"), ACCEPTED, ids=range(len(ACCEPTED)))
 def test_a_value_with_one_form_in_json_is_sent_in_it(value: Any, sent: Any) -> None:
-    for whole, expected in ((value, sent), ({"in": [Slotted(value)]}, {"in": [{"inner": sent}]})):
+    for whole, expected in ((value, sent), ({"in": [Box(value)]}, {"in": [{"value": sent}]})):
         body = CONVERTER.dumps(whole)
         assert repr(read(body)) == repr(expected)  # distinguishes 1, 1.0 and True, and 0.0 and -0.0
         assert json.loads(body) == expected
@@ -206,15 +158,14 @@ REJECTED: list[tuple[Any, type[Exception], str, str]] = [
     (Fraction(1, 2), TypeError, "", "register_unstructure_hook(Fraction"),
     (timedelta(1), TypeError, "", "a number of seconds"),
     (1j, TypeError, "", "complex"),
-    (Job, TypeError, "", "the class Job"),
+    (Line, TypeError, "", "the class Line"),
     ((number for number in ()), TypeError, "", "generator"),
     (range(3), TypeError, "", "range"),
     (SimpleNamespace(), TypeError, "", "SimpleNamespace"),
     (Path(os.fsdecode(b"\xff")), ValueError, "", "surrogate"),
-    (Colour.SELF, TypeError, "", "object"),
     (10**4300, ValueError, "", "4,300"),
     (Whole(-(10**5000)), ValueError, "", "4,300"),
-    (Job("n", {1}), TypeError, "._private", "set"),
+    (Line("n", {1}), TypeError, "._weight", "set"),  # type: ignore[arg-type]
     (Order("n", {"at": Decimal("nan")}), ValueError, ".when.at", "Decimal"),
     (Half(), ValueError, "", "the field missing of this Half"),
     (Execution("e", input_data=[1j]), TypeError, ".input_data[0]", "complex"),
@@ -238,7 +189,7 @@ def test_a_value_that_json_would_change_or_lose_is_rejected_with_its_place(
         (value, ""),
         ({"a": [1, 2, 3, value]}, ".a[3]"),
         ([{"no name": (value,)}], "[0]['no name'][0]"),
-        ({"ok": {"é": Slotted(value)}}, ".ok.é.inner"),
+        ({"ok": {"é": Box(value)}}, ".ok.é.value"),
     ):
         with pytest.raises(kind) as caught:
             CONVERTER.dumps(whole)
@@ -249,9 +200,9 @@ def test_a_value_that_json_would_change_or_lose_is_rejected_with_its_place(
 
 def test_data_that_contains_itself_or_is_too_deep_is_a_value_error() -> None:
     cyclic: list[Any] = [1]
-    cyclic.append({"me": Slotted((cyclic,))})
+    cyclic.append({"me": Box((cyclic,))})
     deep: Any = 1
-    for _ in range(100_000):
+    for _ in range(10_000):
         deep = [deep]
     for value in (cyclic, {"a": cyclic}, deep, (deep,)):
         with pytest.raises(ValueError, match=r"^the value: it is nested too deeply"):
@@ -263,31 +214,3 @@ def test_data_that_contains_itself_or_is_too_deep_is_a_value_error() -> None:
 @given(value=JSON)
 def test_any_json_arrives_as_it_was_given(value: Any) -> None:
     assert repr(read(CONVERTER.dumps(value))) == repr(value)
-
-
-ANYTHING = st.recursive(
-    JSON | st.sampled_from([math.nan, math.inf, b"x", {1}, NAIVE, ID, Level.LOW, Text("x")]) | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | st.integers() | st.none(), inner, max_size=3)
-        | st.builds(Slotted, inner)
-    ),
-    max_leaves=8,
-)
-
-
-@given(value=ANYTHING)
-def test_anything_is_sent_whole_or_rejected(value: Any) -> None:
-    try:
-        body = CONVERTER.dumps(value)
-    except (TypeError, ValueError) as error:
-        assert str(error).startswith("the value")  # noqa: PT017 - only sometimes raised
-        return
-    assert CONVERTER.dumps(read(body)) == body
-    assert not holds(value, lambda entry: isinstance(entry, (bytes, set)) or entry != entry)  # noqa: PLR0124
-
-
-def holds(value: Any, wanted: Any) -> bool:
-    if isinstance(value, dict):
-        return any(not isinstance(key, str) or holds(entry, wanted) for key, entry in value.items())
-    return any(holds(entry, wanted) for entry in value) if isinstance(value, list) else wanted(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import sys
 import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +16,12 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
-import msgspec
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
 
 from omium_async import AsyncOmium, Execution, OutputError, make_converter
 
-from .strategies import typed_values
 from .typed import (
     Box,
     Cat,
@@ -40,9 +38,11 @@ from .typed import (
     Order,
     Point,
     Record,
+    Rows,
     Size,
     Slotted,
     Square,
+    Tagged,
     Tree,
     Word,
 )
@@ -59,18 +59,9 @@ def output(value: Any, kind: Any, omium: AsyncOmium = OMIUM) -> Any:
     return omium.workflow("w", None, kind).output(Execution("e", output_data=value))
 
 
-class Rows(pydantic.RootModel[list[int]]):
-    pass
-
-
 @pydantic.dataclasses.dataclass
 class Validated:
     count: int
-
-
-class Tagged(msgspec.Struct, tag=True, rename="camel"):
-    first_name: str
-    inner: Any = None
 
 
 BOTH_WAYS: list[tuple[Any, Any]] = [
@@ -118,6 +109,10 @@ BOTH_WAYS: list[tuple[Any, Any]] = [
     ({"yes": 1}, dict[Word, int]),
     (collections.OrderedDict(a=1), collections.OrderedDict[str, int]),
     ({"any": [None, {"x": 1.5}]}, Any),
+    ({"a": (Point(1, 2.5), [Cat("cat", "x"), None])}, dict[str, tuple[Point, list[Cat | Dog | None]]]),
+    ([{"title": "x", "year": 3}, [Box(Line("a"))], 4, "text"], list[Movie | list[Box[Line]] | int | str]),
+    (Box({"when": {"a b": (NAIVE, Decimal(2))}}), Box[dict[str, dict[Any, tuple[datetime | Decimal, ...]]]]),
+    (Box(Record("r", date(2025, 2, 2), [LINE])), Box[Record | None]),
     (5, object),
     (Model(lines=3, amount=Decimal("0.10")), Model),
     (Rows([1, 2]), Rows),
@@ -136,16 +131,6 @@ def test_a_value_comes_back_equal_and_of_its_type(value: Any, kind: Any) -> None
     (found,) = output(sent, list[kind])  # type: ignore[valid-type]
     assert found == value
     assert type(found) is type(value)
-
-
-@given(typed_value=typed_values())
-def test_a_value_of_any_type_comes_back_equal(typed_value: tuple[Any, Any]) -> None:
-    kind, value = typed_value
-    sent = CONVERTER.dumps(value)
-    assert CONVERTER.dumps(CONVERTER.loads(sent, Any)) == sent  # type: ignore[arg-type]
-    found = output(CONVERTER.loads(sent, Any), kind)  # type: ignore[arg-type]
-    assert found == value
-    assert repr(found) == repr(value)  # distinguishes 1, 1.0 and True
 
 
 def test_containers_without_a_form_of_their_own_are_read_from_arrays() -> None:
@@ -299,9 +284,11 @@ def test_an_input_of_another_type_is_rejected_before_it_is_sent(value: Any, kind
         asyncio.run(OMIUM.workflow("w", kind, None).start(value))
 
 
-def test_none_of_the_supported_libraries_is_imported(run_python: Any) -> None:
-    run_python(
-        "import sys, decimal, omium_async as o; c = o.make_converter();"
-        "c.dumps([decimal.Decimal(1), {}, 'x']); c.structure([1], list[int | None]);"
-        "assert not {'pydantic', 'numpy', 'pandas'} & {*sys.modules}"
-    )
+def test_none_of_the_supported_libraries_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("pydantic", "numpy", "pandas"):
+        monkeypatch.setitem(sys.modules, library, None)  # importing it fails
+    converter = make_converter()
+    assert converter.dumps([Decimal(1), {}, "x", LINE]).startswith(b'["1",{},"x",{')
+    assert converter.structure([1, None], list[int | None]) == [1, None]
+    with pytest.raises(TypeError, match="has no form"):
+        converter.dumps(np.int64(1))

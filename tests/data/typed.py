@@ -1,4 +1,4 @@
-"""Users' classes of every kind that is read and written out of the box, and strategies of types made of them."""
+"""Users' classes of every kind that is read and written out of the box."""
 
 from __future__ import annotations
 
@@ -94,6 +94,15 @@ class Record(msgspec.Struct):
     name: str
     at: date
     lines: list[Line] = []
+
+
+class Rows(pydantic.RootModel[list[int]]):
+    pass
+
+
+class Tagged(msgspec.Struct, tag=True, rename="camel"):
+    first_name: str
+    inner: Any = None
 
 
 @attrs.define

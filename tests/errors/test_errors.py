@@ -287,6 +287,7 @@ def raise_(error: om.OmiumError) -> None:
     raise error
 
 
+@pytest.mark.slow
 def test_another_process_raises_an_equal_error() -> None:
     error = made("RateLimitError", {**STATUS, "retry_after": 2.5})
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:

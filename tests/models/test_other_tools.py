@@ -11,7 +11,6 @@ import attrs
 import pandas as pd
 import pydantic
 import pytest
-from hypothesis import given
 
 from omium_async import (
     Checkpoint,
@@ -24,8 +23,6 @@ from omium_async import (
     InvalidResponseError,
     WorkflowInfo,
 )
-
-from .strategies import JSON
 
 MEGABYTE = "x" * 2**20
 LARGE: list[Any] = [
@@ -50,16 +47,11 @@ PAGE = ExecutionPage.from_dict({"items": [{"id": "a"}, {"id": "b", "new": 1}], "
 
 
 @pytest.mark.parametrize("value", LARGE, ids=range(len(LARGE)))
-@pytest.mark.parametrize("name", ["input_data", "metadata", "error", "extra", "id"])
-def test_long_data_is_shortened_in_the_repr_alone(name: str, value: Any) -> None:
-    found = Execution(**{"id": "e", name: value})
-    assert len(repr(found)) < 1000
-    assert getattr(found, name) is value
-
-
-@given(value=JSON)
-def test_the_repr_of_any_value_is_short(value: Any) -> None:
-    assert len(repr(Execution("e", input_data=value, extra={"more": value}))) < 1200
+def test_long_data_is_shortened_in_the_repr_alone(value: Any) -> None:
+    for name in ("input_data", "metadata", "error", "extra", "id"):
+        found = Execution(**{"id": "e", name: value})
+        assert len(repr(found)) < 1000
+        assert getattr(found, name) is value
 
 
 def test_small_values_are_shown_whole_and_many_entries_as_the_first_few() -> None:
