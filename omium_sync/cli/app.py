@@ -18,12 +18,10 @@ from .connection import Connection, connection_options
 from .endings import INTERRUPTED, REFUSED, USAGE, CommandFailed, notes_of
 from .output import complain
 
-__all__ = ["COMMANDS", "COMPLETION_VARIABLE", "omiumctl", "run"]
-
 #: Set by the script that `omiumctl completion` prints, when the shell asks for completions.
 COMPLETION_VARIABLE: Final = "_OMIUMCTL_COMPLETE"
 
-#: Each command is imported from `commands/NAME.py` when it is used.
+#: The commands, each with its line in the help.
 COMMANDS: Final = {
     "demo": "Watch executions, replay, rollback and cancel on real files.",
     "serve": "Serve a local Omium with your workflows.",
@@ -46,6 +44,17 @@ COMMANDS: Final = {
     "help": "Show the help of a command.",
     "version": "Print the version.",
 }
+#: The file in `commands/` that defines `NAME_command`, if it is not that of the name.
+_FILES: Final = {
+    "count": "list",
+    "checkpoints": "show",
+    "workflows": "show",
+    "wait": "create",
+    "rollback": "replay",
+    "delete": "cancel",
+    "completion": "help",
+    "version": "help",
+}
 
 
 class Commands(click.Group):
@@ -59,7 +68,8 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f".commands.{cmd_name}", __package__).command
+        file = importlib.import_module(f".commands.{_FILES.get(cmd_name, cmd_name)}", __package__)
+        command: click.Command = getattr(file, f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

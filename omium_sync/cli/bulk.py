@@ -18,8 +18,6 @@ from .output import Output, printable, write_json
 from .progress import ProgressBar
 from .tables import Table, state_text
 
-__all__ = ["BulkWrite", "Tally", "error_fields", "reason"]
-
 _REASONS: Final = 500  # different reasons that are counted separately
 _LONGEST_REASON: Final = 160
 _SHOWN: Final = 5

@@ -11,18 +11,6 @@ import click
 
 from .output import complain
 
-__all__ = [
-    "FAILED_STATUSES",
-    "INTERRUPTED",
-    "REFUSED",
-    "USAGE",
-    "CommandFailed",
-    "note_at_interrupt",
-    "notes_of",
-    "say_if_unwritten",
-    "sdk_arguments",
-]
-
 REFUSED: Final = 1  # the service refused or failed
 USAGE: Final = 2  # the command cannot be run as given
 INTERRUPTED: Final = 130  # 128 + SIGINT, as in shells

@@ -15,8 +15,6 @@ from omium_sync import ExecutionRequest
 
 from .endings import CommandFailed
 
-__all__ = ["InputLine", "LineReader"]
-
 _CHUNK: Final = 64 * 1024
 _LONGEST: Final = 16 * 2**20  # bytes of a line; no service accepts a larger body
 _CHECK: Final = 0.2  # seconds without input after which the reader checks whether it should stop

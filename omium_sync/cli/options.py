@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
@@ -16,26 +17,6 @@ from omium_async._data.codec import parse_json
 
 from .endings import CommandFailed
 from .output import Output
-
-__all__ = [
-    "FILTERS",
-    "STATUSES",
-    "Number",
-    "can_ask",
-    "checkpoint_options",
-    "confirm",
-    "execution_id",
-    "file_path",
-    "filter_options",
-    "given_filters",
-    "json_option",
-    "name",
-    "one_checkpoint",
-    "output_option",
-    "pair",
-    "time_or_age",
-    "yes_option",
-]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,17 +156,73 @@ def output_option(*forms: Output) -> Callable[[F], F]:
     )
 
 
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+concurrency_option: Final = click.option(
+    "--concurrency", type=Number(int, least=1), default=32, show_default=True, metavar="N", help="Calls at once."
+)
+
+
+def limit_option(text: str) -> Callable[[F], F]:
+    """Add ``--limit``. :param text: its help."""
+    return click.option("--limit", type=Number(int, least=0), metavar="N", help=text)
+
+
+def port_option(usual: int) -> Callable[[F], F]:
+    """Add ``--port``.
+
+    :param usual: the port that is taken if it is free.
+    """
+    return click.option(
+        "--port",
+        type=Number(int, least=0, most=65535),
+        metavar="N",
+        help=f"The port on 127.0.0.1; 0 takes any free one. Default: {usual}, or any free one if that is taken.",
+    )
+
+
 # -- which executions --------------------------------------------------------------------------------------------------
 
 STATUSES: Final = ("pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error")
 
-#: The names of the filters, as commands receive them.
-FILTERS: Final = ("workflow_id", "status", "since", "before", "metadata")
+
+def filter_options(begin: str) -> Callable[[F], F]:
+    """Add the filters to a command, which receives those that were given as ``filters``: arguments of `list`.
+
+    :param begin: the first words of each help text.
+    """
+
+    def add(function: F) -> F:
+        @functools.wraps(function)
+        def with_filters(
+            *arguments: Any,
+            workflow_id: str | None,
+            status: tuple[str, ...],
+            since: datetime | None,
+            before: datetime | None,
+            metadata: tuple[tuple[str, str], ...],
+            **values: Any,
+        ) -> Any:
+            if since is not None and before is not None and since > before:
+                raise click.UsageError("--since is after --before; no execution was created then")
+            if len(dict(metadata)) < len(metadata):
+                raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
+            filters: dict[str, Any] = {
+                "workflow_id": workflow_id,
+                "status": status[0] if len(status) == 1 else list(status),
+                "since": since,
+                "before": before,
+                "metadata": dict(metadata),
+            }
+            return function(*arguments, filters={name: each for name, each in filters.items() if each}, **values)
+
+        return cast("F", _all(*_filters(begin))(with_filters))
+
+    return add
 
 
-def filter_options(begin: str = "Only") -> Callable[[F], F]:
-    """Add the filters to a command. :param begin: the first words of each help text."""
-    return _all(
+def _filters(begin: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return [
         click.option("--workflow-id", type=name, metavar="W", help=f"{begin} executions of this workflow."),
         click.option(
             "--status",
@@ -208,7 +245,7 @@ def filter_options(begin: str = "Only") -> Callable[[F], F]:
             metavar="KEY=VALUE",
             help=f"{begin} executions whose metadata has this text. Repeat it; all must match.",
         ),
-    )
+    ]
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -218,29 +255,6 @@ def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return add
-
-
-def given_filters(
-    *,
-    workflow_id: str | None,
-    status: tuple[str, ...],
-    since: datetime | None,
-    before: datetime | None,
-    metadata: tuple[tuple[str, str], ...],
-) -> dict[str, Any]:
-    """Return the filters that were given, as arguments of ``executions.list``."""
-    if len(dict(metadata)) < len(metadata):
-        raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
-    if since is not None and before is not None and since > before:
-        raise click.UsageError("--since is after --before; no execution was created then")
-    given = {
-        "workflow_id": workflow_id,
-        "status": status[0] if len(status) == 1 else list(status) or None,
-        "since": since,
-        "before": before,
-        "metadata": dict(metadata) or None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def checkpoint_options(function: F) -> F:

@@ -20,19 +20,6 @@ import msgspec
 
 from omium_async._data.shown_json import show_json
 
-__all__ = [
-    "Output",
-    "complain",
-    "json_line",
-    "json_text",
-    "moment",
-    "printable",
-    "readable_json",
-    "shortened",
-    "write_json",
-    "write_json_rows",
-]
-
 _INVISIBLE: Final = (
     "\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f"

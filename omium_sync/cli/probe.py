@@ -15,8 +15,6 @@ import click
 
 from omium_async import APIStatusError, AsyncOmium, OmiumError, RawResponse, __version__
 
-__all__ = ["print_report", "probe"]
-
 _SIZES: Final = (1000, 500, 200, 100, 50, 20)
 _LISTS: Final = ("items", "executions", "checkpoints", "workflows", "events", "stats")
 _ENVELOPE: Final = (*_LISTS, "total", "page", "page_size", "limit", "offset")

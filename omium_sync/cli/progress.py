@@ -22,8 +22,6 @@ from rich.progress import (
 from .output import complain
 from .tables import screen
 
-__all__ = ["ProgressBar"]
-
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_LINES: Final = 5.0

@@ -13,8 +13,6 @@ from typing import Any, Final, Self
 
 from .endings import INTERRUPTED
 
-__all__ = ["FirstInterrupt", "stop_signals"]
-
 _MESSAGE: Final = b"omiumctl: stopping: requests in progress are finished first (Ctrl-C again: stop at once)\n"
 
 

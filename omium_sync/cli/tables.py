@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -16,9 +16,8 @@ from rich.text import Text
 
 from .output import printable
 
-__all__ = ["STATUS_STYLES", "CSVTable", "Table", "TableWriter", "screen", "state_text"]
-
 _UNCUT: Final = 10_000  # columns: output that is not a terminal is never cut
+_WHOLE: Final = frozenset({"id", "checkpoint", "name", "status", "outcome"})  # columns that are never cut
 _ROWS_AT_ONCE: Final = 500
 _GAP: Final = 2
 _LONGEST_CELL: Final = 10_000  # characters; no terminal is as wide
@@ -49,34 +48,23 @@ def state_text(state: str | None) -> Text:
     return Text(printable(state or "-"), style=STATUS_STYLES.get(state or "", ""))
 
 
-class TableWriter(Protocol):
-    """A table to write rows to. :ivar count: the number of rows so far."""
-
-    count: int
-
-    def add(self, *cells: object) -> None:
-        """Add one row. Cells are text of any origin, or styled already."""
-
-    def flush(self) -> None:
-        """Print the rows that have not been printed."""
-
-
 class Table:
     """A table of any length in flat memory: printed in blocks of rows, each with headings.
 
-    Columns in ``whole`` are never cut, because users copy ids. If the terminal is too narrow for them, each row is
-    printed on several lines, one for each cell.
+    Ids and statuses are never cut, because users copy them. If the terminal is too narrow for them, each row is printed
+    on several lines, one for each cell.
+
+    :param numbers: the columns of numbers.
+    :param aside: a context in which a progress bar is hidden.
     """
 
     def __init__(
         self,
         *columns: str,
-        whole: Iterable[str] = ("id", "status", "outcome"),
         numbers: Iterable[str] = (),
         aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self._columns = columns
-        self._whole = frozenset(whole)
         self._numbers = frozenset(numbers)
         self._aside = aside
         self._screen = screen()
@@ -98,7 +86,7 @@ class Table:
             max(len(name), *(row[index].cell_len for row in self._waiting)) for index, name in enumerate(self._columns)
         ]
         needed = sum(
-            width if name in self._whole else min(width, len(name))
+            width if name in _WHOLE else min(width, len(name))
             for name, width in zip(self._columns, widths, strict=True)
         )
         with self._aside():
@@ -111,7 +99,7 @@ class Table:
     def _table(self, widths: Sequence[int]) -> RichTable:
         table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for name, width in zip(self._columns, widths, strict=True):
-            keep = name in self._whole
+            keep = name in _WHOLE
             table.add_column(
                 name,
                 no_wrap=keep,
@@ -134,7 +122,7 @@ class Table:
                     self._screen.print(Text.assemble((name.ljust(label), "bold"), cell))
                 else:
                     self._screen.print(Text(name, style="bold"))
-                    self._screen.print(Text.assemble("  ", cell), soft_wrap=name in self._whole, overflow="ellipsis")
+                    self._screen.print(Text.assemble("  ", cell), soft_wrap=name in _WHOLE, overflow="ellipsis")
             self._screen.print()
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omium_sync import Execution, ExecutionStatus
-from omium_sync.cli.execution import to_row
+from omium_sync.cli.columns import to_row
 from omium_sync.cli.options import STATUSES
 from omium_sync.cli.output import Output, json_line, json_text, moment, printable, readable_json, write_json_rows
 from omium_sync.cli.tables import STATUS_STYLES, CSVTable

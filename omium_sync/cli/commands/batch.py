@@ -17,25 +17,10 @@ from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
 from ..endings import FAILED_STATUSES, INTERRUPTED, REFUSED, CommandFailed
 from ..json_lines import InputLine, LineReader
-from ..options import Number, can_ask, confirm, file_path, name, output_option, yes_option
+from ..options import Number, can_ask, concurrency_option, confirm, file_path, name, output_option, yes_option
 from ..output import Output, complain, printable, write_json
 from ..progress import ProgressBar
 from ..signals import FirstInterrupt
-
-
-@attrs.frozen
-class BatchOptions:
-    """The options of one batch."""
-
-    concurrency: int
-    journal: Path
-    wait: bool
-    output: Output
-
-    @property
-    def resume(self) -> str:
-        """How to continue."""
-        return f"run the same command again to continue: {self.journal} records what was sent"
 
 
 @service_command(
@@ -54,14 +39,12 @@ class BatchOptions:
     help="A file that records what was sent and its outcome. After a kill the same command with it continues.",
 )
 @click.option("--requests", "whole", is_flag=True, help="Each line is a whole request, not only its input.")
-@click.option(
-    "--concurrency", type=Number(int, least=1), default=32, show_default=True, metavar="N", help="Calls at once."
-)
+@concurrency_option
 @click.option("--rate", type=Number(float, above=0), metavar="N", help="At most this number of requests a minute.")
 @click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one failed.")
 @yes_option
 @output_option()
-def command(
+def batch_command(
     connection: Connection,
     /,
     file: Path,
@@ -69,7 +52,7 @@ def command(
     whole: bool,
     rate: float | None,
     yes: bool,
-    **options: Any,
+    **how: Any,
 ) -> int:
     """Start an execution for each line of FILE (- is stdin). Each line is the input of one, as JSON.
 
@@ -81,7 +64,6 @@ def command(
     looked up at the service for up to 30 seconds. The exit status is 1 if a line was malformed or rejected, or its
     outcome is unknown. With --output jsonl the outcome of each line is written to stdout when it is known.
     """
-    settings = BatchOptions(**options)
     if workflow_id is None and not whole:
         raise click.UsageError("give --workflow-id, or use --requests with a workflow_id in each line")
     try:
@@ -94,33 +76,40 @@ def command(
         if not yes and reader.is_file and can_ask():
             confirm(f"Start an execution for each of the {reader.count():,} lines of {printable(file)}?")
         with connection.client(rate_limit=rate) as omium:
-            return BatchRun(settings, omium, reader, interrupt).run()
+            return Batch(omium, reader, interrupt, **how).run()
     finally:
         os.close(descriptor)
 
 
-class BatchRun:
+@attrs.define
+class Batch:
     """One run of a batch."""
 
-    def __init__(self, options: BatchOptions, omium: Omium, reader: LineReader, interrupt: FirstInterrupt) -> None:
-        self._options = options
-        self._omium = omium
-        self._reader = reader
-        self._interrupt = interrupt
-        self._tally = Tally()
-        self._in_progress: dict[int, InputLine] = {}  # by the id() of the item given to the SDK
-        self._created: list[str] = []  # only with --wait
-        self._settled = 0
-        self._is_unread = False  # with --output jsonl: the reader of stdout has closed it
+    omium: Omium
+    reader: LineReader
+    interrupt: FirstInterrupt
+    concurrency: int
+    journal: Path
+    wait: bool
+    output: Output
+    _tally: Tally = attrs.field(factory=Tally)
+    _in_progress: dict[int, InputLine] = attrs.field(factory=dict[int, InputLine])  # by the id() of the SDK's item
+    _created: list[str] = attrs.field(factory=list[str])  # only with --wait
+    _settled: int = 0
+    _is_unread: bool = False  # with --output jsonl: the reader of stdout has closed it
+
+    @property
+    def _resume(self) -> str:
+        return f"run the same command again to continue: {self.journal} records what was sent"
 
     def run(self) -> int:
         """Send all lines and return the exit status."""
-        total = self._reader.count()
+        total = self.reader.count()
         interrupted = False
         try:
             self._send(total)
-            interrupted = self._interrupt.stopping
-            if self._options.wait and not interrupted:
+            interrupted = self.interrupt.stopping
+            if self.wait and not interrupted:
                 self._wait()
         except KeyboardInterrupt:  # the second one, or the first while it waits
             interrupted = True
@@ -134,26 +123,26 @@ class BatchRun:
 
     def _verdict(self, *, interrupted: bool) -> int:
         if self._is_unread:
-            raise CommandFailed(f"stdout was closed before the end; {self._options.resume}")
+            raise CommandFailed(f"stdout was closed before the end; {self._resume}")
         if interrupted:
-            raise CommandFailed(f"interrupted; {self._options.resume}", INTERRUPTED)
+            raise CommandFailed(f"interrupted; {self._resume}", INTERRUPTED)
         states = self._tally.states
         if states["unknown"]:
-            complain(f"{states['unknown']:,} may or may not have been created; {self._options.resume}")
+            complain(f"{states['unknown']:,} may or may not have been created; {self._resume}")
         return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *FAILED_STATUSES)) else 0
 
     def _send(self, total: int | None) -> None:
-        outcomes = self._omium.executions.create_many(
-            self._requests(), concurrency=self._options.concurrency, journal=self._options.journal
+        outcomes = self.omium.executions.create_many(
+            self._requests(), concurrency=self.concurrency, journal=self.journal
         )
-        with ProgressBar("sending", total, beside=self._options.output is Output.JSONL) as progress, self._interrupt:
+        with ProgressBar("sending", total, beside=self.output is Output.JSONL) as progress, self.interrupt:
             for outcome in outcomes:
                 self._add(self._in_progress.pop(id(outcome.request)), outcome)
                 progress.advance(self._tally.note)
 
     def _requests(self) -> Iterator[ExecutionRequest]:
         """Yield the items of the batch; the SDK may take them in another thread."""
-        for line in self._reader.lines():
+        for line in self.reader.lines():
             self._in_progress[id(line.request)] = line
             yield line.request
 
@@ -165,7 +154,7 @@ class BatchRun:
             return
         execution_id = None if outcome.execution is None else outcome.execution.id
         self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
-        if execution_id is not None and self._options.wait:
+        if execution_id is not None and self.wait:
             self._created.append(execution_id)
         self._write(
             {
@@ -178,9 +167,9 @@ class BatchRun:
         )
 
     def _wait(self) -> None:
-        found = self._omium.executions.wait_many(self._created)
+        found = self.omium.executions.wait_many(self._created)
         try:
-            with ProgressBar("waiting", len(self._created), beside=self._options.output is Output.JSONL) as progress:
+            with ProgressBar("waiting", len(self._created), beside=self.output is Output.JSONL) as progress:
                 for execution in found:
                     self._settled += 1
                     status = str(execution.status)
@@ -194,18 +183,18 @@ class BatchRun:
 
     def _write(self, row: dict[str, Any]) -> None:
         """Write an outcome to stdout, with --output jsonl. If stdout is closed, stop reading the input."""
-        if self._options.output is Output.JSONL and not self._is_unread:
+        if self.output is Output.JSONL and not self._is_unread:
             try:
-                write_json(row, self._options.output)
+                write_json(row, self.output)
             except BrokenPipeError:
-                self._is_unread = self._interrupt.stopping = True
+                self._is_unread = self.interrupt.stopping = True
 
     def _summarise(self, *, interrupted: bool) -> None:
-        pending = len(self._created) - self._settled if self._options.wait else 0
+        pending = len(self._created) - self._settled if self.wait else 0
         with contextlib.suppress(BrokenPipeError):  # the exit status is right also if no one reads the summary
-            if self._options.output is Output.JSON:
-                waited = {"pending": pending} if self._options.wait else {}
+            if self.output is Output.JSON:
+                waited = {"pending": pending} if self.wait else {}
                 write_json({**self._tally.to_dict(), "interrupted": interrupted, **waited})
-            elif self._options.output is Output.TABLE:
+            elif self.output is Output.TABLE:
                 unsettled = [f"{pending:,} of them have not settled"] if pending else []
                 click.echo("\n".join([*self._tally.lines(), *unsettled]))

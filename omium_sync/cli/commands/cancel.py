@@ -1,4 +1,4 @@
-"""`omiumctl cancel`, of the executions with given ids or of all that match."""
+"""`omiumctl cancel`, of executions with given ids or of all that match, and `delete`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import Any
 
 import click
 
+from omium_sync import Omium, OmiumError
+
 from .. import options
 from ..bulk import BulkWrite
-from ..connection import Connection, service_command
-from ..options import FILTERS, Number, filter_options, given_filters, output_option, yes_option
-from ..output import Output
+from ..connection import client_command
+from ..endings import REFUSED
+from ..options import can_ask, concurrency_option, confirm, filter_options, limit_option, output_option, yes_option
+from ..output import Output, complain, write_json_rows
+from ..tables import Table
 
 
-@service_command(
+@client_command(
     "cancel",
     "omiumctl cancel exec_abc exec_def",
     "omiumctl cancel --workflow-id report --since 1h --dry-run",
@@ -21,38 +25,68 @@ from ..output import Output
 )
 @click.argument("execution_ids", type=options.execution_id, nargs=-1, metavar="[EXECUTION_ID]...")
 @filter_options("Only")
-@click.option("--limit", type=Number(int, least=0), metavar="N", help="With filters: at most this number.")
-@click.option(
-    "--concurrency", type=Number(int, least=1), default=32, show_default=True, metavar="N", help="Calls at once."
-)
+@limit_option("With filters: at most this number.")
+@concurrency_option
 @click.option("--dry-run", is_flag=True, help="Show which executions would be cancelled, and cancel none.")
 @yes_option
 @output_option()
-def command(
-    connection: Connection,
+def cancel_command(
+    omium: Omium,
     /,
     execution_ids: tuple[str, ...],
-    yes: bool,
-    dry_run: bool,
+    filters: dict[str, Any],
     limit: int | None,
-    concurrency: int,
+    yes: bool,
     output: Output,
-    **filters: Any,
+    **how: Any,
 ) -> int:
     """Cancel executions: those with the ids, or all that match the filters, by default pending and running ones.
 
     An execution that has ended stays as it is and is reported as settled; the exit status is 0 then. With ids it does
     not ask. With filters it states their number and asks on a terminal; without one it requires --yes.
     """
-    asked = given_filters(**{name: filters[name] for name in FILTERS})
-    if execution_ids and (asked or limit is not None):
+    if execution_ids and (filters or limit is not None):
         raise click.UsageError("give EXECUTION_IDs or filters, not both")
-    if not execution_ids and not asked:
+    if not execution_ids and not filters:
         raise click.UsageError("give EXECUTION_IDs, or a filter such as --workflow-id to cancel many")
-    which: dict[str, Any] = {"execution_ids": execution_ids} if execution_ids else {**asked, "limit": limit}
-    with connection.client() as omium:
-        resume = "executions cancelled so far have another status"
-        bulk = BulkWrite("Cancel", "cancelling", omium.executions.cancel_many, output, resume)
-        if not execution_ids and not yes and not dry_run:
-            bulk.ask(**which)
-        return bulk.run(**which, dry_run=dry_run, concurrency=concurrency)
+    which: dict[str, Any] = {"execution_ids": execution_ids} if execution_ids else {**filters, "limit": limit}
+    resume = "executions cancelled so far have another status"
+    bulk = BulkWrite("Cancel", "cancelling", omium.executions.cancel_many, output, resume)
+    if not execution_ids and not yes and not how["dry_run"]:
+        bulk.ask(**which)
+    return bulk.run(**which, **how)
+
+
+@client_command("delete", "omiumctl delete exec_abc", "omiumctl delete exec_abc exec_def --yes")
+@click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
+@yes_option
+@output_option()
+def delete_command(omium: Omium, /, execution_ids: tuple[str, ...], yes: bool, output: Output) -> int:
+    """Delete executions with their checkpoints. There is no undo.
+
+    On a terminal it asks; without one it requires --yes. An execution that cannot be deleted is reported, and the
+    others are deleted; the exit status is 1 then.
+    """
+    what = execution_ids[0] if len(execution_ids) == 1 else f"{len(execution_ids):,} executions"
+    if not yes and not can_ask():
+        raise click.UsageError(f"there is no terminal to ask before {what} is deleted: give --yes")
+    if not yes:
+        confirm(f"Delete {what} permanently?")
+    deleted: list[str] = []
+    try:
+        for execution_id in dict.fromkeys(execution_ids):
+            try:
+                omium.executions.delete(execution_id)
+            except OmiumError as error:
+                complain(str(error))
+            else:
+                deleted.append(execution_id)
+    finally:  # what was deleted is printed also after Ctrl-C
+        rows = [{"id": execution_id, "deleted": True} for execution_id in deleted]
+        if output is not Output.TABLE:
+            write_json_rows(rows, output)
+        table = Table("id", "outcome")
+        for row in rows if output is Output.TABLE else ():
+            table.add(row["id"], "deleted")
+        table.flush()
+    return 0 if len(deleted) == len(set(execution_ids)) else REFUSED

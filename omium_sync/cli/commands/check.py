@@ -15,8 +15,6 @@ from ..options import output_option
 from ..output import Output, printable, write_json
 from ..probe import print_report, probe
 
-__all__ = ["command"]
-
 
 @service_command(
     "check",
@@ -26,7 +24,7 @@ __all__ = ["command"]
 )
 @click.option("--probe", "probing", is_flag=True, help="Find out what the service does, with at most 30 reads.")
 @output_option()
-def command(connection: Connection, /, probing: bool, output: Output) -> None:
+def check_command(connection: Connection, /, probing: bool, output: Output) -> None:
     """Make one request, and report whether it was answered. The exit status is 1 if key or URL cannot be used.
 
     The key is never shown, only the variable, file or option that it came from.

@@ -22,14 +22,14 @@ import click
 from omium_async import AsyncOmium, Execution, ExecutionDetail, ExecutionRequest, ExecutionStatus
 from omium_async.local import LocalOmium, LocalOmiumError, WorkflowRun
 
-from ..connection import examples, show_log
-from ..console_server import console_served, require_console
+from ..connection import local_command, show_log
 from ..endings import CommandFailed
-from ..files import state_folder
 from ..options import file_path
 from ..output import printable
 from ..signals import stop_signals
 from ..tables import Table, state_text
+from .serve import state_folder
+from .ui import console_served, require_console
 
 _EXECUTIONS: Final = 120
 _LARGEST_FILE: Final = 512 * 1024  # bytes
@@ -82,17 +82,11 @@ workflows: Final = {"measure-source": measure_source, "await-file": await_file}
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-@click.command(
-    "demo",
-    epilog=examples(
-        "omiumctl demo",
-        "omiumctl demo ~/projects --ui",
-    ),
-)
+@local_command("demo", "omiumctl demo", "omiumctl demo ~/projects --ui")
 @click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @click.option("--database", type=file_path(), metavar="FILE", help="Where executions are stored and found again.")
 @click.option("--ui", is_flag=True, help="Also serve the console, the page of `omiumctl ui`, until Ctrl-C.")
-def command(path: Path | None, database: Path | None, ui: bool) -> int:
+def demo_command(path: Path | None, database: Path | None, ui: bool) -> int:
     """Watch executions, checkpoints, replay, rollback and cancel on real files, without account and network.
 
     A workflow of three steps measures Python files of PATH, by default those of the standard library. PATH is only

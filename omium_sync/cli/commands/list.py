@@ -1,4 +1,4 @@
-"""`omiumctl list`, once or until Ctrl-C."""
+"""`omiumctl list`, once or until Ctrl-C, and `count`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from omium_async import AsyncOmium
 from omium_async._caller import Caller
 from omium_async._executions import Executions
 from omium_async._outage import Outage
-from omium_sync import Execution
+from omium_sync import Execution, Omium
 
-from ..connection import Connection, service_command
-from ..execution import USUAL_COLUMNS, Columns, columns_option, to_row
-from ..options import Number, filter_options, given_filters, output_option
-from ..output import Output, complain, json_line, write_json_rows
+from ..columns import EXECUTIONS, Columns, columns_option, to_row
+from ..connection import Connection, client_command, service_command
+from ..options import filter_options, limit_option, output_option
+from ..output import Output, complain, json_line, write_json, write_json_rows
 from ..progress import ProgressBar
-
-__all__ = ["command"]
 
 _ROWS_OF_A_TABLE: Final = 50
 _FIRST_PAUSE: Final = 2.0  # seconds between two reads of a watched list
@@ -38,24 +36,19 @@ _GROWTH: Final = 1.5
     "omiumctl list --since 2026-11-01 --output csv > november.csv",
     "omiumctl list --watch",
 )
-@filter_options()
-@click.option(
-    "--limit",
-    type=Number(int, least=0),
-    metavar="N",
-    help=f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table, otherwise all.",
-)
+@filter_options("Only")
+@limit_option(f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table, otherwise all.")
 @click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
 @output_option(*Output)
-def command(
+def list_command(
     connection: Connection,
     /,
+    filters: dict[str, Any],
     limit: int | None,
     watching: bool,
     columns: Columns | None,
     output: Output,
-    **filters: Any,
 ) -> None:
     """List executions, newest first, each once, also while the list changes.
 
@@ -65,20 +58,19 @@ def command(
         raise click.UsageError("--columns is for tables and csv; JSON has every field")
     if watching and output in (Output.JSON, Output.CSV):
         raise click.UsageError("--watch has no end; use it with a table or --output jsonl")
-    chosen = columns or Columns(USUAL_COLUMNS)
-    asked = given_filters(**filters)
+    chosen = columns or EXECUTIONS
     if limit is None and (output is Output.TABLE or watching):
         limit = _ROWS_OF_A_TABLE
     if watching:
-        asyncio.run(_watch(connection.async_client(), {**asked, "limit": limit}, chosen, output))
+        asyncio.run(_watch(connection.async_client(), {**filters, "limit": limit}, chosen, output))
         return
     with connection.client() as omium:
         if output in (Output.TABLE, Output.CSV):
             one_more = limit if limit is None or output is Output.CSV else limit + 1  # shows whether there are more
-            rows = omium.executions.list(**asked, limit=one_more)
+            rows = omium.executions.list(**filters, limit=one_more)
             _write_table(rows, limit, chosen, output)
         else:
-            rows = omium.executions.list(**asked, limit=limit)
+            rows = omium.executions.list(**filters, limit=limit)
             with ProgressBar("listing", limit, lines=False, beside=True) as progress:
                 write_json_rows(progress.over(map(to_row, rows)), output)
 
@@ -96,13 +88,13 @@ def _write_table(found: Iterator[Execution], limit: int | None, columns: Columns
         click.echo(f"... more than these {table.count}; --limit shows more")
 
 
-async def _watch(omium: AsyncOmium, asked: dict[str, Any], columns: Columns, output: Output) -> None:
+async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, output: Output) -> None:
     """Read the list again and again, less often while nothing changes. Wait out an outage for `patience`."""
     caller = omium._caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     outage = Outage("list of executions", caller.options.patience, telemetry=caller.telemetry)
 
     async def read(caller: Caller) -> list[Execution]:
-        return [row async for row in Executions(caller).list(**asked)]
+        return [row async for row in Executions(caller).list(**which)]
 
     in_place = output is Output.TABLE and sys.stdout.isatty()
     known: dict[str, Execution] = {}
@@ -133,3 +125,26 @@ def _write_rows(rows: Sequence[Execution], columns: Columns, output: Output) -> 
         table.add(*columns.cells(row))
     table.flush()
     sys.stdout.flush()
+
+
+@client_command(
+    "count",
+    "omiumctl count --status failed",
+    "omiumctl count --status failed --since 1d --metadata team=search",
+    "omiumctl count --workflow-id report --output json",
+)
+@filter_options("Count only")
+@output_option()
+def count_command(omium: Omium, /, filters: dict[str, Any], output: Output) -> None:
+    """Count executions.
+
+    This takes one request. With --since, --before, --metadata or several --status the whole list is read.
+    """
+    if filters.keys() <= {"workflow_id", "status"} and not isinstance(filters.get("status"), list):
+        found = omium.executions.count(**filters)
+    else:
+        found = sum(1 for _ in omium.executions.list(**filters, page_size=1000))
+    if output is Output.TABLE:
+        click.echo(found)
+    else:
+        write_json({"count": found}, output)

@@ -1,4 +1,4 @@
-"""`omiumctl replay`, of one execution or of many."""
+"""`omiumctl replay`, of one execution or of many, and `rollback`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from typing import Any
 
 import click
 
+from omium_sync import Omium
+
 from .. import options
 from ..bulk import BulkWrite
-from ..connection import Connection, service_command
+from ..columns import write_move, write_settled
+from ..connection import client_command
 from ..endings import note_at_interrupt
-from ..execution import write_move, write_settled
 from ..options import (
-    FILTERS,
-    Number,
+    can_ask,
     checkpoint_options,
+    concurrency_option,
+    confirm,
     file_path,
     filter_options,
-    given_filters,
+    limit_option,
     one_checkpoint,
     output_option,
     yes_option,
 )
-from ..output import Output
+from ..output import Output, printable
 from ..progress import ProgressBar
 
 
-@service_command(
+@client_command(
     "replay",
     "omiumctl replay exec_abc --wait",
     "omiumctl replay exec_abc --checkpoint-name fetched",
@@ -38,8 +41,8 @@ from ..progress import ProgressBar
 @checkpoint_options
 @click.option("--wait", is_flag=True, help="Wait until it has settled; exit with 1 if it failed.")
 @filter_options("Many: only")
-@click.option("--limit", type=Number(int, least=0), metavar="N", help="Many: at most this number.")
-@click.option("--concurrency", type=Number(int, least=1), metavar="N", help="Many: calls at once. Default: 32.")
+@limit_option("Many: at most this number.")
+@concurrency_option
 @click.option("--dry-run", is_flag=True, help="Many: show which executions match, and replay none.")
 @click.option(
     "--journal",
@@ -49,12 +52,13 @@ from ..progress import ProgressBar
 )
 @yes_option
 @output_option()
-def command(
-    connection: Connection,
+def replay_command(
+    omium: Omium,
     /,
     execution_id: str | None,
     checkpoint_id: str | None,
     checkpoint_name: str | None,
+    filters: dict[str, Any],
     wait: bool,
     yes: bool,
     output: Output,
@@ -72,42 +76,65 @@ def command(
     failed again, use a new one.
     """
     if execution_id is None:
-        filters = given_filters(**{name: many.pop(name) for name in FILTERS})
         if not filters:
             raise click.UsageError("give an EXECUTION_ID, or a filter such as --status failed to replay many")
         if checkpoint_id is not None:
             raise click.UsageError("--checkpoint-id is for one execution; for many use --checkpoint-name")
         if wait:
             raise click.UsageError("--wait is for one execution; for many use omiumctl wait")
-        return _replay_many(connection, output, yes=yes, checkpoint_name=checkpoint_name, **filters, **many)
-    for name, value in many.items():
-        if value not in (None, False, ()):
+        return _replay_many(omium, output, yes=yes, checkpoint_name=checkpoint_name, **filters, **many)
+    del many["concurrency"]  # it has a default
+    for name, value in {**filters, **many}.items():
+        if value not in (None, False):
             raise click.UsageError(f"--{name.replace('_', '-')} is for many executions: leave EXECUTION_ID out")
     one_checkpoint(checkpoint_id, checkpoint_name)
-    with connection.client() as omium:
-        result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
-        if not wait:
-            write_move(result, result.execution_id, output)
-            return 0
-        was_replayed = note_at_interrupt(f"execution {result.execution_id} was replayed and goes on")
-        with ProgressBar("running", 1, lines=False), was_replayed:
-            settled = omium.executions.wait(result.execution_id)
+    result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+    if not wait:
+        write_move(result, result.execution_id, output)
+        return 0
+    was_replayed = note_at_interrupt(f"execution {result.execution_id} was replayed and goes on")
+    with ProgressBar("running", 1, lines=False), was_replayed:
+        settled = omium.executions.wait(result.execution_id)
     return write_settled([settled], output)
 
 
 def _replay_many(
-    connection: Connection,
-    output: Output,
-    *,
-    yes: bool,
-    dry_run: bool,
-    journal: Path | None,
-    concurrency: int | None,
-    **which: Any,
+    omium: Omium, output: Output, *, yes: bool, dry_run: bool, journal: Path | None, concurrency: int, **which: Any
 ) -> int:
     resume = f"{journal} records what was done" if journal else "executions replayed so far have another status"
-    with connection.client() as omium:
-        bulk = BulkWrite("Replay", "replaying", omium.executions.replay_many, output, resume)
-        if not yes and not dry_run:
-            bulk.ask(**which)
-        return bulk.run(**which, dry_run=dry_run, journal=journal, concurrency=concurrency or 32)
+    bulk = BulkWrite("Replay", "replaying", omium.executions.replay_many, output, resume)
+    if not yes and not dry_run:
+        bulk.ask(**which)
+    return bulk.run(**which, dry_run=dry_run, journal=journal, concurrency=concurrency)
+
+
+@client_command(
+    "rollback",
+    "omiumctl rollback exec_abc --checkpoint-name fetched",
+    "omiumctl rollback exec_abc --checkpoint-name fetched --yes",
+)
+@click.argument("execution_id", type=options.execution_id)
+@checkpoint_options
+@yes_option
+@output_option()
+def rollback_command(
+    omium: Omium,
+    /,
+    execution_id: str,
+    checkpoint_id: str | None,
+    checkpoint_name: str | None,
+    yes: bool,
+    output: Output,
+) -> None:
+    """Take an execution back to a checkpoint. Later checkpoints are discarded, and the execution is paused.
+
+    On a terminal it asks first.
+    """
+    one_checkpoint(checkpoint_id, checkpoint_name)
+    target = checkpoint_id if checkpoint_name is None else checkpoint_name
+    if target is None:
+        raise click.UsageError("give --checkpoint-id or --checkpoint-name: later checkpoints are discarded")
+    if not yes and can_ask():
+        confirm(f"Discard all that execution {printable(execution_id)} did after checkpoint {printable(target)}?")
+    result = omium.executions.rollback(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+    write_move(result, result.id, output)

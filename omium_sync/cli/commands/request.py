@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
-from ..connection import Connection, service_command
+from omium_sync import Omium
+
+from ..connection import client_command
 from ..endings import sdk_arguments
 from ..options import json_option, pair
 from ..output import printable, write_json
 
 
-@service_command(
+@client_command(
     "request",
     "omiumctl request GET /failures --param limit=5",
     "omiumctl request POST /executions/exec_abc/execute --json '{\"inputs\": {}}'",
@@ -22,13 +24,13 @@ from ..output import printable, write_json
 @click.argument("path")
 @click.option("--param", "params", type=pair, multiple=True, metavar="NAME=VALUE", help="A parameter of the query.")
 @json_option("--json", "body", "The body: JSON, @FILE, or @- for stdin.")
-def command(connection: Connection, /, method: str, path: str, params: tuple[tuple[str, str], ...], body: Any) -> None:
+def request_command(omium: Omium, /, method: str, path: str, params: tuple[tuple[str, str], ...], body: Any) -> None:
     """Send a request with METHOD to PATH, which is relative to the base URL, and print the body of the response.
 
     All methods except GET, HEAD and OPTIONS are writes: they carry an Idempotency-Key, and are retried only if they
     were certainly not applied.
     """
-    with connection.client() as omium, sdk_arguments():
+    with sdk_arguments():
         response = omium.request(method, path, params=dict(params) or None, json=body)
     if not response.body:
         return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 import shlex
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,26 +18,21 @@ import click
 from omium_async import AsyncOmium
 from omium_async.local import LocalOmium, LocalOmiumError, load_workflows
 
-from ..connection import examples, key_of_file
-from ..console_server import console_served, require_console
+from ..connection import key_of_file, local_command
 from ..endings import CommandFailed
-from ..files import state_folder, write_private
-from ..options import Number
+from ..options import port_option
 from ..output import Output, printable, write_json
 from ..signals import stop_signals
-
-__all__ = ["command"]
+from .ui import console_served, require_console
 
 _USUAL_PORT: Final = 8700
 _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
 
 
-@click.command(
+@local_command(
     "serve",
-    epilog=examples(
-        "omiumctl serve --workflows myflows",
-        "omiumctl serve --database omium.db --port 8700 --workflows flows/report.py",
-    ),
+    "omiumctl serve --workflows myflows",
+    "omiumctl serve --database omium.db --port 8700 --workflows flows/report.py",
 )
 @click.option(
     "--database",
@@ -43,12 +40,7 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     metavar="FILE",
     help="Store executions in this SQLite file, and continue those in it. Default: in memory, lost at the end.",
 )
-@click.option(
-    "--port",
-    type=Number(int, least=0, most=65535),
-    metavar="N",
-    help=f"The port on 127.0.0.1; 0 takes any free one. Default: {_USUAL_PORT}, or any free one if that is taken.",
-)
+@port_option(_USUAL_PORT)
 @click.option(
     "--workflows",
     "module",
@@ -71,7 +63,7 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     help="json: print one line with url and api_key.",
 )
 @click.option("--ui", is_flag=True, help="Also serve the console, the page of `omiumctl ui`, on another port.")
-def command(
+def serve_command(
     database: Path | None, port: int | None, module: str | None, api_key_file: Path | None, output: str, ui: bool
 ) -> int:
     """Serve a local Omium on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
@@ -154,5 +146,27 @@ def _kept_key() -> str:
     key = file.read_text(encoding="ascii", errors="replace") if file.exists() else ""
     if not _KEY.fullmatch(key):
         key = f"omium_local_{secrets.token_hex(16)}"
-        write_private(file, key.encode())
+        _write_private(file, key.encode())
     return key
+
+
+def state_folder() -> Path:
+    """Create the folder in which `omiumctl` keeps files between runs; without a home folder, a temporary one."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "omiumctl"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)  # it may have existed
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="omiumctl-"))
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that is closed to other users.
+
+    :raises OSError: the system refuses.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # the file may have existed
+        file.write(content)

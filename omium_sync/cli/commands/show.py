@@ -1,4 +1,4 @@
-"""`omiumctl show`."""
+"""`omiumctl show`, `checkpoints` and `workflows`: what the service has under an id."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from collections.abc import Iterator
 
 import click
 
-from omium_sync import ExecutionDetail, Omium, OmiumError
+from omium_sync import CheckpointDetail, ExecutionDetail, Omium, OmiumError
 
 from .. import options
-from ..connection import Connection, service_command
+from ..columns import (
+    CHECKPOINTS,
+    WORKFLOW,
+    WORKFLOWS,
+    print_facts,
+    print_json,
+    to_row,
+    write_execution,
+    write_rows,
+)
+from ..connection import client_command
 from ..endings import REFUSED
-from ..execution import to_row, write_execution
 from ..options import output_option
-from ..output import Output, complain, write_json_rows
+from ..output import Output, complain, write_json, write_json_rows
 
 
-@service_command(
+@client_command(
     "show",
     "omiumctl show exec_abc",
     "omiumctl show exec_abc exec_def",
@@ -24,25 +33,24 @@ from ..output import Output, complain, write_json_rows
 )
 @click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
 @output_option()
-def command(connection: Connection, /, execution_ids: tuple[str, ...], output: Output) -> int:
+def show_command(omium: Omium, /, execution_ids: tuple[str, ...], output: Output) -> int:
     """Show executions: status, checkpoints, input and output.
 
     With --output json one execution is an object, several are an array. An id that cannot be shown is reported, and
     the others are shown; the exit status is 1 then.
     """
-    with connection.client() as omium:
-        if len(execution_ids) == 1:
-            write_execution(omium.executions.get(execution_ids[0]), output)
-            return 0
-        failed: list[str] = []
-        found = _found(omium, execution_ids, failed)
-        if output is not Output.TABLE:
-            write_json_rows(map(to_row, found), output)
-        else:
-            for number, execution in enumerate(found):
-                if number:
-                    click.echo()
-                write_execution(execution, output)
+    if len(execution_ids) == 1:
+        write_execution(omium.executions.get(execution_ids[0]), output)
+        return 0
+    failed: list[str] = []
+    found = _found(omium, execution_ids, failed)
+    if output is not Output.TABLE:
+        write_json_rows(map(to_row, found), output)
+    else:
+        for number, execution in enumerate(found):
+            if number:
+                click.echo()
+            write_execution(execution, output)
     return REFUSED if failed else 0
 
 
@@ -53,3 +61,48 @@ def _found(omium: Omium, execution_ids: tuple[str, ...], failed: list[str]) -> I
         except OmiumError as error:
             complain(str(error))
             failed.append(execution_id)
+
+
+@client_command(
+    "checkpoints",
+    "omiumctl checkpoints exec_abc",
+    "omiumctl checkpoints exec_abc --state --output jsonl",
+)
+@click.argument("execution_id", type=options.execution_id)
+@click.option("--state", "with_state", is_flag=True, help="Show the state of each, with one request for each.")
+@output_option()
+def checkpoints_command(omium: Omium, /, execution_id: str, with_state: bool, output: Output) -> None:
+    """List the checkpoints of an execution, and with --state what each of them contains."""
+    found = omium.checkpoints.list(execution_id)
+    if with_state:
+        found = (omium.checkpoints.get(checkpoint.id) for checkpoint in found)
+        if output is Output.TABLE:
+            _print_states(found)
+            return
+    write_rows(found, CHECKPOINTS, output, "no checkpoints")
+
+
+def _print_states(found: Iterator[CheckpointDetail]) -> None:
+    is_empty = True
+    for checkpoint in found:
+        is_empty = False
+        print_facts(checkpoint, CHECKPOINTS.names)
+        print_json("state", checkpoint.state)
+    if is_empty:
+        click.echo("no checkpoints")
+
+
+@client_command("workflows", "omiumctl workflows", "omiumctl workflows report --output json")
+@click.argument("workflow_id", type=options.name, required=False)
+@output_option()
+def workflows_command(omium: Omium, /, workflow_id: str | None, output: Output) -> None:
+    """List the workflows of the service, or show one with its definition."""
+    if workflow_id is None:
+        write_rows(omium.workflows.list(), WORKFLOWS, output, "no workflows")
+        return
+    workflow = omium.workflows.get(workflow_id)
+    if output is not Output.TABLE:
+        write_json(to_row(workflow), output)
+        return
+    print_facts(workflow, WORKFLOW)
+    print_json("definition", workflow.definition)

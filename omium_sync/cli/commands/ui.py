@@ -1,22 +1,30 @@
-"""`omiumctl ui`: the console."""
+"""`omiumctl ui`, and the console of `serve --ui` and `demo --ui`: on loopback, in this process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import importlib.util
 import os
 import sys
 import threading
 import webbrowser
+from collections.abc import AsyncGenerator
+from typing import Final
 
 import click
+from aiohttp import web
 
 from omium_async import AsyncOmium
 
 from ..connection import Connection, service_command
-from ..console_server import console_served, require_console
-from ..options import Number
+from ..endings import USAGE, CommandFailed
+from ..options import port_option
 from ..signals import stop_signals
+
+_HOST: Final = "127.0.0.1"
+_USUAL_PORT: Final = 8484  # tried first, so that bookmarks continue to work
 
 
 @service_command(
@@ -25,14 +33,9 @@ from ..signals import stop_signals
     "omiumctl ui --port 9000 --no-browser",
     "omiumctl --url http://127.0.0.1:8000 ui",
 )
-@click.option(
-    "--port",
-    type=Number(int, least=0, most=65535),
-    metavar="N",
-    help="The port on 127.0.0.1; 0 takes any free one. Default: 8484, or any free one if that is taken.",
-)
+@port_option(_USUAL_PORT)
 @click.option("--no-browser", is_flag=True, help="Print the URL, and open no browser.")
-def command(connection: Connection, /, port: int | None, no_browser: bool) -> int:
+def ui_command(connection: Connection, /, port: int | None, no_browser: bool) -> int:
     """Serve the console on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 
     The console is a web page over your executions: failures and their reasons, the steps of each execution, and
@@ -69,3 +72,41 @@ def _has_browser() -> bool:
 def _open(url: str) -> None:
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(url)
+
+
+def require_console() -> None:
+    """Check that the extra is installed.
+
+    :raises CommandFailed: it is not.
+    """
+    if importlib.util.find_spec("jinja2") is None:
+        raise CommandFailed("the console needs jinja2: pip install 'omium-async[ui]'", USAGE)
+
+
+@contextlib.asynccontextmanager
+async def console_served(omium: AsyncOmium, port: int | None = None) -> AsyncGenerator[str]:
+    """Serve the console of a client within the context, and give its URL.
+
+    :param port: ``None`` takes 8484, or any free port if that is taken.
+    :raises CommandFailed: it cannot listen on that port.
+    """
+    from omium_async.ui import console  # noqa: PLC0415 - it needs the extra
+
+    runner = web.AppRunner(console(omium), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await _listen(runner, port)
+        yield f"http://{_HOST}:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int | None) -> None:
+    try:
+        await web.TCPSite(runner, _HOST, _USUAL_PORT if port is None else port).start()
+    except OSError as error:
+        if port is None and error.errno == errno.EADDRINUSE:
+            await web.TCPSite(runner, _HOST, 0).start()
+            return
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+        raise CommandFailed(f"port {port} on {_HOST} {why}; choose another one with --port N") from None
