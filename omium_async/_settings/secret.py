@@ -15,13 +15,13 @@ from .._data.masked import MASK, Secret
 __all__ = ["Redactor", "basic_auth"]
 
 _SHORTEST: Final = 8  # characters; replacing shorter text would garble messages
+_INCOMPLETE_CHARACTER: Final = re.compile("[\udc80-\udcff]{1,3}$")  # as decoded with surrogateescape
 
 
 class Redactor:
     """Replaces secrets of 8 characters or more: verbatim, percent-encoded, JSON-escaped or HTML-escaped.
 
-    Text must be redacted before it is cut, because half of a secret is not recognised. With ``cut=True``, for text that
-    was cut by somebody else, the beginning of a secret at the end is replaced too.
+    Text must be redacted before it is cut, because a part of a secret is not recognised.
     """
 
     def __init__(self, *secrets: str) -> None:
@@ -31,25 +31,28 @@ class Redactor:
     def __repr__(self) -> str:
         return "Redactor()"
 
-    def text(self, text: str, *, cut: bool = False) -> str:
+    def text(self, text: str) -> str:
         """Return ``text`` without the secrets, as plain text."""
         text = str.__str__(text)
         for form in self._forms:
             text = text.replace(form, MASK)
-        return self._without_beginning(text) if cut else text
-
-    def _without_beginning(self, text: str) -> str:
-        for form in self._forms:
-            for length in range(min(len(form) - 1, len(text)), _SHORTEST - 1, -1):
-                if text.endswith(str.__getitem__(form, slice(length))):
-                    return text[:-length] + MASK
         return text
 
     def body(self, body: bytes, *, cut: bool = False) -> bytes:
-        """Return ``body`` without the secrets."""
+        """Return ``body`` without the secrets.
+
+        :param cut: the end of the body is missing: any beginning of a secret at its end is removed too.
+        """
         text = body.decode("utf-8", "surrogateescape")
-        redacted = self.text(text, cut=cut)
+        redacted = self.text(text)
+        if cut:
+            redacted = self._without_beginning(_INCOMPLETE_CHARACTER.sub("", redacted))
         return body if redacted == text else redacted.encode("utf-8", "surrogateescape")
+
+    def _without_beginning(self, text: str) -> str:
+        beginnings = (form[:length] for form in self._forms for length in range(1, len(form)))
+        longest = max((len(beginning) for beginning in beginnings if text.endswith(beginning)), default=0)
+        return text[: len(text) - longest]
 
 
 def _forms_of(secret: str) -> Iterator[str]:

@@ -112,8 +112,9 @@ class FailureReader:
 
     def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Found:
         status, headers = attempt.status or 0, attempt.headers or {}
-        refusal = read_refusal(problem.body, headers, problem.reason)
-        message = one_line(self._redactor.text(refusal.message, cut=problem.cut), _LONGEST_QUOTE)
+        body = self._redactor.body(problem.body, cut=problem.cut)
+        refusal = read_refusal(body, headers, problem.reason)
+        message = one_line(self._redactor.text(refusal.message), _LONGEST_QUOTE)
         message += self._hint(status, message)
         kind = status_error_class(status)
         more: dict[str, Any] = {}
@@ -122,7 +123,7 @@ class FailureReader:
         error = kind(
             message,
             status=status,
-            body=self._redactor.body(problem.body, cut=problem.cut),
+            body=body,
             headers={self._redactor.text(name): self._redactor.text(text) for name, text in joined(headers).items()},
             **more,
         )

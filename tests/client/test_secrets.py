@@ -14,7 +14,6 @@ from urllib.parse import quote
 import pytest
 
 import omium_async as om
-from omium_async._transport.answers import LARGEST_REFUSAL
 
 KEY = "omium_s3cret+key/with=signs"
 FORMS = (KEY, "s3cret", "omium_s3cret%2Bkey")
@@ -102,25 +101,6 @@ async def test_no_failure_shows_the_key(raw, failure, auth, source, monkeypatch,
     assert seen_in(repr(attempts)) == []
     assert seen_in(caplog.text) == []
     assert caplog.records
-
-
-@pytest.mark.parametrize("kept", [8, 12, len(KEY) - 1])
-async def test_a_refusal_that_is_cut_within_the_key_shows_no_piece_of_it(raw, kept: int) -> None:
-    filling = b"x" * (LARGEST_REFUSAL - kept)
-
-    async def refused_with(body: bytes) -> om.OmiumError:
-        async with (
-            raw.Server(lambda request: request.send(raw.answer(400, body))) as server,
-            om.AsyncOmium(KEY, base_url=server.url) as omium,
-        ):
-            with pytest.raises(om.OmiumError) as caught:
-                await omium.executions.get("e")
-        return caught.value
-
-    error = await refused_with(filling + KEY.encode())
-    assert error.body == filling + b"***"
-    whole = filling + KEY[:kept].encode()  # by chance it ends as the key begins
-    assert (await refused_with(whole)).body == whole
 
 
 async def test_a_success_is_told_without_the_key_and_given_as_sent(raw, caplog) -> None:
