@@ -1,8 +1,8 @@
 """An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._first_use import import_exports as _import_exports
 from ._logs import set_up as _set_up
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
     """Import everything when a public name is first used, so that calls import nothing."""
     if name.startswith("_") and name != "__all__":  # an import of a private module asks for it here first
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    exports = importlib.import_module("._exports", __name__)
+    exports = _import_exports(__name__, "_exports")
     globals().update({"__all__": exports.__all__, **{each: getattr(exports, each) for each in exports.__all__}})
     if name not in globals():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

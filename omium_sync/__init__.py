@@ -20,10 +20,10 @@ Programs may rely on the following, and ``tests/lifecycle`` tests it:
   database cursor, may block, and may call the client itself.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from omium_async import __version__ as __version__
+from omium_async._first_use import import_exports as _import_exports
 
 if TYPE_CHECKING:
     from ._exports import *  # noqa: F403 - the list of public names is there
@@ -38,9 +38,9 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_") and name != "__all__":  # an import of a private module asks for it here first
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _LOCAL:
-        globals()[name] = getattr(importlib.import_module("._local", __name__), name)
+        globals()[name] = getattr(_import_exports(__name__, "_local"), name)
     elif name not in globals():
-        exports = importlib.import_module("._exports", __name__)
+        exports = _import_exports(__name__, "_exports")
         globals().update({each: getattr(exports, each) for each in exports.__all__})
         globals()["__all__"] = sorted([*exports.__all__, *_LOCAL])
     if name not in globals():

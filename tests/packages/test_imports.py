@@ -15,21 +15,66 @@ UNWANTED = [
 CALLS = """
 import asyncio, sys
 from omium_async import AsyncOmium, ExecutionRequest
-from omium_async.local import LocalOmium
+from omium_async.local import Fault, LocalOmium
 
 async def main():
-    async with LocalOmium() as local, AsyncOmium(local.api_key, base_url=local.url) as omium:
-        await omium.request("GET", "/executions")  # opens the connections
+    async with LocalOmium() as local:
+        omium = AsyncOmium(local.api_key, base_url=local.url.replace("127.0.0.1", "localhost"), backoff=(0, 0))
         before = {*sys.modules}
+        for body in ("<!doctype html><title>no</title>", "{", "{}"):
+            headers = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+            local.inject(Fault(path="/executions", status=429, body=body, headers=headers))
         execution = await omium.executions.create("w")
         await omium.executions.get(execution.id)
         [each async for each in omium.executions.list()]
         [each async for each in omium.executions.create_many([ExecutionRequest("w")])]
         [each async for each in omium.executions.wait_many([execution.id], until="pending")]
         [each async for each in omium.executions.replay_many(dry_run=True, status="pending")]
+        await omium.aclose()
         print(*({*sys.modules} - before))
 
 asyncio.run(main())
+"""
+
+
+FIRST_USE = """
+import os, signal, sys, threading
+import omium_sync
+
+class InTheMiddle:
+    def find_spec(self, name, path=None, target=None):
+        if name == "omium_async._client":
+            sys.meta_path.remove(self)
+            reached()
+
+def call():
+    try:
+        omium_sync.Omium("omium_0123456789", base_url="http://127.0.0.1:9", max_retries=0).executions.get("e")
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+
+sys.meta_path.insert(0, InTheMiddle())
+"""
+
+FORK = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+inside, forks = threading.Event(), threading.Event()
+reached = lambda: (inside.set(), forks.wait())
+os.register_at_fork(before=forks.set)
+thread = threading.Thread(target=call)
+thread.start()
+inside.wait()
+child = os.fork()
+signal.alarm(30)
+call() if child == 0 else (thread.join(), os.waitpid(child, 0))
+"""
+
+SIGNAL = """
+reached = lambda: signal.raise_signal(signal.SIGUSR1)
+signal.signal(signal.SIGUSR1, lambda *_: call())
+call()
+call()
 """
 
 
@@ -47,6 +92,14 @@ def test_importing_a_package_imports_little(package: str) -> None:
 
 def test_calls_import_nothing() -> None:
     assert output_of(CALLS) == []
+
+
+def test_a_fork_during_the_first_use_in_another_thread_leaves_the_child_a_whole_package() -> None:
+    assert output_of(FIRST_USE + FORK) == ["APIConnectionError"] * 2
+
+
+def test_a_signal_handler_that_interrupts_the_first_use_is_told_so_and_later_calls_work() -> None:
+    assert output_of(FIRST_USE + SIGNAL) == ["ImportError", "APIConnectionError", "APIConnectionError"]
 
 
 def test_the_core_never_imports_the_facade() -> None:
