@@ -7,13 +7,15 @@ nobody releases. So a fork waits until an import that is in progress has ended, 
 from __future__ import annotations
 
 import importlib
-import logging  # noqa: F401 - registers its hooks for forks before this module does: those of this module run first
+import logging
 import os
 import threading
 from types import ModuleType
 from typing import Final
 
 __all__ = ["import_exports"]
+
+_ = logging  # imported first: its hooks for forks then run after those of this module, and the import needs its lock
 
 _LONGEST_WAIT: Final = 10.0  # seconds that a fork waits; the import takes less than one on an idle machine
 

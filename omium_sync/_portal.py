@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -69,8 +69,7 @@ class LoopThread:
         self._forked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: BlockingPortal | None = None
-        self._failure: BaseException | None = None
-        self._ready = threading.Event()
+        self._ready: Future[None] = Future()
         self._stopping = asyncio.Event()
         self._closing: dict[asyncio.Task[None], Shared] = {}
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -78,26 +77,32 @@ class LoopThread:
     # -- in other threads --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread without waiting for its portal."""
+        """Start the thread, and do not wait for that: in a child forked by a signal handler it would never start.
+
+        :raises RuntimeError: the interpreter is shutting down.
+        """
         try:
-            self._thread.start()
+            start_new_thread(self._start, ())
         except BaseException:
             self.alive = False  # if the thread starts after all, it ends at once
             raise
+
+    def _start(self) -> None:
+        try:
+            self._thread.start()
+        except BaseException as error:  # noqa: BLE001 - raised to the threads that wait for the portal
+            self._end(error)
 
     @property
     def portal(self) -> BlockingPortal:
         """The portal, once it runs.
 
-        :raises RuntimeError: the loop could not start.
+        :raises RuntimeError: the loop could not start, or this is a forked child.
         """
         if self._portal is None:
-            self._ready.wait()
-            if self._portal is None:
-                raise RuntimeError(
-                    f"the event loop of omium_sync could not start: {self._failure!r}"
-                ) from self._failure
-        return self._portal
+            self.wait(self._ready)
+            self._ready.result()
+        return cast("BlockingPortal", self._portal)
 
     def start_task(self, function: Callable[..., Awaitable[T]], *args: Any) -> Future[T]:
         """Run a coroutine function in the loop, in the context of this thread.
@@ -164,7 +169,7 @@ class LoopThread:
         self._exiting = exiting
         state.running.discard(self)
         self.call_soon(self._stopping.set)
-        if get_ident() != self.ident:
+        if get_ident() != self.ident and self._thread.is_alive():
             self._thread.join(timeout)
 
     def join_ended(self) -> None:
@@ -203,19 +208,25 @@ class LoopThread:
                 # A hook that raises one of these in a task of the core must not end the loop of all clients.
                 with contextlib.suppress(SystemExit, KeyboardInterrupt):
                     loop.run_until_complete(main)
-        except BaseException as error:  # noqa: BLE001 - raised to the threads that wait for the start
-            self._failure = error
-        finally:
-            self.alive = False
-            state.running.discard(self)
-            self._ready.set()
+        except BaseException as error:  # noqa: BLE001 - raised to the threads that wait for the portal
+            self._end(error)
+        else:
+            self._end()
         if self._loop is not None:
             _close(self._loop)
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self.alive = False
+        state.running.discard(self)
+        if not self._ready.done():
+            failure = RuntimeError(f"the event loop of omium_sync could not start: {error!r}")
+            failure.__cause__ = error
+            self._ready.set_exception(failure)
 
     async def _serve(self) -> None:
         async with BlockingPortal() as self._portal:
             self.ident = get_ident()
-            self._ready.set()
+            self._ready.set_result(None)
             if self.alive:
                 await self._stopping.wait()
             await self._portal.stop(cancel_remaining=True)

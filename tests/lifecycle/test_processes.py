@@ -195,6 +195,39 @@ say(ended(children[0]), os.getpid() == mine)
         ended.check(forked, "child", "True True")
 
 
+@pytest.mark.parametrize("place", ["threading.Thread.start", "omium_sync._portal._new_loop"])
+def test_fork_in_a_handler_while_the_loop_starts(process, place):
+    program = (
+        FORK
+        + f"""
+import omium_sync._portal
+client = Omium()
+original, forked, children = {place}, threading.Event(), []
+def handler(*_):
+    if child := os.fork():
+        children.append(child)
+    forked.set()
+def slow(*args):  # in a thread: the handler runs in the main thread, which waits
+    if not forked.is_set():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        forked.wait()
+    return original(*args)
+{place} = slow
+signal.signal(signal.SIGUSR1, handler)
+try:
+    say(client.executions.get("parent").id)
+except RuntimeError as error:
+    say(error)
+    say(client.executions.get("child").id)
+    os._exit(0)
+say(ended(children[0]))
+"""
+    )
+    forked = "the process forked while this call was in progress: it continues in the parent process only"
+    for end in process.run(program):
+        assert sorted(end.lines) == sorted([forked, "child", "parent", "True"]), end
+
+
 @pytest.mark.slow
 def test_iterators_across_a_fork(processes):
     program = (
