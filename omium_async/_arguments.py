@@ -18,7 +18,7 @@ from ._data.plain import plain
 from ._filters import Filters
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._settings import checks
-from ._settings.checks import CONTROL, InvalidValueError
+from ._settings.checks import CONTROL, InvalidSettingError
 
 if TYPE_CHECKING:
     from ._data.converter import OmiumConverter
@@ -72,7 +72,7 @@ def shown(value: object) -> str:
 def _checked(check: Callable[[Any], T], value: Any, name: str, advice: str) -> T:
     try:
         return check(value)
-    except InvalidValueError as error:
+    except InvalidSettingError as error:
         kind: type[Exception] = TypeError if error.is_type else ValueError
         problem = f"{name}: {error.problem}; {advice}"
     raise kind(problem)

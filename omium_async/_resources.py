@@ -23,7 +23,7 @@ class _Row(Protocol):
 Row_co = TypeVar("Row_co", bound=_Row, covariant=True)
 
 
-class _Page(Protocol[Row_co]):
+class _PageOfRows(Protocol[Row_co]):
     @property
     def items(self) -> tuple[Row_co, ...]: ...
     @property
@@ -136,7 +136,7 @@ class Workflows:
 async def _each_once(
     caller: Caller,
     name: str,
-    request: Callable[[Caller, int, int], Awaitable[_Page[Row_co]]],
+    request: Callable[[Caller, int, int], Awaitable[_PageOfRows[Row_co]]],
 ) -> AsyncGenerator[Row_co]:
     """The rows of all pages, each id once.
 
@@ -149,7 +149,7 @@ async def _each_once(
     seen: set[str] = set()
     page, offset = 1, 0
 
-    def next_page(caller: Caller) -> Awaitable[_Page[Row_co]]:
+    def next_page(caller: Caller) -> Awaitable[_PageOfRows[Row_co]]:
         return request(caller, page, offset)
 
     answer = await next_page(caller)

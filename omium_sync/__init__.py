@@ -1,16 +1,15 @@
 """The sync client of the Omium Executions API, for scripts, notebooks, views, workers and prompts.
 
-The names, arguments, models and errors are those of `omium_async`; there are plain iterators instead of async
-generators, and ``with`` or ``close()``, which are optional. One thread with an event loop, started at the first call,
-serves all clients of a process and ends with the last one. With ``OMIUM_UVLOOP=1`` in the environment that loop is
-uvloop's, if it is installed.
+The names, arguments, models and errors are those of `omium_async`. Plain iterators replace async generators. ``with``
+and ``close()`` are optional. The first call starts a thread with an event loop, which serves all clients of the process
+and ends with the last one. With ``OMIUM_UVLOOP=1`` in the environment the loop is uvloop's, if it is installed.
 
-Programs may rely on the following, and ``tests/lifecycle`` tests it:
+Programs may rely on the following, which ``tests/lifecycle`` tests:
 
 - The interpreter exits at once, whatever is open, half-read, or in progress in daemon threads.
-- Ctrl-C, or an exception of any signal handler, cancels the call in progress and is raised once it has ended. A write
-  that was not sent yet is never sent. The client still works.
-- Any number of threads share a client, or an iterator. Hooks see the context variables of the calling thread.
+- Ctrl-C, or an exception of any signal handler, cancels the call in progress and is raised when the call has ended. A
+  write that was not sent yet is never sent. The client still works.
+- Any number of threads may share a client or an iterator. Hooks see the context variables of the calling thread.
 - A forked child, also of gunicorn and multiprocessing, gets its own loop and connections. An iterator that was begun
   before the fork continues in the parent only.
 - Calls work inside a running event loop, which they block, and in notebooks.

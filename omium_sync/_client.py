@@ -1,4 +1,4 @@
-"""The sync client: each method runs that of the async client in the event loop of the process."""
+"""The sync client: each method runs the method of the async client in the event loop of the process."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Executions:
     wait = sync_method(AsyncExecutions.wait)
     watch = sync_iterator(AsyncExecutions.watch, ExecutionDetail)
     run = sync_method(AsyncExecutions.run, creates=True)
-    create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, feed="requests")
+    create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, iterable="requests")
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
 
@@ -115,10 +115,11 @@ class Workflows:
 
 
 class Omium:
-    __doc__ = f"""A client of the Omium Executions API for code that is not async.
+    __doc__ = f"""A client of the Omium Executions API for sync code.
 
 It works with and without ``with``, in any number of threads, and inside a running event loop, which it blocks.
-Settings come from the argument, the environment, ``~/.omium/config.json`` or the default, in this order. The first call
+Each setting comes from the first of these that has it: the argument, the environment, ``~/.omium/config.json``, the
+default. The first call
 starts a thread with an event loop, which serves all clients of the process.
 
 :param api_key: {docstring(AsyncOmium).partition(":param api_key: ")[2]}

@@ -24,10 +24,10 @@ OnCreated = Callable[[Execution], object]
 
 
 class Closable(Protocol):
-    """What an iterator of a client reads."""
+    """The generator behind an iterator, as the client closes it."""
 
     async def close_unread(self) -> None:
-        """Cancel its work and wait for that, unless a thread waits for an item."""
+        """Cancel the work of the generator and wait until it has ended, unless a thread waits for an item."""
 
 
 class CreatedHook:
@@ -93,7 +93,7 @@ class Call:
             self.error = error.with_traceback(trace and trace.tb_next)
 
     async def cancel(self) -> None:
-        """Cancel the call, once, because a second time would interrupt its cleanup; wait until it has ended."""
+        """Cancel the call and wait until it has ended. Cancels only once: a second time would interrupt its cleanup."""
         if not self.cancelled and self.task is not None:
             self.task.cancel()
         self.cancelled = True
@@ -101,12 +101,12 @@ class Call:
             await asyncio.wait([self.task])
 
     def add_notes(self, interrupt: BaseException) -> None:
-        """Add to an interrupt what its thread would have learned from the call: the id of the execution."""
+        """Add notes with the id of the execution to an interrupt, because the call cannot return it any more."""
         notes = getattr(self.error, "__notes__", [])
         created = self.hook.created.result() if self.hook is not None and self.hook.created.done() else self.result
         about = getattr(created, "id", None) or getattr(self.error, "execution_id", None)
         if not notes and about is not None:
-            notes = [f"the call about execution {about} had ended before this interrupt"]
+            notes = [f"the call for execution {about} had ended before this interrupt"]
         for note in notes:
             interrupt.add_note(note)
 
@@ -167,9 +167,9 @@ class Dispatcher:
             self._calls.discard(call)
 
     def connect(self) -> LoopThread:
-        """Return the thread of the loop.
+        """Return the thread of the loop, which is started if necessary.
 
-        :raises RuntimeError: as `call`.
+        :raises RuntimeError: the client is closed, or the call would wait for itself.
         """
         thread = self._thread
         if thread is None or not thread.alive:
@@ -186,7 +186,7 @@ class Dispatcher:
             raise RuntimeError("this client is closed (close was called); make a new one")
 
     def close(self) -> None:
-        """Close the client and wait for that. Calls of other threads end by themselves shortly, or are cancelled."""
+        """Close the client. Calls of other threads that do not end soon by themselves are cancelled."""
         thread = self._thread
         if thread is not None and thread.alive:
             thread.check_other_thread()
@@ -206,7 +206,7 @@ class Dispatcher:
         with state.lock:
             self.check_open()
             if self._thread is None or not self._thread.alive:  # otherwise another thread was faster
-                if self._thread is not None:  # in a forked child: connections and locks are the parent's
+                if self._thread is not None:  # in a forked child, connections and locks belong to the parent
                     state.inherited.append(self._shared.transport)
                     self._shared.replace_transport()
                 thread = shared_thread()

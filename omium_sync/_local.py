@@ -1,4 +1,4 @@
-"""LocalOmium for code that is not async, served by the event loop of a separate thread.
+"""LocalOmium for sync code, served by the event loop of a separate thread.
 
 It does not use the loop of the clients: a workflow that blocks must not delay their responses.
 """
@@ -53,7 +53,7 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
 
     def __repr__(self) -> str:
         core = getattr(self, "_core", None)  # absent if an argument was rejected; the traceback may show this repr
-        return "<LocalOmium not made>" if core is None else repr(core)
+        return "<LocalOmium not initialized>" if core is None else repr(core)
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,7 +118,7 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
         with self._lock:
             if self._is_served:
                 raise LocalOmiumError("this LocalOmium is started already")
-            # The signals that a program is stopped with must reach the processes that workflows start.
+            # Processes that workflows start inherit the signal mask of this thread, and must receive Ctrl-C.
             thread = start_thread(LoopThread("omium_sync.LocalOmium", keep_signals=True))
             try:
                 served = thread.portal.wrap_async_context_manager(self._core)
@@ -155,7 +155,7 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
         return self._thread is not None and self._thread.alive
 
     def _check_started(self) -> None:
-        # In a forked child the core's own message says that the parent serves it.
+        # In a forked child the core raises an error which says that the parent serves it.
         if self._thread is None:
             raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None
 

@@ -1,4 +1,4 @@
-"""Turns methods of the core into sync methods with the same names, arguments, defaults and docstrings."""
+"""Decorators that turn methods of the core into sync methods with the same names, arguments and docstrings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ._rows import Feed, Groups, SyncIterator
+from ._rows import Groups, IterableAdapter, SyncIterator
 
 __all__ = ["docstring", "documented", "mirrored", "same_method", "signature_of", "sync_iterator", "sync_method"]
 
@@ -52,13 +52,13 @@ def mirrored(original: Callable[..., Any], returns: object = None) -> Callable[[
 def signature_of(
     original: Callable[Concatenate[Any, P], Any], returns: object = None
 ) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
-    """Do the same as `mirrored`, for type checkers too."""
+    """Give a function the arguments and the docstring of a method of the core, also for type checkers."""
     mirror: Callable[[Any], Any] = mirrored(original, returns)
     return mirror
 
 
 def same_method(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """A method that needs no event loop."""
+    """Return a method that calls a method of the core which needs no event loop."""
 
     @signature_of(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> T:
@@ -70,7 +70,7 @@ def same_method(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenat
 def sync_method(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *, creates: bool = False
 ) -> Callable[Concatenate[Any, P], T]:
-    """A method that runs the coroutine of the core in the loop and waits for it.
+    """Return a method that runs a coroutine method of the core in the loop and waits for its result.
 
     :param creates: whether the method takes ``on_created``; an interrupt then has a note of the new execution.
     """
@@ -91,22 +91,25 @@ def sync_iterator(
     *,
     groups: Callable[..., AsyncGenerator[Any]] | None = None,
     ahead: bool = False,
-    feed: str = "",
+    iterable: str = "",
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
-    """A method that returns a plain iterator over the async generator of the core.
+    """Return a method that returns a plain iterator over an async generator of the core.
 
     :param groups: a method of the core that yields the same items in groups.
-    :param ahead: whether the generator works on between two items, and its items cross in groups.
-    :param feed: the name of the first parameter, if it is an iterable that the reading thread is to advance.
+    :param ahead: whether the generator continues between two items, so that items cross in groups.
+    :param iterable: the name of the first parameter, if it is an iterable whose items the reading thread takes.
     """
 
     @signature_of(method, Iterator[item])  # type: ignore[valid-type]
     def read(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
         source = None
-        if feed:
-            given = args[0] if args else kwargs.get(feed)
-            source = Feed.of(given, kwargs.get("concurrency", 32))
-            args, kwargs = (given if source is None else source, *args[1:]), {k: kwargs[k] for k in kwargs if k != feed}
+        if iterable:
+            given = args[0] if args else kwargs.get(iterable)
+            source = IterableAdapter.of(given, kwargs.get("concurrency", 32))
+            args, kwargs = (
+                (given if source is None else source, *args[1:]),
+                {k: kwargs[k] for k in kwargs if k != iterable},
+            )
         items = (groups or method)(self._core, *args, **kwargs)
         return SyncIterator(self._dispatcher, Groups[T](items, grouped=groups is not None, ahead=ahead), source)
 

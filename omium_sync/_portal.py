@@ -1,7 +1,7 @@
 """The event loop of the process: a daemon thread that runs an anyio `BlockingPortal` and serves all clients.
 
-One loop is enough: two are no faster, because Python runs one thread at a time. It ends with the last client that is
-closed or garbage-collected, at the exit of the interpreter, and in a forked child.
+One loop is enough: two are no faster, because Python runs one thread at a time. The loop ends when the last client is
+closed or garbage-collected, and when the interpreter exits. A forked child starts its own.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _logger = logging.getLogger("omium_sync")
-_STOP_TIMEOUT: Final = 5.0  # seconds for a loop to end; a hook of the user may block it for ever
+_STOP_TIMEOUT: Final = 5.0  # seconds for a loop to end; a hook of the user may block it forever
 _STOP_TIMEOUT_AT_EXIT: Final = 1.0
 #: Seconds that a waiting thread sleeps at a time. A signal that arrives just before the thread falls asleep does not
 #: wake it, so the exception of its handler, such as `KeyboardInterrupt`, is raised when the thread wakes by itself.
 _NAP: Final = 0.5
 
 
-# anyio imports this at the first use of a portal: a child that is forked meanwhile would wait for the import for ever.
+# anyio imports this at the first use of a portal. A child that is forked meanwhile would wait for the import forever.
 with contextlib.suppress(ImportError):
     importlib.import_module("anyio._backends._asyncio")
 
@@ -53,10 +53,10 @@ class LoopThread:
     """A daemon thread with an event loop and a portal.
 
     anyio's `start_blocking_portal` is not used: its context manager keeps the interpreter from exiting while a global
-    variable or a cycle refers to it, and hangs when Ctrl-C interrupts its start.
+    variable or a cycle refers to it, and it hangs when Ctrl-C interrupts its start.
 
     :param keep_signals: whether Ctrl-C may be delivered to this thread and to the processes that it starts.
-    :ivar alive: calls can be started. Stays false once the thread was stopped, and in a forked child.
+    :ivar alive: whether calls can be started; false after the thread was stopped, and in a forked child.
     :ivar users: the connections of the clients that use the loop.
     """
 
@@ -143,7 +143,7 @@ class LoopThread:
         self._sleep_at_exit()
 
     def _sleep_at_exit(self) -> None:
-        """When the interpreter exits, only daemon threads wait for calls: if they continued, they would complain."""
+        """Put a daemon thread to sleep when the interpreter exits, because it would otherwise print an error."""
         if self._exiting:
             threading.Event().wait()
 
@@ -156,12 +156,12 @@ class LoopThread:
             )
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function in the loop soon, if it runs. Takes no lock and never blocks, so finalizers may use it."""
+        """Call a function in the loop soon, if the loop runs. Takes no lock and never blocks, for finalizers."""
         with contextlib.suppress(AttributeError, RuntimeError):  # there is no loop yet, or it was closed just now
             cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(function, *args)
 
     def stop(self, timeout: float = _STOP_TIMEOUT, *, exiting: bool = False) -> None:
-        """Cancel all calls, end the loop, and wait for that, except in its own thread.
+        """Cancel all calls and end the loop. Waits until it has ended, except in its own thread.
 
         :param exiting: the interpreter exits: threads that wait for a call stay asleep.
         """
@@ -270,13 +270,13 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 def _repaired(error: BaseException) -> BaseException:
     """Return an interrupt after releasing the locks of futures that it left locked.
 
-    The handler of a signal may raise just after a future's condition was acquired, or released for a wait, and before
-    the ``with`` block notices. The loop would then wait for that condition for ever, and the interrupt would be hidden
-    by the `RuntimeError` of a second release. Without this, 7 of 12 programs with 200 interrupts at random failed.
+    The handler of a signal may raise just after a future's condition was acquired, or was released for a wait, and
+    before the ``with`` block is entered. The loop would then wait for that condition forever, and the `RuntimeError`
+    of a second release would hide the interrupt. Without this, 7 of 12 programs with 200 random interrupts failed.
     """
     hidden = error.__context__
     if isinstance(error, RuntimeError) and hidden is not None and _conditions_of(hidden):
-        error = hidden  # not an exception that the caller was handling: that one never entered a condition
+        error = hidden  # not an exception that the caller was handling, which passed through no condition
     for condition in _conditions_of(error):
         while condition._is_owned():  # noqa: SLF001
             condition.release()
@@ -310,7 +310,7 @@ class _State:
         self.lock = threading.RLock()
         self.shared: LoopThread | None = None
         self.running: set[LoopThread] = set()
-        self.inherited: list[object] = []  # what a forked child must neither use nor collect
+        self.inherited: list[object] = []  # objects of the parent that a forked child must neither use nor collect
         self.exiting = False
 
 
@@ -331,7 +331,7 @@ def shared_thread() -> LoopThread:
 
 
 def start_thread(thread: LoopThread) -> LoopThread:
-    """Start a thread, which ends with the process at the latest."""
+    """Start a thread. It ends when it is stopped, at the latest when the process exits."""
     state.running.add(thread)
     try:
         thread.start()
@@ -355,9 +355,9 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    """In the child: the threads of the loops do not exist, and locks are as they were at the moment of the fork.
+    """In the child: the threads of the loops do not exist, and a lock that was held at the fork stays locked.
 
-    The inherited loops are kept for ever: closing one would remove sockets from the poller, which both processes share.
+    The inherited loops are kept forever: closing one would remove sockets from the poller, which both processes share.
     """
     state.lock = threading.RLock()
     state.shared = None

@@ -1,4 +1,4 @@
-"""Plain iterators over async generators: items cross from the loop to the thread in groups, rows of lists by pages."""
+"""Plain iterators over async generators. Items cross from the loop to the thread in groups, rows of lists in pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from omium_async._lists.streams import Batch
 from ._dispatcher import Dispatcher
 from ._portal import LoopThread
 
-__all__ = ["Feed", "Groups", "SyncIterator", "joined"]
+__all__ = ["Groups", "IterableAdapter", "SyncIterator", "joined"]
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Groups(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Whether the next group is there."""
+        """Whether the next group is ready."""
         return self._step is not None and self._step.done()
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Groups(Generic[T]):
             group = await self._finish_step()
             while self._ahead and group is not None and len(group) < _LARGEST_GROUP:
                 await self.start()
-                await asyncio.sleep(0)  # enough for a step that need not wait
+                await asyncio.sleep(0)  # then a step that need not wait is done
                 if self._step is None or not self._step.done() or self._step.result() is _END:
                     break
                 group = [*group, *(await self._finish_step() or ())]
@@ -87,7 +87,7 @@ class Groups(Generic[T]):
                 del error  # its traceback refers to this frame
 
     def cancel(self) -> None:
-        """Cancel the step in progress, once, because a second time would interrupt its cleanup."""
+        """Cancel the step in progress. Cancels only once: a second time would interrupt its cleanup."""
         if self._step is not None and not self._closed:
             self._step.cancel()
         self._closed = True
@@ -100,7 +100,7 @@ class Groups(Generic[T]):
         await self._items.aclose()
 
     async def close_unread(self) -> None:
-        """Do the same, unless a thread waits for a group."""
+        """Close the generator, unless a thread waits for a group."""
         if not self._being_read:
             await self.close()
 
@@ -148,8 +148,8 @@ def joined(read: Callable[..., AsyncGenerator[Batch]], **arguments: Any) -> Asyn
     return groups()
 
 
-class Feed(AsyncIterator[T]):
-    """Gives a plain iterable to the loop. The thread that reads the outcomes takes its items.
+class IterableAdapter(AsyncIterator[T]):
+    """Turns a plain iterable into an async iterator of the loop. The thread that reads the outcomes takes its items.
 
     So the iterable may be a database cursor, may block, and may call the client itself.
 
@@ -166,8 +166,8 @@ class Feed(AsyncIterator[T]):
         self._error: Exception | None = None
 
     @classmethod
-    def of(cls, items: Any, concurrency: Any) -> Feed[Any] | None:
-        """Return a feed of a plain iterable, or ``None`` for anything else, which the core accepts or rejects."""
+    def of(cls, items: Any, concurrency: Any) -> IterableAdapter[Any] | None:
+        """Return an adapter of a plain iterable, or ``None`` for anything else, which the core accepts or rejects."""
         if isinstance(items, (AsyncIterable, str, bytes, bytearray, Mapping)) or not isinstance(items, Iterable):
             return None
         most = 4 * concurrency + 64 if isinstance(concurrency, int) else 0  # the core rejects what is not an int
@@ -200,10 +200,10 @@ class Feed(AsyncIterator[T]):
 class SyncIterator(Iterator[T]):
     """Iterates once, also in several threads: each item goes to one of them. It may be left half-read, or closed."""
 
-    def __init__(self, dispatcher: Dispatcher, groups: Groups[T], feed: Feed[Any] | None = None) -> None:
+    def __init__(self, dispatcher: Dispatcher, groups: Groups[T], adapter: IterableAdapter[Any] | None = None) -> None:
         self._dispatcher = dispatcher
         self._groups = groups
-        self._feed = feed
+        self._adapter = adapter
         self._group: Iterator[T] = iter(())
         self._given = 0
         self._lock = threading.Lock()
@@ -273,9 +273,9 @@ class SyncIterator(Iterator[T]):
             self._dispatcher.iterators.add(self._groups)
             self._thread = thread
         try:
-            if self._feed is not None:
+            if self._adapter is not None:
                 self._dispatcher.call(self._groups.start)
-                self._feed.fill(self._thread, self._given, lambda: self._groups.ready)
+                self._adapter.fill(self._thread, self._given, lambda: self._groups.ready)
             group: Sequence[T] | None = self._dispatcher.call(self._groups.next_group)
             if group is None:
                 self._groups.raise_error()

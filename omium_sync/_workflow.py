@@ -1,4 +1,4 @@
-"""Typed workflows for code that is not async."""
+"""Typed workflows for sync code."""
 
 from __future__ import annotations
 
@@ -182,4 +182,4 @@ class Run(Generic[Out]):
 
 
 _execute: Any = sync_method(_Core.execute, creates=True)
-_create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, feed="inputs")
+_create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, iterable="inputs")

@@ -53,7 +53,7 @@ class _Withdrawn(Exception):  # noqa: N818 - a signal
 
 
 @attrs.define(eq=False)
-class _Call:
+class _PermittedCall:
     """A call that may begin.
 
     :ivar period: the breaker's period in which it was permitted.
@@ -81,7 +81,7 @@ class Calls:
         self._outage = Outage(what, options.patience, self._first_pause, telemetry=client.telemetry)
         self._writer, self._reader = self._limited(is_write=True), self._limited(is_write=False)
         self._pool: Pool[Any, Any] | None = None
-        self._calls: dict[asyncio.Task[Any] | None, _Call] = {}
+        self._calls: dict[asyncio.Task[Any] | None, _PermittedCall] = {}
         self._waiters: deque[asyncio.Future[int]] = deque()
         self._period = 0  # counts the failures
         self._allowed = concurrency  # calls of this period at once
@@ -183,7 +183,7 @@ class Calls:
     async def _call(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         """Make the request once, when it may begin."""
         while True:
-            call = _Call(await self._acquire(), is_write)
+            call = _PermittedCall(await self._acquire(), is_write)
             try:
                 return await self._send(request, call)
             except _Withdrawn:
@@ -191,7 +191,7 @@ class Calls:
             finally:
                 self._release(call.period)
 
-    async def _send(self, request: Callable[[Caller], Awaitable[T]], call: _Call) -> T:
+    async def _send(self, request: Callable[[Caller], Awaitable[T]], call: _PermittedCall) -> T:
         if self._stopping.is_set():
             raise Stopped
         task = asyncio.current_task()

@@ -61,7 +61,7 @@ async def create_journalled(
     interval = min(_INTERVAL_PER_CALL * calls.concurrency, _LONGEST_INTERVAL)
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
-        create = _Create(caller, calls, file, journal.key_field, settle)
+        create = _JournalledCreate(caller, calls, file, journal.key_field, settle)
         outcomes = calls.each(requests, create.create, _WORKERS_PER_CALL * calls.concurrency)
         async with aclosing(with_verdict(outcomes, file.states)) as found:
             async for outcome in found:
@@ -70,7 +70,7 @@ async def create_journalled(
         await file.close()
 
 
-class _Create:
+class _JournalledCreate:
     """Creates the executions of one run."""
 
     def __init__(self, caller: Caller, calls: Calls, file: JournalFile, key_field: str, settle: float) -> None:

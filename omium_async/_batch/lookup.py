@@ -45,7 +45,7 @@ class Found:
 
 
 @attrs.define
-class _Seen:
+class _ReadRows:
     """The rows read so far.
 
     :ivar keyless: places in the list of rows that show no key, by id.
@@ -81,8 +81,8 @@ class Lookup:
             return Found(seen.executions)  # rows show keys, and no row of this batch is known to hide its own
         return await self._read_details(seen, keys, known)
 
-    async def _read_list(self, workflow_id: str, keys: AbstractSet[str]) -> _Seen:
-        seen = _Seen()
+    async def _read_list(self, workflow_id: str, keys: AbstractSet[str]) -> _ReadRows:
+        seen = _ReadRows()
         fetch = lists.windows(self.caller, Filters(workflow_id), page=self.calls.page)
         rows = lists.stream_rows(fetch, page_size=_PAGE_SIZE, prefetch=0)
         async with aclosing(rows):
@@ -92,7 +92,7 @@ class Lookup:
                     break
         return seen
 
-    def _take(self, seen: _Seen, row: Execution, keys: AbstractSet[str]) -> None:
+    def _take(self, seen: _ReadRows, row: Execution, keys: AbstractSet[str]) -> None:
         key = self._key_of(row)
         if key is None:
             seen.keyless[row.id] = seen.count
@@ -102,7 +102,7 @@ class Lookup:
                 _add(seen.executions, key, row)
         seen.count += 1
 
-    async def _read_details(self, seen: _Seen, keys: AbstractSet[str], known: AbstractSet[str]) -> Found:
+    async def _read_details(self, seen: _ReadRows, keys: AbstractSet[str], known: AbstractSet[str]) -> Found:
         """Read details of the rows that show no key, first those next to rows of this batch."""
         found = seen.executions
         candidates = _nearest_first(seen, known)
@@ -140,7 +140,7 @@ class Lookup:
         return key if isinstance(key, str) else None
 
 
-def _nearest_first(seen: _Seen, known: AbstractSet[str]) -> list[str]:
+def _nearest_first(seen: _ReadRows, known: AbstractSet[str]) -> list[str]:
     """Sort the rows that show no key: in most lists, executions that were created together stand together."""
     ours = sorted(seen.keyless[execution_id] for execution_id in known)
     low, high = (ours[0], ours[-1]) if ours else (0, 0)

@@ -14,7 +14,7 @@ import idna  # comes with aiohttp; the codec of Python has older rules
 
 from .._data.masked import Secret
 from .._data.text import encodes
-from .checks import CONTROL, InvalidValueError, shown
+from .checks import CONTROL, InvalidSettingError, shown
 from .secret import basic_auth
 
 __all__ = [
@@ -49,20 +49,20 @@ class Proxy:
 def base_url(value: Any) -> str:
     """Validate the base URL, and return it with one ``/api/v1`` at its end, whichever form was given."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"{shown(value)} is not text")
+        raise InvalidSettingError(f"{shown(value)} is not text")
     text = str.__str__(value).strip(" ")
     parts = _split(text)
     if parts is None or not text or " " in text or "\\" in text:
-        raise InvalidValueError("this is not a URL")
+        raise InvalidSettingError("this is not a URL")
     if parts.username is not None or parts.password is not None:
-        raise InvalidValueError("it contains credentials", "give the key as api_key or OMIUM_API_KEY")
+        raise InvalidSettingError("it contains credentials", "give the key as api_key or OMIUM_API_KEY")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise InvalidValueError("it does not begin with https:// and a host name")
+        raise InvalidSettingError("it does not begin with https:// and a host name")
     if "?" in text or "#" in text or ".." in unquote(parts.path).split("/"):
-        raise InvalidValueError("it contains a query, a fragment or '..'")
+        raise InvalidSettingError("it contains a query, a fragment or '..'")
     host = _ascii_host(parts.hostname)
     if host is None:
-        raise InvalidValueError("its host name is not valid")
+        raise InvalidSettingError("its host name is not valid")
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     path = re.sub(r"(/api/v1)+$", "", path, flags=re.IGNORECASE)
     authority = host + ("" if parts.port is None else f":{parts.port}")
@@ -122,11 +122,11 @@ def is_loopback(host: str) -> bool:
 def proxy_url(value: Any) -> Proxy:
     """Validate the URL of a proxy."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"{shown(value)} is not text")
+        raise InvalidSettingError(f"{shown(value)} is not text")
     parts = _split(str.__str__(value))
     host = _ascii_host(parts.hostname) if parts is not None and parts.hostname else None
     if parts is None or host is None or parts.scheme not in ("http", "https"):
-        raise InvalidValueError("this is not the URL of an HTTP proxy")
+        raise InvalidSettingError("this is not the URL of an HTTP proxy")
     url = f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
     if parts.username is None:
         return Proxy(url)

@@ -1,4 +1,4 @@
-"""Validators, of settings and of arguments: each returns the value to use, or raises `InvalidValueError`."""
+"""Validators, of settings and of arguments: each returns the value to use, or raises `InvalidSettingError`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._data.text import encodes
 
 __all__ = [
     "CONTROL",
-    "InvalidValueError",
+    "InvalidSettingError",
     "agent_id",
     "auth",
     "converter",
@@ -42,7 +42,7 @@ _SET_BY_THE_CLIENT: Final = frozenset({
 })  # fmt: skip
 
 
-class InvalidValueError(Exception):
+class InvalidSettingError(Exception):
     """A value that cannot be used. The caller adds what the value is for.
 
     :ivar problem: what was given and what is wrong with it.
@@ -78,22 +78,22 @@ def shown(value: Any, *, show_text: bool = False) -> str:
 def number(value: Any, *, zero: bool = False) -> float:
     """Validate a finite number above 0, or also 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidValueError(f"{shown(value)} is not a number", is_type=True)
+        raise InvalidSettingError(f"{shown(value)} is not a number", is_type=True)
     return float(_in_range(value, zero=zero))
 
 
 def whole(value: Any, *, zero: bool = False) -> int:
     """Validate a whole number above 0, or also 0."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidValueError(f"{shown(value)} is not a whole number", is_type=True)
+        raise InvalidSettingError(f"{shown(value)} is not a whole number", is_type=True)
     return int(_in_range(value, zero=zero))
 
 
 def _in_range(value: float, *, zero: bool) -> float:
     if not value < _LARGEST:  # NaN compares as false
-        raise InvalidValueError(f"{shown(value)} is too large" if value > 0 else f"{shown(value)} is not a number")
+        raise InvalidSettingError(f"{shown(value)} is too large" if value > 0 else f"{shown(value)} is not a number")
     if value < 0 or (value == 0 and not zero):
-        raise InvalidValueError(f"{shown(value)} is {'below' if zero else 'not above'} 0")
+        raise InvalidSettingError(f"{shown(value)} is {'below' if zero else 'not above'} 0")
     return value
 
 
@@ -101,10 +101,10 @@ def delays(value: Any, *, zero: bool = False) -> tuple[float, float]:
     """Validate a pair: the first and the longest of growing delays."""
     pair: list[Any] = [*cast("Any", value)] if isinstance(value, (tuple, list)) else []
     if len(pair) != 2:
-        raise InvalidValueError(f"{shown(value)} is not a pair" if not pair else f"{len(pair)} values are not a pair")
+        raise InvalidSettingError(f"{shown(value)} is not a pair" if not pair else f"{len(pair)} values are not a pair")
     first, longest = (number(each, zero=zero) for each in pair)
     if longest < first:
-        raise InvalidValueError(f"{first:g} is more than {longest:g}")
+        raise InvalidSettingError(f"{first:g} is more than {longest:g}")
     return first, longest
 
 
@@ -114,14 +114,14 @@ def delays(value: Any, *, zero: bool = False) -> tuple[float, float]:
 def flag(value: Any) -> bool:
     """Validate ``True`` or ``False``; other values that are true or false are rejected."""
     if not isinstance(value, bool):
-        raise InvalidValueError(f"{shown(value)} is neither True nor False", is_type=True)
+        raise InvalidSettingError(f"{shown(value)} is neither True nor False", is_type=True)
     return value
 
 
 def auth(value: Any) -> Literal["x-api-key", "bearer"]:
     """Validate how the key is sent."""
     if value not in ("x-api-key", "bearer"):
-        raise InvalidValueError(
+        raise InvalidSettingError(
             "this text is neither of them" if isinstance(value, str) else f"{shown(value)} is neither of them"
         )
     return "bearer" if value == "bearer" else "x-api-key"
@@ -130,23 +130,23 @@ def auth(value: Any) -> Literal["x-api-key", "bearer"]:
 def key(value: Any) -> Secret:
     """Validate the key; spaces at its ends are removed, because no header keeps them."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"{shown(value)} is not text")
+        raise InvalidSettingError(f"{shown(value)} is not text")
     text = str.__str__(value).strip()
     if not text:
-        raise InvalidValueError("it is empty")
+        raise InvalidSettingError("it is empty")
     if CONTROL.search(str.__str__(value)):
-        raise InvalidValueError("it contains control characters (a line break?)", "give the key alone")
+        raise InvalidSettingError("it contains control characters (a line break?)", "give the key alone")
     if not encodes(text):
-        raise InvalidValueError("it contains a lone surrogate, which UTF-8 cannot encode")
+        raise InvalidSettingError("it contains a lone surrogate, which UTF-8 cannot encode")
     return Secret(text)
 
 
 def agent_id(value: Any) -> str:
     """Validate the name of an agent."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"{shown(value)} is not text")
+        raise InvalidSettingError(f"{shown(value)} is not text")
     if not value or not encodes(value):
-        raise InvalidValueError(
+        raise InvalidSettingError(
             "it is empty" if not value else "it contains a lone surrogate, which UTF-8 cannot encode"
         )
     return value
@@ -155,9 +155,9 @@ def agent_id(value: Any) -> str:
 def hook(value: Any) -> Callable[[Any], object]:
     """Validate a plain function."""
     if not callable(value):
-        raise InvalidValueError(f"{shown(value)} is not a function", is_type=True)
+        raise InvalidSettingError(f"{shown(value)} is not a function", is_type=True)
     if inspect.iscoroutinefunction(value):
-        raise InvalidValueError("it is a coroutine function, which is not awaited", is_type=True)
+        raise InvalidSettingError("it is a coroutine function, which is not awaited", is_type=True)
     return cast("Callable[[Any], object]", value)
 
 
@@ -167,13 +167,13 @@ def header(name: Any, value: Any, *, allowed: str = "") -> str:
     :param allowed: the one reserved header that may be given here.
     """
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise InvalidValueError(
+        raise InvalidSettingError(
             "one of the names is not valid", "use letters, digits and a few characters such as '-' in names"
         )
     if name.lower() in _SET_BY_THE_CLIENT and name.lower() != allowed:
-        raise InvalidValueError(f"{name} is set by the client", "leave it out")
+        raise InvalidSettingError(f"{name} is set by the client", "leave it out")
     if not isinstance(value, str) or CONTROL.search(value.replace("\t", " ")) or not encodes(value):
-        raise InvalidValueError(
+        raise InvalidSettingError(
             f"the value of {name} is not text, or contains control characters", "give one line of text"
         )
     return name
@@ -184,7 +184,7 @@ def headers(value: Any) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidValueError(f"{shown(value)} is not a mapping")
+        raise InvalidSettingError(f"{shown(value)} is not a mapping")
     entries: Mapping[Any, Any] = cast("Any", value)
     return {header(name, text): text for name, text in entries.items()}
 
@@ -195,29 +195,29 @@ def ssl(value: Any) -> Any:
         return True
     if isinstance(value, bool) or _is_a(value, "ssl.SSLContext", "aiohttp.client_reqrep.Fingerprint"):
         return value
-    raise InvalidValueError(f"{shown(value)} is not an SSLContext, a Fingerprint or a bool")
+    raise InvalidSettingError(f"{shown(value)} is not an SSLContext, a Fingerprint or a bool")
 
 
 def converter(value: Any) -> Any:
     """Validate a converter from `make_converter`."""
     if isinstance(value, OmiumConverter):
         return value
-    raise InvalidValueError(f"{shown(value)} is not a converter with the rules of this package")
+    raise InvalidSettingError(f"{shown(value)} is not a converter with the rules of this package")
 
 
 def telemetry(value: Any) -> Any:
     """Validate an `omium_async.otel.Telemetry`."""
     if _is_a(value, "omium_async.otel.Telemetry"):
         return value
-    raise InvalidValueError(f"{shown(value)} is not a Telemetry")
+    raise InvalidSettingError(f"{shown(value)} is not a Telemetry")
 
 
 def session(value: Any) -> Any:
     """Validate a session of the user's own, which must not send other credentials."""
     if not callable(getattr(value, "request", None)):
-        raise InvalidValueError(f"{shown(value)} is not a session")
+        raise InvalidSettingError(f"{shown(value)} is not a session")
     if getattr(value, "trust_env", False):
-        raise InvalidValueError(
+        raise InvalidSettingError(
             "it has trust_env=True and would send credentials of ~/.netrc to the service", "create it without trust_env"
         )
     return value

@@ -13,7 +13,7 @@ from .._data.masked import Secret, masked
 from .._errors import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
-from .checks import InvalidValueError
+from .checks import InvalidSettingError
 from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, declarations
 from .secret import Redactor
 from .sources import ConfigFile, environment
@@ -68,7 +68,7 @@ def configure(**arguments: Any) -> tuple[Settings, Options]:
     :param arguments: of the constructor, masked by `takes_settings`.
     :raises ConfigurationError: a setting is missing or not valid; the message names it and its source, never the key.
     """
-    lookup = _Lookup(arguments)
+    lookup = _SettingReader(arguments)
     found = {name: lookup.value(name, each) for name, each in declarations(Settings).items()}
     if found["proxy"] is None and (in_environment := proxy_of_environment(found["base_url"])) is not None:
         value, variable = in_environment
@@ -112,7 +112,7 @@ class _Source:
         ) from None
 
 
-class _Lookup:
+class _SettingReader:
     """Finds the value of each setting and its source."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -187,7 +187,7 @@ def _validated(value: Any, source: _Source, declared: Declaration) -> Any:
         return None
     try:
         return declared.check(value)
-    except InvalidValueError as error:
+    except InvalidSettingError as error:
         problem = error
     return source.reject(problem.problem, problem.advice or declared.advice)
 
@@ -223,6 +223,6 @@ def checked_header(name: object, value: object, place: str, *, allowed: str = ""
     """
     try:
         return checks.header(name, value, allowed=allowed)
-    except InvalidValueError as error:
+    except InvalidSettingError as error:
         problem = error
     return _Source("headers", "argument", place).reject(problem.problem, problem.advice or "")

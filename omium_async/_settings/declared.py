@@ -62,7 +62,7 @@ _SECONDS: Final = "give a number of seconds above 0, or None for no limit"
 class Declaration:
     """The declaration of a setting.
 
-    :ivar check: returns the value to use, or raises `checks.InvalidValueError`.
+    :ivar check: returns the value to use, or raises `checks.InvalidSettingError`.
     :ivar advice: what to give, for messages.
     :ivar default: of the constructor's parameter; it counts as not given.
     :ivar otherwise: the value if no source has one; `REQUIRED`: that is an error.

@@ -84,7 +84,7 @@ class FailureReader:
 
         :param body: of a success that could not be understood.
         """
-        found: _Found | None
+        found: _AttemptError | None
         if isinstance(problem, Refused):
             found = self._refused(problem, attempt)
         elif isinstance(problem, (ValidationError, TooLarge)):
@@ -110,7 +110,7 @@ class FailureReader:
 
     # -- the error and its words ---------------------------------------------------------------------------------------
 
-    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _Found:
+    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _AttemptError:
         status, headers = attempt.status or 0, attempt.headers or {}
         body = self._redactor.body(problem.body, cut=problem.cut)
         refusal = read_refusal(body, headers, problem.reason)
@@ -127,7 +127,7 @@ class FailureReader:
             headers={self._redactor.text(name): self._redactor.text(text) for name, text in joined(headers).items()},
             **more,
         )
-        return _Found(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)
+        return _AttemptError(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)
 
     def _hint(self, status: int, message: str) -> str:
         """Return the setting that is probably wrong, and its source."""
@@ -141,7 +141,7 @@ class FailureReader:
         source = self._origins.get(name, "default")
         return {"argument": f"the argument {name}", "default": "the default"}.get(source, source)
 
-    def _no_response(self, problem: Exception, attempt: LiveAttempt) -> _Found | None:
+    def _no_response(self, problem: Exception, attempt: LiveAttempt) -> _AttemptError | None:
         text = one_line(self._redactor.text(_words(problem)), _LONGEST_QUOTE)
         error: OmiumError
         if isinstance(problem, TimeoutError):
@@ -160,7 +160,7 @@ class FailureReader:
         else:
             return None
         answered = None if attempt.headers is None else request_id_of(attempt.headers)
-        return _Found(error, text, retries_read=True, request_id=answered)
+        return _AttemptError(error, text, retries_read=True, request_id=answered)
 
     def _nothing_listens(self, problem: aiohttp.ClientConnectorError) -> str:
         url = urlsplit(self._base_url)
@@ -168,7 +168,7 @@ class FailureReader:
             return self._redactor.text(f"no connection: nothing listens at {problem.host}:{problem.port} (the proxy?)")
         return f"no connection: nothing listens at {url.scheme}://{url.netloc}; is the server running?"
 
-    def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _Found:
+    def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _AttemptError:
         cut = isinstance(problem, TooLarge) or len(body) > LARGEST_REFUSAL
         if isinstance(problem, TooLarge):
             body = problem.body
@@ -182,7 +182,7 @@ class FailureReader:
             path=path,
         )
         answered = request_id_of(attempt.headers or {}, body)
-        return _Found(error, summary, isinstance(problem, InvalidJSONError), answered)
+        return _AttemptError(error, summary, isinstance(problem, InvalidJSONError), answered)
 
     def _cause(self, problem: Exception) -> BaseException | None:
         """Return a new instance of the system's own error.
@@ -197,7 +197,7 @@ class FailureReader:
         return None
 
 
-class _Found(NamedTuple):
+class _AttemptError(NamedTuple):
     """The error of a failed attempt, without the request's details."""
 
     error: OmiumError

@@ -35,7 +35,7 @@ class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises its
     """The call cannot begin before its deadline."""
 
 
-class Window:
+class RateWindow:
     """At most so many requests in any minute.
 
     A request counts until a minute after its end. So no minute of the server's holds more, whenever each request
@@ -82,7 +82,7 @@ class Pacer:
 
     def __init__(self, rate_limit: float | None) -> None:
         self._lock = threading.RLock()
-        self._window = None if rate_limit is None else Window(rate_limit)
+        self._window = None if rate_limit is None else RateWindow(rate_limit)
         self._gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self._paused_until = 0.0
         self._pauses = 0  # since the last response that was no 429

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from . import wire
 from .errors import Refusal
-from .handlers import Call, Reply, readable
+from .handlers import HandlerRequest, Reply, readable
 from .inputs import InvalidError
 from .jsontext import dumps
 from .openapi import DOCUMENT
@@ -163,7 +163,7 @@ class App:
             return _not_allowed(routes)
         if tenant is None:
             return _error(401, "Invalid or missing API key")
-        call = Call(request, tenant, below, query, unquote(raw_id))
+        call = HandlerRequest(request, tenant, below, query, unquote(raw_id))
         if call.id in _RESERVED and below.startswith("/executions/"):
             return _error(404, "Not Found")
         return await self._handlers.of(routes[method].operation)(call)

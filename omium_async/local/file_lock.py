@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["FileLock", "close_in_children"]
 
 
-class _Closable(Protocol):
+class _Handle(Protocol):
     def close(self) -> None: ...
 
 
-_open: weakref.WeakSet[_Closable] = weakref.WeakSet()
+_open: weakref.WeakSet[_Handle] = weakref.WeakSet()
 
 
-def close_in_children(thing: _Closable) -> None:
+def close_in_children(thing: _Handle) -> None:
     """Close a lock or a listening socket in every child that this process forks.
 
     Otherwise database and port stay in use after the end of the server, as long as a child lives.

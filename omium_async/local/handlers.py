@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .registry import Registry
     from .store import IdempotencyKey, Tenant, WriteAnswer
 
-__all__ = ["Call", "Handlers", "Options", "Reply", "readable"]
+__all__ = ["HandlerRequest", "Handlers", "Reply", "ServerOptions", "readable"]
 
 
 @attrs.frozen
@@ -33,7 +33,7 @@ class Reply:
 
 
 @attrs.frozen
-class Call:
+class HandlerRequest:
     """A request for the handlers. `path` is below the base, `id` the id in it."""
 
     request: web.BaseRequest
@@ -44,7 +44,7 @@ class Call:
 
 
 @attrs.define
-class Options:
+class ServerOptions:
     """Options of the server that may change while it runs.
 
     :ivar honor_idempotency: an `Idempotency-Key` has an effect.
@@ -58,18 +58,18 @@ class Options:
 class Handlers:
     """The handlers; each has the name of its operation."""
 
-    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: Options) -> None:
+    def __init__(self, engine: Engine, database: Database, workflows: Registry, options: ServerOptions) -> None:
         self._engine = engine
         self._workflows = workflows
         self._database = database
         self._options = options
 
-    def of(self, operation: str) -> Callable[[Call], Awaitable[Reply]]:
+    def of(self, operation: str) -> Callable[[HandlerRequest], Awaitable[Reply]]:
         """Return the handler of an operation."""
-        handler: Callable[[Call], Awaitable[Reply]] = getattr(self, operation)
+        handler: Callable[[HandlerRequest], Awaitable[Reply]] = getattr(self, operation)
         return handler
 
-    async def list_executions(self, call: Call) -> Reply:
+    async def list_executions(self, call: HandlerRequest) -> Reply:
         query = inputs.list_query(call.query)
 
         def read(connection: sqlite3.Connection) -> bytes:
@@ -85,13 +85,13 @@ class Handlers:
 
         return Reply(200, await self._database.read(read))
 
-    async def get_execution(self, call: Call) -> Reply:
+    async def get_execution(self, call: HandlerRequest) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:
             return wire.detail(*lists.detail(connection, call.tenant, call.id), call.tenant)
 
         return Reply(200, await self._database.read(read))
 
-    async def create_execution(self, call: Call) -> Reply:
+    async def create_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))
         new = inputs.submission(body)
         strict = bool(self._workflows) if self._options.strict is None else self._options.strict
@@ -99,24 +99,24 @@ class Handlers:
             raise inputs.unknown_workflow(new.workflow_id, self._workflows)
         return _reply(await self._engine.create(call.tenant, new, self._key(call, body)))
 
-    async def replay_execution(self, call: Call) -> Reply:
+    async def replay_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
         return _reply(await self._engine.replay(call.tenant, call.id, checkpoint_id, self._key(call, body)))
 
-    async def rollback_execution(self, call: Call) -> Reply:
+    async def rollback_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))
         checkpoint_id = inputs.checkpoint_id(body)
         return _reply(await self._engine.rollback(call.tenant, call.id, checkpoint_id, self._key(call, body)))
 
-    async def cancel_execution(self, call: Call) -> Reply:
+    async def cancel_execution(self, call: HandlerRequest) -> Reply:
         status = inputs.cancellation(call.query)
         return _reply(await self._engine.cancel(call.tenant, call.id, self._key(call, {"status": status})))
 
-    async def delete_execution(self, call: Call) -> Reply:
+    async def delete_execution(self, call: HandlerRequest) -> Reply:
         return _reply(await self._engine.delete(call.tenant, call.id, self._key(call, {})))
 
-    async def list_checkpoints(self, call: Call) -> Reply:
+    async def list_checkpoints(self, call: HandlerRequest) -> Reply:
         query = inputs.checkpoint_query(call.query)
 
         def read(connection: sqlite3.Connection) -> bytes:
@@ -125,7 +125,7 @@ class Handlers:
 
         return Reply(200, await self._database.read(read))
 
-    async def get_checkpoint(self, call: Call) -> Reply:
+    async def get_checkpoint(self, call: HandlerRequest) -> Reply:
         with_state = inputs.includes_state(call.query)
 
         def read(connection: sqlite3.Connection) -> bytes:
@@ -134,19 +134,19 @@ class Handlers:
 
         return Reply(200, await self._database.read(read))
 
-    async def list_workflows(self, call: Call) -> Reply:
+    async def list_workflows(self, call: HandlerRequest) -> Reply:
         page, page_size, pass_filters = inputs.workflow_query(call.query)
         names = sorted(self._workflows) if pass_filters else []
         shown = names[(page - 1) * page_size : page * page_size]
         found = [(name, self._workflows[name].description) for name in shown]
         return Reply(200, wire.workflows(found, len(names), page, page_size))
 
-    async def get_workflow(self, call: Call) -> Reply:
+    async def get_workflow(self, call: HandlerRequest) -> Reply:
         if call.id not in self._workflows:
             raise MissingError("Workflow not found")
         return Reply(200, wire.workflow(call.id, self._workflows[call.id].description))
 
-    def _key(self, call: Call, body: dict[str, object]) -> IdempotencyKey | None:
+    def _key(self, call: HandlerRequest, body: dict[str, object]) -> IdempotencyKey | None:
         if not self._options.honor_idempotency:
             return None
         header = call.request.headers.get("Idempotency-Key")

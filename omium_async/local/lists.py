@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Checkpoint", "Page", "Row", "checkpoint", "checkpoints", "detail", "page"]
+__all__ = ["CheckpointRow", "ListPage", "Row", "checkpoint", "checkpoints", "detail", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
@@ -27,7 +27,7 @@ _CHECKPOINT: Final = "c.id, e.id, c.name, c.created_at"
 
 
 @attrs.frozen
-class Checkpoint:
+class CheckpointRow:
     """A checkpoint without its state."""
 
     id: str
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 @attrs.frozen
-class Page:
+class ListPage:
     """One page of a list, newest first.
 
     :ivar total: the number of executions in the whole list.
@@ -55,7 +55,7 @@ def page(
     *,
     workflow_id: str | None = None,
     status: str | None = None,
-) -> Page:
+) -> ListPage:
     """Return page `number` (from 1) of the tenant's executions that pass the filters, newest first."""
     skip = (number - 1) * size
     where, values = _filter(tenant, workflow_id, status)
@@ -98,7 +98,7 @@ def checkpoints(
     workflow_id: str | None,
     limit: int,
     offset: int,
-) -> tuple[int, list[Checkpoint]]:
+) -> tuple[int, list[CheckpointRow]]:
     """Return the number of checkpoints of an execution, or of a workflow, and one page of them, oldest first.
 
     :raises MissingError: the tenant has no execution of that id.
@@ -117,10 +117,10 @@ def checkpoints(
         f"SELECT {_CHECKPOINT} {source} ORDER BY c.position, c.number LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
-    return total, [Checkpoint(*row) for row in found]
+    return total, [CheckpointRow(*row) for row in found]
 
 
-def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: str) -> tuple[Checkpoint, bytes]:
+def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: str) -> tuple[CheckpointRow, bytes]:
     """Return a checkpoint and the JSON text of its step's result.
 
     :raises MissingError: the tenant has no checkpoint of that id.
@@ -132,15 +132,15 @@ def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: st
     ).fetchone()
     if found is None:
         raise MissingError("Checkpoint not found")
-    return Checkpoint(*found[1:]), found[0]
+    return CheckpointRow(*found[1:]), found[0]
 
 
-def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> Page:
+def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> ListPage:
     """Return the executions that fulfil a condition, newest first. `left`: the rows of the list from this page on."""
     if left <= 0:
-        return Page([], total)
+        return ListPage([], total)
     found = connection.execute(f"SELECT {_ROW} FROM executions WHERE {which} ORDER BY position DESC", values)  # noqa: S608
-    return Page(found.fetchall(), total)
+    return ListPage(found.fetchall(), total)
 
 
 def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tuple[str, list[object]]:

@@ -22,7 +22,7 @@ from .engine import Engine
 from .errors import LocalOmiumError, PortInUseError
 from .faults import FaultInjector, Faults
 from .file_lock import close_in_children
-from .handlers import Handlers, Options
+from .handlers import Handlers, ServerOptions
 from .keyring import load_keys
 from .registry import Registry
 from .request_log import RequestLog
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .keyring import Keyring
 
-__all__ = ["HOST", "RunningServer", "Settings"]
+__all__ = ["HOST", "RunningServer", "ServerParts"]
 
 _log = logging.getLogger("omium_async.local.http")
 
@@ -45,13 +45,13 @@ _CLOSE_WITHIN: Final = 0.5  # seconds for responses in progress when the server 
 
 
 @attrs.frozen
-class Settings:
+class ServerParts:
     """The parts of a LocalOmium that each of its servers uses."""
 
     times: Times
     types: Types
     workflows: Registry = attrs.field(factory=Registry)
-    options: Options = attrs.field(factory=Options)
+    options: ServerOptions = attrs.field(factory=ServerOptions)
     faults: Faults = attrs.field(factory=Faults)
     log: RequestLog = attrs.field(factory=RequestLog)
     ids: Ids = attrs.field(factory=Ids)
@@ -60,7 +60,7 @@ class Settings:
 class RunningServer:
     """A running server. The event loop that started it closes it, if nothing else does."""
 
-    def __init__(self, settings: Settings, database: Database, keyring: Keyring, listening: socket.socket) -> None:
+    def __init__(self, settings: ServerParts, database: Database, keyring: Keyring, listening: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.keyring = keyring
@@ -86,7 +86,7 @@ class RunningServer:
 
     @classmethod
     async def start(
-        cls, settings: Settings, path: Path | None, port: int, keys: dict[str, str | None] | None
+        cls, settings: ServerParts, path: Path | None, port: int, keys: dict[str, str | None] | None
     ) -> RunningServer:
         """Open the database, serve, and continue unfinished executions.
 
@@ -176,10 +176,10 @@ class _HTTPServer(web.Server):
     """aiohttp's low-level server, with connections that answer malformed requests in the form of the service."""
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+        return _QuietRequestHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
 
-class _Connection(web.RequestHandler):
+class _QuietRequestHandler(web.RequestHandler):
     """A connection that logs no content of malformed requests, because their lines hold keys."""
 
     __slots__ = ()

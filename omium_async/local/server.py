@@ -16,12 +16,12 @@ from .blocked import started_here, stopped
 from .clock import Clock, Times
 from .errors import LocalOmiumError
 from .faults import Fault
-from .handlers import Options
+from .handlers import ServerOptions
 from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
 from .registry import Registered, WorkflowDefinition, definition_of, load_module
 from .request_log import SeenRequest
 from .run import WorkflowFunction
-from .running import HOST, RunningServer, Settings
+from .running import HOST, RunningServer, ServerParts
 from .shielded import cancelled_once, to_the_end
 from .tables import explained
 from .typed import Types
@@ -97,7 +97,7 @@ class LocalOmium:
             self._given_keys = checked_keys(api_keys)
         elif database is None:  # memory keeps no keys between starts
             self._given_keys = generated_keys()
-        self._settings = Settings(Times(clock), Types(converter), options=Options(strict=strict))
+        self._settings = ServerParts(Times(clock), Types(converter), options=ServerOptions(strict=strict))
         self._running: RunningServer | None = None
         self._starting = False
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Threads"]
 
 
-class _Call:
+class _ThreadCall:
     __slots__ = ("context", "function", "future", "loop", "thread")
 
     def __init__(self, function: Callable[[], Any]) -> None:
@@ -58,7 +58,7 @@ class Threads:
         self._limit = limit
         self._name = name
         self._changed = threading.Condition()
-        self._calls: deque[_Call] = deque()
+        self._calls: deque[_ThreadCall] = deque()
         self._threads: set[threading.Thread] = set()  # without those that left the pool
         self._detached: set[threading.Thread] = set()
         self._idle = 0
@@ -67,7 +67,7 @@ class Threads:
 
     async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call the function in a thread with the context of the caller, and return its result."""
-        call = _Call(functools.partial(function, *args, **kwargs))
+        call = _ThreadCall(functools.partial(function, *args, **kwargs))
         self._submit(call)
         try:
             return await call.future
@@ -90,7 +90,7 @@ class Threads:
             self._calls.clear()
             self._changed.notify_all()
 
-    def _submit(self, call: _Call) -> None:
+    def _submit(self, call: _ThreadCall) -> None:
         with self._changed:
             self._calls.append(call)
             if self._idle >= len(self._calls):
@@ -105,7 +105,7 @@ class Threads:
             self._threads.add(thread)
             thread.start()
 
-    def _detach(self, call: _Call) -> None:
+    def _detach(self, call: _ThreadCall) -> None:
         with self._changed:
             if call.thread is None:
                 with contextlib.suppress(ValueError):
@@ -123,7 +123,7 @@ class Threads:
             with self._changed:
                 call.thread = None
 
-    def _next(self, thread: threading.Thread) -> _Call | None:
+    def _next(self, thread: threading.Thread) -> _ThreadCall | None:
         with self._changed:
             while not self._calls or thread in self._detached:
                 if self._closing or thread in self._detached:

@@ -12,7 +12,7 @@ from .tables import SHOWN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lists import Checkpoint, Page, Row
+    from .lists import CheckpointRow, ListPage, Row
     from .store import Tenant
 
 __all__ = [
@@ -32,14 +32,14 @@ _ERROR: Final = [column.name for column in SHOWN].index("error")
 _METADATA: Final = [column.name for column in SHOWN].index("metadata")
 
 
-class _Page(msgspec.Struct, gc=False):
+class _PageBody(msgspec.Struct, gc=False):
     items: list[Any]
     total: int
     page: int
     page_size: int
 
 
-class _Checkpoint(msgspec.Struct, gc=False):
+class _CheckpointBody(msgspec.Struct, gc=False):
     id: str
     name: str
     created_at: str
@@ -55,22 +55,22 @@ _detail: Final[Callable[..., Any]] = msgspec.defstruct(
         *((str(column.shown), Any) for column in SHOWN),
         ("tenant_id", str),
         ("error", Any),
-        ("checkpoints", list[_Checkpoint]),
+        ("checkpoints", list[_CheckpointBody]),
     ],
     gc=False,
 )
 _Raw = msgspec.Raw
 
 
-def page(found: Page, tenant: Tenant, number: int, size: int) -> bytes:
+def page(found: ListPage, tenant: Tenant, number: int, size: int) -> bytes:
     """Return the body of a list."""
-    return dumps(_Page([_row(*_values(one), tenant.name) for one in found.rows], found.total, number, size))
+    return dumps(_PageBody([_row(*_values(one), tenant.name) for one in found.rows], found.total, number, size))
 
 
 def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
     """Return the body of details. As on the live service the checkpoints are also in `metadata`, where the official
     command line reads them. A user's own `checkpoints` key stays visible in lists and workflows."""
-    listed = [_Checkpoint(*checkpoint) for checkpoint in checkpoints]
+    listed = [_CheckpointBody(*checkpoint) for checkpoint in checkpoints]
     values = _values(one)
     values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": listed}
     return dumps(_detail(*values, tenant.name, one[_ERROR], listed))
@@ -86,18 +86,18 @@ def moved(execution_id: str, status: str, message: str) -> bytes:
     return dumps({"id": execution_id, "status": status, "message": message})
 
 
-def checkpoint(one: Checkpoint, result: bytes | None = None) -> bytes:
+def checkpoint(one: CheckpointRow, result: bytes | None = None) -> bytes:
     """Return the body of a checkpoint, with its state if `result` is given."""
     return dumps(_checkpoint(one, result))
 
 
-def checkpoints(found: list[Checkpoint], total: int, limit: int, offset: int) -> bytes:
+def checkpoints(found: list[CheckpointRow], total: int, limit: int, offset: int) -> bytes:
     """Return the body of a list of checkpoints."""
     items = [_checkpoint(one) for one in found]
     return dumps({"items": items, "total": total, "limit": limit, "offset": offset})
 
 
-def _checkpoint(one: Checkpoint, result: bytes | None = None) -> dict[str, Any]:
+def _checkpoint(one: CheckpointRow, result: bytes | None = None) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": one.id,
         "execution_id": one.execution_id,

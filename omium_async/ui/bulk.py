@@ -28,7 +28,7 @@ from .view import View
 from .words import cut, message_of
 from .writes import Writes
 
-__all__ = ["CONCURRENCY", "Bulk", "Bulks", "Item"]
+__all__ = ["CONCURRENCY", "Bulk", "BulkItem", "Bulks"]
 
 CONCURRENCY: Final = 16
 _KEPT: Final = 50  # bulk replays
@@ -41,7 +41,7 @@ State = Literal["planning", "planned", "replaying", "done"]
 
 
 @attrs.define
-class Item:
+class BulkItem:
     """One execution of a bulk replay, with what its page shows.
 
     :ivar outcome: ``"not sent"``, ``"sending"``, or the state of its outcome.
@@ -59,7 +59,7 @@ class Item:
     target: str = ""
 
     @classmethod
-    def of(cls, execution: Execution, number: int) -> Item:
+    def of(cls, execution: Execution, number: int) -> BulkItem:
         """Keep what is shown of an execution."""
         workflow_id, note = cut(execution.workflow_id or "", 100), cut(execution.error or "")
         return cls(execution.id, execution.status, workflow_id, execution.created_at, note, number)
@@ -83,7 +83,7 @@ class Bulk:
         self.limit = limit
         self.mark = mark
         self.state: State = "planning"
-        self.items: list[Item] = []
+        self.items: list[BulkItem] = []
         self.error: Exception | None = None
         self.is_stopping = False
         self.began = datetime.now(UTC)
@@ -109,7 +109,7 @@ class Bulk:
         found = Counter(item.outcome for item in self.items)
         return {state: found[state] for state in ("replayed", "rejected", "unknown", "sending", "not sent")}
 
-    def by_importance(self) -> list[Item]:
+    def by_importance(self) -> list[BulkItem]:
         """Return the items, failures first; all others keep their places, so no row moves while it is clicked."""
         order = {"unknown": 0, "rejected": 1}
         return sorted(self.items, key=lambda item: order.get(item.outcome, 2))
@@ -168,7 +168,7 @@ class Bulks:
         """Count the listed executions that this console is writing to now, elsewhere."""
         return sum(1 for item in bulk.items if self._writes.in_progress(item.id))
 
-    def is_passed_over(self, bulk: Bulk, item: Item) -> bool:
+    def is_passed_over(self, bulk: Bulk, item: BulkItem) -> bool:
         """Whether this console writes to an execution now, or has written to it since the dry run began."""
         return self._writes.in_progress(item.id) or self._writes.last(item.id) > bulk.mark
 
@@ -197,7 +197,7 @@ class Bulks:
         try:
             async with contextlib.aclosing(self._listed(bulk)) as rows:
                 async for row in rows:
-                    bulk.items.append(Item.of(row, self._writes.last(row.id)))
+                    bulk.items.append(BulkItem.of(row, self._writes.last(row.id)))
         except Exception as error:  # noqa: BLE001 - the page says that the list is not complete
             _end_early(bulk, error)
         finally:
@@ -272,7 +272,7 @@ class Bulks:
             kept -= bulk.size
 
 
-def _settle(item: Item, outcome: ReplayOutcome) -> None:
+def _settle(item: BulkItem, outcome: ReplayOutcome) -> None:
     item.outcome = outcome.state
     item.target = "" if outcome.result is None else outcome.result.execution_id
     item.note = "" if outcome.error is None else cut(message_of(outcome.error))

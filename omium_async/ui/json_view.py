@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-__all__ = ["Found", "NoSuchPlaceError", "Node", "at", "find", "tree"]
+__all__ = ["NoSuchPlaceError", "Node", "TextMatch", "at", "find", "tree"]
 
 _CHILDREN: Final = 100  # values of one container that are shown before "more"
 _OPEN: Final = 40  # a container of at most so many values is open from the start
@@ -44,7 +44,7 @@ class Node:
 
 
 @attrs.frozen
-class Found:
+class TextMatch:
     """A place where a search found its text."""
 
     pointer: str
@@ -75,11 +75,11 @@ def _number(name: str) -> int:
 def tree(value: Any, pointer: str = "", start: int = 0, *, is_whole: bool = False) -> Node:
     """Return the tree of a value: the children of small containers too, of large ones only their size."""
     name = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~") if pointer else None
-    return _node(value, pointer, name, start, _Budget(), is_whole=is_whole, is_open=True)
+    return _node(value, pointer, name, start, _DisplayLimit(), is_whole=is_whole, is_open=True)
 
 
 @attrs.define
-class _Budget:
+class _DisplayLimit:
     """How many more values and levels the first response may contain."""
 
     values: int = 2 * _CHILDREN
@@ -87,7 +87,7 @@ class _Budget:
 
 
 def _node(
-    value: Any, pointer: str, name: str | None, start: int, budget: _Budget, *, is_whole: bool, is_open: bool
+    value: Any, pointer: str, name: str | None, start: int, budget: _DisplayLimit, *, is_whole: bool, is_open: bool
 ) -> Node:
     budget.values -= 1
     if isinstance(value, dict | list):
@@ -100,7 +100,13 @@ def _node(
 
 
 def _container(
-    held: dict[str, Any] | list[Any], pointer: str, name: str | None, start: int, budget: _Budget, *, is_open: bool
+    held: dict[str, Any] | list[Any],
+    pointer: str,
+    name: str | None,
+    start: int,
+    budget: _DisplayLimit,
+    *,
+    is_open: bool,
 ) -> Node:
     kind, unit, empty = ("object", "key", "{}") if isinstance(held, dict) else ("list", "item", "[]")
     size = len(held)
@@ -118,10 +124,10 @@ def _container(
     return Node(pointer, name, kind, text, size, max(0, size - start - len(children)), start, children)
 
 
-def find(value: Any, wanted: str) -> tuple[list[Found], bool]:
+def find(value: Any, wanted: str) -> tuple[list[TextMatch], bool]:
     """Return the places whose key or value contains a text, in any case, and whether there are more."""
     wanted = wanted.casefold()
-    finds: list[Found] = []
+    finds: list[TextMatch] = []
     for pointer, name, leaf in _walk(value):
         text = "" if leaf is _CONTAINER else leaf if isinstance(leaf, str) else _plain(leaf)
         place = text.casefold().find(wanted)
@@ -130,7 +136,7 @@ def find(value: Any, wanted: str) -> tuple[list[Found], bool]:
         if len(finds) == _FINDS:
             return finds, True
         begin = max(0, place - 40)
-        finds.append(Found(pointer, ("…" if begin else "") + text[begin : begin + 160]))
+        finds.append(TextMatch(pointer, ("…" if begin else "") + text[begin : begin + 160]))
     return finds, False
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from .reading import GROUPED, REQUESTS, Overview, Rows
 from .rendering import is_look
-from .site import FIRST_WAIT, LOOK_EVERY, SITE, Attempt, Site, attempt, next_look
+from .site import FIRST_WAIT, LOOK_EVERY, SITE, ReadResult, Site, attempt, next_look
 from .view import FIELDS, InvalidView, View
 
 __all__ = ["routes"]
@@ -43,8 +43,8 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -> web.StreamResponse:
     """Return the whole page, or the rows and what stands around them; what could not be read stays as it was."""
     if is_look(request):
-        rows: Attempt[Rows] = await attempt(site.reader.rows(view, reach), None)
-        overview: Attempt[Overview] = Attempt()
+        rows: ReadResult[Rows] = await attempt(site.reader.rows(view, reach), None)
+        overview: ReadResult[Overview] = ReadResult()
         parts: Sequence[str] = ("outage",) if rows.value is None else _ROW_PARTS
     else:
         rows, overview = await asyncio.gather(
@@ -73,7 +73,7 @@ async def _look_at_counts(request: web.Request, site: Site, view: View) -> web.S
     return site.renderer.live(request, "list.html", parts, every=context["counts_every"], **context)
 
 
-def _context(view: View, overview: Attempt[Overview]) -> dict[str, Any]:
+def _context(view: View, overview: ReadResult[Overview]) -> dict[str, Any]:
     return {
         "view": view,
         "problems": {},
@@ -85,7 +85,7 @@ def _context(view: View, overview: Attempt[Overview]) -> dict[str, Any]:
     }
 
 
-def _rows_every(rows: Attempt[Rows]) -> float:
+def _rows_every(rows: ReadResult[Rows]) -> float:
     """Return the seconds until the next look; a search that goes far is repeated once a second per request."""
     requests = rows.value.search.requests if rows.value and rows.value.search else 0
     return next_look(rows, LOOK_EVERY if requests <= REQUESTS else float(requests))

@@ -22,7 +22,7 @@ from omium_async import (
 
 from .view import STATUSES, View, error_key
 
-__all__ = ["GROUPED", "Failures", "Overview", "Reader", "Rows", "Search"]
+__all__ = ["GROUPED", "Failures", "Overview", "Reader", "Rows", "SearchProgress"]
 
 PAGE_SIZE: Final = 50
 GROUPED: Final = 500  # the newest failures, which are grouped by error
@@ -38,7 +38,7 @@ _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @attrs.frozen
-class Search:
+class SearchProgress:
     """How far a search through the list went.
 
     :ivar requests: how many it took. :ivar rows: how many rows it read. :ivar oldest: when the oldest was created.
@@ -66,7 +66,7 @@ class Rows:
     first: int | None
     has_more: bool
     total: int | None = None
-    search: Search | None = None
+    search: SearchProgress | None = None
 
 
 @attrs.frozen
@@ -129,7 +129,7 @@ class Reader:
         """
         if view.error:
             failures = filter(view.predicate(), await self.failures(view.workflow_id, view.statuses))
-            return _slice(list(failures), view.page, Search(is_complete=True, has_metadata=True))
+            return _slice(list(failures), view.page, SearchProgress(is_complete=True, has_metadata=True))
         if view.needs_search:
             return await self._search(view, REQUESTS * reach, min(_TIMEOUT * reach, _LONGEST_SEARCH))
         page = await self._page(view.workflow_id, view.status, view.page, PAGE_SIZE)
@@ -171,14 +171,14 @@ class Reader:
         """Read through the list until the page is full; stop after so many requests or seconds."""
         passes, since, wanted = view.predicate(), view.since_moment, view.page * PAGE_SIZE + 1
         found: list[Execution] = []
-        search, too_old = Search(), 0
+        search, too_old = SearchProgress(), 0
         windows = self._windows(view.workflow_id, view.status, _SEARCHED)
         try:
             async with asyncio.timeout(seconds):
                 async for rows, is_last in windows:
                     found += filter(passes, rows)
                     too_old += sum(1 for row in rows if since and row.created_at and row.created_at < since)
-                    search = Search(
+                    search = SearchProgress(
                         search.requests + 1,
                         search.rows + len(rows),
                         next((row.created_at for row in reversed(rows) if row.created_at), search.oldest),
@@ -227,7 +227,7 @@ def _has_more(page: ExecutionPage, number: int) -> bool:
     return bool(page.items) and number * page.page_size < page.total
 
 
-def _slice(found: list[Execution], page: int, search: Search) -> Rows:
+def _slice(found: list[Execution], page: int, search: SearchProgress) -> Rows:
     skipped = (page - 1) * PAGE_SIZE
     items = tuple(found[skipped : skipped + PAGE_SIZE])
     return Rows(items, skipped + 1, len(found) > skipped + PAGE_SIZE, search=search)

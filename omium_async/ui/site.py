@@ -20,7 +20,7 @@ from .reading import Reader
 from .rendering import Renderer
 from .writes import Forms, Signer, Writes
 
-__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "Attempt", "Site", "attempt", "next_look"]
+__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "ReadResult", "Site", "attempt", "next_look"]
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ SITE: Final = web.AppKey("SITE", Site)
 
 
 @attrs.frozen
-class Attempt(Generic[T]):
+class ReadResult(Generic[T]):
     """How a read ended: with a value, with an error, or with neither if the page did not wait for it."""
 
     value: T | None = None
@@ -85,7 +85,7 @@ class Attempt(Generic[T]):
         return None
 
 
-async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> Attempt[T]:
+async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> ReadResult[T]:
     """Await a read.
 
     :param seconds: how long; ``None``: as long as the client takes.
@@ -93,17 +93,17 @@ async def attempt(read: Coroutine[Any, Any, T], seconds: float | None) -> Attemp
     began = datetime.now(UTC)
     try:
         async with asyncio.timeout(seconds):
-            return Attempt(await read, began=began)
+            return ReadResult(await read, began=began)
     except (OmiumError, ValueError, TypeError) as error:
-        return Attempt(error=error)
+        return ReadResult(error=error)
     except TimeoutError as error:
-        return Attempt() if seconds is not None else Attempt(error=error)
+        return ReadResult() if seconds is not None else ReadResult(error=error)
     except Exception as error:  # noqa: BLE001 - a defect must show on the page, not only in the log
         _log.exception("the console could not read what a page shows")
-        return Attempt(error=error)
+        return ReadResult(error=error)
 
 
-def next_look(read: Attempt[Any], every: float) -> float:
+def next_look(read: ReadResult[Any], every: float) -> float:
     """Return the seconds until a page looks again."""
     error = read.error
     if isinstance(error, RateLimitError) and error.retry_after is not None:
