@@ -154,7 +154,7 @@ class Transport:
             try:
                 if options.before_attempt is not None:
                     options.before_attempt()
-                attempt.begin(connections.loop, _shorter(options.attempt_timeout, deadline, started))
+                connections.timeouts.start(attempt, _shorter(options.attempt_timeout, deadline, started))
                 if span is not None:
                     attempt.traced = span.attempt_starts(number)
                 body = await self._exchange.run(request, attempt, connections.session)
@@ -164,7 +164,7 @@ class Transport:
                 if not self._failed(state, attempt, error, body):
                     raise
             else:
-                attempt.end()
+                connections.timeouts.stop(attempt)
                 self._leave(gate, attempt, options)
                 if number > 1 or not self._budget.full:
                     self._budget.give(number - 1)
@@ -214,7 +214,7 @@ class Transport:
         problem = error
         if isinstance(error, asyncio.CancelledError) and attempt.take_time_out():
             problem = TimeoutError(f"after {attempt.timeout:.3g} s")
-        began = attempt.end()
+        began = connections.timeouts.stop(attempt)
         closed = isinstance(problem, RuntimeError) and connections.session.closed
         if attempt.sent is None:  # unwatched: a replacement of aiohttp's session, as in tests
             attempt.sent = not closed and not never_sent(problem)
@@ -315,12 +315,12 @@ class TracedTransport(Transport):
         return result
 
 
-def _shorter(attempt_timeout: float | None, deadline: float | None, now: float) -> float | None:
-    """Return the seconds that an attempt may take."""
-    if deadline is None:
-        return attempt_timeout
-    left = max(0.0, deadline - now)
-    return left if attempt_timeout is None or left < attempt_timeout else attempt_timeout
+def _shorter(attempt_timeout: float | None, deadline: float | None, now: float) -> float:
+    """Return the seconds that an attempt may take; infinity: no limit."""
+    timeout = math.inf if attempt_timeout is None else attempt_timeout
+    if deadline is None or timeout < deadline - now:
+        return timeout
+    return max(0.0, deadline - now)
 
 
 def _has_rate_header(headers: Mapping[str, str] | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
-from .attempt import LONGEST_PAUSE
+from .attempt import LONGEST_PAUSE, Timeouts
 from .connector import Connector, Outgoing
 from .pacing import Gate, Pacer
 
@@ -29,6 +29,7 @@ class Connections:
         self.session = session
         self.owned = owned
         self.gate = gate
+        self.timeouts = Timeouts()
         self._closing = _Closing(session)
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
