@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NotRequired, Required, TypedDict, get_args, get_origin, get_type_hints
 
@@ -19,11 +20,11 @@ from .validation import ValidationError, json_type, read_inside, wrong
 
 __all__ = [
     "array_hook",
+    "choice_hook",
     "choices_of",
     "hook_of",
-    "literal_hook",
     "mapping_hook",
-    "read_member",
+    "read_choice",
     "take_array",
     "take_object",
     "typed_dict_hook",
@@ -104,12 +105,7 @@ def mapping_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     if base in (dict, Mapping) and (not kinds or kinds == (str, Any)):
         return take_object
     cols: Any = cattrs.cols  # whose types are not all known
-    if issubclass(base, defaultdict) and kinds:
-        read = cols.defaultdict_structure_factory(cls, converter)
-    elif issubclass(base, Counter):
-        read = cols.mapping_structure_factory(cls, converter, Counter, val_type=int)
-    else:
-        read = cols.mapping_structure_factory(cls, converter, base if issubclass(base, dict) else dict)
+    read = cols.mapping_structure_factory(cls, converter, base if issubclass(base, dict) else dict)
     return lambda value, cls: read(take_object(value), cls)
 
 
@@ -150,31 +146,25 @@ def choices_of(cls: Any) -> dict[bytes, Any]:
     return {encode(plain(value, f"a value of {cls}")): value for value in values}
 
 
-def read_member(value: Any, cls: Any) -> Any:
-    """Return the member of an enum that has this value."""
+def choice_hook(cls: Any, _: cattrs.Converter) -> Hook:
+    """Return the hook of an enum or a literal.
+
+    :raises TypeError: one of its values has no form in JSON.
+    """
+    choices_of(cls)
+    return read_choice
+
+
+def read_choice(value: Any, cls: Any) -> Any:
+    """Return the member of an enum, or the value of a literal."""
     choices = choices_of(cls)
     key = encode(value)
     if key in choices:
         return choices[key]
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        try:
+    if is_enum(cls) and isinstance(value, (str, int)) and not isinstance(value, bool):
+        with suppress(ValueError):
             return cls(value)  # a combination of flags, or a value of an open enum
-        except ValueError:
-            pass
     raise _not_among(choices, value)
-
-
-def literal_hook(cls: Any, _: cattrs.Converter) -> Hook:
-    """Return the hook of a literal."""
-    choices = choices_of(cls)
-
-    def hook(value: Any, _: Any) -> Any:
-        try:
-            return choices[encode(value)]
-        except KeyError:
-            raise _not_among(choices, value) from None
-
-    return hook
 
 
 def _not_among(choices: dict[bytes, Any], value: Any) -> ValidationError:

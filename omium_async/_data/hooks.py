@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -19,29 +20,10 @@ import attrs
 import cattrs
 import msgspec
 
+from . import kinds
 from .codec import read_moment
-from .containers import (
-    array_hook,
-    hook_of,
-    literal_hook,
-    mapping_hook,
-    read_member,
-    typed_dict_hook,
-)
-from .kinds import (
-    base_of,
-    below,
-    has_fields,
-    is_array,
-    is_enum,
-    is_literal,
-    is_mapping,
-    is_numpy_scalar,
-    is_pydantic_model,
-    is_struct,
-    is_typed_dict,
-    is_union,
-)
+from .containers import array_hook, choice_hook, hook_of, mapping_hook, read_choice, typed_dict_hook
+from .kinds import below
 from .unions import union_hook
 from .validation import ValidationError, read_inside, wrong
 
@@ -70,7 +52,7 @@ def read_whole_number(value: Any, cls: Any = int) -> Any:
 
 def _below_built_in(value: Any, cls: Any) -> Any:
     """Return an instance of a subclass of ``str`` or ``int``, also of an enum, for which cattrs finds their hooks."""
-    return read_member(value, cls) if is_enum(cls) else cls(value)
+    return read_choice(value, cls) if kinds.is_enum(cls) else cls(value)
 
 
 def _read_number(value: Any, cls: Any = float) -> Any:
@@ -167,7 +149,7 @@ def _read_decimal(value: Any, cls: Any) -> Any:
 
 def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of an attrs class or a dataclass; it also sets the fields that ``__init__`` does not take."""
-    base = base_of(cls)
+    base = kinds.base_of(cls)
     if attrs.has(base):
         attrs.resolve_types(base)  # before cattrs does: some releases cannot resolve those of generic classes
     read: Hook = converter.gen_structure_attrs_fromdict(cls)
@@ -214,24 +196,24 @@ def _always(hook: Hook) -> Factory:
 
 #: Whether a type has a hook, and the factory of the hook; the first that applies.
 _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
-    (is_enum, _always(read_member)),
-    (is_literal, literal_hook),
-    (is_union, union_hook),
+    (kinds.is_enum, choice_hook),
+    (kinds.is_literal, choice_hook),
+    (kinds.is_union, union_hook),
     (lambda cls: cls is object, _always(lambda value, _: value)),
     (lambda cls: cls is type(None), _always(_read_null)),
-    (is_typed_dict, typed_dict_hook),
-    (is_pydantic_model, _pydantic_hook),
-    (is_struct, _struct_hook),
-    (has_fields, _fields_hook),
-    (is_array, array_hook),
-    (is_mapping, mapping_hook),
+    (kinds.is_typed_dict, typed_dict_hook),
+    (kinds.is_pydantic_model, _pydantic_hook),
+    (kinds.is_struct, _struct_hook),
+    (kinds.has_fields, _fields_hook),
+    (kinds.is_array, array_hook),
+    (lambda cls: kinds.is_mapping(cls) and not below(Counter, defaultdict)(kinds.base_of(cls)), mapping_hook),
     (below(datetime), _always(_written("a date and time", _datetime_of))),
     (below(date), _always(_written("a date", _date_of))),
     (below(time), _always(_written("a time of day", _time_of))),
     (below(uuid.UUID), _always(_written("a UUID", _uuid_of))),
     (below(Decimal), _always(_read_decimal)),
     (below(PurePath), _always(_READ_PATH)),
-    (is_numpy_scalar, _always(_read_numpy)),
+    (kinds.is_numpy_scalar, _always(_read_numpy)),
 )
 
 
@@ -248,7 +230,7 @@ _BY_CLASS: Final[dict[type, Hook]] = {
     bool: _read_boolean,
     Path: _READ_PATH,
     bytes: reject_bytes,
-    enum.Enum: read_member,
+    enum.Enum: read_choice,
 }
 
 

@@ -33,7 +33,7 @@ Inside = Callable[[Any], Any]
 #: Returns the JSON value of a value; the second argument does so for what it contains.
 Write = Callable[[Any, Inside], Any]
 
-_SAFE_INT: Final = 10**4000  # integers below need no look at Python's limit of 4,300 digits
+_TOO_LARGE: Final = 10**4300  # Python cannot read integers of more digits
 
 
 class SerializationError(Exception):
@@ -127,12 +127,8 @@ class _Writer:
             raised = TypeError if isinstance(error, TypeError) else ValueError
             problem = f"the hook of {full_name(kind)} failed: {type(error).__name__}: {error}"
             raise SerializationError(raised, problem) from error
-        if type(found) is not kind:
-            return self(found)
-        for base, write in _BUILT_IN.items():  # the hook of a subclass returned its argument
-            if isinstance(found, base):
-                return write(found, self)
-        return _reject(TypeError, f"the hook of {full_name(kind)} returned a {full_name(kind)}, which is not JSON data")
+        # A hook that returns an instance of the class itself leaves the rest to the form of this package.
+        return self(found) if type(found) is not kind else self.by_form(_own_form(kind), found)
 
 
 def _own_form(kind: Any) -> Form:
@@ -156,16 +152,13 @@ def _text(value: str, _: Inside | None = None) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            _reject(ValueError, "text with a lone surrogate has no form in JSON")
+            _reject(ValueError, f"text with a lone surrogate has no form in JSON: {short(text)}")
     return text
 
 
 def _integer(value: int, _: Inside) -> int:
-    if not -_SAFE_INT < value < _SAFE_INT:
-        try:
-            str(int.__pos__(value))
-        except ValueError:
-            _reject(ValueError, "an integer of more than 4,300 digits, which Python cannot read again")
+    if not -_TOO_LARGE < value < _TOO_LARGE:
+        _reject(ValueError, "an integer of more than 4,300 digits, which Python cannot read again")
     return int.__pos__(value)
 
 
@@ -235,10 +228,7 @@ def _key(key: Any) -> str:
     text: Any = key.value if isinstance(key, enum.Enum) and isinstance(key, str) else key
     if not isinstance(text, str):
         _reject(TypeError, f"the key {short(key)} is not text; JSON has no other keys")
-    try:
-        return _text(text)
-    except SerializationError as error:
-        raise SerializationError(error.kind, f"the key {short(key)}: {error.problem}") from None
+    return _text(text)
 
 
 def _instance(value: Any, inside: Inside) -> dict[str, Any]:

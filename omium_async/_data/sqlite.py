@@ -32,13 +32,11 @@ class Format:
     :ivar application_id: marks files of this kind.
     :ivar version: the version of the tables.
     :ivar tables: the statements that create the tables.
-    :ivar upgrades: the statements from version 1 to 2, from 2 to 3, and so on.
     """
 
     application_id: int
     version: int
     tables: str
-    upgrades: tuple[str, ...] = ()
 
 
 _LOCKED: Final = "is in use by another program; wait for its end, or give another path"
@@ -113,7 +111,7 @@ def connect(path: Path, **how: Any) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, form: Format) -> None:
-    """Create the tables in an empty file, or check and upgrade existing ones. Every commit is durable from then on.
+    """Create the tables in an empty file, or check existing ones. Every commit is durable from then on.
 
     After an error nothing is changed, once the connection is closed.
 
@@ -125,14 +123,13 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
     empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if not empty and application != form.application_id:
         raise UnusableFileError("is a SQLite database of another program; nothing was changed, give another path")
-    if version > form.version:
+    if not empty and version != form.version:
+        age = "a newer" if version > form.version else "an older"
         raise UnusableFileError(
-            f"was written by a newer omium-async (its format is {version}, this one knows {form.version}); upgrade "
-            "omium-async, or give another path",
+            f"was written by {age} omium-async (its format is {version}, this one reads {form.version}); use that "
+            "version, or give another path"
         )
-    if not empty and version < form.version:
-        _upgrade(connection, form, version)
-    elif not empty:
+    if not empty:
         _check_shape(connection, form)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a commit survives a crash of the machine
@@ -142,14 +139,6 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
             f"BEGIN IMMEDIATE; PRAGMA application_id = {form.application_id}; PRAGMA user_version = {form.version};"
             f"{form.tables} COMMIT;"
         )
-
-
-def _upgrade(connection: sqlite3.Connection, form: Format, version: int) -> None:
-    """Upgrade in one transaction, which is committed only if the tables are right."""
-    steps = "".join(form.upgrades[max(version, 1) - 1 :])
-    connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {form.version};")
-    _check_shape(connection, form)
-    connection.execute("COMMIT")
 
 
 def _check_shape(connection: sqlite3.Connection, form: Format) -> None:

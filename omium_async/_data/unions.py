@@ -15,20 +15,9 @@ import msgspec
 from cattrs.disambiguators import create_default_dis_func
 from cattrs.errors import StructureHandlerNotFoundError
 
+from . import kinds
 from .containers import choices_of
-from .kinds import (
-    base_of,
-    below,
-    has_fields,
-    is_array,
-    is_enum,
-    is_literal,
-    is_mapping,
-    is_pydantic_model,
-    is_struct,
-    is_typed_dict,
-    shown_type,
-)
+from .kinds import below
 from .validation import ValidationError, json_type
 
 __all__ = ["union_hook"]
@@ -38,10 +27,10 @@ _Read = Callable[[Any], Any]
 
 #: The JSON types of kinds of types; the first that applies.
 _JSON_TYPES: Final[tuple[tuple[Callable[[Any], bool], tuple[str, ...]], ...]] = (
-    (lambda cls: is_struct(cls) and base_of(cls).__struct_config__.array_like, ("an array",)),
-    (lambda cls: is_struct(cls) or is_typed_dict(cls) or has_fields(cls), ("an object",)),
-    (lambda cls: is_pydantic_model(cls) or is_mapping(cls), ("an object",)),
-    (is_array, ("an array",)),
+    (lambda cls: kinds.is_struct(cls) and kinds.base_of(cls).__struct_config__.array_like, ("an array",)),
+    (lambda cls: kinds.is_struct(cls) or kinds.is_typed_dict(cls) or kinds.has_fields(cls), ("an object",)),
+    (lambda cls: kinds.is_pydantic_model(cls) or kinds.is_mapping(cls), ("an object",)),
+    (kinds.is_array, ("an array",)),
     (below(bool), ("a boolean",)),
     (below(int), ("a whole number",)),
     (below(float), ("a number", "a whole number")),
@@ -84,18 +73,14 @@ def _optional_hook(member: Any, converter: cattrs.Converter) -> Hook:
 
 def _bare(member: Any) -> Any:
     """Return the type without ``Annotated`` and ``NewType``."""
-    while True:
-        if get_origin(member) is Annotated:
-            member = get_args(member)[0]
-        elif hasattr(member, "__supertype__"):
-            member = member.__supertype__
-        else:
-            return member
+    while get_origin(member) is Annotated or hasattr(member, "__supertype__"):
+        member = member.__origin__ if get_origin(member) is Annotated else member.__supertype__
+    return member
 
 
 def _json_types(member: Any, union: Any) -> set[str]:
     bare = _bare(member)
-    if is_enum(bare) or is_literal(bare):
+    if kinds.is_enum(bare) or kinds.is_literal(bare):
         return {json_type(msgspec.json.decode(key)) for key in choices_of(bare)}
     for applies, names in _JSON_TYPES:
         if applies(bare):
@@ -118,7 +103,7 @@ def _one_of(name: str, members: list[Any], union: Any, converter: cattrs.Convert
         return _reader(members[0], converter)
     if name == "text":
         return _one_text_of(members, union, converter)
-    if name == "an object" and all(has_fields(_bare(member)) for member in members):
+    if name == "an object" and all(kinds.has_fields(_bare(member)) for member in members):
         return _one_class_of([_bare(member) for member in members], union, converter)
     raise _ambiguous(union, f"{len(members)} of them are {name} in JSON")
 
@@ -129,30 +114,19 @@ def _reader(member: Any, converter: cattrs.Converter) -> _Read:
 
 
 def _one_text_of(members: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
-    """Return the hook of types of which at most one reads each text."""
-    readers = [_reader(member, converter) for member in members]
+    """Return the hook of types such as dates and UUIDs, of which the first that fits is used."""
     for bare in map(_bare, members):
-        is_choice = is_enum(bare) or is_literal(bare)
-        if not is_choice and below(str, PurePath)(bare):
-            raise _ambiguous(union, f"{shown_type(bare)} accepts any text")
-        for text in map(msgspec.json.decode, choices_of(bare) if is_choice else ()):
-            if sum(_reads(reader, text) for reader in readers) > 1:
-                raise _ambiguous(union, f"{text!r} is a value of several of them")
+        if below(str, PurePath)(bare) and not kinds.is_enum(bare):
+            raise _ambiguous(union, f"{kinds.shown_type(bare)} accepts any text")
+    *readers, last = [_reader(member, converter) for member in members]
 
     def read(value: Any) -> Any:
-        for reader in readers[:-1]:
+        for reader in readers:
             with suppress(Exception):  # the next may fit
                 return reader(value)
-        return readers[-1](value)
+        return last(value)
 
     return read
-
-
-def _reads(reader: _Read, value: Any) -> bool:
-    with suppress(Exception):  # a user's hook may raise anything
-        reader(value)
-        return True
-    return False
 
 
 def _one_class_of(classes: list[Any], union: Any, converter: cattrs.Converter) -> _Read:
@@ -166,7 +140,7 @@ def _one_class_of(classes: list[Any], union: Any, converter: cattrs.Converter) -
         try:
             found = choose(value)
         except (ValueError, KeyError):
-            raise ValidationError(f"expected an object of one of {', '.join(map(shown_type, classes))}") from None
+            raise ValidationError(f"expected an object of one of {', '.join(map(kinds.shown_type, classes))}") from None
         return converter.get_structure_hook(found)(value, found)
 
     return read

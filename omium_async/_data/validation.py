@@ -38,9 +38,6 @@ class ValidationError(ValueError):
         self.message = message
         self.path = path
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.path)
-
     def inside(self, place: str) -> Self:
         """Make it the error that is seen from the container which holds the value at ``place``."""
         self.path = join(place, self.path)
