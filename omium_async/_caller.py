@@ -1,4 +1,4 @@
-"""What resources call the service through: the client's transport, with the options of one copy of it."""
+"""Sends the requests of all resources through the client's transport, with the options of one copy of the client."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Caller:
 
     @cached_property
     def converter(self) -> OmiumConverter:
-        """The client's own, else the process's shared one; made at the first call, for it takes long to import."""
+        """The converter of the client, or the shared one of the process. Created at the first call."""
         return self.shared.settings.converter or shared()
 
     def with_options(self, options: Options) -> Caller:
@@ -70,7 +70,7 @@ class Caller:
         return Caller(self.shared, options)
 
     def within(self, seconds: float | None) -> Caller:
-        """The same for calls that must end within ``seconds`` if their own timeout is not shorter."""
+        """Return a copy whose calls have a timeout of at most ``seconds``."""
         timeout = self.options.timeout
         if seconds is None or (timeout is not None and timeout <= seconds):
             return self
@@ -118,7 +118,7 @@ class Caller:
             raise ValueError(f"method must be the name of an HTTP method, not {method!r}")
         method = method.upper()
         if method == "CONNECT":
-            raise ValueError("method must not be CONNECT, which is between a client and its proxy")
+            raise ValueError("method must not be CONNECT, which clients send only to proxies")
         is_read = method in _READS
         own, key = _own_headers(mapping(headers, "headers"), is_read=is_read)
         if key is None and not is_read:

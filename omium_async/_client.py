@@ -181,7 +181,7 @@ class AsyncOmium:
     def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:
         """Return a workflow with the types of its input and its output; no request is sent.
 
-        :param workflow_id: its id, or a definition (a `Workflow`) without types.
+        :param workflow_id: the id of the workflow, or a definition (a `Workflow`), which has the types.
         :param input_type: the type of its input, which `Workflow.start` checks; ``None``: anything that can be sent.
         :param output_type: the type into which results are read; ``None``: they are not converted.
         :raises TypeError: a type cannot be structured, also inside optionals and containers.
@@ -203,7 +203,7 @@ class AsyncOmium:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
-        """Call any other endpoint, with the same safety. All methods except GET, HEAD and OPTIONS are writes.
+        """Call any other endpoint with the same safety. All methods except GET, HEAD and OPTIONS are writes.
 
         :param method: the HTTP method, such as ``"GET"``.
         :param path: relative to the base URL, such as ``/failures``.

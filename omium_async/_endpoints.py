@@ -279,7 +279,7 @@ def create_body(
     metadata: Mapping[str, Any] | None,
     agent_id: str | None,
 ) -> dict[str, Any]:
-    """The body of a create.
+    """Return the body of a create.
 
     :param caller: its converter serializes the data.
     :param agent_id: ``None``: the client's.

@@ -42,7 +42,7 @@ def _handlers_of(record: logging.LogRecord) -> Iterator[logging.Handler]:
 
 
 def _shows(handler: logging.Handler, record: logging.LogRecord) -> bool:
-    """Whether a handler writes a record somewhere: the application's own do, and those that say so."""
+    """Whether a handler writes records somewhere. The application's handlers do, and those that are marked so."""
     if record.levelno < handler.level or isinstance(handler, (OnStderr, logging.NullHandler)):
         return False
     shows: bool = getattr(handler, "shows_records", handler in logging.getLogger().handlers)

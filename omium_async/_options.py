@@ -46,7 +46,7 @@ class WaitOptions(PollOptions, total=False):
 
 
 class ExecuteOptions(CreateOptions, PollOptions, total=False):
-    """Of `Executions.run`, except ``until``."""
+    """The options of `Executions.run`, except ``until``."""
 
     on_created: Callable[[Execution], object] | None
 

@@ -98,7 +98,7 @@ class Outage:
     def failed(self, error: OmiumError, started: float) -> None:
         """Count a failed read, except one that began before the latest response.
 
-        :raises OmiumError: ``error``, if patience is exceeded, or would be before the ``Retry-After`` of the response.
+        :raises OmiumError: ``error``, if patience is exceeded, or ends before the ``Retry-After`` of the response.
         """
         if started < self.answered_at:
             return
@@ -166,7 +166,7 @@ class Outage:
     async def read(self, caller: Caller, get: Callable[[Caller], Awaitable[T]]) -> T:
         """Return the result of ``get``, which is repeated during an outage.
 
-        :raises OmiumError: an error that no retry can help; or the last failure, when patience is exceeded.
+        :raises OmiumError: an error that is not retryable, or the last failure when patience is exceeded.
         """
         while (found := await self.try_read(caller, get)) is None:
             pass

@@ -55,11 +55,11 @@ class Telemetry(Protocol):
     """Observes the calls of a client."""
 
     def call_started(self, request: Request) -> CallSpan | None:
-        """A call begins.
+        """Observe the start of a call.
 
         :param request: it has ``method``, ``url``, ``operation`` (name and URL template without ids), ``key`` (of a
             write) and ``execution_id``. Its ``body`` and ``headers`` hold user data, which must not be recorded.
-        :return: what observes the call; ``None``: nothing does.
+        :return: the observer of the call, or ``None``.
         """
 
     def outage_began(self) -> None:

@@ -136,7 +136,7 @@ class Calls:
         return await self._repeat(send, is_write=True)
 
     async def read(self, get: Callable[[Caller], Awaitable[T]]) -> T:
-        """Make a read, and repeat it as long as a retry may help.
+        """Send a read, and retry it while its error is retryable.
 
         :raises OmiumError: the last failure.
         :raises Stopped: the batch ends.
@@ -181,7 +181,7 @@ class Calls:
         return is_safe and is_retryable(error) and len(error.attempts) <= options.max_retries
 
     async def _call(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
-        """Make the request once, when it may begin."""
+        """Send the request once, as soon as a call may begin."""
         while True:
             call = _PermittedCall(await self._acquire(), is_write)
             try:

@@ -53,9 +53,9 @@ async def create_journalled(
     journal: Journal,
     settle: float,
 ) -> AsyncGenerator[CreateOutcome]:
-    """Create an execution for each request, and record what becomes of it.
+    """Create an execution for each request, and record its outcome.
 
-    :param settle: seconds after which a request has certainly had its effect.
+    :param settle: seconds after which a request that was sent can no longer be applied.
     """
     identity = Identity("create", caller.shared.settings.base_url, journal.key_field)
     interval = min(_INTERVAL_PER_CALL * calls.concurrency, _LONGEST_INTERVAL)

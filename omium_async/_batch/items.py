@@ -27,10 +27,10 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 class Item:
     """A request with its place in the batch.
 
-    :ivar id: in the journal; ``None`` for an item with a key of the user's that is not known to be there.
-    :ivar key: in the journal and in the metadata.
+    :ivar id: the id of the item in the journal; ``None`` if the user gave the key and the journal may not have it yet.
+    :ivar key: the key of the item in the journal and in the metadata.
     :ivar header: the key as sent in ``Idempotency-Key``.
-    :ivar digest: of the content.
+    :ivar digest: a digest of the content.
     :ivar body: plain JSON data, with the key in its metadata.
     """
 

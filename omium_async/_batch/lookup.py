@@ -63,7 +63,7 @@ class Lookup:
     """Looks up executions.
 
     :ivar key_field: the name of the key in the metadata.
-    :ivar file: knows which executions are outcomes of this batch.
+    :ivar file: the journal, with the executions that are outcomes of this batch.
     """
 
     caller: Caller

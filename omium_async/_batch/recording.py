@@ -28,7 +28,7 @@ __all__ = [
     "stored_refusal",
 ]
 
-_LONGEST: Final = 4096  # bytes of a stored body: a service that echoes the input would fill the disk
+_LONGEST: Final = 4096  # bytes of a stored body, because a service that echoes the input would fill the disk
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
@@ -36,7 +36,7 @@ _from_json = msgspec.json.Decoder().decode
 async def record(
     file: JournalFile, calls: Calls, item_id: int, state: str, execution_id: str | None, answer: str | None
 ) -> None:
-    """Record an outcome. If that fails, the batch ends, after this outcome too."""
+    """Record an outcome. If that fails, the batch yields this outcome and then raises the error."""
     try:
         await file.record(item_id, state, execution_id, answer)
     except JournalError as error:

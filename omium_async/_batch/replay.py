@@ -64,7 +64,7 @@ def replay_many(
 async def _with_journal(
     selection: Selection, checkpoint_name: str | None, limit: int | None, journal: Journal, *, dry_run: bool
 ) -> AsyncGenerator[ReplayOutcome]:
-    """Replay with a journal: first yield the outcomes of earlier runs, which count to the limit."""
+    """Replay with a journal: first yield the outcomes of earlier runs, which count towards the limit."""
     wanted = "executions named one by one" if selection.by_id else selection.filters.in_words()
     point = "the latest checkpoint" if checkpoint_name is None else f"checkpoint {checkpoint_name}"
     base_url = selection.caller.shared.settings.base_url

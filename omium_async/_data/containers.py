@@ -112,8 +112,8 @@ def mapping_hook(cls: Any, converter: cattrs.Converter) -> Hook:
 def typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return cattrs' hook of a TypedDict, without unknown keys.
 
-    Python itself takes ``NotRequired`` for required if annotations are text, so the hook is that of a TypedDict made
-    from the resolved annotations.
+    Python ignores ``NotRequired`` in annotations that are text. So the hook is that of a TypedDict with resolved
+    annotations.
     """
     base = base_of(cls)
     arguments = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))

@@ -151,7 +151,7 @@ def make_converter() -> OmiumConverter:
     :return: the converter.
     """
     made = OmiumConverter()
-    # cattrs uses the last rule that applies, so the most special comes last.
+    # cattrs uses the last rule that applies, so the most specific one comes last.
     for applies, write in reversed(FORMS):
         made.register_unstructure_hook_factory(applies, _form_factory(write))
     # cattrs has hooks of its own for these, by class, which come before all others.

@@ -218,7 +218,7 @@ _READERS: Final[tuple[tuple[Callable[[Any], bool], Factory], ...]] = (
 
 
 def reject_bytes(_: Any, __: Any) -> Any:
-    """Stand for ``bytes``, for which cattrs itself has a hook; the converter rejects the type."""
+    """Mark ``bytes`` as rejected. The converter looks for this hook and never calls it."""
     raise AssertionError
 
 
@@ -235,7 +235,7 @@ _BY_CLASS: Final[dict[type, Hook]] = {
 
 
 def register_readers(converter: cattrs.Converter) -> None:
-    """Register the structure hooks. cattrs uses the last that applies, so the most special comes last."""
+    """Register the structure hooks. cattrs uses the last hook that applies, so the most specific one comes last."""
     for applies, factory in reversed(_READERS):
         converter.register_structure_hook_factory(applies, factory)
     for cls, hook in _BY_CLASS.items():

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMS", "Form", "Write", "plain"]
 
 Inside = Callable[[Any], Any]
-#: Returns the JSON value of a value; the second argument does so for what it contains.
+#: Returns the JSON value of a value. The second argument is the function for the values inside it.
 Write = Callable[[Any, Inside], Any]
 
 _TOO_LARGE: Final = 10**4300  # Python cannot read integers of more digits

@@ -25,7 +25,7 @@ _LONGEST: Final = 300  # characters of another library's message
 
 
 class ValidationError(ValueError):
-    """A value of the wrong type, as the hooks of this package raise it.
+    """The error that the hooks of this package raise for a value of the wrong type.
 
     It becomes an `InvalidResponseError` of a model, an `OutputError` of a user's type.
 
@@ -39,7 +39,7 @@ class ValidationError(ValueError):
         self.path = path
 
     def inside(self, place: str) -> Self:
-        """Make it the error that is seen from the container which holds the value at ``place``."""
+        """Add ``place``, the place of the value in its container, to the front of the path."""
         self.path = join(place, self.path)
         return self
 

@@ -192,7 +192,7 @@ class OmiumError(Exception):
         """Return what the outcome means for the caller."""
         if self._of_batch:
             return _BATCH[WriteOutcome(self.outcome)]
-        if self.outcome == WriteOutcome.NOT_APPLIED and self.idempotency_key is None:  # of a read
+        if self.outcome == WriteOutcome.NOT_APPLIED and self.idempotency_key is None:  # the error of a read
             return None
         if self.outcome == WriteOutcome.NOT_APPLIED and self._is_final():
             return _FINAL

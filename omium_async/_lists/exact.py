@@ -114,7 +114,7 @@ class Reading:
     # -- what an answer adds -------------------------------------------------------------------------------------
 
     def take(self, window: Window, answer: ExecutionPage) -> list[Execution]:
-        """The rows that this answer adds, in their order; they count as yielded.
+        """Return the new rows of this response, in their order; they count as yielded.
 
         :raises UnstableListError: the list changes faster than it can be read.
         """
@@ -257,7 +257,7 @@ class Reading:
             self._search_before(window)
 
     def _count(self, asked: Window, answer: ExecutionPage) -> None:
-        """Count the requests in a row that brought nothing behind the known rows."""
+        """Count the consecutive requests that brought no row behind the known rows."""
         if self._advanced or self.ended:
             self._fruitless = _Fruitless(_RESTART * self._restarts)
             return

@@ -29,8 +29,8 @@ class Prefetch:
     """Windows in flight, returned in the order in which they were requested.
 
     Their number follows the consumer: one after the first answer, then twice as many each time it has to wait for the
-    next, up to ``bound``. They are plain tasks without a task group, because the generator that owns them yields
-    meanwhile.
+    next, up to ``bound``. They are tasks without a task group, because the generator that owns them yields while they
+    run.
 
     :param held: how many windows returned before still wait for the consumer; they count as ahead of it.
     """

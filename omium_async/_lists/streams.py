@@ -28,7 +28,7 @@ Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 class Batch(NamedTuple):
     """Rows that can be yielded now, in the list's order.
 
-    :ivar total: of the latest answer; ``None`` if the client filters.
+    :ivar total: the total of the latest response; ``None`` if the client filters.
     :ivar next_ready: whether the next window has arrived.
     """
 
@@ -68,9 +68,9 @@ async def stream_batches(
     held: Callable[[], int] = lambda: 0,
     filters: Filters | None = None,
 ) -> AsyncGenerator[Batch, None]:
-    """Yield the executions that pass, as many at once as each answer brings, none twice and none missed.
+    """Yield batches of the executions that pass the filters, a batch for each response, none twice and none missed.
 
-    :param page_size: the largest window to request, but at least 20.
+    :param page_size: the largest window to request; values below 20 count as 20.
     :param prefetch: at most so many windows are requested ahead; ``None``: 8, fewer of large ones; 0: none.
     :param held: how many batches yielded before still wait for the consumer; they count as ahead of it.
     :param filters: those that the service does not have are applied here; ``total`` is ``None`` then.

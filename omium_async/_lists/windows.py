@@ -33,7 +33,7 @@ class Window(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind its last row, when it is full."""
+        """The offset behind the last row of a full window."""
         return self.page * self.size
 
 
@@ -41,7 +41,7 @@ class Sizes:
     """The page sizes to request.
 
     :ivar largest: no larger one is requested; the server's answers may lower it.
-    :ivar delivered: the most rows that one answer held.
+    :ivar delivered: the largest number of rows in a response.
     """
 
     def __init__(self, page_size: int) -> None:

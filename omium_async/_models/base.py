@@ -77,7 +77,7 @@ def value_field(*, fallback: str | None = None, converter: Any = None) -> Any:
     """Declare an optional value.
 
     :param fallback: the key that the live service uses instead of the field's name.
-    :param converter: as of ``attrs.field``.
+    :param converter: passed to ``attrs.field``.
     """
     return attrs.field(default=None, converter=converter, hash=False, repr=short, metadata={"fallback": fallback})
 
@@ -295,7 +295,7 @@ def _rebuild(cls: type[M], values: Mapping[str, Any], sent: Mapping[str, Any]) -
 
 
 def remember(model: M, sent: Mapping[str, Any]) -> M:
-    """Return the same model, with more of what `sent_of` returns."""
+    """Add keys and values to those that `sent_of` returns for a model; return the model."""
     if sent:
         _set(model, "_sent", {**getattr(model, "_sent", {}), **sent})
     return model

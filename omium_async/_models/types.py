@@ -170,7 +170,7 @@ class Execution(Model):
     def duration(self) -> timedelta | None:
         """The time that a settled execution took; ``None`` while it is not settled, or if a time is missing.
 
-        It counts from ``started_at``, else ``created_at``, to ``completed_at``, else ``updated_at``.
+        It is the time from ``started_at`` (or ``created_at``) to ``completed_at`` (or ``updated_at``).
         """
         if self.status is None or not self.status.is_settled:
             return None
@@ -293,7 +293,7 @@ class ReplayResult(Model):
 
     @property
     def execution_id(self) -> str:
-        """The execution to follow: the new one if the service started one, else the one that was replayed."""
+        """The id of the execution to follow: the new one if the service created one, otherwise the replayed one."""
         new = self.extra.get("replay_execution_id")
         return new if isinstance(new, str) and new else self.id
 

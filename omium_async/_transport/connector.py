@@ -1,4 +1,4 @@
-"""Watches requests on their way out: whether a connection was handed over, from where on they may reach the server."""
+"""Notes when a request gets a connection: from then on it may reach the server."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Stale(aiohttp.ClientError):
 
 
 class Connector(aiohttp.TCPConnector):
-    """The connections of a session of the client's own."""
+    """The connections of a session that the client created."""
 
     def connect(self, req: Any, traces: Any, timeout: Any) -> CoroutineType[Any, Any, Connection]:
-        """A connection for ``req``, as aiohttp asks for it."""
+        """Return a connection for ``req``; aiohttp calls this."""
         attempt = under_way.get()
         if attempt is not None and attempt.sent is None:
             attempt.sent = False
@@ -101,10 +101,10 @@ def _cannot_tell(_: int) -> bool:
 
 
 class AttemptWatch:
-    """Watches one request on a session of the user's own, as an aiohttp middleware: the innermost.
+    """The innermost aiohttp middleware of a request on a user's session: notes when it may reach the server.
 
     It also stops aiohttp from silently sending an idempotent request (PUT and DELETE too) a second time when a reused
-    connection breaks, without a change to the session that others would feel.
+    connection breaks. Other users of the session are not affected.
     """
 
     def __init__(self, attempt: LiveAttempt) -> None:

@@ -26,7 +26,7 @@ __all__ = ["Exchange", "fixed_headers"]
 
 _MAX_REDIRECTS: Final = 5
 _AT_ONE_GO: Final = 2**20  # bytes
-_NO_TIMEOUT: Final = ClientTimeout()  # that of the attempt costs less
+_NO_TIMEOUT: Final = ClientTimeout()  # the time-out of the attempt costs less
 _JOINED: Final = {hdrs.USER_AGENT: " ", hdrs.ACCEPT: ", "}  # how a user's value is added to the client's own
 _API_KEY: Final = istr("X-API-Key")
 _IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
@@ -48,7 +48,7 @@ class Exchange:
         self._arguments = _fixed_arguments(settings, own=own)
 
     async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
-        """Send once; what is seen on the way is noted in ``attempt``, whose time-out limits it all.
+        """Send the request once and read the response, within the time-out of ``attempt``, which records the progress.
 
         :raises Refused: the status is not 2xx.
         :raises TooLarge: the body is larger than allowed.

@@ -80,7 +80,7 @@ class FailureReader:
     def of(
         self, problem: Exception, body: bytes, attempt: LiveAttempt, request: Request, options: Options
     ) -> Failure | None:
-        """Judge ``problem``; return ``None`` if it is a defect and not a failure of the exchange.
+        """Return the failure of an attempt; ``None`` if ``problem`` is a defect, not a failure of the exchange.
 
         :param body: of a success that could not be understood.
         """

@@ -85,7 +85,7 @@ class Pacer:
         self._window = None if rate_limit is None else RateWindow(rate_limit)
         self._gates: weakref.WeakSet[Gate] = weakref.WeakSet()
         self._paused_until = 0.0
-        self._pauses = 0  # since the last response that was no 429
+        self._pauses = 0  # pauses since the last response other than 429
         self.open = rate_limit is None
 
     def add(self, gate: Gate) -> None:
@@ -186,8 +186,8 @@ class Gate:
         """Wait until a call may begin. `leave` must follow.
 
         :param deadline: of the call, by ``time.monotonic``; ``None``: none.
-        :param first: whether it goes before all that wait: it was refused, or failed, before.
-        :raises TooLate: it cannot begin before the deadline.
+        :param first: whether the call goes before all waiting calls, because it was refused or failed before.
+        :raises TooLate: the call cannot begin before the deadline.
         """
         now = monotonic()
         if deadline is not None and self._pacer.earliest(now, first=first) > deadline:

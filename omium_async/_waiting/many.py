@@ -30,7 +30,7 @@ _FEW_DETAILS: Final = 8  # the same if the details of each are wanted in the end
 _CONCURRENCY: Final = 16  # reads of single executions
 _PAGE_SIZES: Final = (100, 1000)
 _GRACE: Final = 0.1  # seconds after the deadline, for the error of a read that ends at the deadline
-_NAMED: Final = 5  # ids in a message
+_NAMED: Final = 5  # the most ids in a message
 
 
 @attrs.frozen
@@ -60,9 +60,9 @@ async def wait_for_each(
     """Yield each execution as soon as its status is a wanted one.
 
     :param details: yield the details of each; otherwise its row of the list, if the list shows it.
-    :raises WaitTimeoutError: not all were in time.
+    :raises WaitTimeoutError: the time ran out before all had such a status.
     :raises MissingExecutionsError: the service does not know some of them.
-    :raises OmiumError: an error that no later poll can help; or the last failure of an outage longer than ``patience``.
+    :raises OmiumError: an error that is not retryable, or the last failure of an outage longer than ``patience``.
     """
     waiting = _WaitSet(caller, polling.begin(), details=details)
     await waiting.gather(execution_ids)

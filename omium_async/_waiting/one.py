@@ -136,7 +136,7 @@ async def _call(on_created: Callable[[Execution], object], created: Execution) -
         result = on_created(created)
         if asyncio.isfuture(result):  # `omium_sync` calls it in the caller's thread
             await result
-    except OmiumError as error:  # of another call: its fields are about that one
+    except OmiumError as error:  # the error of another call, whose fields describe that call
         error.add_note(created_note(created.id))
         raise
 

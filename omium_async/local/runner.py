@@ -113,7 +113,7 @@ class Runner:
     @contextlib.contextmanager
     def inside(self) -> Generator[None]:
         """Mark the current task as inside of a step."""
-        if self._over:  # the function ignored its cancellation, or left a task behind
+        if self._over:  # the function ignored its cancellation, or did not wait for a task
             raise asyncio.CancelledError("the run was stopped")
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._steps[task] = self._steps.get(task, 0) + 1
@@ -129,7 +129,7 @@ class Runner:
         return await self._step_threads.run(_without_interrupts(function), *args, **kwargs)
 
     async def in_workflow_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a workflow that is a plain function in a thread; these are apart from those of steps, which it needs."""
+        """Call a plain workflow function in a thread. Its steps need threads too, so workflows have a separate pool."""
         return await self._workflow_threads.run(_without_interrupts(function), *args)
 
     def from_thread(self, name: str, step: Coroutine[Any, Any, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A server between its start and its stop: the open database, the port, and the runs."""
+"""A running server: the open database, the port, and the runs in progress."""
 
 from __future__ import annotations
 

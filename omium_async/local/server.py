@@ -49,7 +49,7 @@ class LocalOmium:
     A workflow is an async function, which runs as an asyncio task, or a plain function, which runs in a thread and
     calls ``run.step(...)`` without ``await``. Plain functions of steps run in up to 32 threads. The server may be
     started again after a stop, also on another event loop. It continues executions of an earlier start, at most 1,000
-    at a time; one that takes longer than 10 seconds no longer counts.
+    at a time, not counting those that run longer than 10 seconds.
 
     :param database: None keeps all data in memory until the server stops. A path keeps it in an SQLite file: each
         response and each step is on disk before it counts, also through ``kill -9``, and executions that were running
@@ -59,9 +59,9 @@ class LocalOmium:
     :param api_keys: a mapping of key to tenant, or keys alone, each for the tenant that it had on this database before,
         otherwise for a new tenant. None uses the keys of the last start on this database, or generates one for the
         tenant ``default``. Given keys replace those of the last start.
-    :param clock: returns the current time as an aware datetime. The server reads it here to check it, then
-        once for each write. If it goes
-        back, the ``created_at`` of the next execution equals that of the one before. None uses the clock of the system.
+    :param clock: returns the current time as an aware datetime. The server calls it here to check it, then once
+        for each write. If it goes back, the next execution has the same ``created_at`` as the one before. None uses
+        the clock of the system.
     :param strict: True rejects (422) executions of workflows that are not registered. False accepts them; they stay
         pending until the workflow is registered, and a WARNING names the registered ones. None, the default, is strict
         as soon as one workflow is registered.

@@ -101,7 +101,7 @@ class Bulk:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """The approximate size in bytes."""
         return sum(600 + len(item.id) + len(item.target) for item in self.items)
 
     def tally(self) -> dict[str, int]:
@@ -173,7 +173,7 @@ class Bulks:
         return self._writes.in_progress(item.id) or self._writes.last(item.id) > bulk.mark
 
     async def close(self) -> None:
-        """Send no more replays, wait a moment for those in progress, and log how far each bulk replay came."""
+        """Send no more replays, wait a moment for those in progress, and log the progress of each bulk replay."""
         replaying = [bulk for bulk in self._known.values() if bulk.state == "replaying"]
         tasks = [bulk.task for bulk in self._known.values() if bulk.task is not None and not bulk.task.done()]
         for bulk in self._known.values():

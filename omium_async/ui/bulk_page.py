@@ -66,7 +66,7 @@ def _invalid(site: Site, invalid: InvalidView) -> web.Response:
 
 @routes.get("/bulk/{name}")
 async def show(request: web.Request) -> web.StreamResponse:
-    """A bulk replay, from its dry run to its outcomes."""
+    """Show a bulk replay, from its dry run to its outcomes."""
     site, bulk = request.app[SITE], _find(request)
     if bulk is None:
         return _forgotten(site)

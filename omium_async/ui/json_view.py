@@ -176,5 +176,5 @@ def _escaped(name: str) -> str:
 def _plain(value: Any) -> str:
     try:
         return json.dumps(value)
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python converts to text
         return "a number of more than 4,300 digits"

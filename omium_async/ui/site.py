@@ -25,7 +25,7 @@ __all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "ReadResult", "Site", "attempt", 
 T = TypeVar("T")
 
 LOOK_EVERY: Final = 10.0  # seconds between two looks of a page at what changes
-FIRST_WAIT: Final = 3.0  # seconds that a page waits for its data before it is shown without
+FIRST_WAIT: Final = 3.0  # seconds that a page waits for its data; then it is shown without them
 _SOON: Final = 0.2  # seconds until the first look of a page that is shown without data
 _AFTER_REFUSAL: Final = 30.0
 _LONGEST_WAIT: Final = 3600.0

@@ -170,7 +170,7 @@ class View:
 
     @property
     def since_moment(self) -> datetime | None:
-        """The time of ``since``."""
+        """Return the time that ``since`` names."""
         return _moment(self.since)
 
     def pairs(self) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 _GOOD_FOR: Final = 12 * 3600.0  # seconds for which a form may be left open
 _REMEMBERED_FOR: Final = 2 * _GOOD_FOR  # longer than its token is good for, so a forgotten form cannot be sent again
-_LAST_RESULTS: Final = 5.0  # seconds that writes in progress have when the console stops
+_LAST_RESULTS: Final = 5.0  # seconds for writes in progress to end when the console stops
 _LONGEST_MESSAGE: Final = 2_000  # characters
 _REMEMBERED_WRITES: Final = 100_000
 _REMEMBERED_ERRORS: Final = 1_000

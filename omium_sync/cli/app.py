@@ -158,7 +158,7 @@ def _prepare_streams() -> None:
 
 
 def _discard_unwritten() -> None:
-    """Discard output that cannot be written. Otherwise the interpreter exits with 120 and complains."""
+    """Discard output that cannot be written. Otherwise the interpreter prints an error and exits with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -46,7 +46,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Columns:
     """The fields that a table shows, such as ``status`` or ``input_data.day``.
 
-    :ivar first: the heading of the first one, if it is not the usual one.
+    :ivar first: the heading of the first column, if it differs from the name of the field.
     """
 
     names: tuple[str, ...]
@@ -86,7 +86,7 @@ _HEADINGS: Final = {
 }
 _FIELDS: Final = (*(field.name for field in attrs.fields(Execution) if field.name != "extra"), "duration")
 _OBJECTS: Final = ("input_data", "output_data", "metadata")  # their keys can be columns: `input_data.day`
-_LABEL: Final = 12  # columns for the names of facts
+_LABEL: Final = 12  # width of the names of fields
 
 # -- rows --------------------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ def to_row(row: Row) -> dict[str, Any]:
 def write_rows(rows: Iterable[Row], columns: Columns, output: Output, nothing: str) -> None:
     """Write rows as they come.
 
-    :param nothing: what a table says if there are none.
+    :param nothing: the text of a table without rows.
     """
     if output in (Output.JSON, Output.JSONL):
         write_json_rows(map(to_row, rows), output)

@@ -209,7 +209,7 @@ def service_command(
 
 
 def client_command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command of a function whose first argument is a client, which is closed when the command ends.
+    """Turn a function into a command. Its first argument is a client, which is closed when the command ends.
 
     :param examples: the examples at the end of the help.
     """

@@ -282,7 +282,7 @@ def can_ask() -> bool:
 
 
 def confirm(question: str) -> None:
-    """Ask on stderr.
+    """Ask for confirmation on stderr.
 
     :raises CommandFailed: the answer was no. Nothing was sent.
     """

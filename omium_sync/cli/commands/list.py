@@ -1,4 +1,4 @@
-"""`omiumctl list`, once or until Ctrl-C, and `count`."""
+"""`omiumctl list`, also with `--watch`, and `omiumctl count`."""
 
 from __future__ import annotations
 
