@@ -50,6 +50,13 @@ class Ended:
         return self.err.count("\n")
 
 
+class Terminal(io.TextIOWrapper):
+    """A stream of a terminal, for commands that ask only there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Omiumctl:
     """Runs commands with a clean environment: `omiumctl(...)` in this process, `start` as a new one."""
 
@@ -67,18 +74,72 @@ class Omiumctl:
             "PYTHONWARNINGS": "error::ResourceWarning",
         }
 
-    def __call__(self, *arguments: object, stdin: bytes = b"") -> Ended:
+    def __call__(self, *arguments: object, stdin: bytes = b"", asks: bool = False) -> Ended:
+        """Run a command in this process. :param asks: stdin and stderr look like a terminal."""
         with self._monkeypatch.context() as patch:
             for name in [name for name in os.environ if name.startswith(("OMIUM", "XDG"))]:
                 patch.delenv(name)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             patch.chdir(self.home)
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            kind = Terminal if asks else io.TextIOWrapper
+            patch.setattr(sys, "stdin", kind(io.BytesIO(stdin)))
+            shown = io.BytesIO()
+            if asks:
+                patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
             self._capture.readouterr()
             code = main([str(argument) for argument in arguments])
             out, err = self._capture.readouterr()
-        return self._kept(code, out, err)
+            return self._kept(code, out, err + shown.getvalue())
+
+    def interrupted(self, when: Callable[[], object], *arguments: object, number: int = signal.SIGINT) -> Ended:
+        """Run a command in this process, and send it a signal as soon as ``when``, in a thread, has returned."""
+        lock, failures, is_over = threading.Lock(), [], False
+
+        def send() -> None:
+            try:
+                when()
+            except BaseException as error:
+                failures.append(error)
+            with lock:
+                if not is_over:
+                    signal.pthread_kill(threading.main_thread().ident, number)
+
+        before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            ended = self(*arguments)
+        except KeyboardInterrupt:
+            raise AssertionError(f"{arguments} had ended before the signal") from None
+        finally:
+            with lock:
+                is_over = True
+            thread.join()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+        for failure in failures:
+            raise failure
+        return ended
+
+    def serve(
+        self, *arguments: object, use: Callable[[Any], object] = lambda _: None, number: int = signal.SIGTERM
+    ) -> tuple[Any, Ended]:
+        """Run `omiumctl serve` in this process until ``use``, in a thread, has returned; give what it announced."""
+        announced = []
+
+        def when() -> None:
+            written = b""
+            deadline = time.monotonic() + 30
+            while not written.endswith(b"\n"):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+                written += self._capture.readouterr()[0]
+            announced.append(json.loads(written))
+            use(announced[0])
+
+        ended = self.interrupted(when, "serve", *arguments, "--output", "json", number=number)
+        return announced[0], ended
 
     def write(self, name: str, *lines: object) -> str:
         """Write a file with a line for each value: JSON, or text as it is."""
@@ -178,19 +239,16 @@ class Service:
         with self.client() as omium:
             return [execution.input_data for execution in omium.executions.list()]
 
-    def until(self, request: str, many: int = 1) -> None:
-        """Wait until so many requests of a kind have arrived."""
+    def writes(self, method: str) -> int:
+        """The number of writes of a method that have arrived."""
+        return sum(request.method == method for request in self.local.requests)
+
+    def until(self, *requests: str, many: int = 1) -> None:
+        """Wait until so many requests of these kinds have arrived."""
         deadline = time.monotonic() + 30
-        while self.local.counts.get(request, 0) < many:
+        while sum(self.local.counts.get(request, 0) for request in requests) < many:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _interruptible():
-    """Commands take Ctrl-C also if the tests run in the background of a shell, where SIGINT is ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -222,18 +280,3 @@ def connected(omiumctl, service):
     omiumctl.environment |= {"OMIUM_API_KEY": key, "OMIUM_API_URL": service.local.url}
     yield omiumctl
     assert not any(key in output for output in omiumctl.outputs)
-
-
-@pytest.fixture
-def start_serve(omiumctl) -> Callable[..., Any]:
-    """Start `omiumctl serve`, connect `omiumctl` with it, and return the process and its announcement."""
-
-    def start(*arguments: object) -> tuple[subprocess.Popen[bytes], Any]:
-        process = omiumctl.start("serve", *arguments, "--output", "json")
-        first = process.stdout.readline()
-        assert first, process.stderr.read().decode()
-        said = json.loads(first)
-        omiumctl.environment |= {"OMIUM_API_URL": said["url"], "OMIUM_API_KEY": said.get("api_key", "")}
-        return process, said
-
-    return start

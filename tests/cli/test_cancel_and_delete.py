@@ -11,15 +11,11 @@ def states(ended):
     return {row["id"]: row["state"] for row in ended.rows}
 
 
-def count(service, method):
-    return sum(request.method == method for request in service.local.requests)
-
-
 def test_cancel_takes_ids_and_reports_executions_that_have_ended(connected, service):
     (pending,), done = service.pending(), service.run("echo")
     ended = connected("cancel", pending, done, "-o", "jsonl")
     assert (ended.code, states(ended)) == (0, {pending: "cancelled", done: "settled"})
-    assert count(service, "PATCH") == 1
+    assert service.writes("PATCH") == 1
     table = connected("cancel", done)
     assert (table.code, "settled" in table.out) == (0, True)
     unknown = connected("cancel", "nope", "-o", "jsonl")
@@ -58,22 +54,6 @@ def test_delete_removes_executions_and_reports_those_that_cannot_be_deleted(conn
     assert (ended.code, ended.json, ended.lines_of_errors) == (1, [{"id": done, "deleted": True}], 2)
     assert ("404" in ended.err, "409" in ended.err) == (True, True)
     assert connected("show", done).code == 1
-
-
-@pytest.mark.parametrize(
-    ("command", "question", "request_kind"),
-    [
-        (("delete", "DONE"), "permanently? [y/N]", "DELETE"),
-        (("cancel", "--status", "pending"), "Cancel 1 execution? [y/N]", "PATCH"),
-    ],
-)
-def test_delete_and_cancel_with_filters_ask_on_a_terminal(connected, service, command, question, request_kind):
-    done, _ = service.run("echo"), service.pending()
-    command = [done if word == "DONE" else word for word in command]
-    code, written = connected.in_terminal(*command, answer=b"n\n")
-    assert (code, question in written, count(service, request_kind)) == (1, True, 0)
-    assert connected.in_terminal(*command, answer=b"y\n")[0] == 0
-    assert count(service, request_kind) == 1
 
 
 def test_checkpoints_lists_them_and_shows_their_state(connected, service):
