@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from .errors import MissingError
-from .tables import POSITIONS_PER_TENANT, SHOWN
+from .tables import CHECKPOINT, POSITIONS_PER_TENANT, SHOWN
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["CheckpointRow", "ListPage", "Row", "checkpoint", "checkpoints", "detail", "page"]
+__all__ = ["Checkpoint", "ListPage", "Row", "checkpoint", "checkpoints", "detail", "page"]
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
@@ -23,17 +23,13 @@ _ROW: Final = ", ".join(_NAMES)
 Row = tuple[Any, ...]  # the columns that responses show
 
 
-_CHECKPOINT: Final = "c.id, e.id, c.name, c.created_at"
+Checkpoint = dict[str, Any]  # without its state
+
+_CHECKPOINT: Final = ", ".join(f"c.{name}" for name in CHECKPOINT) + ", e.id"
 
 
-@attrs.frozen
-class CheckpointRow:
-    """A checkpoint without its state."""
-
-    id: str
-    execution_id: str
-    name: str
-    created_at: str
+def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
+    return dict(zip((*CHECKPOINT, "execution_id"), row, strict=True))
 
 
 @attrs.frozen
@@ -76,8 +72,8 @@ def page(
     return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
 
 
-def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[tuple[str, str, str]]]:
-    """Return the row of an execution and its checkpoints as (id, name, created_at), in the order of recording."""
+def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[Checkpoint]]:
+    """Return the row of an execution and its checkpoints in the order of recording."""
     found = connection.execute(
         f"SELECT position, {_ROW} FROM executions WHERE id = ? AND tenant = ?",  # noqa: S608
         (execution_id, tenant.id),
@@ -85,9 +81,10 @@ def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) ->
     if found is None:
         raise MissingError("Execution not found")
     recorded = connection.execute(
-        "SELECT id, name, created_at FROM checkpoints WHERE position = ? ORDER BY number", (found[0],)
-    ).fetchall()
-    return found[1:], recorded
+        f"SELECT {', '.join(CHECKPOINT)} FROM checkpoints WHERE position = ? ORDER BY number",  # noqa: S608
+        (found[0],),
+    )
+    return found[1:], [dict(zip(CHECKPOINT, row, strict=True)) for row in recorded]
 
 
 def checkpoints(
@@ -98,7 +95,7 @@ def checkpoints(
     workflow_id: str | None,
     limit: int,
     offset: int,
-) -> tuple[int, list[CheckpointRow]]:
+) -> tuple[int, list[Checkpoint]]:
     """Return the number of checkpoints of an execution, or of a workflow, and one page of them, oldest first.
 
     :raises MissingError: the tenant has no execution of that id.
@@ -117,10 +114,10 @@ def checkpoints(
         f"SELECT {_CHECKPOINT} {source} ORDER BY c.position, c.number LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
-    return total, [CheckpointRow(*row) for row in found]
+    return total, [_checkpoint(row) for row in found]
 
 
-def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: str) -> tuple[CheckpointRow, bytes]:
+def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: str) -> tuple[Checkpoint, bytes]:
     """Return a checkpoint and the JSON text of its step's result.
 
     :raises MissingError: the tenant has no checkpoint of that id.
@@ -132,7 +129,7 @@ def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: st
     ).fetchone()
     if found is None:
         raise MissingError("Checkpoint not found")
-    return CheckpointRow(*found[1:]), found[0]
+    return _checkpoint(found[1:]), found[0]
 
 
 def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> ListPage:

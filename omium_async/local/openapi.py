@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .jsontext import dumps
 from .routes import BASE, ROUTES
-from .tables import SHOWN, STATUSES
+from .tables import CHECKPOINT, SHOWN, STATUSES
 
 if TYPE_CHECKING:
     from .routes import Route
@@ -36,13 +36,7 @@ _WHOLE: Final[_Schema] = {"type": "integer", "minimum": 0}
 _ANY: Final[_Schema] = {"description": "Any JSON value, returned exactly."}
 
 _ROW_FIELDS: Final[dict[str, _Schema]] = {str(column.shown): column.schema for column in SHOWN} | {"tenant_id": _TEXT}
-_CHECKPOINT_FIELDS: Final[dict[str, _Schema]] = {
-    "id": _TEXT,
-    "execution_id": _TEXT,
-    "name": _TEXT,
-    "created_at": _MOMENT,
-    "metadata": {"type": "object"},
-}
+_CHECKPOINT_FIELDS: Final[dict[str, _Schema]] = {**CHECKPOINT, "execution_id": _TEXT, "metadata": {"type": "object"}}
 _WORKFLOW_FIELDS: Final[dict[str, _Schema]] = {
     "id": _TEXT,
     "name": _TEXT,
@@ -60,7 +54,7 @@ _SCHEMAS: Final[dict[str, _Schema]] = {
         error=_nullable("string"),
         checkpoints={"type": "array", "items": _ref("Checkpoint")},
     ),
-    "Checkpoint": _object(["id", "name", "created_at"], id=_TEXT, name=_TEXT, created_at=_MOMENT),
+    "Checkpoint": _object(list(CHECKPOINT), **CHECKPOINT),
     "ExecutionPage": _object(
         ["items", "total", "page", "page_size"],
         items={"type": "array", "items": _ref("Execution")},

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CHECKPOINT",
     "COLUMNS",
     "ENDED",
     "POSITIONS_PER_TENANT",
@@ -82,6 +83,9 @@ COLUMNS: Final = (
 
 #: The columns that responses show.
 SHOWN: Final = tuple(column for column in COLUMNS if column.shown is not None)
+
+#: The columns of the table of checkpoints that responses show, with the JSON Schemas of their values.
+CHECKPOINT: Final = {"id": _TEXT, "name": _TEXT, "created_at": _MOMENT}
 
 
 _BUSY_TIMEOUT: Final = 5.0  # seconds to wait for a lock that another program holds

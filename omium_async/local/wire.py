@@ -12,7 +12,7 @@ from .tables import SHOWN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lists import CheckpointRow, ListPage, Row
+    from .lists import Checkpoint, ListPage, Row
     from .store import Tenant
 
 __all__ = [
@@ -39,12 +39,6 @@ class _PageBody(msgspec.Struct, gc=False):
     page_size: int
 
 
-class _CheckpointBody(msgspec.Struct, gc=False):
-    id: str
-    name: str
-    created_at: str
-
-
 # The stored columns come as tuples; their types are those of the tables.
 _row: Final[Callable[..., Any]] = msgspec.defstruct(
     "Row", [*((str(column.shown), Any) for column in SHOWN), ("tenant_id", str)], gc=False
@@ -55,7 +49,7 @@ _detail: Final[Callable[..., Any]] = msgspec.defstruct(
         *((str(column.shown), Any) for column in SHOWN),
         ("tenant_id", str),
         ("error", Any),
-        ("checkpoints", list[_CheckpointBody]),
+        ("checkpoints", list[Any]),
     ],
     gc=False,
 )
@@ -67,13 +61,12 @@ def page(found: ListPage, tenant: Tenant, number: int, size: int) -> bytes:
     return dumps(_PageBody([_row(*_values(one), tenant.name) for one in found.rows], found.total, number, size))
 
 
-def detail(one: Row, checkpoints: list[tuple[str, str, str]], tenant: Tenant) -> bytes:
+def detail(one: Row, checkpoints: list[Checkpoint], tenant: Tenant) -> bytes:
     """Return the body of details. As on the live service the checkpoints are also in `metadata`, where the official
     command line reads them. A user's own `checkpoints` key stays visible in lists and workflows."""
-    listed = [_CheckpointBody(*checkpoint) for checkpoint in checkpoints]
     values = _values(one)
-    values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": listed}
-    return dumps(_detail(*values, tenant.name, one[_ERROR], listed))
+    values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": checkpoints}
+    return dumps(_detail(*values, tenant.name, one[_ERROR], checkpoints))
 
 
 def created(execution_id: str, workflow_id: str, status: str, created_at: str) -> bytes:
@@ -86,27 +79,21 @@ def moved(execution_id: str, status: str, message: str) -> bytes:
     return dumps({"id": execution_id, "status": status, "message": message})
 
 
-def checkpoint(one: CheckpointRow, result: bytes | None = None) -> bytes:
+def checkpoint(one: Checkpoint, result: bytes | None = None) -> bytes:
     """Return the body of a checkpoint, with its state if `result` is given."""
     return dumps(_checkpoint(one, result))
 
 
-def checkpoints(found: list[CheckpointRow], total: int, limit: int, offset: int) -> bytes:
+def checkpoints(found: list[Checkpoint], total: int, limit: int, offset: int) -> bytes:
     """Return the body of a list of checkpoints."""
     items = [_checkpoint(one) for one in found]
     return dumps({"items": items, "total": total, "limit": limit, "offset": offset})
 
 
-def _checkpoint(one: CheckpointRow, result: bytes | None = None) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "id": one.id,
-        "execution_id": one.execution_id,
-        "name": one.name,
-        "created_at": one.created_at,
-        "metadata": {},
-    }
+def _checkpoint(one: Checkpoint, result: bytes | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {**one, "metadata": {}}
     if result is not None:
-        shown["state"] = {"current_step": one.name, "result": _Raw(result)}
+        shown["state"] = {"current_step": one["name"], "result": _Raw(result)}
     return shown
 
 
