@@ -108,5 +108,5 @@ def _run(folder: Path, name: str) -> None:
 def _pytest(name: str) -> int:
     import pytest
 
-    # Without pytest-asyncio, which warns where it is not configured: no page needs it.
-    return int(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", name]))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no page needs another plugin
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "omium_async.pytest_plugin", name]))
