@@ -17,15 +17,14 @@ FOLDERS = {each["path"] for each in CONFIG["section"]}
 KINDS = {each["directory"] for each in CONFIG["type"]}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_its_name_has_a_known_kind_and_folder(path):
-    named = re.fullmatch(r"(\+[\w-]+|\d+)\.(\w+)\.md", path.name)
-    assert named, f"{path.name}: see changes/README.md"
-    assert named[2] in KINDS
-    assert path.parent.name in FOLDERS
-    text = path.read_text()
-    assert text.strip()
-    assert not text.startswith(("-", "#"))
+def test_each_file_has_a_name_of_a_known_kind_in_a_known_folder():
+    for path in FILES:
+        named = re.fullmatch(r"(\+[\w-]+|\d+)\.(\w+)\.md", path.name)
+        assert named, f"{path.name}: see changes/README.md"
+        assert (named[2] in KINDS, path.parent.name in FOLDERS) == (True, True), path
+        text = path.read_text()
+        assert text.strip(), path
+        assert not text.startswith(("-", "#")), path
 
 
 def test_the_readme_of_changes_names_all_folders_and_kinds():
