@@ -1,18 +1,16 @@
-"""Batches: speed as ratios against a hand-written aiohttp worker pool, memory over a million items, cost of waiting.
+"""Compare batches with a worker pool written by hand on aiohttp, and measure their memory and the requests of waits.
 
-The peer is what one writes without this package: as many tasks as there are calls at once, each pulling from one
-iterator, posting JSON on one session, checking the status and decoding the answer. It has no time-outs of its own, no
-retries, keys, models or journal, and the first failure ends it. A second one is tuned: it posts ready-made bytes of
-orjson, checks nothing, and decodes with orjson. Both, and the batches, talk to one server in a process of its own, a
-bare asyncio protocol.
+The peer is a pool of tasks that take items from one iterator, send JSON on one session, check the status and decode
+the response. It has no time-outs, retries, keys, models or journal, and ends at the first failure. A tuned peer sends
+bytes of orjson, checks nothing, and decodes with orjson. The server is a bare asyncio protocol in a separate process.
 
     python benchmarks/batch.py [--smoke] [--rounds 7] [--json PATH] [--only speed memory waiting]
-        [--items 8000] [--concurrency 32] [--delay 0]   of the speed
-        [--many 200000]                                 of the memory
-        [--runs 2000] [--seconds 60]                    of the waiting
+        [--items 8000] [--concurrency 32] [--delay 0]   for `speed`
+        [--many 200000]                                 for `memory`
+        [--runs 2000] [--seconds 60]                    for `waiting`
 
-`--delay` is what the server takes for an answer, in milliseconds. `--smoke` runs all of it small and judges nothing;
-otherwise a missed bound makes the exit status 1.
+`--delay` is the time of the server for a response, in milliseconds. `--smoke` runs a small round and checks no floor.
+Otherwise the exit status is 1 if a floor is missed.
 """
 
 from __future__ import annotations
@@ -37,11 +35,11 @@ import orjson
 from omium_async import AsyncOmium, ExecutionRequest
 
 KEY = "omium_benchmark_0123456789"
-#: At least so much of the first peer's items a second.
+#: The floors of items a second, as ratios to the first peer.
 WITHOUT_JOURNAL, WITH_JOURNAL = 0.85, 0.55
-#: At most so many MB above the level after the first hundredth of the items.
+#: The limit of memory, in MB above its level after the first hundredth of the items.
 GROWTH = 10.0
-#: At most so many hundredths of the requests of one GET per run per second.
+#: The limit of requests, in percent of one GET a second for each run.
 WAITING_SHARE = 10.0
 
 
@@ -116,7 +114,7 @@ def service(delay: float = 0.0) -> Iterator[str]:
         process.join()
 
 
-# -- the contenders ----------------------------------------------------------------------------------------------------
+# -- the clients -------------------------------------------------------------------------------------------------------
 
 
 def inputs(count: int) -> Iterator[dict[str, Any]]:
@@ -252,9 +250,8 @@ async def measure_waiting(runs: int, seconds: float) -> _report.Figure:
         requests_made = sum(local.counts.values()) - before
     naive = sum(seconds * (number + 1) / runs for number in range(runs))
     assert done == runs
-    what = (
-        f"requests of wait_many for {runs:,} runs that end within {seconds:g} s, of those of one GET a run and second"
-    )
+    what = f"requests of wait_many for {runs:,} runs that end within {seconds:g} s"
+    what += ", compared with one GET a second for each run"
     return _report.Figure(what, "%", requests_made / naive * 100, at_most=WAITING_SHARE)
 
 

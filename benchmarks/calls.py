@@ -1,11 +1,11 @@
-"""Single calls, as ratios against their peers on the same server in the same run.
+"""Compare single calls with other clients, on the same server in the same run.
 
-`get` (a GET of 585 bytes) and `create` (a POST) at several concurrencies, by this SDK with everything switched on
-(verdicts, deadlines, pacing, budget, ids, keys, strict typed models), by it with telemetry whose provider records
-nothing, and by bare aiohttp (`session.get`, read, decode to dict), httpx, and, where they are installed
-(`pip install --group benchmarks`), the official `omium` client and `openai`, an SDK of the same kind, also on its
-aiohttp backend. The server is a child process, pinned to another core than the client. Told are calls a CPU second of
-the client, and calls a second.
+The calls are `get` (a GET of 585 bytes) and `create` (a POST), at several concurrencies. The subjects are this client
+with all features (outcomes, deadlines, pacing, budget, ids, keys, strict typed models), the same client with telemetry
+whose provider records nothing, bare aiohttp (`session.get`, read, decode to dict) and httpx. If they are installed
+(`pip install --group benchmarks`), also the official `omium` client, and `openai`, with and without its aiohttp
+backend. The server is a child process on another core than the client. The report has calls in each CPU second of the
+client, and calls a second.
 
     python benchmarks/calls.py [--smoke] [--rounds 5] [--calls 4000] [--json PATH]
 
@@ -68,11 +68,11 @@ Call = Callable[[], Awaitable[object]]
 Found = dict[tuple[str, int, str], list[tuple[float, float]]]
 
 
-# -- server: the leanest that asyncio allows, so that it is the client that is measured
+# -- the server: as lean as asyncio allows, because the client is measured
 
 
 class Server(asyncio.Protocol):
-    got = created = b""  # the answers
+    got = created = b""  # the responses
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -107,7 +107,7 @@ async def serve() -> None:
 
 
 def pin(which: int) -> None:
-    """The client on the first core, the server on the last, where the system lets us choose."""
+    """Use the first core for the client and the last for the server, if the system allows it."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[which]})
@@ -125,7 +125,7 @@ async def of_omium(stack: AsyncExitStack, url: str, **more: Any) -> dict[str, Ca
 
 
 async def of_telemetry(stack: AsyncExitStack, url: str) -> dict[str, Call]:
-    """Telemetry is on, and OpenTelemetry has no provider that records anything."""
+    """Create a client with telemetry, without a provider that records it."""
     from omium_async.otel import Telemetry
 
     return await of_omium(stack, url, telemetry=Telemetry())
@@ -167,7 +167,7 @@ async def of_official(stack: AsyncExitStack, url: str) -> dict[str, Call]:
 
     client = RemoteOmiumClient(api_url=f"{url}/api/v1", api_key=KEY)
     stack.push_async_callback(client.close)
-    # It has no method for executions at all; this is its GET of one thing by its id.
+    # It has no method for executions; this is its GET of one object by id.
     return {"get": lambda: client.get_workflow("exec_0123456789abcdef")}
 
 
@@ -196,12 +196,12 @@ CLIENTS: dict[str, Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]] 
     "openai": of_openai("httpx"),
     "openai on aiohttp": of_openai("aiohttp"),
 }
-#: These take so much longer that fewer calls measure them as well.
+#: Slow clients, and by how much to divide the number of their calls.
 SLOW = {"httpx": 5, "official omium": 8, "openai": 8, "openai on aiohttp": 5}
 
 
 async def measure(call: Call, count: int, concurrency: int) -> tuple[float, float]:
-    """Calls a second, and a CPU second."""
+    """Return calls a second, and calls in each CPU second."""
     left = iter(range(count))
 
     async def work() -> None:
@@ -214,7 +214,7 @@ async def measure(call: Call, count: int, concurrency: int) -> tuple[float, floa
 
 
 async def compare(url: str, rounds: int, calls: int, concurrencies: tuple[int, ...]) -> Found:
-    """By operation, concurrency and client, of each round: calls a second, calls a CPU second."""
+    """Return for each operation, concurrency, client and round: calls a second, and calls in each CPU second."""
     found: Found = {}
     async with AsyncExitStack() as stack:
         clients: dict[str, dict[str, Call]] = {}
@@ -264,7 +264,7 @@ def main() -> int:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
         pin(0)
-        # Hundreds of calls at once take the slower peers longer than a smoke run may.
+        # With hundreds of calls at once, the slow peers would take too long for a smoke run.
         size = (1, 100, CONCURRENCIES[:2]) if given.smoke else (given.rounds, given.calls, CONCURRENCIES)
         for comparison in compared(asyncio.run(compare(url, *size))):
             report.add(comparison)

@@ -1,11 +1,11 @@
-"""The console's list page of a million executions is there about as fast as that of a thousand.
+"""Compare the time of the console's list page with a million executions and with a thousand.
 
-Fills two databases of LocalOmium, serves a console over each, and asks in turn for their list pages, as a browser does
-that opens one: newest first, all and failed ones.
+The program fills two databases of LocalOmium, serves a console for each, and requests their list pages in turn: all
+executions, and failed ones.
 
     python benchmarks/console.py [--smoke] [--rounds 15] [--rows 1000000] [--json PATH]
 
-`--smoke` runs over 20,000 rows and judges nothing; otherwise a missed bound makes the exit status 1.
+`--smoke` runs over 20,000 rows and checks no floor. Otherwise the exit status is 1 if a floor is missed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from omium_async.local import LocalOmium
 from omium_async.ui import console
 
 FEW = 1_000
-#: At most so many times the time over a thousand.
+#: The largest ratio to the time with a thousand executions.
 BOUND = 1.5
 
 
 @contextlib.asynccontextmanager
 async def served(path: Path, rows: int) -> AsyncIterator[TestClient]:
-    """A console over a database of so many executions."""
+    """Yield a client of a console with that many executions."""
     async with LocalOmium(path) as local:
-        await _rows.fill(local, rows, failed=max(600, rows // 10))  # more than the page looks at
+        await _rows.fill(local, rows, failed=max(600, rows // 10))  # more than the page reads
         async with (
             AsyncOmium(local.api_key, base_url=local.url) as omium,
             TestClient(TestServer(console(omium))) as page,
@@ -45,7 +45,7 @@ async def served(path: Path, rows: int) -> AsyncIterator[TestClient]:
 
 
 async def opened(page: TestClient, path: str) -> float:
-    """Return the milliseconds until a page is there."""
+    """Return the milliseconds until a page has arrived."""
     start = time.perf_counter()
     answer = await page.get(path)
     text = await answer.text()

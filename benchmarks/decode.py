@@ -1,4 +1,4 @@
-"""Decoding a page of a list into models, as ratios against its peers in the same run.
+"""Compare the decoding of a page of a list into models with other decoders.
 
 Rows take three forms: as in the service's document; as the live service sends them (naive timestamps, more fields); and
 with a field that this release does not know. Peers: `orjson.loads` to dicts, pydantic v2 with typed models, msgspec
@@ -6,7 +6,7 @@ with a typed `Struct`.
 
     python benchmarks/decode.py [--smoke] [--rows 100] [--rounds 9] [--json PATH]
 
-`--smoke` runs for a second or two and judges nothing; otherwise a missed bound makes the exit status 1.
+`--smoke` runs for a second or two and checks no floor. Otherwise the exit status is 1 if a floor is missed.
 """
 
 from __future__ import annotations

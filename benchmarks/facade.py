@@ -4,7 +4,7 @@ The server is a separate process that answers prepared bytes, on another core th
 
     python benchmarks/facade.py [--smoke] [--rounds 7] [--json PATH]
 
-`--smoke` runs for a few seconds and judges nothing; otherwise a missed bound makes the exit status 1.
+`--smoke` runs for a few seconds and checks no floor. Otherwise the exit status is 1 if a floor is missed.
 """
 
 from __future__ import annotations

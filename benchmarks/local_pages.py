@@ -50,8 +50,8 @@ async def measure(report: _report.Report, rows: int, rounds: int, *, memory: boo
     kept = (rows - rows // DELETED) // SIZE
     lists = {
         "all executions": ("", last, rounds, {"the first page": BOUND}),
-        "those of a status": ("&status=completed", last, max(5, rounds // 5), {}),
-        "those of a workflow": ("&workflow_id=workflow-3", last // 10, max(5, rounds // 5), {}),
+        "one status": ("&status=completed", last, max(5, rounds // 5), {}),
+        "one workflow": ("&workflow_id=workflow-3", last // 10, max(5, rounds // 5), {}),
     }
     with tempfile.TemporaryDirectory() as folder:
         local = LocalOmium(None if memory else Path(folder) / "pages.db")

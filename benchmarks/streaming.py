@@ -1,11 +1,11 @@
-"""Reading long lists, as ratios against peers in the same run, and in flat memory.
+"""Compare the reading of long lists with other clients, and measure its memory.
 
-The server is a process of its own that has the rows ready as bytes, on another core than the client. Peers:
-bare aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same stream with `prefetch=0`.
+The server is a separate process with prepared rows, on another core than the client. The peers are bare
+aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same list with `prefetch=0`.
 
     python benchmarks/streaming.py [--smoke] [--rounds 5] [--json PATH]
 
-`--smoke` runs for a few seconds and judges nothing; otherwise a missed bound makes the exit status 1.
+`--smoke` runs for a few seconds and checks no floor. Otherwise the exit status is 1 if a floor is missed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LATENCY = 0.020
 READY = 300_000  # rows that the server keeps in memory
 MEGABYTE = 2**20
 OURS, AIOHTTP, HTTPX, ONE_BY_ONE = "omium-async", "aiohttp and orjson", "httpx and pydantic", "prefetch=0"
-#: At least so many times the rows a second of these; at most so many MB.
+#: The floors of rows a second, as ratios to these; the limit of memory in MB.
 BOUNDS = {AIOHTTP: 0.6, HTTPX: 2.0, ONE_BY_ONE: 6.0}
 GROWTH = 16.0
 
@@ -66,7 +66,7 @@ ROW = (
 
 
 class Server(asyncio.Protocol):
-    """Answers every GET with the window of the list that was asked for, after the latency."""
+    """Answers every GET with the requested page of the list, after the latency."""
 
     total: int
     latency: float
@@ -89,7 +89,7 @@ class Server(asyncio.Protocol):
 
 
 class MadeRows(Sequence[bytes]):
-    """The rows of a list too long to be kept ready."""
+    """Return rows of a list that is too long to be prepared."""
 
     def __init__(self, total: int) -> None:
         self.numbers = range(total)
@@ -102,7 +102,7 @@ class MadeRows(Sequence[bytes]):
 
 
 async def serve(rows: int, latency: float) -> None:
-    """Serve until the standard input closes; the port goes to the standard output."""
+    """Print the port, and serve until the standard input closes."""
     Server.total, Server.latency = rows, latency
     Server.rows = MadeRows(rows) if rows > READY else MadeRows(rows)[:]
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
@@ -112,7 +112,7 @@ async def serve(rows: int, latency: float) -> None:
 
 @contextmanager
 def server(rows: int, latency: float = 0) -> Iterator[str]:
-    """A running server's URL; client and server are on different cores, where there are two and they can be chosen."""
+    """Yield the URL of a running server. Client and server run on different cores if the system allows to choose."""
     command = [sys.executable, __file__, "--serve", str(rows), str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -171,7 +171,7 @@ async def read_httpx(url: str, page_size: int) -> int:
 
 
 def rate(reader: Reader, url: str, page_size: int, expected: int) -> float:
-    """Rows a second, connection and all."""
+    """Return rows a second, including the time to connect."""
     start = time.perf_counter()
     rows = asyncio.run(reader(url, page_size))
     if rows != expected:
@@ -182,7 +182,7 @@ def rate(reader: Reader, url: str, page_size: int, expected: int) -> float:
 def take_turns(
     readers: dict[str, Reader], rows: int, page_size: int, rounds: int, latency: float = 0
 ) -> dict[str, list[float]]:
-    """Rows a second of each reader, one entry a round."""
+    """Return rows a second of each reader, one entry a round."""
     rates: dict[str, list[float]] = {name: [] for name in readers}
     with server(rows, latency) as url:
         for _ in range(rounds + 1):
@@ -201,7 +201,7 @@ def throughput(rows: int, rounds: int) -> _report.Comparison:
 
 def prefetch(pages: int, rounds: int) -> _report.Comparison:
     readers: dict[str, Reader] = {OURS: read_omium, ONE_BY_ONE: read_omium_one_by_one}
-    what = f"reading {pages} pages, {LATENCY * 1000:g} ms an answer"
+    what = f"reading {pages} pages, {LATENCY * 1000:g} ms a response"
     return compared(what, take_turns(readers, pages * 100, 100, rounds, LATENCY))
 
 
@@ -211,7 +211,7 @@ def compared(what: str, rates: dict[str, list[float]]) -> _report.Comparison:
 
 
 def memory(rows: int) -> _report.Figure:
-    """In a process of its own, for it is the peak that counts."""
+    """Measure memory in a new process, because its peak is compared."""
     with server(rows) as url:
         command = [sys.executable, __file__, "--memory", url]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -220,7 +220,7 @@ def memory(rows: int) -> _report.Figure:
 
 
 async def measure_memory(url: str) -> float:
-    """How far memory rises above its level after the first 20,000 rows."""
+    """Return the MB by which memory rises above its level after the first 20,000 rows."""
     process = psutil.Process()
     level = peak = rows = 0
     async with AsyncOmium(KEY, base_url=url) as omium:
@@ -241,14 +241,14 @@ class _Row:
 
 
 def bookkeeping(rows: int) -> _report.Figure:
-    """What remembering costs, in µs a row; not judged, for it is an absolute time."""
+    """Measure the time to remember a row. It has no floor, because it is an absolute time."""
     memory, spent = Seen(), 0.0
     for start in range(0, rows, 1000):
         page = [_Row(f"exec_{number:032x}") for number in range(start, start + 1000)]
         began = time.perf_counter()
         memory.add(page, rows)
         spent += time.perf_counter() - began
-    return _report.Figure("remembering which rows were given", "µs a row", spent / rows * 1e6)
+    return _report.Figure("remembering which rows were yielded", "µs a row", spent / rows * 1e6)
 
 
 def main() -> int:
