@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -10,15 +11,18 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from .patient import PatientClock, VirtualClock, be_patient
 
-# The same examples in each run, and no deadline for one: a busy machine is slow.
-_COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
-settings.register_profile("full", max_examples=100, **_COMMON)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+with contextlib.suppress(ImportError):  # the tests of the documentation run without Hypothesis
+    from hypothesis import HealthCheck, settings
+
+    # The same examples in each run, and no deadline for one: a busy machine is slow.
+    _COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
+    settings.register_profile("full", max_examples=100, **_COMMON)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
 
 # Interpreters that tests start, and workers of pytest-xdist, compile the packages once, not each time: images of
 # containers often set this variable.

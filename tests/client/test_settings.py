@@ -258,6 +258,7 @@ def test_every_form_of_the_url(given: str, expected: str) -> None:
         "https://api.omium.ai/\x00", "https://" + "a" * 64 + ".example", "https://a..example", "https://a%00.example",
         "http://api.omium.ai", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://128.0.0.1",
         "http://0.0.0.0", "http://omium.localhost", "http://[2001:db8::1]", "http://10.0.0.1",
+        "https://omium.example/\ud800",
     ],
 )  # fmt: skip
 def test_urls_that_cannot_be_used(url: str) -> None:

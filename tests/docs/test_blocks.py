@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,25 @@ def test_a_python_block_runs_and_prints_what_it_says(block: Block, tmp_path: Pat
     assert errors == ""
     lines = printed.splitlines()
     assert [shown for shown in block.prints if shown not in lines] == [], printed
+
+
+class Absent:
+    """Finds no module of an optional package, as if it were not installed."""
+
+    NAMES = ("hypothesis", "opentelemetry.sdk")
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in self.NAMES:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+
+@pytest.mark.parametrize("module", ["tests.conftest", "tests.docs.conftest", "tests.docs.test_blocks"])
+def test_this_folder_needs_neither_hypothesis_nor_the_sdk_of_opentelemetry(monkeypatch, module: str) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    for name in Absent.NAMES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert {name for block in PYTHON for name in missing(block)} == {"opentelemetry.sdk"}
