@@ -9,7 +9,7 @@ from . import _arguments as check
 from ._arguments import Status
 from ._caller import Caller
 from ._data.reading import check_type, matches, read_typed
-from ._data.validation import ValidationError
+from ._data.validation import ValidationError, origin_of
 from ._executions import Executions
 from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 from ._models.types import (
@@ -296,9 +296,9 @@ class Workflow(Definition[In, Out]):
         try:
             return read_typed(self._bound_caller.converter, value, type, place)
         except ValidationError as error:
-            path, message = error.path, error.message
-        # Raised outside the handler, because some errors of cattrs cannot be pickled.
-        raise OutputError(f"execution {execution.id}: {path}: {message}", execution=execution, path=path)
+            path, message, origin = error.path, error.message, origin_of(error)
+        # Raised outside the handler: the context would hold groups of cattrs, which cannot be pickled.
+        raise OutputError(f"execution {execution.id}: {path}: {message}", execution=execution, path=path) from origin
 
     def _result_of(self, detail: ExecutionDetail) -> Out:
         if detail.status is not ExecutionStatus.COMPLETED:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self, cast
 
 import msgspec
 
-__all__ = ["ValidationError", "join", "json_type", "read_inside", "validation_error_of", "wrong"]
+__all__ = ["ValidationError", "join", "json_type", "origin_of", "read_inside", "validation_error_of", "wrong"]
 
 _JSON_TYPES: Final[dict[type, str]] = {
     dict: "an object",
@@ -86,6 +86,16 @@ def read_inside(place: str, hook: Callable[[Any, Any], Any], kind: Any, value: A
         return hook(value, kind)
     except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
         raise validation_error_of(error).inside(place) from (None if isinstance(error, ValidationError) else error)
+
+
+def origin_of(error: BaseException | None) -> BaseException | None:
+    """Return the exception of a user's hook or another library behind a `ValidationError`, if there is one.
+
+    Groups of cattrs are left out, because they cannot be pickled.
+    """
+    if isinstance(error, ExceptionGroup):
+        return origin_of(cast("ExceptionGroup[Exception]", error).exceptions[0])
+    return origin_of(error.__cause__) if isinstance(error, ValidationError) else error
 
 
 def _places(error: BaseException) -> Iterator[str]:

@@ -14,8 +14,10 @@ from hypothesis import given
 
 from omium_async import (
     AsyncOmium,
+    Execution,
     ExecutionFailedError,
     ExecutionRequest,
+    NoCheckpointError,
     NotFoundError,
     OutputError,
     Workflow,
@@ -122,11 +124,22 @@ async def test_an_output_that_does_not_fit_raises_with_its_place_and_the_executi
     assert (error.path, error.outcome) == ("output_data.lines[0].day", "applied")
     assert error.execution.output_data == {"lines": [{"text": "x", "day": "no day"}]}
     assert error.execution_id == error.execution.id
-    assert error.__cause__ is error.__context__ is None  # what is underneath does not survive every pickle
+    assert error.__cause__ is error.__context__ is None  # the groups of cattrs, which cannot be pickled, are left out
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.execution) == (str(error), error.execution)
     with pytest.raises(OutputError):
         report.output(error.execution)
+
+
+def test_the_exception_of_a_hook_is_the_cause_of_the_error():
+    converter = make_converter()
+    converter.register_structure_hook(Opaque, lambda value, _: Opaque(1 / value))
+    omium = AsyncOmium("omium_test_0123456789", base_url="http://127.0.0.1:9", converter=converter)
+    report = omium.workflow("report", None, dict[str, list[Opaque]])
+    with pytest.raises(OutputError, match=r"output_data\.a\[1\]: ZeroDivisionError") as raised:
+        report.output(Execution("exec_1", status="completed", output_data={"a": [1, 0]}))
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert raised.value.__context__ is None
 
 
 async def test_an_execution_that_did_not_complete_has_no_result(report, omium):
@@ -171,10 +184,31 @@ async def test_a_run_follows_the_execution_that_a_replay_names(omium):
         await run.result()
     result = await run.replay(checkpoint_name="first")
     assert run.id == result.execution_id
-    before = run.id
-    with pytest.raises(ValueError, match="nowhere"):
-        await run.replay(checkpoint_name="nowhere")
-    assert run.id == before
+
+
+async def test_a_replay_or_rollback_without_a_fitting_checkpoint_writes_nothing(report, omium, local):
+    run = await report.start(ReportInput(3))
+    await run.result()
+    written = local.counts
+    errors = []
+    for target in (lambda **name: omium.executions.replay(run.id, **name), run.replay):
+        for name in ({}, {"checkpoint_name": "nowhere"}):
+            with pytest.raises(NoCheckpointError) as raised:
+                await target(**name)
+            errors.append(raised.value)
+    for target in (lambda **name: omium.executions.rollback(run.id, **name), run.rollback):
+        with pytest.raises(NoCheckpointError) as raised:
+            await target(checkpoint_name="nowhere")
+        errors.append(raised.value)
+    for many in (omium.executions.replay_many, report.replay_many):
+        for name in ({}, {"checkpoint_name": "nowhere"}):
+            errors += [outcome.error async for outcome in many([run.id], **name) if outcome.state == "rejected"]
+    assert [(type(error), error.outcome, error.execution_id) for error in errors] == [
+        (NoCheckpointError, "not_applied", run.id)
+    ] * 10
+    assert {name: count for name, count in local.counts.items() if "POST" in name} == {
+        name: count for name, count in written.items() if "POST" in name
+    }
 
 
 async def test_calls_for_many_executions_are_bound_to_the_workflow(report, omium):
