@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Iterator
 
 from omium_async.local import LocalOmium, store
+from omium_async.local.tables import POSITIONS_PER_TENANT
 
 _PER_COMMIT = 10_000
+_WORKFLOWS = 10
+_ADD = (
+    "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, metadata, input_data)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
-def _submissions(first: int, count: int) -> Iterator[tuple[str, store.Submission]]:
-    for number in range(first, first + count):
-        text = b'{"query": "latest AI trends", "number": %d}' % number
-        yield f"exec_{number:012d}", store.Submission(f"workflow-{number % 10}", text, b'{"user": "u"}', None)
+def _add(connection: sqlite3.Connection, tenant: store.Tenant, numbers: range, status: str, now: str) -> None:
+    """Write rows and counts as `store.create` would, many at once."""
+    base = tenant.id * POSITIONS_PER_TENANT + 1
+    rows = [
+        (base + number, tenant.id, f"exec_{number:012d}", f"workflow-{number % _WORKFLOWS}", status, now, now,
+         b'{"user": "u"}', b'{"query": "latest AI trends", "number": %d}' % number)
+        for number in numbers
+    ]  # fmt: skip
+    connection.executemany(_ADD, rows)
+    connection.execute(
+        "UPDATE tenants SET executions = executions + ?, latest = latest + ?, newest = ? WHERE id = ?",
+        (len(rows), len(rows), now, tenant.id),
+    )
+    connection.execute(
+        "INSERT INTO tallies SELECT tenant, workflow_id, status, count(*) FROM executions"
+        " WHERE position >= ? GROUP BY tenant, workflow_id, status"
+        " ON CONFLICT (tenant, workflow_id, status) DO UPDATE SET executions = executions + excluded.executions",
+        (base + numbers[0],),
+    )
 
 
 async def fill(local: LocalOmium, rows: int, *, failed: int = 0) -> None:
-    """Add executions through the store of the running server, many in one transaction.
+    """Add executions to the tables of the running server, many in one transaction.
 
     :param failed: the least number of the newest executions that have failed; all others have completed.
     """
@@ -27,10 +47,10 @@ async def fill(local: LocalOmium, rows: int, *, failed: int = 0) -> None:
     tenant = running.keyring.tenants()[0]
     step = min(_PER_COMMIT, max(1, rows // 10))
     for first in range(0, rows, step):
-        batch = _submissions(first, min(step, rows - first))
+        numbers = range(first, min(first + step, rows))
         status = "failed" if first + step > rows - failed else "completed"
         now = f"2026-01-01T00:{first // step // 60 % 60:02d}:{first // step % 60:02d}.000000Z"
-        await running.database.write(functools.partial(store.fill, tenant=tenant, new=batch, status=status, now=now))
+        await running.database.do(functools.partial(_add, tenant=tenant, numbers=numbers, status=status, now=now))
 
 
 async def delete(local: LocalOmium, every: int, rows: int) -> None:
@@ -45,4 +65,4 @@ async def delete(local: LocalOmium, every: int, rows: int) -> None:
             store.delete(connection, tenant, f"exec_{number:012d}")
 
     for first in range(0, len(numbers), _PER_COMMIT):
-        await running.database.write(functools.partial(write, part=numbers[first : first + _PER_COMMIT]))
+        await running.database.do(functools.partial(write, part=numbers[first : first + _PER_COMMIT]))

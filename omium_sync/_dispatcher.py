@@ -175,9 +175,9 @@ class Dispatcher:
         if thread is None or not thread.alive:
             thread = self._start()
         thread.check_other_thread()
-        blocked = sys.modules.get("omium_async.local.blocked")  # if LocalOmium was imported
-        if blocked is not None:
-            blocked.check_not_blocked(self._shared.settings.base_url)
+        local = sys.modules.get("omium_async.local.running")  # if LocalOmium was imported
+        if local is not None:
+            local.check_not_blocked(self._shared.settings.base_url)
         return thread
 
     def check_open(self) -> None:

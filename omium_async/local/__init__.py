@@ -6,9 +6,9 @@ For development and tests. The hosted service, the engine that scales out, has t
 from __future__ import annotations
 
 from .._public import publish
+from .app import SeenRequest
 from .errors import DatabaseInUseError, LocalOmiumError, PortInUseError
 from .faults import Fault
-from .request_log import SeenRequest
 from .run import SyncWorkflowRun, WorkflowRun
 from .server import LocalOmium, load_workflows
 

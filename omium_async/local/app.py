@@ -1,4 +1,7 @@
-"""The HTTP application: authentication, routing, faults, and errors in the form of the service and its gateway."""
+"""The HTTP application: authentication, routing, faults, and errors in the form of the service and its gateway.
+
+It also keeps the requests that arrived, for tests.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import re
 import secrets
 import sqlite3
 import uuid
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
 
@@ -21,7 +25,6 @@ from .handlers import HandlerRequest, Reply, readable
 from .inputs import InvalidError
 from .jsontext import dumps
 from .openapi import DOCUMENT
-from .request_log import SeenRequest
 from .routes import BASE, find
 
 if TYPE_CHECKING:
@@ -30,10 +33,9 @@ if TYPE_CHECKING:
     from .faults import Fault, FaultInjector, Faults
     from .handlers import Handlers
     from .keyring import Keyring
-    from .request_log import RequestLog
     from .store import Tenant
 
-__all__ = ["App"]
+__all__ = ["App", "RequestLog", "SeenRequest"]
 
 _log = logging.getLogger("omium_async.local.http")
 
@@ -43,6 +45,63 @@ _ORIGIN: Final = re.compile(
     r"https?://[^/?#]*", re.ASCII | re.IGNORECASE
 )  # before the path, as clients send it to proxies
 _JSON: Final = "application/json"
+_REQUESTS_KEPT: Final = 1000
+
+
+@attrs.define
+class SeenRequest:
+    """A request as it arrived, without its API key.
+
+    :ivar method: the HTTP method.
+    :ivar path: the path below `/api/v1`.
+    :ivar query: the part of the URL after the `?`.
+    :ivar request_id: its `X-Request-ID`, or the one that the server created.
+    :ivar idempotency_key: its `Idempotency-Key`, or None.
+    :ivar status: of the response that was sent; None while there is none, or if a fault dropped it.
+    """
+
+    method: str
+    path: str
+    query: str
+    request_id: str
+    idempotency_key: str | None
+    status: int | None = None
+
+
+class RequestLog:
+    """The last 1,000 requests, and how many arrived of each kind."""
+
+    def __init__(self) -> None:
+        self._seen: deque[SeenRequest] = deque(maxlen=_REQUESTS_KEPT)
+        self._counts: Counter[str] = Counter()
+
+    def clear(self) -> None:
+        """Forget all requests and counts."""
+        self._seen.clear()
+        self._counts.clear()
+
+    def arrived(self, seen: SeenRequest) -> None:
+        """Record a request at its arrival."""
+        self._seen.append(seen)
+        self._counts[_kind(seen.method, seen.path)] += 1
+
+    @property
+    def requests(self) -> tuple[SeenRequest, ...]:
+        """The requests, oldest first."""
+        return tuple(self._seen)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of requests by kind, such as `GET /executions/*`."""
+        return dict(self._counts)
+
+
+def _kind(method: str, path: str) -> str:
+    """Return `GET /executions/*` for any id. All unknown paths are one kind, so that there are few counters."""
+    routes, _ = find(path)
+    for route in routes.values():
+        return route.kind.replace(route.method, method, 1)
+    return f"{method} other"
 
 
 class App:
@@ -99,7 +158,7 @@ class App:
         request_id = _request_id(request.headers.get("X-Request-ID"))
         route = path.removeprefix(BASE)
         seen = SeenRequest(request.method, route, query, request_id, request.headers.get("Idempotency-Key"))
-        self._log.arrived(seen, authorized=tenant is not None)
+        self._log.arrived(seen)
         fault = self._faults.take(request.method, route) if self._faults and tenant is not None else None
         if fault is not None and fault.when == "before":
             replaced = await self._inject(request, fault, None, seen)

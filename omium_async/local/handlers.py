@@ -83,13 +83,13 @@ class Handlers:
             )
             return wire.page(found, call.tenant, query.page, query.page_size)
 
-        return Reply(200, await self._database.read(read))
+        return Reply(200, await self._database.do(read))
 
     async def get_execution(self, call: HandlerRequest) -> Reply:
         def read(connection: sqlite3.Connection) -> bytes:
             return wire.detail(*lists.detail(connection, call.tenant, call.id), call.tenant)
 
-        return Reply(200, await self._database.read(read))
+        return Reply(200, await self._database.do(read))
 
     async def create_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))
@@ -123,7 +123,7 @@ class Handlers:
             total, found = lists.checkpoints(connection, call.tenant, **attrs.asdict(query))
             return wire.checkpoints(found, total, query.limit, query.offset)
 
-        return Reply(200, await self._database.read(read))
+        return Reply(200, await self._database.do(read))
 
     async def get_checkpoint(self, call: HandlerRequest) -> Reply:
         with_state = inputs.includes_state(call.query)
@@ -132,7 +132,7 @@ class Handlers:
             found, result = lists.checkpoint(connection, call.tenant, call.id)
             return wire.checkpoint(found, result if with_state else None)
 
-        return Reply(200, await self._database.read(read))
+        return Reply(200, await self._database.do(read))
 
     async def list_workflows(self, call: HandlerRequest) -> Reply:
         page, page_size, pass_filters = inputs.workflow_query(call.query)

@@ -16,6 +16,7 @@ import attrs
 
 from .errors import LocalOmiumError
 from .run import SyncWorkflowRun, WorkflowRun, is_async
+from .runner import without_interrupts
 from .typed import ABSENT, input_argument
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .run import WorkflowFunction
     from .runner import Runner
     from .store import RunState
+    from .threads import Threads
     from .typed import InputArgument, Types
 
 __all__ = ["Registered", "Registry", "WorkflowDefinition", "definition_of", "load_module"]
@@ -71,8 +73,10 @@ class Registered:
         if found is not None and found.type is not ABSENT:
             types.check(found.type, f"the input of workflow {workflow_id!r}")
 
-    async def call(self, state: RunState, runner: Runner) -> bytes:
+    async def call(self, state: RunState, runner: Runner, threads: Threads) -> bytes:
         """Call the function, and return the JSON text of its result.
+
+        :param threads: for plain functions; they are apart from those of steps, which a plain workflow needs.
 
         :raises TypeError: the input does not fit, or JSON cannot hold the result; the message names the place.
         """
@@ -81,7 +85,7 @@ class Registered:
         if self._is_async:
             result = await self.function(run, *arguments)
         else:
-            result = await runner.in_workflow_thread(self.function, run, *arguments)
+            result = await threads.run(without_interrupts(self.function), run, *arguments)
             if inspect.iscoroutine(result):
                 result.close()
                 raise TypeError(

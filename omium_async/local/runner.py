@@ -7,7 +7,6 @@ import concurrent.futures
 import contextlib
 import inspect
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Coroutine
@@ -16,18 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from . import store
-from .clock import Ids
-from .errors import LocalOmiumError, StaleRunError
-from .shielded import to_the_end
+from .errors import StaleRunError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from .database import Persistence
+    from .database import Database
     from .store import RunState
     from .threads import Threads
 
-__all__ = ["Outcome", "Runner", "StepExit"]
+__all__ = ["Outcome", "Runner", "StepExit", "without_interrupts"]
 
 _log = logging.getLogger("omium_async.local.runs")
 
@@ -57,13 +54,13 @@ class Runner:
     :ivar stopping: the server ends the run, which has no future.
     """
 
-    def __init__(self, persistence: Persistence, step_threads: Threads, workflow_threads: Threads) -> None:
+    def __init__(self, database: Database, now: Callable[[], str], step_threads: Threads) -> None:
         self.stopping = False
         self.task: asyncio.Task[None] | None = None  # supervises the others
         self._loop = asyncio.get_running_loop()
-        self._persistence = persistence
+        self._database = database
+        self._now = now
         self._step_threads = step_threads
-        self._workflow_threads = workflow_threads
         self._state: RunState | None = None
         self._function: asyncio.Task[Outcome] | None = None
         self._steps: dict[asyncio.Task[Any], int] = {}  # the tasks inside of a step, and how deep
@@ -126,11 +123,7 @@ class Runner:
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the function of a step in a thread."""
-        return await self._step_threads.run(_without_interrupts(function), *args, **kwargs)
-
-    async def in_workflow_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a plain workflow function in a thread. Its steps need threads too, so workflows have a separate pool."""
-        return await self._workflow_threads.run(_without_interrupts(function), *args)
+        return await self._step_threads.run(without_interrupts(function), *args, **kwargs)
 
     def from_thread(self, name: str, step: Coroutine[Any, Any, Any]) -> Any:
         """Run a step on the event loop, and wait for it in the thread of a plain workflow."""
@@ -150,25 +143,14 @@ class Runner:
             raise asyncio.CancelledError("the run was stopped") from None
 
     async def record(self, name: str, result: bytes) -> None:
-        """Write a checkpoint, and return when it is on disk. If this is cancelled, the checkpoint is removed again."""
+        """Write a checkpoint, and return when it is on disk."""
         state = cast("RunState", self._state)  # set before the first step
-        checkpoint_id = Ids.checkpoint()
-        now = self._persistence.now()
+        now = self._now()
         try:
-            await self._persistence.insist(
-                lambda c: store.record(c, state, checkpoint_id=checkpoint_id, name=name, result=result, now=now)
-            )
+            await self._database.insist(lambda c: store.record(c, state, name, result, now))
         except StaleRunError:
             # The execution was rolled back or cancelled meanwhile: this run ends like a cancelled one.
             raise asyncio.CancelledError(f"{state.execution_id} was stopped") from None
-        except asyncio.CancelledError:
-            if not self._over:  # otherwise the run is over, and a replay need not repeat the step
-                await to_the_end(self._forget(state, checkpoint_id))
-            raise
-
-    async def _forget(self, state: RunState, checkpoint_id: str) -> None:
-        with contextlib.suppress(LocalOmiumError, sqlite3.Error):  # stopped meanwhile: the run is over too
-            await self._persistence.insist(lambda c: store.forget(c, state, checkpoint_id), unless=lambda: self._over)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -267,7 +249,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _without_interrupts(function: Callable[..., Any]) -> Callable[..., Any]:
+def without_interrupts(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a function for a thread, where no Ctrl-C arrives: code that raises its exception means the run."""
 
     def call(*args: Any, **kwargs: Any) -> Any:

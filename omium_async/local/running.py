@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import errno
 import logging
 import os
-import secrets
-import socket
+import threading
+import weakref
+from collections.abc import Callable
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import attrs
 from aiohttp import web
 
-from . import wire
-from .app import App
-from .clock import Ids, Times
+from .app import App, RequestLog
 from .database import Database
 from .engine import Engine
 from .errors import LocalOmiumError, PortInUseError
 from .faults import FaultInjector, Faults
-from .file_lock import close_in_children
 from .handlers import Handlers, ServerOptions
 from .keyring import load_keys
 from .registry import Registry
-from .request_log import RequestLog
-from .store import latest_id
 from .typed import Types
 
 if TYPE_CHECKING:
@@ -35,13 +34,55 @@ if TYPE_CHECKING:
 
     from .keyring import Keyring
 
-__all__ = ["HOST", "RunningServer", "ServerParts"]
-
-_log = logging.getLogger("omium_async.local.http")
+__all__ = ["HOST", "Clock", "RunningServer", "ServerParts", "Times", "check_not_blocked"]
 
 HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 1024
 _CLOSE_WITHIN: Final = 0.5  # seconds for responses in progress when the server stops
+
+#: For aiohttp, which would log malformed requests with their lines, which hold keys.
+_SILENT: Final = logging.Logger("omium_async.local.http")  # noqa: LOG001 - no configuration of logging reaches it
+_SILENT.disabled = True
+
+#: Returns the current time as an aware datetime.
+Clock = Callable[[], dt.datetime]
+
+_serving: Final[weakref.WeakSet[RunningServer]] = weakref.WeakSet()
+
+
+class Times:
+    """Reads the clock of a server: a user's clock once to check it, then once for each write.
+
+    :param clock: the user's clock; ``None``: the clock of the system.
+    :raises TypeError: the clock is not a function that returns a datetime. :raises ValueError: it returns a naive one.
+    """
+
+    def __init__(self, clock: Clock | None) -> None:
+        self._clock = clock
+        self._last = None if clock is None else _moment(clock)
+
+    def now(self) -> str:
+        """Return the time in RFC 3339, in UTC with microseconds, so that texts sort as the times do."""
+        if self._clock is None:
+            moment = dt.datetime.now(dt.UTC)
+        else:
+            moment = self._last = _moment(self._clock)
+        return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+    def date(self) -> str | None:
+        """Return the ``Date`` header: the last reading of a user's clock; ``None`` lets aiohttp add its own."""
+        return None if self._last is None else format_datetime(self._last, usegmt=True)
+
+
+def _moment(clock: Clock) -> dt.datetime:
+    if not callable(clock):
+        raise TypeError(f"clock must be a function that returns the current time, not {clock!r}")
+    moment = clock()
+    if not isinstance(moment, dt.datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"the clock of a LocalOmium must return an aware datetime, not {moment!r:.80}")
+    if moment.utcoffset() is None:
+        raise ValueError("the clock of a LocalOmium must return an aware datetime, such as datetime.now(UTC)")
+    return moment.astimezone(dt.UTC)
 
 
 @attrs.frozen
@@ -54,21 +95,23 @@ class ServerParts:
     options: ServerOptions = attrs.field(factory=ServerOptions)
     faults: Faults = attrs.field(factory=Faults)
     log: RequestLog = attrs.field(factory=RequestLog)
-    ids: Ids = attrs.field(factory=Ids)
 
 
 class RunningServer:
-    """A running server. The event loop that started it closes it, if nothing else does."""
+    """A running server. The event loop that started it closes it, if nothing else does.
 
-    def __init__(self, settings: ServerParts, database: Database, keyring: Keyring, listening: socket.socket) -> None:
+    :ivar port: the port that it listens on, once it is started.
+    """
+
+    def __init__(self, settings: ServerParts, database: Database, keyring: Keyring) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
+        self.thread = threading.get_ident()
         self.keyring = keyring
-        self.port: int = listening.getsockname()[1]
-        self._settings = settings
         self.database = database
-        self._socket = listening
-        self._engine = Engine(database, settings.workflows, settings.ids, settings.times.now)
+        self.port = 0
+        self._settings = settings
+        self._engine = Engine(database, settings.workflows, settings.times.now)
         self._injector = FaultInjector()
         self._app = App(
             Handlers(self._engine, database, settings.workflows, settings.options),
@@ -78,9 +121,8 @@ class RunningServer:
             injector=self._injector,
             date=settings.times.date,
         )
-        # None: no log of each request.
-        self._http = _HTTPServer(self._app.handle, access_log=None, auto_decompress=False)
-        self._runner = web.ServerRunner(self._http, shutdown_timeout=_CLOSE_WITHIN)
+        http = web.Server(self._app.handle, access_log=None, logger=_SILENT, auto_decompress=False)
+        self._runner = web.ServerRunner(http, shutdown_timeout=_CLOSE_WITHIN)
         self._guard = self._closed_with_its_loop()
         self._changing = asyncio.Lock()
 
@@ -95,13 +137,14 @@ class RunningServer:
         async with contextlib.AsyncExitStack() as undo:
             database = await Database.open(path)
             undo.push_async_callback(database.close)
-            keyring = await database.write(lambda connection: load_keys(connection, keys))
-            settings.ids.continue_after(await database.read(latest_id))
-            listening = _listen(port)
-            undo.callback(listening.close)
-            server = cls(settings, database, keyring, listening)
+            keyring = await database.do(lambda connection: load_keys(connection, keys))
+            server = cls(settings, database, keyring)
+            undo.push_async_callback(server._runner.cleanup)
+            await server._listen(port)
             await anext(server._guard)
-            await server._begin()
+            settings.workflows.notify(server._registered)
+            server._engine.start()
+            _serving.add(server)
             undo.pop_all()
             return server
         raise AssertionError  # pragma: no cover - an ExitStack without suppressors raises
@@ -123,22 +166,21 @@ class RunningServer:
                 self._injector.start()
                 self._app.reopen()
 
-    def abandon(self) -> None:
-        """Release file and port after the event loop was closed without a stop."""
-        self._settings.workflows.notify(None)
-        self._socket.close()
-        self._engine.abandon()
-        self.database.abandon()
-
-    async def _begin(self) -> None:
+    async def _listen(self, port: int) -> None:
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket, backlog=_BACKLOG).start()
-        self._settings.workflows.notify(self._registered)
-        self._engine.start()
+        try:
+            await web.TCPSite(self._runner, HOST, port, backlog=_BACKLOG).start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUseError(
+                    f"another program uses port {port} of {HOST}; choose another port, or 0 for any free one", port
+                ) from None
+            raise LocalOmiumError(f"port {port} of {HOST} cannot be served: {error.strerror or error}") from None
+        self.port = self._runner.addresses[0][1]
 
     def _registered(self, workflow_id: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed
-            self.loop.call_soon_threadsafe(self._engine.adopt, workflow_id)
+            self.loop.call_soon_threadsafe(self._engine.resume, workflow_id)
 
     async def _closed_with_its_loop(self) -> AsyncGenerator[None]:
         """Close the server with its event loop, because a loop closes generators that are still open before it ends."""
@@ -150,6 +192,7 @@ class RunningServer:
 
     async def _end(self) -> None:
         """Close the parts in an order in which no response claims what was not done."""
+        _serving.discard(self)
         self._settings.workflows.notify(None)
         async with contextlib.AsyncExitStack() as each:  # an error keeps no other part from its end
             each.push_async_callback(asyncio.sleep, 0)  # closed transports finish in the next turn
@@ -159,49 +202,16 @@ class RunningServer:
             each.callback(self._injector.stop)
 
 
-def _listen(port: int) -> socket.socket:
-    try:
-        listening = socket.create_server((HOST, port), backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(
-                f"another program uses port {port} of {HOST}; choose another port, or 0 for any free one", port
-            ) from None
-        raise LocalOmiumError(f"port {port} of {HOST} cannot be served: {error.strerror or error}") from None
-    close_in_children(listening)
-    return listening
+def check_not_blocked(base_url: str) -> None:
+    """Check a URL before this thread blocks for its response.
 
-
-class _HTTPServer(web.Server):
-    """aiohttp's low-level server, with connections that answer malformed requests in the form of the service."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _QuietRequestHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-
-class _QuietRequestHandler(web.RequestHandler):
-    """A connection that logs no content of malformed requests, because their lines hold keys."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a request that could not be read, and close the connection after it."""
-        del message  # it quotes the request
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of a response was sent already")
-        if status >= 500:  # a defect of this server
-            _log.error("a request could not be answered", exc_info=exc)
-            detail = "Internal server error"
-        else:
-            _log.debug("a request could not be read: %s", type(exc).__name__)
-            detail = "The request is not valid HTTP"
-        body = wire.error(detail, secrets.token_hex(16))
-        response = web.Response(status=status, body=body, content_type="application/json")
-        response.force_close()
-        return response
+    :raises RuntimeError: a LocalOmium serves it from an event loop of this thread.
+    """
+    here = os.getpid(), threading.get_ident()
+    for server in list(_serving):
+        if (server.pid, server.thread) == here and urlsplit(base_url).port == server.port:
+            raise RuntimeError(
+                f"this call would wait for itself: the LocalOmium at http://{HOST}:{server.port} runs on the event "
+                "loop of this thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which runs "
+                "in another thread"
+            )

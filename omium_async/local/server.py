@@ -6,24 +6,22 @@ import asyncio
 import functools
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 from .._data.converter import OmiumConverter
-from .blocked import started_here, stopped
-from .clock import Clock, Times
+from .._tasks import wait_until_done
+from .app import SeenRequest
+from .database import explained
 from .errors import LocalOmiumError
 from .faults import Fault
 from .handlers import ServerOptions
 from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
 from .registry import Registered, WorkflowDefinition, definition_of, load_module
-from .request_log import SeenRequest
 from .run import WorkflowFunction
-from .running import HOST, RunningServer, ServerParts
-from .shielded import cancelled_once, to_the_end
-from .tables import explained
+from .running import HOST, Clock, RunningServer, ServerParts, Times
 from .typed import Types
 
 __all__ = ["LocalOmium", "load_workflows"]
@@ -48,8 +46,7 @@ class LocalOmium:
 
     A workflow is an async function, which runs as an asyncio task, or a plain function, which runs in a thread and
     calls ``run.step(...)`` without ``await``. Plain functions of steps run in up to 32 threads. The server may be
-    started again after a stop, also on another event loop. It continues executions of an earlier start, at most 1,000
-    at a time, not counting those that run longer than 10 seconds.
+    started again after a stop, also on another event loop.
 
     :param database: None keeps all data in memory until the server stops. A path keeps it in an SQLite file: each
         response and each step is on disk before it counts, also through ``kill -9``, and executions that were running
@@ -219,17 +216,16 @@ class LocalOmium:
         :raises DatabaseInUseError: another LocalOmium uses the file.
         :raises PortInUseError: another program uses the port.
         """
-        if self._running is not None and self._running.pid != os.getpid():
-            self._running, self._starting = None, False  # the server of the parent process
-        if self._running is not None and self._running.loop.is_closed():
-            abandoned, self._running = self._running, None
-            await asyncio.to_thread(abandoned.abandon)
+        if self._running is not None and (self._running.pid != os.getpid() or self._running.loop.is_closed()):
+            self._running = None  # the server of the parent process, or one that ended with its event loop
         if self._running is not None or self._starting:
             raise LocalOmiumError("this LocalOmium is started already")
         self._starting = True
         try:
-            self._running = await cancelled_once(self._start(), RunningServer.close)
-            started_here(self._running)
+            await _to_the_end(self._start())
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
         finally:
             self._starting = False
 
@@ -239,13 +235,8 @@ class LocalOmium:
         If this is cancelled, it finishes first.
         """
         running, self._running = self._running, None
-        if running is None or running.pid != os.getpid():
-            return
-        stopped(running)
-        if running.loop.is_closed():
-            running.abandon()
-        else:
-            await to_the_end(running.close())
+        if running is not None and running.pid == os.getpid() and not running.loop.is_closed():
+            await _to_the_end(running.close())
 
     async def reset(self) -> None:
         """Return the server to its first state, between tests.
@@ -257,7 +248,7 @@ class LocalOmium:
 
         :raises LocalOmiumError: it is not started.
         """
-        await to_the_end(self._started.reset())
+        await _to_the_end(self._started.reset())
 
     @property
     def _started(self) -> RunningServer:
@@ -271,12 +262,26 @@ class LocalOmium:
             )
         return running
 
-    async def _start(self) -> RunningServer:
+    async def _start(self) -> None:
         try:
-            return await RunningServer.start(self._settings, self._path, self._port, self._given_keys)
+            self._running = await RunningServer.start(self._settings, self._path, self._port, self._given_keys)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            where = Path("the database in memory") if self._path is None else self._path
-            raise explained(where, error) from error
+            raise explained(self._path, error) from error
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run the work in a task that a cancellation of the caller does not reach.
+
+    :raises asyncio.CancelledError: the caller was cancelled meanwhile; raised after the work has ended.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await wait_until_done([task])
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            task.exception()  # mark it as retrieved
+        raise
+    task.result()
 
 
 def load_workflows(module_name: str) -> dict[str, WorkflowFunction]:

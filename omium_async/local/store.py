@@ -6,7 +6,9 @@ raises before the first part of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -15,7 +17,7 @@ from .tables import ENDED, POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Container
 
 __all__ = [
     "IdempotencyKey",
@@ -27,10 +29,7 @@ __all__ = [
     "cancel",
     "create",
     "delete",
-    "fill",
     "finish",
-    "forget",
-    "latest_id",
     "once",
     "record",
     "replay",
@@ -39,10 +38,6 @@ __all__ = [
     "wipe",
 ]  # fmt: skip
 
-_ADD: Final = (
-    "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, started_at, agent_id,"
-    " metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 #: The run that may write. It excludes earlier runs, and executions that a reset deleted and whose position is used
 #: again.
 _THIS_RUN: Final = "position = ? AND id = ? AND generation = ? AND status = 'running'"
@@ -123,9 +118,9 @@ def once(
 
 
 def create(
-    connection: sqlite3.Connection, tenant: Tenant, execution_id: str, new: Submission, *, status: str, now: str
-) -> tuple[int, str]:
-    """Add an execution as the newest of its tenant, and return its position and created_at.
+    connection: sqlite3.Connection, tenant: Tenant, new: Submission, *, status: str, now: str
+) -> tuple[str, str]:
+    """Add an execution as the newest of its tenant, and return its id and created_at.
 
     If the clock went back, created_at is that of the execution before, so that both orders agree.
     """
@@ -134,41 +129,33 @@ def create(
         " RETURNING latest, newest",
         (now, tenant.id),
     ).fetchone()
-    position = tenant.id * POSITIONS_PER_TENANT + number
-    started_at = created_at if status == "running" else None
+    execution_id = new_execution_id(connection)
     connection.execute(
-        _ADD,
-        (position, tenant.id, execution_id, new.workflow_id, status, created_at, created_at, started_at, new.agent_id,
-         new.metadata, new.input_data),
+        "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, started_at,"
+        " agent_id, metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (tenant.id * POSITIONS_PER_TENANT + number, tenant.id, execution_id, new.workflow_id, status, created_at,
+         created_at, created_at if status == "running" else None, new.agent_id, new.metadata, new.input_data),
     )  # fmt: skip
     _count(connection, tenant.id, new.workflow_id, status, 1)
-    return position, created_at
+    return execution_id, created_at
 
 
-def fill(
-    connection: sqlite3.Connection, tenant: Tenant, new: Iterable[tuple[str, Submission]], *, status: str, now: str
-) -> int:
-    """Add many executions of one status without running them, as pairs of id and submission, oldest first.
+def new_execution_id(connection: sqlite3.Connection) -> str:
+    """Return a new id of at most 36 characters, because the official command line cuts longer ones.
 
-    Benchmarks and tests use it. Return the number of executions added.
+    It begins with a number that only grows, so that ids sort in order of creation and are neighbours in the index. The
+    number follows the system's time in milliseconds, so that ids also grow from one database in memory to the next.
     """
-    latest, newest = connection.execute("SELECT latest, newest FROM tenants WHERE id = ?", (tenant.id,)).fetchone()
-    created_at = max(now, newest)
-    base = tenant.id * POSITIONS_PER_TENANT + latest
-    tallies: dict[str, int] = {}
-    rows: list[tuple[Any, ...]] = []
-    for number, (execution_id, one) in enumerate(new, 1):
-        tallies[one.workflow_id] = tallies.get(one.workflow_id, 0) + 1
-        rows.append((base + number, tenant.id, execution_id, one.workflow_id, status, created_at, created_at, None,
-                     one.agent_id, one.metadata, one.input_data))  # fmt: skip
-    connection.executemany(_ADD, rows)
-    connection.execute(
-        "UPDATE tenants SET executions = executions + ?, latest = latest + ?, newest = ? WHERE id = ?",
-        (len(rows), len(rows), created_at, tenant.id),
-    )
-    for workflow_id, more in tallies.items():
-        _count(connection, tenant.id, workflow_id, status, more)
-    return len(rows)
+    milliseconds = time.time_ns() // 1_000_000
+    (latest,) = connection.execute(
+        "UPDATE ids SET latest = max(latest + 1, ?) RETURNING latest", (milliseconds << 16,)
+    ).fetchone()
+    return f"exec_{latest:016x}{secrets.token_hex(8)[:15]}"
+
+
+def new_checkpoint_id() -> str:
+    """Return a new id; checkpoints are listed by their number, not by id."""
+    return f"chk_{secrets.token_hex(16)}"
 
 
 def replay(
@@ -179,10 +166,10 @@ def replay(
     *,
     registered: Container[str],
     now: str,
-) -> tuple[str, str]:
+) -> str:
     """Set a failed or paused execution to running, or to pending if its workflow is not registered.
 
-    Checkpoints after the given one are discarded. Return the status and the workflow id.
+    Checkpoints after the given one are discarded. Return the status.
     """
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before not in {"failed", "paused"}:
@@ -190,7 +177,7 @@ def replay(
     _discard_after(connection, position, checkpoint_id)
     status = "running" if workflow_id in registered else "pending"
     _change(connection, position, status, now)
-    return status, workflow_id
+    return status
 
 
 def rollback(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, checkpoint_id: str, now: str) -> None:
@@ -214,7 +201,6 @@ def delete(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) ->
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before in {"pending", "running"}:
         raise WrongStateError(f"Execution is {before}; cancel it before you delete it")
-    _remember_latest_id(connection)
     connection.execute("DELETE FROM checkpoints WHERE position = ?", (position,))
     connection.execute("DELETE FROM executions WHERE position = ?", (position,))
     connection.execute("UPDATE tenants SET executions = executions - 1 WHERE id = ?", (tenant.id,))
@@ -230,16 +216,16 @@ def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, 
     ).fetchall()
 
 
-def begin(connection: sqlite3.Connection, execution_id: str, now: str) -> RunState | None:
-    """Begin a new generation of an execution that is pending or was cut off while running; otherwise return None."""
+def begin(connection: sqlite3.Connection, execution_id: str, registered: Container[str], now: str) -> RunState | None:
+    """Begin a new generation of an execution that is pending or running, if its workflow is registered."""
     found = connection.execute(
-        "SELECT position, status, generation, id, workflow_id, agent_id, metadata, input_data FROM executions"
+        "SELECT position, status, generation, workflow_id, agent_id, metadata, input_data FROM executions"
         " WHERE id = ? AND status IN ('pending', 'running')",
         (execution_id,),
     ).fetchone()
-    if found is None:
+    if found is None or found[3] not in registered:
         return None
-    position, status, generation, execution_id, workflow_id, agent_id, metadata, input_data = found
+    position, status, generation, workflow_id, agent_id, metadata, input_data = found
     if status == "pending":
         _change(connection, position, "running", now)
     else:
@@ -249,9 +235,7 @@ def begin(connection: sqlite3.Connection, execution_id: str, now: str) -> RunSta
     return RunState(position, generation + 1, execution_id, workflow_id, agent_id, metadata, input_data, recorded)
 
 
-def record(
-    connection: sqlite3.Connection, run: RunState, *, checkpoint_id: str, name: str, result: bytes, now: str
-) -> None:
+def record(connection: sqlite3.Connection, run: RunState, name: str, result: bytes, now: str) -> None:
     """Add a checkpoint to a run.
 
     :raises StaleRunError: the run may no longer write.
@@ -265,16 +249,7 @@ def record(
     connection.execute(
         "INSERT INTO checkpoints SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM checkpoints"
         " WHERE position = ?",
-        (run.position, checkpoint_id, name, row[0], result, run.position),
-    )
-
-
-def forget(connection: sqlite3.Connection, run: RunState, checkpoint_id: str) -> None:
-    """Remove a checkpoint whose step was interrupted while it was recorded, so that run and record agree."""
-    connection.execute(
-        "DELETE FROM checkpoints WHERE position = ? AND id = ?"  # noqa: S608
-        f" AND EXISTS (SELECT 1 FROM executions WHERE {_THIS_RUN})",
-        (run.position, checkpoint_id, run.position, run.execution_id, run.generation),
+        (run.position, new_checkpoint_id(), name, row[0], result, run.position),
     )
 
 
@@ -297,24 +272,9 @@ def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | Non
 
 def wipe(connection: sqlite3.Connection) -> None:
     """Delete all executions and stored responses. Tenants and API keys stay, and ids continue to grow."""
-    _remember_latest_id(connection)
     for table in ("executions", "checkpoints", "tallies", "answers"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
     connection.execute("UPDATE tenants SET executions = 0, latest = 0, newest = ''")
-
-
-def latest_id(connection: sqlite3.Connection) -> str:
-    """Return the greatest execution id ever created, or an empty text."""
-    found: str | None = connection.execute(
-        "SELECT max(id) FROM (SELECT max(id) AS id FROM executions UNION ALL SELECT latest_id FROM forgotten)"
-    ).fetchone()[0]
-    return found or ""
-
-
-def _remember_latest_id(connection: sqlite3.Connection) -> None:
-    latest = latest_id(connection)
-    connection.execute("DELETE FROM forgotten")
-    connection.execute("INSERT INTO forgotten VALUES (?)", (latest,))
 
 
 def _find(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[int, str, str]:

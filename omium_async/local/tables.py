@@ -1,34 +1,15 @@
-"""The columns and tables of a server, and its database: opened, checked and locked, or rejected with a message."""
+"""The columns and tables of a server."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from .._data.sqlite import Format, UnusableFileError, check_file, connect, prepare, unusable
-from .errors import LocalOmiumError
-from .file_lock import FileLock
+from .._data.sqlite import Format
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["CHECKPOINT", "ENDED", "FORMAT", "POSITIONS_PER_TENANT", "SHOWN", "STATUSES", "TABLES"]
 
-__all__ = [
-    "CHECKPOINT",
-    "COLUMNS",
-    "ENDED",
-    "POSITIONS_PER_TENANT",
-    "SHOWN",
-    "STATUSES",
-    "OpenDatabase",
-    "explained",
-    "open_file",
-    "open_memory",
-]
 #: Every status that the service is known to use. LocalOmium itself sets the first six.
 STATUSES: Final = ("pending", "running", "completed", "failed", "paused", "cancelled", "rolled_back", "error")
 #: Statuses at which an execution has ended.
@@ -88,14 +69,11 @@ SHOWN: Final = tuple(column for column in COLUMNS if column.shown is not None)
 CHECKPOINT: Final = {"id": _TEXT, "name": _TEXT, "created_at": _MOMENT}
 
 
-_BUSY_TIMEOUT: Final = 5.0  # seconds to wait for a lock that another program holds
-_STATEMENTS_KEPT: Final = 256
-
 #: `position` of an execution = tenant * POSITIONS_PER_TENANT + its number within the tenant, counted from 1. While a
 #: tenant has deleted nothing, the numbers have no gap, and any page of its list is one range of the primary key.
 POSITIONS_PER_TENANT: Final = 2**40
 
-_TABLES: Final = f"""
+TABLES: Final = f"""
 CREATE TABLE tenants (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -103,9 +81,10 @@ CREATE TABLE tenants (
     latest INTEGER NOT NULL DEFAULT 0,          -- the number of the latest; greater than `executions` after a delete
     newest TEXT NOT NULL DEFAULT ''             -- created_at of the latest: the next one is never earlier
 );
-CREATE TABLE forgotten (
-    latest_id TEXT NOT NULL                     -- the greatest id that was deleted: new ids are greater
+CREATE TABLE ids (
+    latest INTEGER NOT NULL                     -- the number in the latest execution id; it only grows
 );
+INSERT INTO ids VALUES (0);
 CREATE TABLE api_keys (
     key TEXT PRIMARY KEY,
     tenant INTEGER NOT NULL REFERENCES tenants (id),
@@ -145,73 +124,6 @@ CREATE TABLE answers (                          -- the responses to writes with 
     body BLOB NOT NULL,
     PRIMARY KEY (tenant, route, key)
 ) WITHOUT ROWID;
-"""
+"""  # noqa: S608
 
-_FORMAT: Final = Format(application_id=0x4F6D6931, version=3, tables=_TABLES)  # "Omi1"
-
-
-@attrs.frozen
-class OpenDatabase:
-    """A database that this server alone uses: a connection for writing and, for a file, others for reading."""
-
-    writer: sqlite3.Connection
-    readers: tuple[sqlite3.Connection, ...] = ()
-    lock: FileLock | None = None
-
-    def close(self) -> None:
-        """Close all connections, then release the file."""
-        try:
-            for connection in (*self.readers, self.writer):
-                connection.close()
-        finally:
-            if self.lock is not None:
-                self.lock.release()
-
-
-def open_memory() -> OpenDatabase:
-    """Open an empty database in memory."""
-    connection = sqlite3.connect(
-        ":memory:", isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
-    )
-    connection.executescript(f"PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; {_TABLES}")
-    return OpenDatabase(connection)
-
-
-def open_file(path: Path, readers: int, give_up: Callable[[], None]) -> OpenDatabase:
-    """Open a database file, or create it.
-
-    :param readers: the number of connections for reading.
-    :param give_up: releases the file if its event loop is closed (see `FileLock`).
-    :raises LocalOmiumError: the file cannot be used; nothing was changed.
-    """
-    with contextlib.ExitStack() as undo:
-        try:
-            path = Path(os.path.realpath(path))  # a link and its target must have the same lock
-            check_file(path)
-            lock = FileLock(path, give_up)
-            undo.callback(lock.release)
-            writer = _connect(path, undo)
-            prepare(writer, _FORMAT)
-            # `database` decides for each job how long it waits for a lock.
-            writer.execute("PRAGMA busy_timeout = 0")
-            reading = tuple(_connect(path, undo) for _ in range(readers))
-            for connection in reading:
-                connection.execute("PRAGMA query_only = ON")
-        except (OSError, sqlite3.Error, UnicodeDecodeError, UnusableFileError) as error:
-            raise explained(path, error) from error
-        undo.pop_all()
-        return OpenDatabase(writer, reading, lock)
-    raise AssertionError  # pragma: no cover - an ExitStack without suppressors raises
-
-
-def explained(path: Path, error: Exception) -> LocalOmiumError:
-    """Describe why a file cannot be used."""
-    if isinstance(error, UnicodeDecodeError):  # another program stored bytes as text
-        return LocalOmiumError(f"{path} is damaged: it contains invalid text; use another database")
-    return LocalOmiumError(f"{path} {unusable(error)}")
-
-
-def _connect(path: Path, undo: contextlib.ExitStack) -> sqlite3.Connection:
-    connection = connect(path, timeout=_BUSY_TIMEOUT, cached_statements=_STATEMENTS_KEPT)
-    undo.callback(connection.close)
-    return connection
+FORMAT: Final = Format(application_id=0x4F6D6931, version=1, tables=TABLES)  # "Omi1"

@@ -14,9 +14,9 @@ import attrs
 import pytest
 
 import omium_sync
-from omium_async.local import Fault, LocalOmium
+from omium_async.local import LocalOmium
 
-from .conftest import create_request, exchange, in_memory_and_on_file, names, serving
+from .conftest import in_memory_and_on_file, names, serving
 
 
 @attrs.frozen
@@ -189,13 +189,6 @@ async def test_an_unregistered_workflow_is_refused_as_strict_says(strict, caplog
             assert (answer.status, problem["loc"]) == (422, ["body", "workflow_id"])
             assert "'word-count'" in problem["msg"]
         assert (await http.post({"workflow_id": "word-count"})).status == 201
-
-
-@pytest.mark.parametrize(("action", "status"), [("status", 503), ("garbage", 200), ("truncate", 200), ("drop", None)])
-async def test_the_list_of_requests_shows_the_status_that_a_fault_sent(local, http, action, status):
-    local.inject(Fault(action=action))
-    await exchange(local, create_request(local, Connection="close"))
-    assert [seen.status for seen in local.requests] == [status]
 
 
 def test_a_plain_workflow_of_the_sync_package():

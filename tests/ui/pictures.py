@@ -24,8 +24,7 @@ from aiohttp.test_utils import TestServer
 
 import omium_async.ui
 from omium_async import AsyncOmium
-from omium_async.local import LocalOmium
-from omium_async.local.clock import Ids
+from omium_async.local import LocalOmium, store
 from omium_async.ui import console
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
@@ -48,13 +47,14 @@ def counted_ids() -> Iterator[None]:
     """Number executions and checkpoints."""
     numbers = map(str, itertools.count(10**6, 317))
 
-    def execution(_: Ids) -> str:
+    def execution(_: object) -> str:
         return f"exec_019cad{(number := next(numbers)):>010}{_tail(number):.15}"
 
     def checkpoint() -> str:
         return f"chk_019cad{(number := next(numbers)):>06}{_tail(number):.20}"
 
-    with mock.patch.object(Ids, "execution", execution), mock.patch.object(Ids, "checkpoint", checkpoint):
+    new = {"new_execution_id": execution, "new_checkpoint_id": checkpoint}
+    with mock.patch.multiple(store, **new):
         yield
 
 
