@@ -1,10 +1,8 @@
-"""Servers for batches, clients of them, and what was applied there."""
+"""Servers for batches, clients of them, and counts of the outcomes."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -13,12 +11,12 @@ import pytest
 
 from omium_async import AsyncOmium, ExecutionRequest, OmiumError
 from omium_async._journal.file import _Commit
-from omium_async.local import LocalOmium
+from omium_async.local import LocalOmium, WorkflowRun
 
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalOmium]:
-    """A server that does not honour idempotency keys: what is sent twice is applied twice."""
+    """A server that does not honour idempotency keys, so that a request sent twice is applied twice."""
     server = LocalOmium()
     server.honor_idempotency = False
     async with server:
@@ -32,7 +30,7 @@ async def omium(local, patient) -> AsyncIterator[AsyncOmium]:
 
 
 def break_the_journal(monkeypatch: pytest.MonkeyPatch, is_full: Callable[[], bool]) -> None:
-    """Let the disk be full for the journal as soon as it says so."""
+    """Let writes to the journal fail while ``is_full`` returns true, as on a full disk."""
     run = _Commit.run
 
     def full(self: Any, connection: Any) -> Any:
@@ -49,9 +47,23 @@ def numbered(count: int, start: int = 0) -> Iterator[ExecutionRequest]:
 
 
 async def applied(omium: AsyncOmium, workflow_id: str = "work") -> Counter[int]:
-    """How often each of the numbered requests was applied."""
+    """Count how often the server applied each of the numbered requests."""
     rows = omium.executions.list(workflow_id=workflow_id, page_size=1000)
     return Counter([row.input_data["number"] async for row in rows])
+
+
+async def failed_executions(omium: AsyncOmium, local: LocalOmium, count: int) -> list[str]:
+    """Ids of executions of the workflow "fails", which fails after a step named "first"."""
+
+    @local.workflow("fails")
+    async def fails(run: WorkflowRun) -> None:
+        await run.step("first", lambda: 1)
+        raise ValueError
+
+    outcomes = await collect(omium.executions.create_many(ExecutionRequest("fails") for _ in range(count)))
+    ids = [outcome.execution.id for outcome in outcomes]
+    await collect(omium.executions.wait_many(ids, poll_interval=0.01))
+    return ids
 
 
 async def collect(outcomes: Any) -> list[Any]:
@@ -59,7 +71,7 @@ async def collect(outcomes: Any) -> list[Any]:
 
 
 async def ended(outcomes: Any) -> tuple[list[Any], OmiumError]:
-    """What was told before the error that ended it, and that error."""
+    """Return the outcomes of a batch that ends with an error, and that error."""
     found: list[Any] = []
 
     async def note() -> None:
@@ -72,30 +84,5 @@ async def ended(outcomes: Any) -> tuple[list[Any], OmiumError]:
 
 
 def states(outcomes: Any) -> Counter[Any]:
-    """How many outcomes of each state, and whether they were resumed."""
+    """Count the outcomes by state and ``resumed``."""
     return Counter((outcome.state, outcome.resumed) for outcome in outcomes)
-
-
-class ServerThread:
-    """A server on a loop of its own, for tests that block."""
-
-    def __init__(self, local: LocalOmium) -> None:
-        self.local = local
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        async with self.local:
-            self._ready.set()
-            await self._stop.wait()
-
-    def __enter__(self) -> LocalOmium:
-        self._thread.start()
-        assert self._ready.wait(30)
-        return self.local
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()

@@ -1,10 +1,10 @@
-"""A service that answers writes by a script, and how a batch went there, in virtual time."""
+"""A service that answers writes by a script, and a batch that runs against it in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -34,7 +34,7 @@ REFUSED = Answer(429, 0.01)
 
 @attrs.define
 class Run:
-    """How a batch went: when each write arrived, how many reads did, and what came out."""
+    """The result of a batch: when each write and read arrived, and the outcomes."""
 
     writes: list[float] = attrs.Factory(list)
     reads: list[float] = attrs.Factory(list)
@@ -53,10 +53,15 @@ async def run_batch(
     items: int = 20,
     concurrency: int = 8,
     read: Callable[[Run], Answer] = lambda run: Answer(200, 0.01),
+    of_item: Mapping[int, Answer] | None = None,
     leave_after: int | None = None,
     **options: Any,
 ) -> Run:
-    """Create ``items`` executions; ``script`` has the answer for each write, numbered from 1."""
+    """Create ``items`` executions.
+
+    :param script: returns the answer to each write, numbered from 1.
+    :param of_item: answers to all writes of single items, numbered from 0.
+    """
     run, loop = Run(), asyncio.get_running_loop()
 
     async def handle(request: web.Request) -> web.Response:
@@ -64,9 +69,10 @@ async def run_batch(
             run.reads.append(loop.time())
             answer, body = read(run), {"items": [], "total": 0, "page": 1, "page_size": 1}
         else:
-            await request.read()
+            item = (await request.json())["input_data"]["number"]
             run.writes.append(loop.time())
-            answer, body = script(len(run.writes)), {"id": f"exec_{len(run.writes)}"}
+            answer = (of_item or {}).get(item) or script(len(run.writes))
+            body = {"id": f"exec_{len(run.writes)}"}
         await asyncio.sleep(answer.seconds)
         if answer.status is None:
             assert request.transport is not None

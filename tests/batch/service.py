@@ -1,4 +1,4 @@
-"""A service in memory that a batch can die on at any step, with what that does to requests under way."""
+"""A service in memory whose client can die at any step, with requests in flight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import copy
 import json
 import random
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 from omium_async import APIConnectionError, Attempt, Executions, UnprocessableEntityError
 from omium_async._data.converter import shared
 from omium_async._settings.declared import Options
-from omium_async._transport.answers import RawResponse
 
 OPTIONS = Options(
     timeout=5.0,
@@ -28,48 +26,41 @@ OPTIONS = Options(
     backoff=(0.002, 0.01),
     poll_interval=(0.5, 10.0),
 )
-#: Of a request that failed on its way: one without would have been held back by the client's own pace.
+#: Of a request that failed: an error without attempts would mean that the client sent nothing.
 ONE: Final = (Attempt(1),)
 
 
 def is_refused(number: int) -> bool:
-    """Whether the service refuses this item, today and tomorrow."""
+    """Whether the service always refuses this item."""
     return number % 11 == 7
 
 
 class Service:
     """Executions in memory; survives the client.
 
-    :param order: of its lists: "newest first", "oldest first" or "shuffled", each row at a place of its own for good.
-    :param skew: seconds by which each of its clocks may be wrong, either way.
+    :param order: of its lists: "newest first", "oldest first" or "shuffled"; the place of a row never changes.
     """
 
-    def __init__(self, *, order: str = "newest first", skew: float = 0.0) -> None:
+    def __init__(self, *, order: str = "newest first") -> None:
         self.rows: list[dict[str, Any]] = []
         self.places: list[float] = []
         self.order = order
-        self.skew = skew
         self.chance = random.Random(17)
-        self.late: list[asyncio.TimerHandle] = []
 
     def apply(self, body: dict[str, Any]) -> dict[str, Any]:
         row = {
             "id": f"exec_{len(self.rows)}",
             "workflow_id": body["workflow_id"],
             "status": "running",
-            "created_at": self.now().isoformat().replace("+00:00", "Z"),
+            "created_at": "2025-01-01T12:00:00Z",
         }
         place = {"newest first": -len(self.rows), "oldest first": len(self.rows)}.get(self.order, self.chance.random())
         self.places.append(place)
         self.rows.append(row | {"input_data": body["input_data"], "metadata": body.get("metadata")})
         return row
 
-    def now(self) -> datetime:
-        """The time by one of its clocks."""
-        return datetime.now(UTC) + timedelta(seconds=self.chance.uniform(-self.skew, self.skew))
-
     def listed(self, workflow_id: str | None) -> list[dict[str, Any]]:
-        """The rows as a list has them."""
+        """Return the rows in the order of the list."""
         found = sorted(zip(self.places, self.rows, strict=True), key=lambda pair: pair[0])
         return [row for _, row in found if workflow_id in {None, row["workflow_id"]}]
 
@@ -78,7 +69,7 @@ class Service:
 
 
 class MemoryCaller:
-    """Stands in for a `Caller`, without a wire."""
+    """Replaces a `Caller`, without a connection."""
 
     def __init__(self) -> None:
         self.options = OPTIONS
@@ -99,7 +90,7 @@ class MemoryCaller:
 
 
 class Connection(MemoryCaller):
-    """What a client calls the service through. Every call is two steps at least."""
+    """Connects a client with the service. Every call takes at least two steps."""
 
     def __init__(self, service: Service, chance: random.Random, step: Any, *, shows: str = "everything") -> None:
         super().__init__()
@@ -114,7 +105,7 @@ class Connection(MemoryCaller):
 
     async def write(self, method: str, path: str, body: dict[str, Any], decode: Any, key: str | None, _: Any) -> Any:
         assert path == "/executions"
-        if self.seen.dead:  # nothing begins after a death
+        if self.seen.dead:  # nothing begins after the client died
             raise asyncio.CancelledError
         if self.options.before_attempt is not None:
             self.options.before_attempt()
@@ -122,7 +113,7 @@ class Connection(MemoryCaller):
         number = body["input_data"]
         fate = self.chance.random()
         try:
-            self.step("a request is under way")
+            self.step("a request is in flight")
             await asyncio.sleep(0)
             if self.seen.dead:
                 raise asyncio.CancelledError  # noqa: TRY301
@@ -145,7 +136,7 @@ class Connection(MemoryCaller):
         return decode(json.dumps(row).encode())
 
     def _finish_late(self, body: dict[str, Any]) -> None:
-        """The batch died with the request under way: it is lost, or committed now, or a little later."""
+        """The client died with the request in flight: it is lost, or committed now, or a little later."""
         fate = self.chance.random()
         if is_refused(body["input_data"]):
             return
@@ -154,12 +145,8 @@ class Connection(MemoryCaller):
         elif fate < 0.6:
             asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.02), self.service.apply, body)
 
-    async def raw(self, method: str, path: str, **_: Any) -> RawResponse:
-        date = self.service.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return RawResponse(200, {"date": date}, b"{}", None)
-
     async def read(self, path: str, decode: Any, _: Any) -> Any:
-        self.step("a look")
+        self.step("a read")
         await asyncio.sleep(0)
         parts = urlsplit(path)
         if parts.path != "/executions":

@@ -1,8 +1,8 @@
 """The journal against a model: a batch that dies between any two of its steps, again and again.
 
-A death is what SIGKILL leaves: the files as they are at that moment (copied), and requests under way that the service
-may still finish. The steps are all there are: each request before and after its commit, each look, and each commit of
-the journal before and after.
+A death leaves what SIGKILL leaves: the files of that moment, which are copied, and requests in flight that the service
+may still finish. The steps are: each request before and after its commit, each read, and each commit of the journal
+before and after.
 """
 
 from __future__ import annotations
@@ -25,15 +25,11 @@ from ..patient import be_patient
 from .service import Connection, Service
 
 ITEMS = 24
-SETTLE = 0.06  # longer than the service takes for what was under way at a death
-
-
-class Death(BaseException):
-    """Not an error of the batch: nothing of it is to see this."""
+SETTLE = 0.06  # longer than the service takes for requests in flight at a death
 
 
 class Run:
-    """One start of the batch, until its end or until the step at which it dies."""
+    """One run of the batch, to its end or to the step at which it dies."""
 
     def __init__(self, service: Service, journal: Path, chance: random.Random, dies_at: int | None, **how: Any) -> None:
         self.journal = journal
@@ -56,7 +52,7 @@ class Run:
             self.died.set()
 
     async def go(self, requests: list[ExecutionRequest]) -> bool:
-        """Whether it came to its end."""
+        """Return whether it reached its end."""
         commit = JournalFile._commit
 
         async def stepping_commit(file: JournalFile, what: Any) -> None:
@@ -90,36 +86,27 @@ class Run:
 
 
 async def survive(
-    folder: Path,
-    seed: int,
-    deaths: list[int],
-    *,
-    named: bool,
-    order: str = "newest first",
-    skew: float = 0.0,
-    **how: Any,
+    folder: Path, seed: int, deaths: list[int], *, named: bool, order: str = "newest first", **how: Any
 ) -> None:
-    """Deaths, and then starts until it is done: by a clock by which no stall hides what was under way from a look."""
+    """Let a batch die at these steps, then run it to its end, and check that the service applied each item once."""
     with pytest.MonkeyPatch.context() as patch:
-        be_patient(asyncio.get_running_loop(), patch)
-        await _survive(folder, seed, deaths, named=named, order=order, skew=skew, **how)
+        be_patient(asyncio.get_running_loop(), patch)  # so that a slow machine delays no request beyond SETTLE
+        await _survive(folder, seed, deaths, named=named, order=order, **how)
 
 
-async def _survive(
-    folder: Path, seed: int, deaths: list[int], *, named: bool, order: str, skew: float, **how: Any
-) -> None:
+async def _survive(folder: Path, seed: int, deaths: list[int], *, named: bool, order: str, **how: Any) -> None:
     chance = random.Random(seed)
-    service = Service(order=order, skew=skew)
+    service = Service(order=order)
     requests = [
         ExecutionRequest("work", number, metadata={"of": "the user"}, key=f"item-{number}" if named else None)
         for number in range(ITEMS)
     ]
     journal = folder / "journal"
-    told: dict[int, str] = {}
+    known: dict[int, str] = {}
     for dies_at in [*deaths, None, None, None, None, None, None]:
         run = Run(service, journal, chance, dies_at, **how)
         ended = await run.go(requests)
-        check_told(run.outcomes, told)
+        check_known(run.outcomes, known)
         if not ended:
             journal = run.after
             continue
@@ -127,8 +114,8 @@ async def _survive(
         if all(is_final(outcome) for outcome in run.outcomes):
             break
     else:
-        pytest.fail("the batch did not come to its end")
-    await asyncio.sleep(0.03)  # nothing is under way any more
+        pytest.fail("the batch did not end")
+    await asyncio.sleep(0.03)  # until no request is in flight
     refused = {number for number in range(ITEMS) if number % 11 == 7}
     assert service.applied() == {number: 1 for number in range(ITEMS) if number not in refused}
     for outcome in run.outcomes:
@@ -141,7 +128,6 @@ async def _survive(
             row = next(row for row in service.rows if row["input_data"] == number)
             assert outcome.execution.id == row["id"]
             assert row["metadata"]["of"] == "the user"
-    # and from here on it is all known
     again = Run(service, journal, chance, None, **how)
     assert await again.go(requests)
     assert all(outcome.resumed for outcome in again.outcomes)
@@ -152,16 +138,16 @@ def is_final(outcome: Any) -> bool:
     return outcome.state == "created" or (outcome.state == "rejected" and getattr(outcome.error, "status", 0) == 422)
 
 
-def check_told(outcomes: list[Any], told: dict[int, str]) -> None:
-    """What was once told as created is told so for ever, and as resumed."""
+def check_known(outcomes: list[Any], known: dict[int, str]) -> None:
+    """An item that was created once is created in all later runs, and resumed."""
     for outcome in outcomes:
         number = outcome.request.input_data
         assert outcome.state in ("created", "rejected")
-        if number in told:
+        if number in known:
             assert outcome.resumed
-            assert outcome.execution.id == told[number]
+            assert outcome.execution.id == known[number]
         elif outcome.state == "created":
-            told[number] = outcome.execution.id
+            known[number] = outcome.execution.id
 
 
 @pytest.mark.slow
@@ -172,20 +158,16 @@ def check_told(outcomes: list[Any], told: dict[int, str]) -> None:
     named=st.booleans(),
     shows=st.sampled_from(["everything", "everything", "nothing in lists", "empty in lists", "a part in lists"]),
     order=st.sampled_from(["newest first", "oldest first", "shuffled"]),
-    skew=st.sampled_from([0.0, 90.0, 300.0, 1e6]),
 )
-@example(seed=1, deaths=[1, 2, 3, 4, 5, 6, 7, 8], named=False, shows="everything", order="oldest first", skew=0.0)
-@example(seed=2, deaths=[30, 31, 32, 33], named=True, shows="nothing in lists", order="newest first", skew=300.0)
-@example(seed=3, deaths=[25, 35, 45], named=False, shows="empty in lists", order="shuffled", skew=90.0)
-def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, deaths, named, shows, order, skew):
+@example(seed=1, deaths=[1, 2, 3, 4, 5, 6, 7, 8], named=False, shows="everything", order="oldest first")
+@example(seed=2, deaths=[30, 31, 32, 33], named=True, shows="nothing in lists", order="newest first")
+@example(seed=3, deaths=[25, 35, 45], named=False, shows="empty in lists", order="shuffled")
+def test_a_batch_that_dies_between_any_two_steps_applies_everything_once(seed, deaths, named, shows, order):
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(survive(Path(folder), seed, deaths, named=named, shows=shows, order=order, skew=skew))
+        asyncio.run(survive(Path(folder), seed, deaths, named=named, shows=shows, order=order))
 
 
-STEPS = [pytest.param(step, marks=[] if step in {7, 21, 35, 49} else pytest.mark.slow) for step in range(1, 61, 2)]
-
-
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [3, 13, 21, 35, 49])
 async def test_a_batch_that_dies_at_one_step_applies_everything_once(tmp_path, step):
     await survive(tmp_path, step, [step], named=step % 4 == 1)
 
@@ -205,7 +187,7 @@ async def test_where_nothing_shows_metadata_items_in_doubt_stay_unknown(tmp_path
     assert all(outcome.error.outcome_unknown for outcome in unknown)
 
 
-async def test_a_batch_with_other_content_is_refused_before_anything_is_sent(tmp_path):
+async def test_a_batch_with_other_content_is_rejected_before_anything_is_sent(tmp_path):
     service = Service()
     run = Run(service, tmp_path / "journal", random.Random(1), None)
     assert await run.go([ExecutionRequest("work", number) for number in range(5)])
