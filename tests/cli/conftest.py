@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -74,23 +71,26 @@ class Omiumctl:
             "PYTHONWARNINGS": "error::ResourceWarning",
         }
 
-    def __call__(self, *arguments: object, stdin: bytes = b"", asks: bool = False) -> Ended:
-        """Run a command in this process. :param asks: stdin and stderr look like a terminal."""
+    def __call__(self, *arguments: object, stdin: bytes = b"", columns: int = 0) -> Ended:
+        """Run a command in this process. :param columns: its streams look like a terminal of this width."""
         with self._monkeypatch.context() as patch:
             for name in [name for name in os.environ if name.startswith(("OMIUM", "XDG"))]:
                 patch.delenv(name)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             patch.chdir(self.home)
-            kind = Terminal if asks else io.TextIOWrapper
+            kind = Terminal if columns else io.TextIOWrapper
             patch.setattr(sys, "stdin", kind(io.BytesIO(stdin)))
             shown = io.BytesIO()
-            if asks:
-                patch.setattr(sys, "stderr", Terminal(shown, write_through=True))
+            if columns:
+                patch.setenv("TERM", self.environment.get("TERM", "xterm"))
+                patch.setenv("COLUMNS", str(columns))
+                for name in ("stdout", "stderr"):
+                    patch.setattr(sys, name, Terminal(shown, write_through=True))
             self._capture.readouterr()
             code = main([str(argument) for argument in arguments])
             out, err = self._capture.readouterr()
-            return self._kept(code, out, err + shown.getvalue())
+            return self._kept(code, out + shown.getvalue(), err)
 
     def interrupted(self, when: Callable[[], object], *arguments: object, number: int = signal.SIGINT) -> Ended:
         """Run a command in this process, and send it a signal as soon as ``when``, in a thread, has returned."""
@@ -105,7 +105,8 @@ class Omiumctl:
                 if not is_over:
                     signal.pthread_kill(threading.main_thread().ident, number)
 
-        before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {each: signal.signal(each, signal.default_int_handler) for each in numbers}
         thread = threading.Thread(target=send)
         thread.start()
         try:
@@ -122,6 +123,15 @@ class Omiumctl:
             raise failure
         return ended
 
+    def written_until(self, text: bytes) -> bytes:
+        """What the running command has written, once it contains a text and ends with a line."""
+        written, deadline = b"", time.monotonic() + 30
+        while text not in written or not written.endswith(b"\n"):
+            assert time.monotonic() < deadline, written
+            time.sleep(0.01)
+            written += self._capture.readouterr()[0]
+        return written
+
     def serve(
         self, *arguments: object, use: Callable[[Any], object] = lambda _: None, number: int = signal.SIGTERM
     ) -> tuple[Any, Ended]:
@@ -129,13 +139,7 @@ class Omiumctl:
         announced = []
 
         def when() -> None:
-            written = b""
-            deadline = time.monotonic() + 30
-            while not written.endswith(b"\n"):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-                written += self._capture.readouterr()[0]
-            announced.append(json.loads(written))
+            announced.append(json.loads(self.written_until(b"{")))
             use(announced[0])
 
         ended = self.interrupted(when, "serve", *arguments, "--output", "json", number=number)
@@ -168,22 +172,6 @@ class Omiumctl:
             process.communicate()
             raise
         return self._kept(process.returncode, out, err)
-
-    def in_terminal(self, *arguments: object, columns: int = 80, answer: bytes = b"") -> tuple[int, str]:
-        """Run a command in a terminal; return its exit status and what it writes."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(self.home)
-            command = self.command(*arguments)
-            os.execve(command[0], command, {**self.environment, "COLUMNS": str(columns), "TERM": "xterm"})
-        written = b""
-        os.write(terminal, answer)
-        with contextlib.suppress(OSError):  # Linux reports the closed end like this
-            while select.select([terminal], [], [], 60)[0] and (chunk := os.read(terminal, 65536)):
-                written += chunk
-        _, status = os.waitpid(pid, 0)
-        os.close(terminal)
-        return os.waitstatus_to_exitcode(status), self._kept(0, written, b"").out
 
     def _kept(self, code: int, out: bytes | None, err: bytes | None) -> Ended:
         ended = Ended(code, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
@@ -257,6 +245,15 @@ def omiumctl(tmp_path, capfdbinary, monkeypatch):
     found = Omiumctl(tmp_path, monkeypatch, capfdbinary)
     yield found
     found.end_all()
+
+
+@pytest.fixture
+def broken_pipe():
+    """A stream whose reader has closed it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        yield out
 
 
 @pytest.fixture(scope="module")

@@ -1,62 +1,50 @@
-"""`omiumctl ui`: where it listens, how it ends, and what it says if it cannot start."""
+"""`omiumctl ui`, and the console of `demo --ui`: where it listens, how it ends, what it says if it cannot start."""
 
 from __future__ import annotations
 
-import ctypes
 import re
 import signal
 import socket
-import time
+import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
-
-from ..ports import free_port
 
 pytest.importorskip("jinja2", reason="the extra ui is not installed")
 
 
 @pytest.fixture
 def omiumctl(omiumctl):
-    """`omiumctl` for a service that does not answer, without a browser."""
+    """`omiumctl` for a service that does not answer."""
     omiumctl.environment |= {"OMIUM_API_KEY": "omium_test_0123456789abcdef", "OMIUM_API_URL": "http://127.0.0.1:9"}
     return omiumctl
 
 
-def url_of(process) -> str:
-    """The URL that it prints."""
-    for line in process.stdout:
-        if line.startswith(b"http"):
-            return line.decode().strip()
-    raise AssertionError(process.stderr.read())
+def url_of(omiumctl) -> str:
+    """The URL of the console, in the last line that it has printed."""
+    return re.findall(rb"^http://127\.0\.0\.1:\d+/$", omiumctl.written_until(b"\nhttp"), re.MULTILINE)[-1].decode()
 
 
-def status_of(url: str, **headers: str) -> int:
-    """The status of a page, once the console listens."""
-    for _ in range(3000):
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code
-        except urllib.error.URLError:
-            time.sleep(0.01)
-    raise AssertionError(url)
+def page_of(url: str, **headers: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
 
 
-def test_it_serves_on_loopback_until_ctrl_c_and_prints_its_url_last(omiumctl):
-    port = free_port()
-    url, statuses = f"http://127.0.0.1:{port}/", []
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+def test_it_serves_on_loopback_until_a_signal(omiumctl, number, code):
+    statuses = []
 
     def when():
-        statuses.extend([status_of(f"{url}new"), status_of(f"{url}new", Host="evil.example")])
+        url = url_of(omiumctl)
+        statuses.extend([page_of(f"{url}new")[0], page_of(f"{url}new", Host="evil.example")[0]])
 
-    ended = omiumctl.interrupted(when, "ui", "--port", port, "--no-browser")
-    assert (ended.code, ended.err, statuses) == (130, "", [200, 403])
-    assert ended.out.splitlines()[-1] == url
+    ended = omiumctl.interrupted(when, "ui", "--port", "0", "--no-browser", number=number)
+    assert (ended.code, ended.out, ended.err, statuses) == (code, "", "", [200, 403])
 
 
 def test_a_taken_port_and_a_missing_extra_are_one_line(omiumctl, monkeypatch):
@@ -71,54 +59,34 @@ def test_a_taken_port_and_a_missing_extra_are_one_line(omiumctl, monkeypatch):
     assert (missing.code, "pip install 'omium-async[ui]'" in missing.err) == (2, True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_by_the_signals_of_a_system(omiumctl, number):
-    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and children inherit that
-    process = omiumctl.start("ui", "--port", "0", "--no-browser")
-    signal.signal(signal.SIGHUP, hang_up)
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url_of(process))
-    process.send_signal(number)
-    ended = omiumctl.ended(process)
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
+def test_it_opens_a_browser_and_does_not_wait_for_it(omiumctl, monkeypatch):
+    opened, has_opened, may_return = [], threading.Event(), threading.Event()
+
+    def open_browser(url):
+        opened.append(url)
+        has_opened.set()
+        may_return.wait(30)
+
+    monkeypatch.setattr("webbrowser.get", lambda: None)
+    monkeypatch.setattr("webbrowser.open", open_browser)
+    omiumctl.environment["BROWSER"] = "mine"
+    urls = []
+
+    def when():
+        urls.append(url_of(omiumctl))
+        assert has_opened.wait(30)
+
+    assert omiumctl.interrupted(when, "ui", "--port", "0").code == 130
+    may_return.set()
+    assert opened == urls
 
 
-@pytest.mark.slow
-def test_it_opens_a_browser_and_does_not_wait_for_it(omiumctl, tmp_path):
-    assert b"no browser" in omiumctl.start("ui", "--port", "0").stdout.readline()
-    seen, opener = tmp_path / "seen", tmp_path / "opener"
-    opener.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\nexec sleep 20 >/dev/null 2>&1\n')
-    opener.chmod(0o755)
-    omiumctl.environment["BROWSER"] = f"{opener} %s"
-    process = omiumctl.start("ui", "--port", "0")
-    url = url_of(process)
-    for _ in range(3000):
-        if seen.exists():
-            break
-        time.sleep(0.01)
-    assert seen.read_text().strip() == url
-    process.send_signal(signal.SIGINT)
-    assert omiumctl.ended(process).code == 130
-
-
-def interrupt_another_thread(process) -> None:
-    """Send SIGINT to another thread than the main one, as systems may do."""
-    threads, libc = Path(f"/proc/{process.pid}/task"), ctypes.CDLL(None)
-    if not threads.exists() or not hasattr(libc, "tgkill"):
-        process.send_signal(signal.SIGINT)
-        return
-    other = next(int(thread.name) for thread in threads.iterdir() if int(thread.name) != process.pid)
-    assert libc.tgkill(process.pid, other, signal.SIGINT) == 0
-
-
-@pytest.mark.slow
-def test_the_demo_serves_its_console_until_ctrl_c(omiumctl, tmp_path):
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "good.py").write_text("x = 1\n")
-    (tmp_path / "files" / "bad.py").write_text("x = (\n")
-    process = omiumctl.start("demo", "--ui", "files", "--database", "demo.db")
-    with urllib.request.urlopen(url_of(process)) as answer:
-        page = answer.read().decode()
-    assert ('id="row-exec_' in page, "What failed" in page) == (True, True)
-    interrupt_another_thread(process)
-    assert omiumctl.ended(process).code == 130
+def test_the_demo_serves_its_console_until_ctrl_c(omiumctl, monkeypatch):
+    monkeypatch.setattr("omium_sync.cli.commands.demo._EXECUTIONS", 4)
+    (omiumctl.home / "files").mkdir()
+    for name, source in (("good.py", "x = 1\n"), ("bad.py", "x = (\n")):
+        (omiumctl.home / "files" / name).write_text(source)
+    pages = []
+    when = lambda: pages.append(page_of(url_of(omiumctl))[1])  # noqa: E731
+    ended = omiumctl.interrupted(when, "demo", "--ui", "files", "--database", "demo.db")
+    assert (ended.code, 'id="row-exec_' in pages[0], "What failed" in pages[0]) == (130, True, True)
