@@ -93,7 +93,7 @@ def lowest(session: nox.Session) -> None:
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
     bounds = [*project["dependencies"], *extras["cli"], *extras["ui"], *extras["otel"]]
-    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints = Path(session.virtualenv.location) / "lowest.txt"  # `create_tmp` would move the tests' folders here
     constraints.write_text("".join(f"{bound.replace('>=', '==')}\n" for bound in bounds))
     session.install("--quiet", "--constraint", str(constraints), "--editable", ".[dev]")
     session.run("python", "-m", "pytest", *(session.posargs or ["-n", "3", "-q"]))

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
+import msgspec
 import numpy as np
 import pydantic
 import pytest
@@ -199,7 +200,7 @@ def test_a_value_that_does_not_fit_is_an_output_error_with_its_place(
     assert f"output_data{place}: " in caught.value.message
     assert words in caught.value.message
     assert caught.value.execution.output_data == value
-    with pytest.raises((cattrs.BaseValidationError, ValueError)):
+    with pytest.raises((cattrs.BaseValidationError, ValueError, msgspec.ValidationError)):
         CONVERTER.structure(value, kind)
 
 
