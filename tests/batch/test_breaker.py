@@ -1,4 +1,4 @@
-"""When the calls of a batch begin, pause, probe and end in an outage; in virtual time, to the second."""
+"""When a batch pauses, probes, starts again and ends in an outage, in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cancel_many: filters or ids, a dry run, and an outcome for each execution."""
+"""`cancel_many`: filters or ids, a dry run, and an outcome for each execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""create_many without a journal: lazy, bounded, one outcome an item."""
+"""`create_many` without a journal: it reads lazily, limits concurrency, and yields one outcome for each item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal against a model: a batch that dies between any two of its steps, again and again.
+"""The journal compared with a model: a batch that dies between any two of its steps.
 
 A death leaves what SIGKILL leaves: the files of that moment, which are copied, and requests in flight that the service
 may still finish. The steps are: each request before and after its commit, each read, and each commit of the journal

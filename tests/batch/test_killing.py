@@ -1,4 +1,4 @@
-"""SIGKILL at random instants, of the batch and of its server: every request applied exactly once, each outcome told.
+"""SIGKILL at random moments, of the batch and of its server: each request is applied once and has an outcome.
 
 By default a few instants, to fit a test run. All of it, 50 instants of a batch of 3,000:
 

@@ -1,4 +1,4 @@
-"""`omiumctl batch`: an execution for each line, each once."""
+"""`omiumctl batch`: one execution for each line, sent once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written is safe to look at, exact for programs, and bounded for people; also where it cannot be written."""
+"""Output cannot control a terminal, is exact for programs and shortened for people; closed and full streams."""
 
 from __future__ import annotations
 

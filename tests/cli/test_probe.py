@@ -1,4 +1,4 @@
-"""`omiumctl check --probe`: what a service does, without its secrets and its users' data."""
+"""`omiumctl check --probe`: its report on a service contains no secrets and no data of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command with one line and 130; what was begun is named."""
+"""Ctrl-C ends a command with one line and 130; the line names the execution that was created."""
 
 from __future__ import annotations
 

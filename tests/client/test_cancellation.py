@@ -1,4 +1,4 @@
-"""Cancelled at every await: nothing is left, nothing warns, the pool is whole, and the verdict was told."""
+"""A call that is cancelled at any await leaves nothing behind and reports its outcome."""
 
 # ruff: noqa: ASYNC110 - what is waited for happens on the server's side, which has no event for it
 

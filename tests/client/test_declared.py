@@ -1,4 +1,4 @@
-"""Each setting is declared once; the constructors, `with_options` and its types repeat what the declarations say."""
+"""The constructors and `with_options` have exactly the declared settings."""
 
 from __future__ import annotations
 

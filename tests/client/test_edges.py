@@ -1,4 +1,4 @@
-"""What a hostile reader of the contract tried: each of these was wrong once."""
+"""Edge cases that once were defects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What newcomers type first: the message of each mistake leads on."""
+"""Mistakes of newcomers: each message says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers by an enemy: only our errors come out, within the deadline, in bounded memory."""
+"""Hostile responses raise only errors of this package, within the deadline and in limited memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large body goes out without a warning, and comes back whole."""
+"""A large body is sent without a warning, and read completely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One client, any loop, any end: nothing dies, nothing warns, nothing is left."""
+"""One client on several event loops: calls, closing, and no warnings at any end."""
 
 # ruff: noqa: ASYNC110 - what is waited for happens on the server's side, which has no event for it
 

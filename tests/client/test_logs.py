@@ -1,4 +1,4 @@
-"""Silent by default; `OMIUM_LOG` shows what is said on stderr, once, whatever the application has set up."""
+"""The loggers are silent by default; `OMIUM_LOG` prints each record once to stderr."""
 
 from __future__ import annotations
 

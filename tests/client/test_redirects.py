@@ -1,4 +1,4 @@
-"""Redirects: within the origin and where nothing of the request changes; else the 3xx is the answer."""
+"""Redirects within the origin are followed if the request stays the same; any other 3xx is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attempts tell: records with fields, hooks that raise, and who watches the calls from outside."""
+"""Reports of attempts: log records, `on_attempt` and observers of calls."""
 
 from __future__ import annotations
 

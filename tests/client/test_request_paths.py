@@ -1,4 +1,4 @@
-"""The path of ``request``: relative, escaped, never climbing; a query in it is kept."""
+"""The path of ``request`` is relative, escaped and below the base URL; it may have a query."""
 
 from __future__ import annotations
 

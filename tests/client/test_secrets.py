@@ -1,4 +1,4 @@
-"""The key is nowhere to be seen, and neither are a proxy's credentials."""
+"""The key and the credentials of a proxy are shown nowhere."""
 
 from __future__ import annotations
 

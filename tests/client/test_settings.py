@@ -1,4 +1,4 @@
-"""Where settings come from, in which order, and what is said of those that cannot be used."""
+"""The sources of settings, their order, and the messages for invalid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak, shorter: `soak.py` beside this makes 100,000 calls when run by itself."""
+"""Memory and descriptors stay flat over thousands of calls; `soak.py` beside this makes 100,000."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real TLS and real proxies: what was never sent, and what they must not see."""
+"""Real TLS and real proxies: requests that were never sent, and keys that proxies must not see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, byte by byte."""
+"""The bytes of each request."""
 
 from __future__ import annotations
 

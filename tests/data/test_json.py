@@ -1,4 +1,4 @@
-"""Strict JSON from people, and JSON that is shown to them."""
+"""JSON from people is read strictly, and JSON is shown within limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of users: read strictly, with the place of what does not fit, and written so that they come back equal."""
+"""Users' types survive a round trip, and are read strictly; errors name the place."""
 
 from __future__ import annotations
 

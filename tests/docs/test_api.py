@@ -1,4 +1,4 @@
-"""Nothing of the public API changes unseen."""
+"""The public API changes only together with its listing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors have their place in the tree, say what happened and what it means, and survive copies of every kind."""
+"""The hierarchy of errors, their messages and outcomes, and their copies by pickle and JSON."""
 
 from __future__ import annotations
 

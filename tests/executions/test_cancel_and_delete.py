@@ -1,4 +1,4 @@
-"""Cancel reads first and never overwrites the status of an execution that has ended; delete reads no answer."""
+"""`cancel` reads first and never overwrites an execution that has ended; `delete` accepts any 2xx."""
 
 from __future__ import annotations
 

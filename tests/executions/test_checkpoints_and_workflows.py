@@ -1,4 +1,4 @@
-"""Checkpoints and workflows are read liberally, each once, to the end that the service names or shows."""
+"""Checkpoints and workflows are read in every form of the service, each once."""
 
 from __future__ import annotations
 

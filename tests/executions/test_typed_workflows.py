@@ -1,4 +1,4 @@
-"""Typed workflows: checked before anything is sent, read into their types, and kept when they do not fit."""
+"""Typed workflows: inputs are checked before they are sent, outputs are read into their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An applied create whose response has an id that no path can hold: the error says that the create was applied."""
+"""A create whose response has an id that cannot be used raises an error with the outcome `applied`."""
 
 from __future__ import annotations
 

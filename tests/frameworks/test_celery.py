@@ -1,4 +1,4 @@
-"""Celery: a real worker process, a broker on disk, JSON results."""
+"""Celery, with a real worker process, a broker on disk and JSON results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LangGraph, Dask, Prefect: work that others repeat and store."""
+"""LangGraph, Dask and Prefect, which retry and store work."""
 
 from __future__ import annotations
 

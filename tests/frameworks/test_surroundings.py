@@ -1,4 +1,4 @@
-"""Programs in odd surroundings: frozen between calls, in greenlets, under trio, in a data frame."""
+"""Cloud functions, gevent, trio and data frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and what else a signal's handler raises: the call is cancelled and has ended before anything is raised."""
+"""Ctrl-C and other exceptions of signal handlers: the call is cancelled and has ended before they are raised."""
 
 from __future__ import annotations
 

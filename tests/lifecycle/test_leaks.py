@@ -1,4 +1,4 @@
-"""What is made and closed many times leaves nothing behind: memory is as after the first of them."""
+"""Memory stays flat while clients are created and closed."""
 
 from __future__ import annotations
 

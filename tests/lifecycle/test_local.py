@@ -1,4 +1,4 @@
-"""The server for sync code, started from a thread: its own life."""
+"""The life of `omium_sync.LocalOmium`, which serves from a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forks, spawned processes and servers that fork: each process has a loop and connections of its own."""
+"""Forks, spawned processes and servers that fork: each process has its own loop and connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where sync code runs: inside a running loop, in notebooks, on uvloop; and what its errors look like there."""
+"""Sync calls inside a running loop, in notebooks and on uvloop, and their tracebacks."""
 
 from __future__ import annotations
 

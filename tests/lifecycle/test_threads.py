@@ -1,4 +1,4 @@
-"""Threads: many at once, those that close what others use, and the loop's own."""
+"""Many threads on one client, threads that close it, and calls from the thread of the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guarantee, whatever happens to the list and in whatever order requests are answered."""
+"""The guarantee of lists under any change of the list and any order of responses."""
 
 from __future__ import annotations
 

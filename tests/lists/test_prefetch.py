@@ -1,4 +1,4 @@
-"""Requests ahead of the consumer: when they are made, and that all are cancelled when it leaves."""
+"""Requests ahead of the consumer: when they are sent, and that all are cancelled when it leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that are outside the terms of the exact reading, or whose answers contradict themselves."""
+"""Servers outside the terms of the guarantee, and servers that contradict themselves."""
 
 from __future__ import annotations
 

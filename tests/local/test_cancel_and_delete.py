@@ -1,4 +1,4 @@
-"""Cancel and delete: what a cancelled run may no longer record, and lists in which rows are missing."""
+"""Cancel and delete: a cancelled run records no more steps, and lists are right after deletes."""
 
 from __future__ import annotations
 

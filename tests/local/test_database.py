@@ -1,4 +1,4 @@
-"""A database file: what survives a restart, whose keys open what, and which files are refused unchanged."""
+"""A database file: it survives restarts, keeps its keys and tenants, and other files are refused unchanged."""
 
 # ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 

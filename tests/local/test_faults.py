@@ -1,4 +1,4 @@
-"""Faults, before and after the handler has committed, as a client meets them; and the requests that arrived."""
+"""Faults before and after the commit, and the list of requests that arrived."""
 
 # ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 

@@ -1,4 +1,4 @@
-"""`load_workflows` finds the workflows of a module by its name or its path, or says in one line what is wrong."""
+"""`load_workflows` finds the workflows of a module by its name or path; its errors are one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows that are plain functions in threads, steps that are not awaited, and code that blocks the event loop."""
+"""Plain workflows in threads, steps that were not awaited, and code that blocks the event loop."""
 
 # ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 

@@ -1,4 +1,4 @@
-"""Replay and rollback: what runs again, what is discarded, and what a stopped run may no longer write."""
+"""Replay and rollback: which steps run again or are discarded; a stopped run writes nothing more."""
 
 from __future__ import annotations
 

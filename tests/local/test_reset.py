@@ -1,4 +1,4 @@
-"""`reset` between two tests: nothing is left of requests, runs, executions, faults, keys and counts."""
+"""`reset` between two tests forgets requests, runs, executions, faults, keys and counts."""
 
 # ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 

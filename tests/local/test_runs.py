@@ -1,4 +1,4 @@
-"""Runs and steps: what a step may be, what it returns, and how a run ends."""
+"""Runs and steps: functions of steps, their results, and how a run ends."""
 
 from __future__ import annotations
 

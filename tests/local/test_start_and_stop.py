@@ -1,4 +1,4 @@
-"""Start and stop: the port, interrupted starts, ended loops, forks; nothing hangs and nothing is left behind."""
+"""Start and stop: the port, interrupted starts, closed event loops, forks."""
 
 # ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
 

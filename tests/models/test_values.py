@@ -1,4 +1,4 @@
-"""Statuses and models as values: equal, hashable, frozen, picklable, made by hand."""
+"""Statuses and models are values: equal, hashable, frozen and picklable."""
 
 from __future__ import annotations
 

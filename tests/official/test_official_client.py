@@ -1,4 +1,4 @@
-"""The official client, as it is installed from the registry, against LocalOmium: it must find what it looks for.
+"""The official client, as installed from the registry, works with LocalOmium.
 
 Runs where ``OMIUM_TEST_OFFICIAL`` names the interpreter of an environment that holds ``omium==0.4.3`` and ``mcp<2``.
 """

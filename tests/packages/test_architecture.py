@@ -1,4 +1,4 @@
-"""Imports between files and between folders form no cycle, and the map of the code names only what exists."""
+"""Imports between files and between folders form no cycle, and ARCHITECTURE.md names only files that exist."""
 
 from __future__ import annotations
 

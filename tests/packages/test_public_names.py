@@ -1,4 +1,4 @@
-"""Public names say where they are public, are all listed, and their types can be asked for."""
+"""Public names have their public module, are all listed, and `get_type_hints` works on them."""
 
 from __future__ import annotations
 

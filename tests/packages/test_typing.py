@@ -1,4 +1,4 @@
-"""The public surface has the types that the files beside this expect, wrong calls included."""
+"""Type checkers infer the types that the files beside this expect, and reject wrong calls."""
 
 from __future__ import annotations
 

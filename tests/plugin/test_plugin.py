@@ -1,4 +1,4 @@
-"""The pytest plugin in real runs of pytest, each over a small project."""
+"""The pytest plugin in real runs of pytest on small projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deadlines: over queueing, attempts, backoff and body, and never an attempt's fault that a connection was not free."""
+"""Deadlines hold over queueing, attempts, backoff and body; waiting for a connection is not attempt time."""
 
 # ruff: noqa: ASYNC110 - what is waited for happens on the server's side, which has no event for it
 

@@ -1,4 +1,4 @@
-"""Pacing: the rate limit, and pauses after a 429 or after headers that say that nothing remains."""
+"""Pacing: the rate limit, and pauses after a 429 or after headers that say that no requests are left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling again after `not_applied`, and only then, never applies a write twice, under any schedule of faults."""
+"""Calling again after `not_applied` never applies a write twice, under any schedule of faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often, how long between, and when not at all."""
+"""How often calls are retried, after which delays, and which are not retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every status: which error, which verdict, asked again or not."""
+"""Every status: its error, its outcome, and whether it is retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any schedule of faults: a call writes at most once, its verdict is true, and honoured keys make it just once."""
+"""Under any schedule of faults a call writes at most once and its outcome is true."""
 
 from __future__ import annotations
 

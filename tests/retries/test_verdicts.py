@@ -1,4 +1,4 @@
-"""The verdict on a write, by what was seen of its attempts on real sockets."""
+"""The outcome of a write follows from what happened on its attempts, on real sockets."""
 
 from __future__ import annotations
 

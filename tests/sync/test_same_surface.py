@@ -1,4 +1,4 @@
-"""The facade against the core: names, signatures, annotations, docstrings. Neither can drift without a failure here."""
+"""Both packages have the same names, signatures, annotations and docstrings."""
 
 from __future__ import annotations
 

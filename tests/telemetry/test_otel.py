@@ -1,4 +1,4 @@
-"""Metrics, providers that are absent, come later or raise, and what leaves the process."""
+"""Metrics; providers that are missing, are set later or raise; and no secret leaves the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans: one for each call with its attempts as events, one around several calls, and the trace sent on."""
+"""Spans: one for each call, with its attempts as events; `traceparent` is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk replay: a dry run, then exactly what it listed, with an outcome for each."""
+"""Bulk replay: a dry run, then a replay of exactly the listed executions, with an outcome for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of one execution: how it stands, its timeline, its data."""
+"""The page of one execution: its status, its timeline, its data."""
 
 from __future__ import annotations
 

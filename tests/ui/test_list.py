@@ -1,4 +1,4 @@
-"""The list: what it shows, what it requests, and what it says when the service fails."""
+"""The list: its rows and counts, its requests, and its messages when the service fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run` never loses the id of what it started, and nothing that waits outlives a cancelled scope."""
+"""`run` never loses the id of its execution, and no wait outlives a cancelled scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wait_many: its cost is that of pages, and each execution comes once, as soon as it is seen."""
+"""`wait_many` costs requests by pages, and yields each execution once, as soon as it is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wait, watch and run: one execution."""
+"""`wait`, `watch` and `run`: polling, `until`, `timeout` and `patience`."""
 
 from __future__ import annotations
 

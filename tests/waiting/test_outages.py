@@ -1,4 +1,4 @@
-"""Outages: waits and lists poll on until patience ends, and say so."""
+"""Outages: waits and lists continue until `patience` ends, and log WARNINGs."""
 
 from __future__ import annotations
 
