@@ -55,12 +55,19 @@ def test_odd_lines_are_read_or_reported(connected, service):
         b"[" * 100_000 + b"\n",
         b"1e999\n",
         b'"' + b"x" * (16 * 2**20) + b'"\n',
+        b"0.1000000000000000055511151231257827\n",
         b"4",  # without an end
     )
     (connected.home / "in.jsonl").write_bytes(b"".join(lines))
     ended = connected("batch", "in.jsonl", *FLAGS)
     assert ended.code == 1
-    for number, why in ((2, "not UTF-8"), (6, "nested"), (7, "too large"), (8, "longer than")):
+    for number, why in (
+        (2, "not UTF-8"),
+        (6, "nested"),
+        (7, "too large"),
+        (8, "longer than"),
+        (9, "would arrive as 0.1"),
+    ):
         assert any(f"line {number} is malformed" in line and why in line for line in ended.err.splitlines())
     assert sorted(map(str, service.inputs())) == ["1", "2", "4", "{'x': 123456789012345678901234567890}"]
 

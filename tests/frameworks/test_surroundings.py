@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 
+import anyio
 import pytest
 
 from omium_async import AsyncOmium
+from omium_sync import Omium
 
 from .conftest import EXAMPLES
 from .needs import need
@@ -67,6 +70,45 @@ def test_the_async_client_refuses_trio_with_a_reason(local):
     client = AsyncOmium(local.api_key, base_url=local.url)
     with pytest.raises(RuntimeError, match=r"asyncio.*omium_sync"):
         trio.run(client.executions.get, "exec_1")
+
+
+@pytest.mark.parametrize("library", ["asyncio", "anyio", "uvloop"])
+def test_the_async_client_runs_in_each_event_loop_of_asyncio(local, library):
+    run = need(library).run
+
+    async def main():
+        async with AsyncOmium(local.api_key, base_url=local.url) as omium:
+            done = await omium.executions.run("report", {"day": 3})
+            with anyio.move_on_after(0) as scope:
+                await omium.executions.get(done.id)
+            return (
+                done.output_data,
+                scope.cancelled_caught,
+                [row.id async for row in omium.executions.list()] == [done.id],
+            )
+
+    assert (run(main) if library == "anyio" else run(main())) == ({"day": 3}, True, True)
+
+
+def test_ipython_shows_a_model_on_several_lines(local):
+    pretty = need("IPython.lib.pretty").pretty
+    with Omium(local.api_key, base_url=local.url) as omium:
+        done = omium.executions.run("report", {"day": 3})
+    shown = pretty(done).splitlines()
+    assert shown[0] == "ExecutionDetail("
+    assert "output_data={'day': 3}" in "".join(shown)
+    assert pretty([done]).count(done.id) == 1
+
+
+def test_structlog_renders_the_fields_of_records(local, caplog):
+    structlog = need("structlog")
+    fields = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder()], processor=structlog.processors.JSONRenderer()
+    )
+    with caplog.at_level("DEBUG", "omium_async"), Omium(local.api_key, base_url=local.url) as omium:
+        omium.executions.create("report", {"day": 3})
+    lines = [json.loads(fields.format(record)) for record in caplog.records]
+    assert ("POST", 201) in [(line.get("omium_method"), line.get("omium_status")) for line in lines]
 
 
 def test_pandas_and_polars(example, local):
