@@ -52,6 +52,7 @@ def test_the_demo_command_works_from_a_fresh_clone(tmp_path):
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMIUM_", "PYTHON"))}
     homes = dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"), str(tmp_path))
+    kept.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", demo],
         cwd=tmp_path,

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 def run(*command: str | Path, cwd: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMIUM_", "PYTHON"))}
+    environment.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     environment["HOME"] = str(cwd)
     done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -36,9 +37,9 @@ def wheel(tmp_path_factory) -> Path:
 def fresh(wheel, tmp_path_factory) -> Path:
     """The interpreter of an environment that holds the wheel and its dependencies alone."""
     home = tmp_path_factory.mktemp("fresh")
-    run(sys.executable, "-m", "venv", home / "env", cwd=home)
+    run(sys.executable, "-m", "venv", "--without-pip", home / "env", cwd=home)
     python = home / "env" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", wheel, cwd=home)
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", wheel, cwd=home)
     return python
 
 

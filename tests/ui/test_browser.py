@@ -357,7 +357,7 @@ async def test_every_page_is_accessible_and_fits(browse, omium, service, scheme,
     service.find("exec_81").update(output_data={"text": "word " * 200, "list": [1, None, True, {"a": []}]})
     browser = await browse(omium, KEY, color_scheme=scheme, viewport={"width": width, "height": 800})
     page = await browser.open()
-    for path in PAGES:
+    for path in PAGES if width == 400 else PAGES[::3]:
         await page.goto(browser.root + path)
         await audit(page, path)
     await page.goto(f"{browser.root}bulk?status=failed")
