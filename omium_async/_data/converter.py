@@ -13,7 +13,7 @@ from cattrs.errors import ClassValidationError, StructureHandlerNotFoundError
 from .codec import decode_json, encode
 from .hooks import register_readers, reject_bytes
 from .kinds import is_union
-from .plain import FORMS, Form, Write, plain
+from .plain import FORMS, form_of, plain
 from .validation import ValidationError, validation_error_of
 
 __all__ = ["OmiumConverter", "add_rules", "make_converter", "shared"]
@@ -49,6 +49,18 @@ class OmiumConverter(cattrs.Converter):
             place = f"{error.path}: " if error.path else ""
             invalid: Any = InvalidValueError  # exception groups have a constructor of other types
             raise invalid(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from None
+
+    def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
+        """Unstructure a value, as cattrs does, and check that JSON has a form for the result.
+
+        :param obj: the value.
+        :param unstructure_as: the type whose hook is used; ``None``: the value's own.
+        :raises TypeError: a value has no form in JSON.
+        :raises ValueError: JSON would change a value, such as NaN.
+        """
+        hook = self.get_unstructure_hook(obj.__class__ if unstructure_as is None else unstructure_as)
+        # That of a model returns what JSON contained.
+        return hook(obj) if getattr(hook, "returns_json", False) else plain(obj, "the value", self, hook)
 
     def loads(self, data: bytes, cl: type[T]) -> T:
         """Decode JSON and structure it.
@@ -94,8 +106,8 @@ class OmiumConverter(cattrs.Converter):
         :raises TypeError: a value has no form in JSON.
         :raises ValueError: JSON would change a value, such as NaN.
         """
-        found = obj if unstructure_as is None else self.unstructure(obj, unstructure_as)
-        return encode(plain(found, "the value", self))
+        hook = None if unstructure_as is None else self.get_unstructure_hook(unstructure_as)
+        return encode(plain(obj, "the value", self, hook))
 
     def __copy__(self) -> Self:
         return self.copy()  # a shallow copy would share its hooks
@@ -152,22 +164,15 @@ def make_converter() -> OmiumConverter:
     """
     made = OmiumConverter()
     # cattrs uses the last rule that applies, so the most specific one comes last.
-    for applies, write in reversed(FORMS):
-        made.register_unstructure_hook_factory(applies, _form_factory(write))
+    for applies, form in reversed(FORMS):
+        made.register_unstructure_hook_func(applies, form)
     # cattrs has hooks of its own for these, by class, which come before all others.
     for cls in (str, bytes, Path):
-        made.register_unstructure_hook(cls, Form(next(write for applies, write in FORMS if applies(cls)), made))
+        made.register_unstructure_hook(cls, form_of(cls))
     register_readers(made)
     for register in _RULES:
         register(made)
     return made
-
-
-def _form_factory(write: Write) -> Any:
-    def make(_: Any, converter: OmiumConverter) -> Form:
-        return Form(write, converter)
-
-    return make
 
 
 @cache

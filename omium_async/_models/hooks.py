@@ -209,6 +209,8 @@ def _invalid(error: ValidationError) -> InvalidResponseError:
 class ModelWriter:
     """The unstructure hook of a model."""
 
+    returns_json = True
+
     def __init__(self, cls: Any, converter: OmiumConverter) -> None:
         self._fields = fields_of(cls)
         self._converter = converter
