@@ -41,9 +41,6 @@ _log = logging.getLogger("omium_async.local.http")
 
 _RESERVED: Final = frozenset({"live", "compare"})  # routes of the service, not ids
 _REQUEST_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]", re.ASCII)
-_ORIGIN: Final = re.compile(
-    r"https?://[^/?#]*", re.ASCII | re.IGNORECASE
-)  # before the path, as clients send it to proxies
 _JSON: Final = "application/json"
 _REQUESTS_KEPT: Final = 1000
 
@@ -153,7 +150,7 @@ class App:
         self._open.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = readable(_ORIGIN.sub("", request.raw_path, count=1)).partition("?")
+        path, _, query = readable(request.raw_path).partition("?")
         tenant = self._tenant(request)
         request_id = _request_id(request.headers.get("X-Request-ID"))
         route = path.removeprefix(BASE)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sqlite3
 import stat
@@ -90,32 +89,6 @@ async def test_a_run_continues_from_its_last_checkpoint_at_the_next_start(tmp_pa
     async with serving(server()) as http:
         detail = await http.until(execution_id, "completed")
         assert (detail["output_data"], names(detail), ran) == ("done", ["one", "two"], [1])
-
-
-async def test_a_workflow_registered_while_the_start_resumes_others_is_not_missed(tmp_path):
-    path = tmp_path / "o.db"
-    async with serving(LocalOmium(path)) as http:
-        for n in range(8):
-            await http.create(("first", "second")[n % 2])
-
-    async def done(run):
-        return 1
-
-    async def register(local, turns):
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        local.workflow("second")(done)
-
-    for turns in (0, 6, 12):
-        copy = tmp_path / f"{turns}.db"
-        copy.write_bytes(path.read_bytes())
-        local = LocalOmium(copy)
-        local.workflow("first")(done)
-        registering = asyncio.create_task(register(local, turns))
-        async with serving(local) as http, asyncio.timeout(30):
-            await registering
-            while await http.total("status=completed") < 8:
-                await asyncio.sleep(0.001)
 
 
 async def test_a_run_waits_while_another_program_has_locked_the_file(tmp_path):
@@ -281,20 +254,6 @@ async def test_a_damaged_or_read_only_or_missing_file_is_refused_in_words(tmp_pa
     assert "is not a file" in await refusal(tmp_path)
     (tmp_path / "empty.db").touch()
     await made(tmp_path / "empty.db")
-
-
-def test_names_that_would_not_be_a_file_are_refused():
-    for database, text in ((":memory:", "in memory"), ("", "the path of a file")):
-        with pytest.raises(ValueError, match=text):
-            LocalOmium(database)
-
-
-async def test_a_relative_path_is_that_of_the_construction(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    local = LocalOmium("o.db")
-    monkeypatch.chdir(os.sep)
-    async with local:
-        assert (tmp_path / "o.db").exists()
 
 
 @posix

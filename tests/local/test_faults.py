@@ -14,13 +14,12 @@ import pytest
 from omium_async import APIConnectionError, AsyncOmium
 from omium_async.local import Fault, LocalOmium
 
-from .conftest import create_request, exchange, in_memory_and_on_file
+from .conftest import create_request, exchange
 
 before_and_after = pytest.mark.parametrize("when", ["before", "after"])
 
 
 @before_and_after
-@in_memory_and_on_file
 async def test_a_dropped_request_gets_no_response(local, http, when):
     local.inject(Fault(method="POST", path="/executions", when=when, action="drop"))
     assert await exchange(local, create_request(local)) == b""
@@ -82,15 +81,6 @@ async def test_a_stalled_request_waits_until_the_client_disconnects_or_the_serve
             await stalled[1]
 
 
-@before_and_after
-async def test_a_delay_comes_before_the_usual_response(local, http, when):
-    local.inject(Fault(action="delay", delay=0.05, when=when))
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    assert (await http.get()).status == 200
-    assert loop.time() - start >= 0.05
-
-
 @pytest.mark.parametrize(
     "path",
     ["/executions/*/replay", "/api/v1/executions/{execution_id}/replay", "executions/*/*"],
@@ -103,22 +93,6 @@ async def test_a_fault_meets_only_requests_of_its_method_and_path(local, http, p
         assert (await http.replay("x", "c")).status == 500
     local.clear_faults()
     assert (await http.replay("x", "c")).status == 404
-
-
-async def test_faults_come_in_the_order_in_which_they_were_injected(local, http):
-    faults = [Fault(status=status) for status in (500, 502, 504)]
-    for fault in faults:
-        assert local.inject(fault) is fault
-    assert [(await http.get()).status for _ in range(4)] == [500, 502, 504, 200]
-
-
-async def test_a_fault_injected_twice_is_met_twice(local, http):
-    fault = Fault(status=503)
-    local.inject(fault)
-    local.inject(fault)
-    for left in (2, 1, 0):
-        assert local.unmet_faults == (fault,) * left
-        await http.get()
 
 
 @pytest.mark.parametrize("action", ["status", "truncate"])
@@ -137,12 +111,6 @@ async def test_headers_of_a_fault_replace_the_usual_ones(action):
 def test_the_body_of_a_fault_is_bytes_text_or_json():
     for body, sent in ((b"\xff", b"\xff"), ("é", "é".encode()), ({"a": (1,)}, b'{"a":[1]}'), ("", b"")):
         assert Fault(body=body).body == sent
-
-
-def test_the_action_of_a_fault_follows_from_what_is_given():
-    assert Fault().action == "drop"
-    assert Fault(status=500).action == Fault(headers={"Retry-After": "0"}).action == Fault(body={}).action == "status"
-    assert Fault(action="drop", status=500).action == "drop"
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,6 @@ async def test_a_key_belongs_to_a_tenant_and_a_route():
         assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
 
 
-async def test_a_refused_request_does_not_use_up_its_key(http):
-    assert (await http.post({"workflow_id": 1}, "k")).status == 422
-    assert (await http.post({"workflow_id": "w"}, "k")).status == 201
-
-
-@in_memory_and_on_file
 async def test_concurrent_requests_with_one_key_create_one_execution(local, http):
     runs = collections.Counter()
 
@@ -96,30 +90,6 @@ async def test_a_replay_and_a_rollback_are_done_once_per_key(local, http):
     again = await http.rollback(execution_id, checkpoint, "b")
     assert (again.status, again.text) == (rolled_back.status, rolled_back.text)
     assert (await http.detail(execution_id))["status"] == "completed", "the repetition undid a later write"
-
-
-async def test_a_repeated_rollback_does_not_stop_a_later_run(local, http):
-    inside, gate, stopped = asyncio.Event(), asyncio.Event(), []
-
-    @local.workflow("w")
-    async def w(run):
-        await run.step("one", lambda: 1)
-        try:
-            inside.set()
-            await gate.wait()
-        except asyncio.CancelledError:
-            stopped.append(run.execution_id)
-            raise
-
-    execution_id = await http.create("w")
-    await inside.wait()
-    checkpoint = (await http.detail(execution_id))["checkpoints"][0]["id"]
-    first = await http.rollback(execution_id, checkpoint, "b")
-    assert (await http.replay(execution_id, checkpoint)).status == 200
-    assert (await http.rollback(execution_id, checkpoint, "b")).text == first.text
-    gate.set()
-    await http.until(execution_id, "completed")
-    assert stopped == [execution_id]
 
 
 async def test_the_same_key_waits_while_the_first_request_is_in_flight(local, http):

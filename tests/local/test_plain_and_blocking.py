@@ -13,10 +13,9 @@ import time
 import attrs
 import pytest
 
-import omium_sync
 from omium_async.local import LocalOmium
 
-from .conftest import in_memory_and_on_file, names, serving
+from .conftest import names, serving
 
 
 @attrs.frozen
@@ -29,7 +28,6 @@ async def double(value):
     return 2 * value
 
 
-@in_memory_and_on_file
 async def test_a_plain_workflow_runs_in_a_thread_and_its_steps_return_without_await(local, http):
     @local.workflow("w")
     def w(run, data: Order) -> Order:
@@ -42,7 +40,6 @@ async def test_a_plain_workflow_runs_in_a_thread_and_its_steps_return_without_aw
     assert "input_data.count" in (await http.ended("w", {"count": "3"}))["error"]
 
 
-@in_memory_and_on_file
 async def test_a_replay_of_a_plain_workflow_repeats_no_recorded_step(local, http):
     ran, fails = [], True
 
@@ -88,16 +85,6 @@ async def test_the_next_step_of_a_stopped_plain_workflow_raises_and_its_thread_i
     if by == "cancel":
         detail = await http.detail(execution_id)
         assert (detail["status"], names(detail)) == ("cancelled", ["one"])
-
-
-async def test_blocking_plain_workflows_do_not_block_the_server(local, http):
-    gate = threading.Event()
-    local.workflow("w")(lambda run: gate.wait())
-    created = [await http.create("w") for _ in range(20)]
-    assert await http.total("status=running") == 20
-    gate.set()
-    for execution_id in created:
-        assert (await http.until(execution_id, "completed"))["output_data"] is True
 
 
 @pytest.mark.parametrize("ending", ["returns", "raises"])
@@ -189,13 +176,3 @@ async def test_an_unregistered_workflow_is_refused_as_strict_says(strict, caplog
             assert (answer.status, problem["loc"]) == (422, ["body", "workflow_id"])
             assert "'word-count'" in problem["msg"]
         assert (await http.post({"workflow_id": "word-count"})).status == 201
-
-
-def test_a_plain_workflow_of_the_sync_package():
-    with omium_sync.LocalOmium() as local, omium_sync.Omium(local.api_key, base_url=local.url) as omium:
-
-        @local.workflow("w")
-        def w(run):
-            return run.step("one", lambda: run.input_data["n"] + 1)
-
-        assert omium.executions.run("w", {"n": 1}, poll_interval=0.01).output_data == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -56,22 +55,6 @@ async def test_a_replay_repeats_no_step_up_to_its_checkpoint(local, http):
         assert after[field] == value
 
 
-async def test_a_replay_runs_the_function_that_is_registered_now(local, http):
-    @local.workflow("w")
-    async def broken(run):
-        await run.step("read", lambda: "text")
-        raise ValueError("a bug")
-
-    failed = await http.ended("w")
-
-    @local.workflow("w")
-    async def repaired(run):
-        return await run.step("read", lambda: "not called")
-
-    await http.replay(failed["id"], checkpoint(failed, 0))
-    assert (await http.until(failed["id"], "completed"))["output_data"] == "text"
-
-
 @pytest.mark.parametrize("status", ["running", "completed", "pending"])
 async def test_only_failed_and_paused_executions_are_replayed(local, http, status):
     @local.workflow("w")
@@ -89,7 +72,6 @@ async def test_only_failed_and_paused_executions_are_replayed(local, http, statu
     assert await http.detail(execution_id) == detail
 
 
-@in_memory_and_on_file
 async def test_a_rollback_stops_the_run_and_discards_later_checkpoints(local, http):
     ended = []
 
@@ -110,53 +92,6 @@ async def test_a_rollback_stops_the_run_and_discards_later_checkpoints(local, ht
     assert (after["status"], after["checkpoints"]) == ("paused", before["checkpoints"][:1])
 
 
-async def test_a_rollback_of_a_completed_execution_clears_its_output(local, http):
-    counted = CountedSteps(local)
-    before = await http.ended("counted")
-    await http.rollback(before["id"], checkpoint(before, 2))
-    paused = await http.detail(before["id"])
-    assert (paused["status"], paused["output_data"], paused["completed_at"]) == ("paused", None, None)
-    assert paused["checkpoints"] == before["checkpoints"][:3]
-    answer = await http.replay(before["id"], checkpoint(before, 3))
-    assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
-    await http.replay(before["id"], checkpoint(before, 0))
-    await http.until(before["id"], "completed")
-    assert counted.ran == {0: 1, 1: 2, 2: 2, 3: 2, 4: 2}
-
-
-async def test_the_result_of_a_thread_that_outlives_its_run_is_dropped(local, http):
-    entered, gates, left = threading.Semaphore(0), [threading.Event(), threading.Event()], threading.Event()
-    calls: list[int] = []
-
-    def slow():
-        number = len(calls)
-        calls.append(number)
-        entered.release()
-        gates[number].wait()
-        if number == 0:
-            left.set()
-        return number
-
-    @local.workflow("w")
-    async def w(run):
-        await run.step("fast", lambda: 0)
-        return await run.step("slow", slow)
-
-    execution_id = await http.create("w")
-    await asyncio.to_thread(entered.acquire)
-    detail = await http.detail(execution_id)
-    assert (await http.rollback(execution_id, checkpoint(detail, 0))).status == 200
-    assert (await http.replay(execution_id, checkpoint(detail, 0))).status == 200
-    await asyncio.to_thread(entered.acquire)
-    gates[0].set()  # the first thread returns its result now
-    await asyncio.to_thread(left.wait)
-    assert names(await http.detail(execution_id)) == ["fast"]
-    gates[1].set()
-    detail = await http.until(execution_id, "completed")
-    assert (detail["output_data"], names(detail)) == (1, ["fast", "slow"])
-
-
-@in_memory_and_on_file
 async def test_a_run_that_swallows_its_cancellation_records_nothing_more(local, http):
     inside, swallowed, ran = asyncio.Event(), asyncio.Event(), []
 
@@ -192,18 +127,6 @@ async def test_a_replay_waits_for_its_workflow_to_be_registered(tmp_path):
         counted = CountedSteps(http.local)
         await http.until(before["id"], "completed")
         assert counted.ran == {1: 1, 2: 1, 3: 1, 4: 1}
-
-
-@in_memory_and_on_file
-async def test_concurrent_replays_and_rollbacks_of_one_execution_keep_its_record_whole(local, http):
-    counted = CountedSteps(local)
-    before = await http.ended("counted")
-    calls = [http.rollback, http.replay] * 15
-    answers = await asyncio.gather(*(call(before["id"], checkpoint(before, 0)) for call in calls))
-    assert {answer.status for answer in answers} <= {200, 409}
-    last = await http.until(before["id"], "completed", "paused")
-    assert names(last) == [f"s{n}" for n in range(len(names(last)))]
-    assert counted.ran[0] == 1
 
 
 class Model:

@@ -13,7 +13,7 @@ import weakref
 import anyio
 import pytest
 
-from .conftest import in_memory_and_on_file, names
+from .conftest import names
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -41,7 +41,6 @@ async def twice(value):
     return value * 2
 
 
-@in_memory_and_on_file
 async def test_the_function_of_a_step_is_async_or_plain_in_a_thread(local, http):
     def in_thread():
         return [threading.current_thread() is threading.main_thread(), variable.get()]
@@ -80,30 +79,24 @@ CYCLE.append(CYCLE)
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ({1, 2}, "result"), ({"a": [0, b"x"]}, "result.a[1]"), ({"a": float("nan")}, "result.a"),
-        ([float("-inf")], "result[0]"), ({1: 2}, "result"), ({"x": object()}, "result.x"), ("\ud800", "surrogate"),
-        (10**5000, "4,300"), (CYCLE, "itself"),
-        (functools.reduce(lambda inner, _: [inner], range(500), None), "nested"),
+        ({1, 2}, "result"), ({"a": [0, b"x"]}, "result.a[1]"), ([float("-inf")], "result[0]"), ({1: 2}, "result"),
+        ("\ud800", "surrogate"), (CYCLE, "itself"),
     ],
-    ids=["set", "bytes", "nan", "infinity", "key", "object", "surrogate", "digits", "cycle", "depth"],
+    ids=["set", "bytes", "infinity", "key", "surrogate", "cycle"],
 )  # fmt: skip
 async def test_a_result_that_json_cannot_hold_fails_the_execution_and_is_not_recorded(local, http, value, place):
-    @local.workflow("step")
-    async def step(run):
+    @local.workflow("w")
+    async def w(run):
         await run.step("fine", lambda: 1)
-        await run.step("odd one", lambda: value)
-
-    @local.workflow("result")
-    async def result(run):
+        if run.input_data == "step":
+            await run.step("odd one", lambda: value)
         return value
 
-    detail = await http.ended("step")
-    assert detail["error"].startswith("TypeError: step 'odd one'")
-    assert place in detail["error"]
-    assert names(detail) == ["fine"]
-    detail = await http.ended("result")
-    assert detail["error"].startswith("TypeError: workflow 'result'")
-    assert (detail["status"], detail["output_data"]) == ("failed", None)
+    for given, words in (("step", "TypeError: step 'odd one'"), ("result", "TypeError: workflow 'w'")):
+        detail = await http.ended("w", given)
+        assert detail["error"].startswith(words)
+        assert place in detail["error"]
+        assert (detail["status"], names(detail), detail["output_data"]) == ("failed", ["fine"], None)
 
 
 async def test_a_name_of_a_step_is_text_and_used_once_in_a_run(local, http):
@@ -127,11 +120,9 @@ async def test_a_name_of_a_step_is_text_and_used_once_in_a_run(local, http):
     ("error", "text"),
     [
         (ValueError("no such city"), "ValueError: no such city"),
-        (KeyError("city"), "KeyError: 'city'"),
         (RuntimeError(), "RuntimeError"),
         (SystemExit(3), "SystemExit: 3"),
         (GeneratorExit("g"), "GeneratorExit: g"),
-        (pytest.fail.Exception("not like this"), "Failed: not like this"),
         (asyncio.CancelledError(), "CancelledError"),
         (ValueError("\ud800"), "ValueError: \\ud800"),
         (ExceptionGroup("g", [ValueError("a"), KeyError("b")]), "ValueError: a; KeyError: 'b'"),
@@ -173,19 +164,6 @@ async def test_any_exception_of_a_plain_step_fails_that_execution_alone(local, h
     assert await http.total("status=failed") == 1
 
 
-async def test_an_exception_of_a_step_may_be_caught(local, http):
-    @local.workflow("w")
-    async def w(run):
-        try:
-            await run.step("s", int, "x")
-        except ValueError:
-            return await run.step("fallback", lambda: "ok")
-
-    detail = await http.ended("w")
-    assert (detail["output_data"], names(detail)) == ("ok", ["fallback"])
-
-
-@in_memory_and_on_file
 async def test_steps_may_run_at_the_same_time(local, http):
     @local.workflow("w")
     async def w(run):
@@ -250,20 +228,8 @@ async def test_a_step_after_the_end_of_its_run_does_nothing(local, http):
     assert called == names(await http.detail(detail["id"])) == []
 
 
-async def test_a_run_knows_its_execution(local, http):
-    seen = []
-
-    @local.workflow("w")
-    async def w(run):
-        seen.append((run.execution_id, run.workflow_id, run.input_data, run.metadata, run.agent_id))
-
-    detail = await http.ended("w", {"a": 1}, metadata={"m": 2}, agent_id="ag")
-    assert seen == [(detail["id"], "w", {"a": 1}, {"m": 2}, "ag")]
-
-
-@in_memory_and_on_file
 async def test_a_workflow_registered_later_starts_the_executions_that_wait_for_it(local, http):
-    waiting = [await http.create("late", n) for n in range(1, 60)]
+    waiting = [await http.create("late", n) for n in range(1, 10)]
     other = await http.create("later")
 
     async def late(run):
@@ -277,19 +243,15 @@ async def test_a_workflow_registered_later_starts_the_executions_that_wait_for_i
     assert (await http.detail(other))["status"] == "pending"
 
 
-@in_memory_and_on_file
-async def test_blocking_steps_do_not_block_the_server(local, http):
-    gate = threading.Event()
+async def test_a_run_knows_its_execution(local, http):
+    seen = []
 
     @local.workflow("w")
     async def w(run):
-        await run.step("s", gate.wait)
+        seen.append((run.execution_id, run.workflow_id, run.input_data, run.metadata, run.agent_id))
 
-    created = [await http.create("w") for _ in range(50)]
-    assert await http.total("status=running") == 50
-    gate.set()
-    for execution_id in created:
-        await http.until(execution_id, "completed")
+    detail = await http.ended("w", {"a": 1}, metadata={"m": 2}, agent_id="ag")
+    assert seen == [(detail["id"], "w", {"a": 1}, {"m": 2}, "ag")]
 
 
 async def test_a_run_that_has_ended_is_not_kept_in_memory(local, http):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 import pytest
 
-import omium_sync
 from omium_async import AsyncOmium, ConfigurationError, Workflow, make_converter
 from omium_async.local import LocalOmium
 
@@ -151,16 +150,6 @@ async def test_the_client_and_the_server_share_a_definition(local, bound):
             return Pair(data.day, decimal.Decimal("0.10"))
 
         assert await report.execute(ReportInput(3)) == Pair(3, decimal.Decimal("0.10"))
-
-
-def test_a_typed_workflow_of_the_sync_package():
-    with omium_sync.LocalOmium() as local, omium_sync.Omium(local.api_key, base_url=local.url) as omium:
-
-        @local.workflow
-        async def pay(run, data: Money):
-            return await run.step("double", lambda: 2 * data.cents)
-
-        assert omium.executions.run("pay", {"cents": 4}, poll_interval=0.01).output_data == 8
 
 
 async def test_hooks_of_a_users_converter_are_used():
