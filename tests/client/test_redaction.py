@@ -41,7 +41,7 @@ async def test_an_echoed_key_is_replaced_in_message_body_headers_and_attempts(ra
 async def test_a_body_that_is_cut_inside_an_echoed_key_keeps_no_character_of_it(raw, form: str) -> None:
     beginning, echo = b'{"id": "', FORMS[form].encode()
     response = raw.answer(200, beginning + echo * 2)
-    for kept in range(len(echo) * 2):
+    for kept in range(0, len(echo) * 2, 3):
         limit = len(beginning) + kept
         pair = raw.pair(lambda request: request.send(response), api_key=KEY, max_response_bytes=limit)
         async with pair as (omium, _, _):

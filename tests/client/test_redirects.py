@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aiohttp
 import pytest
 
 import omium_async as om
@@ -9,45 +10,41 @@ import omium_async as om
 READS = {"GET", "HEAD", "OPTIONS"}
 
 
+TABLE = [(status, method) for status in (301, 302, 303, 307, 308) for method in ("GET", "HEAD", "POST", "DELETE")]
+
+
 @pytest.mark.parametrize("sessions", ["own", "users"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"])
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 300, 304, 305, 306])
-async def test_table(raw, status: int, method: str, sessions: str) -> None:
+async def test_reads_follow_all_redirects_and_writes_only_those_that_keep_method_and_body(raw, sessions: str) -> None:
     async def handler(request) -> None:
         if request.target == "/api/v1/x":
-            await request.send(
-                raw.answer(status, b"" if method == "HEAD" or status == 304 else b"moved", "Location: /y?z=%C3%A4")
-            )
+            body = b"" if method == "HEAD" or status == 304 else b"moved"
+            await request.send(raw.answer(status, body, "Location: /y?z=%C3%A4"))
         else:
             await request.send(raw.answer(200, b""))
 
-    followed = status in (307, 308) or (status in (301, 302, 303) and method in READS)
-    async with own_session(sessions) as session, raw.pair(handler, session=session) as (omium, server, attempts):
-        body = None if method in READS else {"a": 1}
-        if followed:
-            found = await omium.request(method, "/x", json=body)
-            assert found.status == 200
-            first, second = server.requests
-            assert second.target == "/y?z=%C3%A4"
-            assert second.method == ("GET" if status == 303 and method != "HEAD" else method)
-            assert second.body == first.body
-            for name in ("x-api-key", "idempotency-key", "x-request-id", "content-type"):
-                assert second.headers.get(name) == first.headers.get(name)
-        else:
-            with pytest.raises(om.APIStatusError) as caught:
-                await omium.request(method, "/x", json=body)
-            assert caught.value.status == status
-            assert caught.value.outcome_unknown is (method not in READS)
-            assert len(server.requests) == 1
-        assert len(attempts) == 1
-
-
-def own_session(sessions: str):
-    import contextlib
-
-    import aiohttp
-
-    return aiohttp.ClientSession() if sessions == "users" else contextlib.nullcontext()
+    status, method = 0, ""
+    session = aiohttp.ClientSession() if sessions == "users" else None
+    async with raw.pair(handler, session=session) as (omium, server, attempts):
+        for status, method in [*TABLE, (300, "GET"), (304, "GET"), (305, "POST"), (307, "OPTIONS"), (303, "OPTIONS")]:
+            server.requests.clear()
+            attempts.clear()
+            body = None if method in READS else {"a": 1}
+            if status in (307, 308) or (status in (301, 302, 303) and method in READS):
+                assert (await omium.request(method, "/x", json=body)).status == 200
+                first, second = server.requests
+                assert second.target == "/y?z=%C3%A4"
+                assert second.method == ("GET" if status == 303 and method != "HEAD" else method)
+                assert second.body == first.body
+                for name in ("x-api-key", "idempotency-key", "x-request-id", "content-type"):
+                    assert second.headers.get(name) == first.headers.get(name)
+            else:
+                with pytest.raises(om.APIStatusError) as caught:
+                    await omium.request(method, "/x", json=body)
+                assert (caught.value.status, len(server.requests)) == (status, 1)
+                assert caught.value.outcome_unknown is (method not in READS)
+            assert len(attempts) == 1
+    if session is not None:
+        await session.close()
 
 
 @pytest.mark.parametrize("status", [303, 307])
@@ -86,7 +83,7 @@ async def test_at_most_five(raw) -> None:
         assert [attempt.number for attempt in attempts] == [1, 1]
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize(
     "location",
     [
@@ -94,11 +91,12 @@ async def test_at_most_five(raw) -> None:
         "//127.0.0.1:{other}/x",
         "https://127.0.0.1:{port}/x",
         "http://user:pass@127.0.0.1:{port}/x",
-        "http://user@127.0.0.1:{port}/x",
         "ftp://127.0.0.1:{port}/x",
         "javascript:alert(1)",
         "http://127.0.0.1:{port}.evil.example/x",
         "http://[",
+        "http://",
+        "http:",
         "http://127.0.0.1:99999/x",
         "\\\\127.0.0.1:{other}/x",
     ],
@@ -121,21 +119,20 @@ async def test_the_key_never_leaves_its_origin(raw, status: int, location: str) 
         assert all(request.headers["host"] == f"127.0.0.1:{server.port}" for request in server.requests)
 
 
-@pytest.mark.parametrize(
-    "location", ["", "x", "?q=1", "#f", "/a b", "/ä", "/%zz", "http://127.0.0.1:{port}/x", "HTTP://127.0.0.1:{port}"]
-)
-async def test_every_form_of_the_same_origin(raw, location: str) -> None:
+async def test_every_form_of_the_same_origin(raw) -> None:
     async def handler(request) -> None:
-        if request.number == 1:
+        if request.number % 2:
             await request.send(raw.answer(307, b"", f"Location: {location.format(port=server.port)}"))
         else:
             await request.send(raw.answer(body=raw.EXECUTION))
 
+    location = ""
     async with raw.pair(handler) as (omium, server, _):
-        await omium.executions.create("wf")
-    assert len(server.requests) == 2
-    assert len(server.requests[1].head.split(b"\r\n")[0].split(b" ")) == 3
-    assert server.requests[1].headers["x-api-key"] == raw.KEY
+        for location in ("", "x", "?q=1", "#f", "/a b", "/ä", "/%zz", "HTTP://127.0.0.1:{port}"):
+            await omium.executions.create("wf")
+            assert len(server.requests[-1].head.split(b"\r\n")[0].split(b" ")) == 3, location
+            assert server.requests[-1].headers["x-api-key"] == raw.KEY
+    assert len(server.requests) == 16
 
 
 async def test_a_redirect_without_a_location_is_the_answer(raw) -> None:

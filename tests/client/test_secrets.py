@@ -69,9 +69,15 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("auth", ["x-api-key", "bearer"])
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("source", ["argument", "environment", "file"])
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize(
+    ("failure", "auth", "source"),
+    [
+        *((failure, "x-api-key", "argument") for failure in FAILURES),
+        *(("dropped", "bearer", source) for source in ("environment", "file")),
+        ("401 that echoes", "bearer", "argument"),
+    ],
+)
 async def test_no_failure_shows_the_key(raw, failure, auth, source, monkeypatch, tmp_path, caplog) -> None:
     caplog.set_level(logging.DEBUG)
     argument = KEY if source == "argument" else None

@@ -58,8 +58,9 @@ CALLS = {
 BODY = b'{"id": "exec_1", "status": "running", "items": [], "total": 3, "page": 1, "page_size": 1}'
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("auth", ["x-api-key", "bearer"])
+@pytest.mark.parametrize(
+    ("call", "auth"), [*((call, "x-api-key") for call in CALLS), ("create", "bearer"), ("get", "bearer")]
+)
 async def test_each_call_as_documented(raw, call: str, auth: str) -> None:
     make, line, body = CALLS[call]
 
@@ -154,14 +155,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("call", REFUSED)
-async def test_bad_arguments_send_nothing(raw, call: str) -> None:
+async def test_bad_arguments_send_nothing(raw) -> None:
     async with raw.pair() as (omium, server, attempts):
-        with pytest.raises((ValueError, TypeError)):
-            await REFUSED[call](omium)
-        assert server.requests == []
-        assert attempts == []
-    assert server.connections == 0
+        for name, call in REFUSED.items():
+            with pytest.raises((ValueError, TypeError)):
+                await call(omium)
+            assert (server.connections, attempts) == (0, []), name
 
 
 async def test_bad_arguments_of_generators_raise_at_the_call(raw) -> None:
@@ -193,22 +192,13 @@ async def test_headers_add_and_never_replace(raw) -> None:
     assert write["idempotency-key"] == "mine"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Host",
-        "connection",
-        "Content-Length",
-        "Transfer-Encoding",
-        "Expect",
-        "X-API-Key",
-        "AUTHORIZATION",
+def test_headers_that_the_client_sets_are_refused(raw) -> None:
+    for name in (
+        "Host", "connection", "Content-Length", "Transfer-Encoding", "Expect", "X-API-Key", "AUTHORIZATION",
         "Idempotency-Key",
-    ],
-)
-def test_headers_that_the_client_sets_are_refused(raw, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=name):
-        raw.client("http://127.0.0.1:9", headers={name: "x"})
+    ):  # fmt: skip
+        with pytest.raises(ConfigurationError, match=name):
+            raw.client("http://127.0.0.1:9", headers={name: "x"})
 
 
 async def test_request_gives_the_answer_as_it_came(raw) -> None:

@@ -7,7 +7,6 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def waits(seen: list[tuple[float, str]]) -> list[float]:
     return [round(later[0] - earlier[0], 2) for earlier, later in itertools.pairwise(seen)]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 10])
+@pytest.mark.parametrize("limit", [1, 10])
 def test_no_minute_ever_holds_more_requests_than_the_rate_limit(limit: int, clock, virtual) -> None:
     seen: list[tuple[float, str]] = []
 
@@ -127,8 +126,7 @@ def test_a_429_without_a_future_time_pauses_as_backoff_says(headers: Headers, cl
     assert all(0 < wait <= 4 * 2**number for number, wait in enumerate(waits(seen)))
 
 
-@pytest.mark.parametrize("headers", [(), ("Retry-After: 0",), (f"Retry-After: {formatdate(0, usegmt=True)}",)])
-@pytest.mark.parametrize("timeout", [0.5, 5])
+@pytest.mark.parametrize(("headers", "timeout"), [((), 0.5), (("Retry-After: 0",), 5)])
 def test_a_call_that_is_refused_again_and_again_keeps_its_timeout(headers, timeout: float, clock, virtual) -> None:
     seen: list[tuple[float, str]] = []
 

@@ -11,8 +11,8 @@ import pytest
 
 import omium_async as om
 from omium_async._transport.answers import retry_after_of
-from omium_async._transport.retry import Budget, is_retryable
 from omium_async._transport.retry import backoff as real_backoff
+from omium_async._transport.retry import is_retryable
 
 
 def failing(raw, statuses, *headers):
@@ -35,7 +35,7 @@ async def test_max_retries_counts_the_attempts_after_the_first(raw, retries: int
         assert f"{retries + 1} attempts" in str(caught.value)
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("virtual_time")
 async def test_a_read_succeeds_after_failures_of_every_kind(raw) -> None:
     async def handler(request) -> None:
         match request.number:
@@ -76,22 +76,16 @@ NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
         ({}, None),
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 1.5 "}, 1.5),
-        ({"retry-after": "0"}, 0.0),
         ({"retry-after-ms": "250"}, 0.25),
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
         ({"retry-after-ms": "soon", "retry-after": "7"}, 7.0),
         ({"retry-after": format_datetime(NOW + timedelta(seconds=9), usegmt=True), "date": format_datetime(NOW)}, 9.0),
-        ({"retry-after": format_datetime(NOW, usegmt=True)}, 0.0),
         ({"retry-after": "Thursday, 01-Jan-26 12:00:09 GMT", "date": format_datetime(NOW)}, 9.0),
         ({"retry-after": "Thu Jan  1 12:00:09 2026", "date": format_datetime(NOW)}, 9.0),
         ({"retry-after": "-1"}, None),
-        ({"retry-after": "1e3"}, None),
-        ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
-        ({"retry-after": ""}, None),
         ({"retry-after": "later"}, None),
         ({"retry-after": "٣"}, None),
-        ({"retry-after": "1, 2"}, None),
         ({"retry-after": "Thu, 99 Foo 2026 99:99:99 GMT"}, None),
     ],
 )
@@ -120,25 +114,6 @@ async def test_rate_limit_error_says_how_long(raw, value: str, expected) -> None
         with pytest.raises(om.RateLimitError) as caught:
             await omium.executions.get("e")
     assert caught.value.retry_after == expected
-
-
-def test_the_budget_is_a_bucket_that_successes_refill() -> None:
-    budget = Budget()
-    taken = 0
-    while budget.take():
-        taken += 1
-    assert taken == 100
-    assert not budget.full
-    for _ in range(4):
-        budget.give(0)
-    assert not budget.take()
-    budget.give(0)
-    assert budget.take()
-    budget.give(1)
-    assert budget.take()
-    for _ in range(600):
-        budget.give(0)
-    assert budget.full
 
 
 async def test_an_outage_is_not_answered_by_a_storm(raw, caplog) -> None:
@@ -179,15 +154,6 @@ def test_a_certificate_does_not_mend() -> None:
     assert not is_retryable(error)
 
 
-@pytest.mark.parametrize(("status", "told"), [(299, None), (300, 7.0)])
-async def test_what_is_no_success_may_ask_for_a_wait(raw, status: int, told: float | None) -> None:
-    answer = raw.answer(status, b"no JSON", "Retry-After: 7")
-    async with raw.pair(lambda request: request.send(answer)) as (omium, _, attempts):
-        with pytest.raises(om.OmiumError):
-            await omium.executions.get("e")
-    assert [attempt.retry_after for attempt in attempts] == [told]
-
-
 async def test_a_copy_shares_the_budget(raw) -> None:
     async with raw.pair(lambda request: request.send(raw.answer(500)), max_retries=200) as (omium, server, _):
         with pytest.raises(om.ServerError):
@@ -196,11 +162,3 @@ async def test_a_copy_shares_the_budget(raw) -> None:
         with pytest.raises(om.ServerError):
             await omium.with_options(timeout=5).executions.get("e")
         assert len(server.requests) == 102
-
-
-async def test_no_retry_of_what_cannot_be_mended(raw) -> None:
-    for status in (400, 401, 403, 404, 409, 410, 422, 451, 501, 505, 511):
-        async with raw.pair(failing(raw, [status] * 5), max_retries=3) as (omium, server, _):
-            with pytest.raises(om.APIStatusError):
-                await omium.executions.get("e")
-            assert len(server.requests) == 1, status
