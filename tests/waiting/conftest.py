@@ -1,4 +1,4 @@
-"""A service that a test moves by hand, and a client of it."""
+"""A server and its client."""
 
 from __future__ import annotations
 

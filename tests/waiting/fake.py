@@ -1,4 +1,4 @@
-"""Services without a wire, whose executions settle at given times of the event loop's clock."""
+"""A service without a connection, whose executions settle at given times of the event loop's clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FakeOptions:
 
 
 class Fleet:
-    """Executions that settle after some seconds, each by its own; it stands in for a client.
+    """Executions that settle after given seconds; it replaces a client.
 
     :ivar hidden: ids that the list does not show.
     :ivar others: how many newer executions stand before these in the list.

@@ -14,7 +14,7 @@ from omium_async.local import Fault
 READ = {"method": "GET", "path": "/executions/*"}
 
 
-async def test_the_execution_is_known_before_the_wait_begins(omium, local):
+async def test_on_created_receives_the_execution_before_the_wait_begins(omium, local):
     seen = []
     detail = await omium.executions.run(
         "nobody", until="pending", on_created=lambda one: seen.append((one, local.counts))
@@ -24,7 +24,7 @@ async def test_the_execution_is_known_before_the_wait_begins(omium, local):
     assert not any(route.startswith("GET") for route in counts)
 
 
-async def test_what_the_function_raises_ends_it_with_the_id(omium, local):
+async def test_an_exception_of_on_created_ends_run_and_carries_the_id(omium, local):
     def fail(execution):
         raise KeyError(execution.id)
 
@@ -34,7 +34,7 @@ async def test_what_the_function_raises_ends_it_with_the_id(omium, local):
     assert not any(route.startswith("GET") for route in local.counts)
 
 
-async def test_an_error_of_ours_raised_by_the_function_says_that_the_write_was_applied(omium):
+async def test_an_omium_error_of_on_created_says_that_the_write_was_applied(omium):
     def fail(execution):
         raise NotFoundError("of another call", outcome="not_applied")
 
@@ -55,7 +55,7 @@ async def test_a_cancellation_after_the_create_carries_the_id(omium):
     assert execution.id in raised.value.__notes__[0]
 
 
-async def test_a_cancellation_before_the_create_is_answered_carries_nothing(omium, local):
+async def test_a_cancellation_before_the_create_is_answered_has_no_note(omium, local):
     local.inject(Fault(method="POST", action="stall"))
     running = asyncio.create_task(omium.executions.run("nobody"))
     while not local.requests:  # noqa: ASYNC110 - the server has no event for it
@@ -66,7 +66,7 @@ async def test_a_cancellation_before_the_create_is_answered_carries_nothing(omiu
     assert not hasattr(raised.value, "__notes__")
 
 
-async def test_the_function_is_a_plain_one(omium, local):
+async def test_on_created_must_be_a_plain_function(omium, local):
     async def later(_):
         pass
 
@@ -76,62 +76,51 @@ async def test_the_function_is_a_plain_one(omium, local):
     assert local.counts == {}
 
 
-async def wait_many(omium, ids):
-    async for _ in omium.executions.wait_many(ids, until="running"):
-        pass
+async def drained(found):
+    async for _ in found:
+        await anyio.lowlevel.checkpoint()
 
 
-async def wait_many_details(omium, ids):
-    async for _ in omium.executions.wait_many(ids, until="running", details=True):
-        pass
+CALLS = {
+    "wait": lambda executions, ids: executions.wait(ids[0], until="running"),
+    "watch": lambda executions, ids: drained(executions.watch(ids[0], until="running")),
+    "run": lambda executions, _: executions.run("nobody", until="running"),
+    "wait_many": lambda executions, ids: drained(executions.wait_many(ids, until="running")),
+    "wait_many details": lambda executions, ids: drained(executions.wait_many(ids, until="running", details=True)),
+}
 
 
-async def watch(omium, ids):
-    async for _ in omium.executions.watch(ids[0], until="running"):
-        pass
+def own_tasks():
+    return {task for task in asyncio.all_tasks() if "omium_async._" in repr(task.get_coro())}
 
 
-async def list_(omium, ids):
-    while True:
-        async for _ in omium.executions.list(page_size=20):
-            await anyio.lowlevel.checkpoint()
+@pytest.fixture
+async def ids(omium):
+    requests = [ExecutionRequest("nobody") for _ in range(40)]
+    return [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
 
 
-async def wait(omium, ids):
-    await omium.executions.wait(ids[0], until="running")
-
-
-async def run(omium, ids):
-    await omium.executions.run("nobody", until="running")
-
-
-@pytest.mark.parametrize("call", [wait, watch, run, list_, wait_many, wait_many_details])
-async def test_a_cancelled_scope_ends_it_at_once_wherever_it_is(omium, local, call):
-    requests = [ExecutionRequest("nobody") for _ in range(60)]
-    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_cancelled_scope_ends_a_wait_at_any_moment(omium, ids, call):
     hurried = omium.with_options(poll_interval=(0.001, 0.01))
-    before = asyncio.all_tasks()
-    for seconds in [0, 0.001, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.03, 0.05, 0.1]:
+    before = own_tasks()
+    for seconds in [0, 0.001, 0.003, 0.007, 0.014, 0.03, 0.06]:
         async with asyncio.timeout(30):
             with anyio.move_on_after(seconds) as scope:
-                await call(hurried, ids)
+                await CALLS[call](hurried.executions, ids)
         assert scope.cancelled_caught
-    await asyncio.sleep(0.05)
-    left = [task for task in asyncio.all_tasks() - before if "omium_async._" in repr(task.get_coro())]
-    assert not left
+    await asyncio.sleep(0.02)
+    assert own_tasks() <= before
 
 
-async def test_a_generator_closed_in_a_cancelled_scope_leaves_nothing_behind(omium, local):
-    requests = [ExecutionRequest("nobody") for _ in range(60)]
-    ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
+async def test_a_generator_closed_in_a_cancelled_scope_leaves_no_task_behind(omium, ids):
     executions = omium.executions
-    before = asyncio.all_tasks()
+    before = own_tasks()
     for make in (
         lambda: executions.list(page_size=20, prefetch=8),
         lambda: executions.pages(page_size=20, prefetch=8),
         lambda: executions.watch(ids[0]),
         lambda: executions.wait_many(ids, until="pending", details=True),
-        lambda: executions.wait_many(ids, until="pending"),
     ):
         found = make()
         async with asyncio.timeout(30):
@@ -139,5 +128,5 @@ async def test_a_generator_closed_in_a_cancelled_scope_leaves_nothing_behind(omi
                 await anext(found)
                 scope.cancel()
                 await found.aclose()
-    await asyncio.sleep(0.05)
-    assert not [task for task in asyncio.all_tasks() - before if "omium_async._" in repr(task.get_coro())]
+    await asyncio.sleep(0.02)
+    assert own_tasks() <= before

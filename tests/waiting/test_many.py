@@ -98,12 +98,6 @@ class TestResults:
         with pytest.raises(AuthenticationError):
             await collect(fleet.executions.wait_many(["a", "b"]))
 
-    async def test_until_another_status(self):
-        fleet = Fleet({f"exec-{number}": 5.0 for number in range(30)})
-        rows = await collect(fleet.executions.wait_many([*fleet.ends], until=["running"]))
-        assert {row.status for row in rows} == {"running"}
-        assert fleet.now < 1
-
     async def test_ids_from_an_async_iterable(self):
         async def ids():
             for name in ("a", "b", "a"):
@@ -114,16 +108,15 @@ class TestResults:
         assert sorted([row.id for row in await collect(fleet.executions.wait_many(ids()))]) == ["a", "b"]
 
 
-async def test_on_a_server(omium, local):
+async def test_executions_of_a_server_are_yielded_as_they_end(omium, local):
     @local.workflow("sleep")
     async def sleep(run):
         await asyncio.sleep(run.input_data)
 
-    requests = [ExecutionRequest("sleep", number / 100) for number in range(60)]
+    requests = [ExecutionRequest("sleep", number / 100) for number in range(30)]
     ids = [outcome.execution.id async for outcome in omium.executions.create_many(requests)]
     rows = await collect(omium.executions.wait_many(ids, poll_interval=0.1))
-    assert {row.id for row in rows} == set(ids)
-    assert {row.status for row in rows} == {"completed"}
+    assert {row.id: row.status for row in rows} == dict.fromkeys(ids, "completed")
     assert local.counts["GET /executions"] < 30
     assert await collect(omium.executions.wait_many([])) == []
 
@@ -163,12 +156,8 @@ async def test_a_time_out_of_0_polls_once(omium, local, count):
     ("kind", "arguments"),
     [
         (TypeError, {"execution_ids": "exec_1"}),
-        (TypeError, {"execution_ids": 1}),
         (TypeError, {"execution_ids": [1]}),
         (ValueError, {"execution_ids": ["exec_1", "live"]}),
-        (ValueError, {"timeout": -1}),
-        (ValueError, {"poll_interval": 0}),
-        (ValueError, {"until": []}),
         (ValueError, {"until": "complete"}),
     ],
 )

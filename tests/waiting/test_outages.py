@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from omium_async import APIConnectionError, APITimeoutError, AuthenticationError, ServerError, WaitTimeoutError
+from omium_async import APIConnectionError, APITimeoutError, ServerError, WaitTimeoutError
 from omium_async.local import Fault
 
 from .fake import Fleet
@@ -41,13 +41,12 @@ def announced(caplog):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("max_retries", [0, 3])
-async def test_patience_ends_it_with_the_last_failure(omium, local, name, max_retries):
+async def test_patience_ends_it_with_the_last_failure(omium, local, name):
     execution = await omium.executions.create("nobody")
     local.inject(Fault(**AWAY, times=None))
     start = asyncio.get_running_loop().time()
     with pytest.raises(ServerError) as raised:
-        await reads(omium.with_options(patience=0.3, max_retries=max_retries), execution.id)[name]()
+        await reads(omium.with_options(patience=0.3), execution.id)[name]()
     assert 0.2 < asyncio.get_running_loop().time() - start < 3
     assert raised.value.outcome == ("applied" if name == "run" else "not_applied")
     assert (raised.value.execution_id is not None) == (name == "run")
@@ -70,14 +69,6 @@ async def test_with_a_patience_of_0_the_first_failure_ends_it(omium, local, name
     with pytest.raises(ServerError):
         await reads(omium.with_options(patience=0, max_retries=0), execution.id)[name]()
     assert sum(count for route, count in local.counts.items() if route.startswith("GET")) == 1
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_an_error_that_no_retry_can_help_ends_it_at_once(omium, local, name):
-    execution = await omium.executions.create("nobody")
-    local.inject(Fault(method="GET", action="status", status=401, times=None))
-    with pytest.raises(AuthenticationError):
-        await reads(omium, execution.id)[name]()
 
 
 @pytest.mark.usefixtures("virtual_time")
@@ -145,8 +136,8 @@ async def test_a_list_waits_out_an_outage_after_its_first_window(omium, local):
     assert raised.value.outcome == "not_applied"
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
-async def test_an_execution_whose_reads_fail_holds_up_no_other_and_is_no_outage(omium, local, count):
+async def test_an_execution_whose_reads_fail_delays_no_other_and_is_no_outage(omium, local):
+    count = 5
     ids = [(await omium.executions.create("nobody")).id for _ in range(count)]
     broken = (await omium.executions.create("nobody")).id
     local.inject(Fault(method="GET", path=f"/executions/{broken}", action="status", status=503, times=None))
@@ -158,16 +149,6 @@ async def test_an_execution_whose_reads_fail_holds_up_no_other_and_is_no_outage(
     assert {(await anext(waiting)).id for _ in ids} == set(ids)
     with pytest.raises(ServerError):  # only failures come now
         await anext(waiting)
-
-
-@pytest.mark.parametrize("details", [False, True])
-async def test_an_outage_of_all_ends_wait_many_at_patience(omium, local, caplog, details):
-    ids = [(await omium.executions.create("nobody")).id for _ in range(7)]
-    local.inject(Fault(**AWAY, times=None))
-    quick = omium.with_options(max_retries=0, poll_interval=(0.02, 0.05), patience=0.5)
-    with pytest.raises(ServerError):
-        await anext(quick.executions.wait_many(ids, details=details, until="completed"))
-    assert len(announced(caplog)) == 1
 
 
 @pytest.mark.usefixtures("virtual_time")
