@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import resource
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from omium_async import (
 )
 from omium_async.local import Fault
 
-from .conftest import applied, break_the_journal, collect, ended, numbered, states
+from .conftest import applied, collect, ended, numbered, states
 
 CREATE = {"method": "POST", "path": "/executions"}
 
@@ -288,58 +287,30 @@ async def test_only_the_owner_can_read_the_file(omium, path):
     assert omium._caller.shared.settings.api_key.encode() not in path.read_bytes()
 
 
-FULL_DISK = """
-import asyncio, resource, sys
-from omium_async import AsyncOmium, ExecutionRequest, JournalError
-
-async def main(url, key, path, limit):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    known, items = 0, [ExecutionRequest("work", {"number": number}) for number in range(3000)]
-    async with AsyncOmium(key, base_url=url) as omium:
-        try:
-            async for outcome in omium.executions.create_many(items, concurrency=8, journal=path, settle=0.2):
-                known += outcome.state == "created"
-        except JournalError as error:
-            print(known, error)
-
-asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
-"""
+@pytest.fixture
+def limit_files():
+    """Returns a function that limits the size of files, so that a write fails as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", [1000, 300_000])
-async def test_a_full_disk(omium, local, path, limit):
-    """At the start nothing is sent. In the middle nothing more is sent, and a later run continues."""
-    arguments = [sys.executable, "-c", FULL_DISK, local.url, local.api_key, str(path), str(limit)]
-    child = await asyncio.create_subprocess_exec(
-        *arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    out, err = await child.communicate()
-    known, _, message = out.decode().partition(" ")
-    assert "cannot be written" in message, err.decode()
-    counts = await applied(omium)
-    assert set(counts.values()) <= {1}
-    assert len(counts) == int(known) if limit == 1000 else 0 < int(known) <= len(counts) < 3000
-    if limit == 1000:
-        assert "POST /executions" not in local.counts
-    outcomes = await collect(omium.executions.create_many(numbered(3000), journal=path, settle=0.2))
-    assert {outcome.state for outcome in outcomes} == {"created"}
-    assert await applied(omium) == dict.fromkeys(range(3000), 1)
-
-
-async def test_a_disk_that_fills_up_ends_the_batch_after_all_recorded_outcomes(omium, path, monkeypatch):
+@pytest.mark.parametrize("full_after", [0, 50])
+async def test_a_full_disk_ends_the_batch_and_a_later_run_continues(omium, path, limit_files, full_after):
     found = []
-    with monkeypatch.context() as patch:
-        break_the_journal(patch, lambda: len(found) >= 50)
-        with pytest.raises(JournalError, match="database or disk is full"):
-            async for outcome in omium.executions.create_many(numbered(300), concurrency=4, journal=path, settle=0.2):
-                found.append(outcome)  # noqa: PERF401
-    counts = await applied(omium)
-    assert {o.request.input_data["number"] for o in found if o.state == "created"} == set(counts)
+    wal = path.with_name(f"{path.name}-wal")
+    if not full_after:
+        limit_files(1000)
+    with pytest.raises(JournalError, match="cannot be written"):
+        async for outcome in omium.executions.create_many(numbered(300), concurrency=4, journal=path, settle=0.2):
+            found.append(outcome)
+            if len(found) == full_after:
+                limit_files(wal.stat().st_size)
+    limit_files(resource.RLIM_INFINITY)
+    assert {outcome.request.input_data["number"] for outcome in found} == set(await applied(omium))
+    assert full_after <= len(found) < 300
     outcomes = await collect(omium.executions.create_many(numbered(300), journal=path, settle=0.2))
     assert {outcome.state for outcome in outcomes} == {"created"}
     assert await applied(omium) == dict.fromkeys(range(300), 1)
