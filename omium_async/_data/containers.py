@@ -138,7 +138,7 @@ def typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
 
 @lru_cache(maxsize=1024)
 def choices_of(cls: Any) -> dict[bytes, Any]:
-    """Return the values of an enum or a literal by their JSON text, which tells 1 from true and from 1.0.
+    """Return the values of an enum or a literal by their JSON text, which differs for 1, true and 1.0.
 
     :raises TypeError: one of them has no form in JSON.
     """

@@ -166,7 +166,7 @@ def make_converter() -> OmiumConverter:
     # cattrs uses the last rule that applies, so the most specific one comes last.
     for applies, form in reversed(FORMS):
         made.register_unstructure_hook_func(applies, form)
-    # cattrs has hooks of its own for these, by class, which come before all others.
+    # cattrs itself has hooks for these, by class, which come before all others.
     for cls in (str, bytes, Path):
         made.register_unstructure_hook(cls, form_of(cls))
     register_readers(made)
@@ -177,5 +177,5 @@ def make_converter() -> OmiumConverter:
 
 @cache
 def shared() -> OmiumConverter:
-    """Return the converter of all clients, servers and models that have none of their own."""
+    """Return the converter of all clients, servers and models without another."""
     return make_converter()

@@ -222,7 +222,7 @@ def reject_bytes(_: Any, __: Any) -> Any:
     raise AssertionError
 
 
-# Some release of cattrs has hooks of its own for these, by class, which come before all others.
+# Some releases of cattrs have hooks for these, by class, which come before all others.
 _BY_CLASS: Final[dict[type, Hook]] = {
     str: read_text,
     int: read_whole_number,

@@ -248,7 +248,7 @@ def _no_form(value: Any) -> NoReturn:
     advice = _ADVICE.get(kind.__name__)
     first = f"make it {advice}" if advice else "convert it first"
     hook = f"converter.register_unstructure_hook({name}, ...)"
-    _reject(TypeError, f"{name} has no form of its own in JSON; {first}, or register a hook: {hook}")
+    _reject(TypeError, f"{name} has no form in JSON; {first}, or register a hook: {hook}")
 
 
 #: Whether a class has a form, and the form: the function that makes an instance simpler. The first that applies.

@@ -60,7 +60,7 @@ def _parts(value: Any, line: str, depth: int, indent: str) -> Iterator[str]:
 
 
 def _container(value: Any, inner: str, outer: str, brackets: str) -> Iterator[Any]:
-    """Yield the parts of one container; an entry that is a container itself is yielded as it is, for the caller."""
+    """Yield the parts of one container; an entry that is a container itself is yielded unchanged."""
     names = isinstance(value, dict)
     start = brackets[:1] + inner
     separator = f",{inner}" if inner else ", "

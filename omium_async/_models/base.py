@@ -31,7 +31,7 @@ __all__ = [
 
 M = TypeVar("M")
 
-#: A datetime of a model. It has its own hooks: naive text means UTC; text that is no timestamp goes to ``extra``.
+#: A datetime of a model. It has its own hooks: naive text means UTC; other text goes to ``extra``.
 Timestamp = Annotated[datetime, "of a model"]
 
 _MOST_ENTRIES: Final = 3

@@ -54,7 +54,7 @@ def _is_timestamp(cls: Any) -> bool:
 
 
 def _read_timestamp(value: Any, _: Any) -> Any:
-    """Return ``None`` for text that is no timestamp; the model keeps the text in ``extra``."""
+    """Return ``None`` for text that is not a timestamp; the model keeps the text in ``extra``."""
     return read_timestamp(read_text(value))
 
 
@@ -178,7 +178,7 @@ class ModelReader:
     def _read_nested(self, field: Field, data: Mapping[str, Any]) -> Any:
         """Read entries from the place where the live service has them.
 
-        That place is the user's: anything else there is none of the service's.
+        That place belongs to the user: other values there are the user's data.
         """
         container: Any = data.get(field.nested or "")
         entries: Any = cast("Any", container).get(field.name) if isinstance(container, Mapping) else None
