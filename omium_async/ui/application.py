@@ -13,8 +13,6 @@ from . import bulk_page, create_page, execution_page, list_page, move_page
 from .guard import Guard, add_headers, parse_origins
 from .site import SITE, Site
 
-__all__ = ["console"]
-
 
 def console(omium: AsyncOmium, *, origins: Iterable[str] = ()) -> web.Application:
     """Return an aiohttp application that shows the executions which a client's key can read.

@@ -28,8 +28,6 @@ from .view import View
 from .words import cut, message_of
 from .writes import Writes
 
-__all__ = ["CONCURRENCY", "Bulk", "BulkItem", "Bulks"]
-
 CONCURRENCY: Final = 16
 _KEPT: Final = 50  # bulk replays
 _KEPT_BYTES: Final = 32 * 2**20  # of all that have ended, about

@@ -15,8 +15,6 @@ from .site import SITE, Site
 from .view import InvalidView, View, page_number
 from .writes import Result, SentOtherwiseError, StaleFormError
 
-__all__ = ["routes"]
-
 routes: Final = web.RouteTableDef()
 
 _PARTS: Final = ("state", "decide", "items", "pages")

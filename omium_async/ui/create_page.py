@@ -16,8 +16,6 @@ from .rendering import escape_id
 from .site import SITE, Site
 from .writes import Result, SentOtherwiseError, StaleFormError
 
-__all__ = ["routes"]
-
 routes: Final = web.RouteTableDef()
 
 _FIELDS: Final = ("workflow_id", "input_data", "metadata", "agent_id")

@@ -11,15 +11,13 @@ from aiohttp import web
 from omium_async import ExecutionDetail, NotFoundError, OmiumError
 
 from .._data.shown_json import show_json
-from .json_view import NoSuchPlaceError, at, find, tree
+from .json_view import NoSuchPlaceError, at, tree
 from .rendering import is_look
 from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, attempt, next_look
 from .timeline import timeline
 from .view import page_number
 from .words import message_of
 from .writes import Earlier
-
-__all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
@@ -65,34 +63,28 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/executions/{id:[^/]+}/json")
 async def show_place(request: web.Request) -> web.StreamResponse:
-    """A place in the data of an execution or in the state of a checkpoint, or the places that contain a text."""
-    site, execution_id, query = request.app[SITE], request.match_info["id"], request.query
-    pointer, wanted = query.get("at", ""), query.get("find", "").strip()
+    """A place in the data of an execution, or in the state of a checkpoint."""
+    site, query = request.app[SITE], request.query
+    pointer = query.get("at", "")
+    start = page_number(query["start"]) if "start" in query else 0
+    node = problem = None
+    try:
+        node = tree(at(await _value(request), pointer), pointer, start, is_whole="whole" in query)
+    except NoSuchPlaceError:
+        problem = "The value has no such place; it may have changed."
+    except (OmiumError, ValueError) as error:
+        problem = f"It could not be read: {message_of(error)}"
     context: dict[str, Any] = {
-        "execution_id": execution_id,
+        "execution_id": request.match_info["id"],
         "part": query.get("part", ""),
         "checkpoint_id": query.get("checkpoint", ""),
         "pointer": pointer,
-        "wanted": wanted,
-        "node": None,
-        "finds": None,
-        "has_more": False,
-        "problem": None,
+        "node": node,
+        "problem": problem,
     }
-    try:
-        value = await _value(request)
-        if wanted:
-            context["finds"], context["has_more"] = await asyncio.to_thread(find, value, wanted)
-        else:
-            start = page_number(query["start"]) if "start" in query else 0
-            context["node"] = tree(at(value, pointer), pointer, start, is_whole="whole" in query)
-    except NoSuchPlaceError:
-        context["problem"] = "The value has no such place; it may have changed."
-    except (OmiumError, ValueError) as error:
-        context["problem"] = f"It could not be read: {message_of(error)}"
     if request.headers.get("HX-Request") == "true":
         return site.renderer.fragment("json.html", "inside", depth=1, **context)
-    return site.renderer.page("json.html", depth=2, status=404 if context["problem"] else 200, **context)
+    return site.renderer.page("json.html", depth=2, status=404 if problem else 200, **context)
 
 
 @routes.get("/executions/{id:[^/]+}/raw")

@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-__all__ = ["Guard", "add_headers", "parse_origins", "read_form"]
-
 MAX_FORM: Final = 64 * 2**20  # bytes, as browsers escape it
 _MOST_FIELDS: Final = 100
 

@@ -9,13 +9,10 @@ from typing import Any, Final, cast
 
 import attrs
 
-__all__ = ["NoSuchPlaceError", "Node", "TextMatch", "at", "find", "tree"]
-
 _CHILDREN: Final = 100  # values of one container that are shown before "more"
 _OPEN: Final = 40  # a container of at most so many values is open from the start
 _DEEP: Final = 16  # levels open from the start
 _TEXT: Final = 600  # characters of a text that are shown before "all of it"
-_FINDS: Final = 100
 
 
 class NoSuchPlaceError(LookupError):
@@ -41,14 +38,6 @@ class Node:
     more: int = 0
     start: int = 0
     children: tuple[Node, ...] | None = None
-
-
-@attrs.frozen
-class TextMatch:
-    """A place where a search found its text."""
-
-    pointer: str
-    text: str
 
 
 def at(value: Any, pointer: str) -> Any:
@@ -122,45 +111,6 @@ def _container(
     )
     budget.levels += 1
     return Node(pointer, name, kind, text, size, max(0, size - start - len(children)), start, children)
-
-
-def find(value: Any, wanted: str) -> tuple[list[TextMatch], bool]:
-    """Return the places whose key or value contains a text, in any case, and whether there are more."""
-    wanted = wanted.casefold()
-    finds: list[TextMatch] = []
-    for pointer, name, leaf in _walk(value):
-        text = "" if leaf is _CONTAINER else leaf if isinstance(leaf, str) else _plain(leaf)
-        place = text.casefold().find(wanted)
-        if place < 0 and (name is None or wanted not in name.casefold()):
-            continue
-        if len(finds) == _FINDS:
-            return finds, True
-        begin = max(0, place - 40)
-        finds.append(TextMatch(pointer, ("…" if begin else "") + text[begin : begin + 160]))
-    return finds, False
-
-
-_CONTAINER: Final = object()
-
-
-def _walk(value: Any) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield every place of a value in reading order, without recursion: it may be nested deeply."""
-    stack: list[Iterator[tuple[str, str | None, Any]]] = [iter([("", None, value)])]
-    while stack:
-        step = next(stack[-1], None)
-        if step is None:
-            stack.pop()
-            continue
-        pointer, name, held = step
-        if isinstance(held, dict | list):
-            yield pointer, name, _CONTAINER
-            stack.append(_below(pointer, cast("dict[str, Any] | list[Any]", held)))
-        else:
-            yield pointer, name, held
-
-
-def _below(pointer: str, held: dict[str, Any] | list[Any]) -> Iterator[tuple[str, str | None, Any]]:
-    return ((f"{pointer}/{_escaped(key)}", key, child) for key, child in _items(held))
 
 
 def _items(held: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:

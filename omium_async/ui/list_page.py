@@ -8,12 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from .reading import GROUPED, REQUESTS, Overview, Rows
+from .reading import GROUPED, Overview, Rows
 from .rendering import is_look
 from .site import FIRST_WAIT, LOOK_EVERY, SITE, ReadResult, Site, attempt, next_look
 from .view import FIELDS, InvalidView, View
-
-__all__ = ["routes"]
 
 routes: Final = web.RouteTableDef()
 
@@ -32,23 +30,22 @@ async def show(request: web.Request) -> web.StreamResponse:
     except InvalidView as invalid:
         view = View.unchecked(request.query)
         return site.renderer.page("list.html", status=400, view=view, problems=invalid.problems, parts={})
-    reach = site.reach(view.reach)
-    if reach is None or any(name in FIELDS and not value for name, value in request.query.items()):
-        raise web.HTTPFound(f"./{view.query(reach='' if reach is None else view.reach)}")
+    if any(name in FIELDS and not value for name, value in request.query.items()):
+        raise web.HTTPFound(f"./{view.query()}")
     if is_look(request) and request.query.get("look") == "counts":
         return await _look_at_counts(request, site, view)
-    return await _show_rows(request, site, view, reach)
+    return await _show_rows(request, site, view)
 
 
-async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -> web.StreamResponse:
+async def _show_rows(request: web.Request, site: Site, view: View) -> web.StreamResponse:
     """Return the whole page, or the rows and what stands around them; what could not be read stays as it was."""
     if is_look(request):
-        rows: ReadResult[Rows] = await attempt(site.reader.rows(view, reach), None)
+        rows: ReadResult[Rows] = await attempt(site.reader.rows(view), None)
         overview: ReadResult[Overview] = ReadResult()
         parts: Sequence[str] = ("outage",) if rows.value is None else _ROW_PARTS
     else:
         rows, overview = await asyncio.gather(
-            attempt(site.reader.rows(view, reach), None if view.needs_search else FIRST_WAIT),
+            attempt(site.reader.rows(view), None if view.needs_search else FIRST_WAIT),
             attempt(site.reader.overview(view.workflow_id), FIRST_WAIT),
         )
         parts = _ROW_PARTS + _COUNT_PARTS
@@ -61,8 +58,7 @@ async def _show_rows(request: web.Request, site: Site, view: View, reach: int) -
         known=rows.value,
         failing=rows.error or overview.error,
         as_of=rows.as_of(request),
-        every=_rows_every(rows),
-        search_on=site.sign_reach(2 * reach),
+        every=next_look(rows, LOOK_EVERY),
     )
 
 
@@ -83,9 +79,3 @@ def _context(view: View, overview: ReadResult[Overview]) -> dict[str, Any]:
         "grouped": GROUPED,
         "shown_groups": _SHOWN_GROUPS,
     }
-
-
-def _rows_every(rows: ReadResult[Rows]) -> float:
-    """Return the seconds until the next look; a search that goes far is repeated once a second per request."""
-    requests = rows.value.search.requests if rows.value and rows.value.search else 0
-    return next_look(rows, LOOK_EVERY if requests <= REQUESTS else float(requests))

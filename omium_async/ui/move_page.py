@@ -16,8 +16,6 @@ from .site import SITE, Site
 from .words import cut, plain_status
 from .writes import Result, SentOtherwiseError, StaleFormError
 
-__all__ = ["routes"]
-
 routes: Final = web.RouteTableDef()
 
 Action = Literal["replay", "rollback", "cancel"]

@@ -22,8 +22,6 @@ from omium_async import (
 
 from .view import STATUSES, View, error_key
 
-__all__ = ["GROUPED", "Failures", "Overview", "Reader", "Rows", "SearchProgress"]
-
 PAGE_SIZE: Final = 50
 GROUPED: Final = 500  # the newest failures, which are grouped by error
 REQUESTS: Final = 12  # of one search; a page repeats it every 10 seconds
@@ -31,7 +29,6 @@ _SEARCHED: Final = 500  # rows a request
 _GROUPED_AT_ONCE: Final = 250  # rows a request
 _HONOURED: Final = 20  # page sizes from this one up are honoured by services (contract of lists)
 _TIMEOUT: Final = 7.0  # seconds for one look: an outage shows within 20 seconds
-_LONGEST_SEARCH: Final = 14.0  # seconds: a closed page causes no request after 15 seconds
 _OLD_ROWS: Final = 100  # so many rows older than `since` end a search
 _FAILED: Final = ("failed", "error")
 _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
@@ -42,6 +39,7 @@ class SearchProgress:
     """How far a search through the list went.
 
     :ivar requests: how many it took. :ivar rows: how many rows it read. :ivar oldest: when the oldest was created.
+    :ivar following: the page of the service's list at which it can go on.
     :ivar is_complete: whether it found the page or reached the end of the list.
     :ivar has_metadata: whether any row showed metadata.
     """
@@ -49,6 +47,7 @@ class SearchProgress:
     requests: int = 0
     rows: int = 0
     oldest: datetime | None = None
+    following: int = 1
     is_complete: bool = False
     has_metadata: bool = False
 
@@ -122,16 +121,13 @@ class Reader:
         """Read one checkpoint with its state."""
         return await self._omium.checkpoints.get(checkpoint_id)
 
-    async def rows(self, view: View, reach: int) -> Rows:
-        """Read the page of a view.
-
-        :param reach: how many times `REQUESTS` a search may take.
-        """
+    async def rows(self, view: View) -> Rows:
+        """Read the page of a view."""
         if view.error:
             failures = filter(view.predicate(), await self.failures(view.workflow_id, view.statuses))
             return _slice(list(failures), view.page, SearchProgress(is_complete=True, has_metadata=True))
         if view.needs_search:
-            return await self._search(view, REQUESTS * reach, min(_TIMEOUT * reach, _LONGEST_SEARCH))
+            return await self._search(view)
         page = await self._page(view.workflow_id, view.status, view.page, PAGE_SIZE)
         first = None if page.page_size is None else (view.page - 1) * page.page_size + 1
         return Rows(page.items, first, _has_more(page, view.page), page.total)
@@ -161,31 +157,32 @@ class Reader:
 
     async def _newest(self, workflow_id: str, status: str) -> list[Execution]:
         found: list[Execution] = []
-        async for rows, _ in self._windows(workflow_id, status, _GROUPED_AT_ONCE):
+        async for rows, *_ in self._windows(workflow_id, status, _GROUPED_AT_ONCE):
             found += rows
             if len(found) >= GROUPED:
                 break
         return found
 
-    async def _search(self, view: View, most: int, seconds: float) -> Rows:
-        """Read through the list until the page is full; stop after so many requests or seconds."""
+    async def _search(self, view: View) -> Rows:
+        """Read through the list until the page is full; stop after `REQUESTS`, or when the time is over."""
         passes, since, wanted = view.predicate(), view.since_moment, view.page * PAGE_SIZE + 1
         found: list[Execution] = []
         search, too_old = SearchProgress(), 0
-        windows = self._windows(view.workflow_id, view.status, _SEARCHED)
+        windows = self._windows(view.workflow_id, view.status, _SEARCHED, view.window)
         try:
-            async with asyncio.timeout(seconds):
-                async for rows, is_last in windows:
+            async with asyncio.timeout(_TIMEOUT):
+                async for rows, is_last, following in windows:
                     found += filter(passes, rows)
                     too_old += sum(1 for row in rows if since and row.created_at and row.created_at < since)
                     search = SearchProgress(
                         search.requests + 1,
                         search.rows + len(rows),
                         next((row.created_at for row in reversed(rows) if row.created_at), search.oldest),
+                        following,
                         is_last or len(found) >= wanted or too_old >= _OLD_ROWS,
                         search.has_metadata or any(row.metadata is not None for row in rows),
                     )
-                    if search.is_complete or search.requests >= most:
+                    if search.is_complete or search.requests >= REQUESTS:
                         break
         except TimeoutError:
             if not search.requests:
@@ -195,26 +192,32 @@ class Reader:
         return _slice(found, view.page, search)
 
     async def _windows(
-        self, workflow_id: str, status: str | None, size: int
-    ) -> AsyncGenerator[tuple[list[Execution], bool]]:
-        """Yield the list by pages, without rows yielded before, each with whether it is the last."""
+        self, workflow_id: str, status: str | None, size: int, number: int = 1
+    ) -> AsyncGenerator[tuple[list[Execution], bool, int]]:
+        """Yield the list by pages, from one on, without rows yielded before.
+
+        Each comes with whether it is the last, and the number of the one after it. Where many rows are more than the
+        client reads, each page of ``size`` is read in smaller ones.
+        """
         seen: set[str] = set()
-        number = 1
+        parts, part = 1, 0
         while True:
             try:
-                page = await self._page(workflow_id, status, number, size)
+                page = await self._page(workflow_id, status, (number - 1) * parts + part + 1, size // parts)
             except InvalidResponseError:  # also a response that is larger than the client reads
-                if size == PAGE_SIZE:
+                if parts > 1:
                     raise
-                size, number = PAGE_SIZE, 1
+                parts = size // PAGE_SIZE
                 continue
             rows = [row for row in page.items if row.id not in seen]
             seen.update(row.id for row in rows)
-            is_last = not rows or not _has_more(page, number)
-            yield rows, is_last
+            is_last = not rows or not _has_more(page, (number - 1) * parts + part + 1)
+            part += 1
+            if part == parts:
+                number, part = number + 1, 0
+            yield rows, is_last, number
             if is_last:
                 return
-            number += 1
 
     async def _page(self, workflow_id: str, status: str | None, number: int, size: int) -> ExecutionPage:
         wanted = None if status is None else ExecutionStatus(status)

@@ -21,8 +21,6 @@ from markupsafe import Markup
 from . import words
 from .view import STATUSES
 
-__all__ = ["Renderer", "escape_id", "is_look"]
-
 _HERE: Final = Path(__file__).parent
 _PART: Final = Markup('<div id="part-{name}" data-part="{name}" data-digest="{digest}"{oob}>{html}</div>')
 _OOB: Final = Markup(' hx-swap-oob="true"')

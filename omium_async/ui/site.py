@@ -18,9 +18,7 @@ from omium_async import AsyncOmium, AuthenticationError, OmiumError, PermissionD
 from .bulk import Bulks
 from .reading import Reader
 from .rendering import Renderer
-from .writes import Forms, Signer, Writes
-
-__all__ = ["FIRST_WAIT", "LOOK_EVERY", "SITE", "ReadResult", "Site", "attempt", "next_look"]
+from .writes import Forms, Writes
 
 T = TypeVar("T")
 
@@ -29,7 +27,6 @@ FIRST_WAIT: Final = 3.0  # seconds that a page waits for its data; then it is sh
 _SOON: Final = 0.2  # seconds until the first look of a page that is shown without data
 _AFTER_REFUSAL: Final = 30.0
 _LONGEST_WAIT: Final = 3600.0
-_MOST_REACH: Final = 64
 
 _log = logging.getLogger("omium_async.ui")
 
@@ -41,10 +38,9 @@ class Site:
     """
 
     def __init__(self, omium: AsyncOmium) -> None:
-        self._signer = Signer()
         self.omium = omium
         self.reader = Reader(omium)
-        self.forms = Forms(self._signer)
+        self.forms = Forms()
         self.writes = Writes()
         self.bulks = Bulks(omium, self.reader, self.writes)
         self.renderer = Renderer(repr(omium).strip("<>"))
@@ -52,17 +48,6 @@ class Site:
     async def close(self) -> None:
         """Send nothing more, and wait a moment for writes in progress."""
         await asyncio.gather(self.bulks.close(), self.forms.close())
-
-    def sign_reach(self, reach: int) -> str:
-        """Return how far a search may go, in a form that only this console makes."""
-        return self._signer.sign(str(min(reach, _MOST_REACH)))
-
-    def reach(self, signed: str) -> int | None:
-        """Return how far a search may go; ``None`` if another site made it up."""
-        if not signed:
-            return 1
-        text = self._signer.text_of(signed)
-        return int(text) if text is not None and text.isdecimal() else None
 
 
 SITE: Final = web.AppKey("SITE", Site)

@@ -11,8 +11,6 @@ import attrs
 
 from omium_async import Checkpoint, ExecutionDetail
 
-__all__ = ["WINDOW", "Step", "Timeline", "timeline"]
-
 WINDOW: Final = 100  # steps that a page shows at once
 _GRAIN: Final = 5.0  # seconds by which "now" moves at least, so that a page does not change at each look
 

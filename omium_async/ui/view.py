@@ -16,11 +16,9 @@ from omium_async import Execution, ExecutionStatus
 
 from .._data.codec import parse_json
 
-__all__ = ["FIELDS", "STATUSES", "InvalidView", "View", "error_key", "page_number"]
-
 #: The statuses that the service is known to use; those that need attention come first.
 STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back")
-FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "error", "page", "reach")
+FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "error", "page", "window")
 
 _AGE: Final = re.compile(r"(\d{1,6}) ?(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -51,7 +49,7 @@ class View:
     :ivar metadata: as typed: ``key=text`` or ``key:=json`` each.
     :ivar error: the key of a group of failures (see `error_key`), or ``""``.
     :ivar page: from 1.
-    :ivar reach: how far a search may go, signed by the console; ``""`` for the usual distance.
+    :ivar window: the page of the service's list at which a search begins, from 1.
     """
 
     workflow_id: str = ""
@@ -61,7 +59,7 @@ class View:
     metadata: tuple[str, ...] = ()
     error: str = ""
     page: int = 1
-    reach: str = ""
+    window: int = 1
 
     @classmethod
     def of(cls, query: MultiMapping[str]) -> View:
@@ -93,7 +91,7 @@ class View:
             metadata=several("metadata"),
             error=one("error"),
             page=page_number(one("page")),
-            reach=one("reach"),
+            window=page_number(one("window")),
         )
 
     def problems(self) -> dict[str, str]:
@@ -111,7 +109,7 @@ class View:
                     problems[name] = f"{name}: {error}"
         if len(self.statuses) > _MOST_STATUSES:
             problems["status"] = f"status: {len(self.statuses)} were given; give at most {_MOST_STATUSES}"
-        if self.page > _LAST_PAGE:
+        if max(self.page, self.window) > _LAST_PAGE:
             problems["page"] = f"page: at most {_LAST_PAGE:,}"
         if self.error and not re.fullmatch(r"[0-9a-f]{16}", self.error):
             problems["error"] = "error: this address does not name a group of failures; open one from the list"
@@ -180,7 +178,7 @@ class View:
         pairs += [("metadata", text) for text in self.metadata]
         pairs += [("error", self.error)] if self.error else []
         pairs += [("page", str(self.page))] if self.page > 1 else []
-        pairs += [("reach", self.reach)] if self.reach else []
+        pairs += [("window", str(self.window))] if self.window > 1 else []
         return pairs
 
     def query(self, **changes: Any) -> str:
@@ -190,7 +188,7 @@ class View:
 
     def first_page(self, **changes: Any) -> str:
         """Return the query of the first page, with these fields changed."""
-        return self.query(**{"page": 1, "reach": "", **changes})
+        return self.query(**{"page": 1, "window": 1, **changes})
 
     def toggled(self, status: str) -> str:
         """Return the query of the first page with this status added, or removed if it is set."""

@@ -22,8 +22,6 @@ from omium_async import OmiumError, WriteOutcome
 
 from .words import cut
 
-__all__ = ["Earlier", "Forms", "Result", "SentOtherwiseError", "Signer", "StaleFormError", "Writes"]
-
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -70,26 +68,6 @@ class Result:
     request_id: str | None = None
 
 
-class Signer:
-    """Signs short texts with a secret of this process."""
-
-    def __init__(self) -> None:
-        self._secret = os.urandom(32)
-
-    def sign(self, text: str) -> str:
-        """Return the text with its signature."""
-        return f"{text}.{self._signature(text)}"
-
-    def text_of(self, signed: str) -> str | None:
-        """Return the text without its signature; ``None`` if this process did not sign it."""
-        text, _, signature = signed.rpartition(".")
-        given = signature.encode("utf-8", "replace")
-        return text if hmac.compare_digest(given, self._signature(text).encode()) else None
-
-    def _signature(self, text: str) -> str:
-        return hmac.new(self._secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
-
-
 @attrs.define
 class _SentForm:
     content: bytes
@@ -98,18 +76,16 @@ class _SentForm:
 
 
 class Forms:
-    """The forms that were sent, and their results.
+    """The forms that were sent, and their results."""
 
-    :param signer: signs the tokens.
-    """
-
-    def __init__(self, signer: Signer) -> None:
-        self._signer = signer
+    def __init__(self) -> None:
+        self._secret = os.urandom(32)
         self._sent: dict[str, _SentForm] = {}
 
     def token(self) -> str:
         """Return a token for one form."""
-        return self._signer.sign(f"{os.urandom(12).hex()}.{time.monotonic():.0f}")
+        text = f"{os.urandom(12).hex()}.{time.monotonic():.0f}"
+        return f"{text}.{self._signature(text)}"
 
     def result(self, receipt: str) -> Result | None:
         """Return the result of the write with this receipt, if the write has ended."""
@@ -151,9 +127,13 @@ class Forms:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _check(self, token: str) -> None:
-        text = self._signer.text_of(token)
-        if text is None or time.monotonic() - float(text.partition(".")[2] or 0) > _GOOD_FOR:
+        text, _, signature = token.rpartition(".")
+        is_own = hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(text).encode())
+        if not is_own or time.monotonic() - float(text.partition(".")[2]) > _GOOD_FOR:
             raise StaleFormError
+
+    def _signature(self, text: str) -> str:
+        return hmac.new(self._secret, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
     def _forget(self) -> None:
         old = time.monotonic() - _REMEMBERED_FOR
