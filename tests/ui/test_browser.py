@@ -198,37 +198,6 @@ async def test_a_running_execution_is_cancelled_and_a_completed_one_rolled_back(
     assert [each.name for each in (await omium.executions.get(done.id)).checkpoints] == ["load"]
 
 
-async def test_a_group_of_failures_is_replayed_with_an_outcome_for_each(real):
-    browser, omium, repaired = real
-    for number in range(5):
-        await omium.executions.run("report", {"bad": True, "n": number})
-    repaired.set()
-    page = await browser.open()
-    await page.click("#failure-1")
-    await page.click("text=Replay these…")
-    await page.click("text=Dry run")
-    await page.locator("text=Replay 5 executions?").wait_for()
-    await page.click("#confirm")
-    await page.locator("text=Done: 5 of 5 replayed").wait_for()
-    assert await page.locator("td >> text=replayed").count() == 5
-    assert await omium.executions.count(status="failed") == 0
-
-
-async def test_a_create_is_rejected_corrected_and_sent_once(real):
-    browser, omium, _ = real
-    page = await browser.open("new")
-    await page.fill("#c-workflow", "report")
-    await page.fill("#c-input", '{"n": 123456789012345678901234567890, "x": NaN}')
-    await page.click("form.create button")
-    await page.locator("#problem-input_data").wait_for()
-    assert "NaN" in await page.input_value("#c-input")
-    await page.fill("#c-input", '{"n": 123456789012345678901234567890}')
-    await page.dblclick("form.create button")
-    await page.wait_for_url("**/executions/*")
-    (made,) = [each async for each in omium.executions.list()]
-    assert made.input_data == {"n": 123456789012345678901234567890}
-
-
 async def test_changes_appear_within_15_seconds_and_a_hidden_page_requests_nothing(browser, service):
     service.rows = [row(n, "running" if n == 3 else "completed") for n in range(80, 0, -1)]
     page = await browser.open(stops_time=True)

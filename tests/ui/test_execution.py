@@ -82,10 +82,10 @@ async def test_a_deep_value_is_saved_and_copied_into_a_form_without_becoming_hug
 
 
 async def test_the_console_keeps_nothing_of_pages_that_were_shown(page, service):
-    service.fill(60, output_data="x" * 10_000)
+    service.fill(9, output_data="x" * 10_000)
     before = {id(held) for held in gc.get_objects() if isinstance(held, Execution)}  # of other tests
     await page.get("/?metadata=a%3Db")
-    for number in range(1, 20):
+    for number in range(1, 9):
         await page.get(f"/executions/exec_{number}")
     gc.collect()
     assert [held for held in gc.get_objects() if isinstance(held, Execution) and id(held) not in before] == []
@@ -118,13 +118,6 @@ def test_bars_are_as_long_as_the_steps_took():
     assert (line.tail.left, line.tail.width, line.tail.seconds) == (50, 50, 5)
 
 
-def test_a_timeline_of_thousands_ends_with_the_last_checkpoint():
-    times = [START + timedelta(seconds=n) for n in range(5_000)]
-    line = timeline(execution(times, created_at=START, completed_at=START + timedelta(seconds=5_000)))
-    assert (line.first, len(line.steps), line.earlier, line.later) == (4_901, 100, 4_900, 0)
-    assert line.steps[0].width == pytest.approx(1, rel=0.02)  # to the scale of what is shown
-
-
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=4), inner, max_size=5),
@@ -149,8 +142,6 @@ def test_every_node_is_where_it_says(value):
 def test_a_tree_costs_what_is_shown_of_it():
     large = {"rows": [{"n": n, "text": "x" * 100} for n in range(20_000)]}
     assert sum(1 for _ in nodes(tree(large))) == 2
-    opened = tree(large["rows"], "/rows", 100)
-    assert (opened.start, opened.more, len(opened.children)) == (100, 19_800, 100)
     assert (tree("x" * 10_000).more, tree("x" * 10_000, is_whole=True).more) == (9_400, 0)
     for pointer in ("/a", "/0", "/b/x", "/b/-1", "/b/9"):
         with pytest.raises(NoSuchPlaceError):

