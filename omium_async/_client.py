@@ -37,7 +37,7 @@ Out = TypeVar("Out")
 
 
 class AsyncOmium:
-    """An async client of the Omium Executions API: `executions` holds its calls, see `Executions`.
+    """An async client of the Omium Executions API. Its calls are in `executions`, `checkpoints` and `workflows`.
 
     It works with and without ``async with``, on any number of event loops, one after the other or at once in several
     threads. Each setting comes from the first of these that has it: the argument, the environment,
@@ -54,11 +54,11 @@ class AsyncOmium:
         the file, or 3.
     :param retry_ambiguous_writes: also retry writes whose outcome is unknown: only for a server that honours
         ``Idempotency-Key``.
-    :param max_connections: connections at once, on each event loop.
-    :param rate_limit: requests a minute, not exceeded in any minute; ``None``: the client pauses when the service says
-        so.
-    :param max_response_bytes: the largest body accepted, decompressed. Decoding JSON takes up to 50 times its size in
-        memory, and 0.3 seconds a MiB in the loop's thread: use less if the service is not trusted.
+    :param max_connections: the largest number of connections on each event loop, from 1.
+    :param rate_limit: the largest number of requests in any minute, above 0; ``None``: the client pauses when the
+        service says so.
+    :param max_response_bytes: the largest body accepted, decompressed. JSON takes up to 50 times its size in memory,
+        and 0.3 seconds for each MiB to decode: use a smaller limit if you do not trust the service.
     :param agent_id: sent with every ``create`` that has no ``agent_id``.
     :param headers: added to every request.
     :param proxy: URL of an HTTP proxy; otherwise that of the environment (``HTTPS_PROXY``, ``NO_PROXY``), except for

@@ -45,7 +45,7 @@ class Executions:
     after ``"not_applied"`` is it safe to send the write again. Values that cannot be sent raise a ``TypeError`` or
     ``ValueError`` before any request.
 
-    :param caller: makes the calls; each client has its own.
+    :param caller: sends the requests; each client has its own.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -65,10 +65,10 @@ class Executions:
         :param workflow_id: the workflow to run.
         :param input_data: JSON values, which may contain attrs classes, dataclasses, datetimes, UUIDs, enums and types
             with a hook in the client's converter.
-        :param metadata: a mapping of the same.
+        :param metadata: a mapping of such values, which is stored with the execution.
         :param agent_id: the agent that runs it; ``None``: the client's.
         :param idempotency_key: sent as ``Idempotency-Key`` with every attempt; a new one by default.
-        :return: the execution as the service answered it; `wait` returns it when it has settled.
+        :return: the new execution; it has not settled yet, see `wait`.
         :raises TypeError: JSON cannot hold a value.
         :raises ValueError: JSON would change a value.
         """
@@ -87,7 +87,7 @@ class Executions:
     async def page(
         self, page: int = 1, page_size: int = 20, *, workflow_id: str | None = None, status: Status | None = None
     ) -> ExecutionPage:
-        """Return one page of the list, as the service answers it.
+        """Return one page of the list, unchanged, with one request.
 
         :param page: its number, from 1.
         :param page_size: executions a page, from 1; the service may send fewer.
@@ -124,7 +124,7 @@ class Executions:
 
         Read it with ``async for``. The service filters by workflow and by one status, the client by the rest. If the
         list is in descending order of creation, the reading stops after 100 executions older than ``since``; otherwise
-        it reads to the end. An outage after the first request is waited out for ``patience`` seconds of the client.
+        it reads to the end. After an outage of less than ``patience`` seconds the list continues.
 
         :param workflow_id: only those of this workflow.
         :param status: only those with this status, or with one of several; an unknown one is rejected unless it is an
@@ -213,7 +213,7 @@ class Executions:
 
     @spanned(writes=True)
     async def cancel(self, execution_id: str, *, idempotency_key: str | None = None) -> CancelResult:
-        """Cancel an execution that has not ended; a paused one has not.
+        """Cancel an execution that has not ended. A paused execution has not ended.
 
         The service overwrites any status, so this reads the execution first. If it has ended (completed, failed,
         cancelled, rolled_back, error), nothing is sent and ``CancelResult.cancelled`` is ``False``, as with
@@ -232,7 +232,7 @@ class Executions:
         return await changes.cancel(self._caller, execution_id, idempotency_key)
 
     async def delete(self, execution_id: str, *, idempotency_key: str | None = None) -> None:
-        """Delete an execution for good.
+        """Delete an execution permanently.
 
         Evidence: the service's document of the Executions API does not list ``DELETE /executions/{id}``; its own tool
         ``omium-mcp`` calls it and says that it cannot be undone. Its answer was never recorded, and is not read.
@@ -278,7 +278,7 @@ class Executions:
     ) -> AsyncGenerator[ExecutionDetail]:
         """Yield the execution as it is now, then again after each change, until its status is in ``until``.
 
-        An outage is waited out as in `wait`.
+        It continues after outages, as `wait` does.
 
         :param execution_id: its id.
         :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
@@ -314,7 +314,8 @@ class Executions:
         :param metadata: a mapping kept with the execution, as in `create`.
         :param agent_id: the agent that runs it; ``None``: the client's.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
-        :param timeout: seconds for both; ``None``: no limit but that of the create; 0: the same, then one request.
+        :param timeout: seconds for the create and the wait; ``None``: only the create is limited, by the client's
+            ``timeout``; 0: after the create, one request without waiting.
         :param poll_interval: seconds before the second poll; the interval grows to at most four times that. ``None``:
             the client's.
         :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
@@ -355,8 +356,8 @@ class Executions:
         :param journal: path of an SQLite file, or a `Journal`. A batch that was killed and is started again with the
             same requests and journal sends nothing twice. The key of each item is sent in the ``metadata`` of its
             execution, by default as ``omium_batch_key``.
-        :param settle: seconds after which a request has certainly had its effect. An execution that the service does
-            not show then was not created. By default the client's ``attempt_timeout``, or 30 if that is ``None``. Only
+        :param settle: seconds after which a request can no longer be applied. An execution that the service does not
+            show then was not created. By default the client's ``attempt_timeout``, or 30 if that is ``None``. Only
             used with a journal.
         :raises TypeError: an item is not an `ExecutionRequest`. This and the following errors are raised after the
             outcomes known by then.
@@ -388,7 +389,7 @@ class Executions:
         """Replay these executions, or all that pass the filters, from the latest checkpoint or the last of that name.
 
         Each execution is replayed at most once, also if it fails again meanwhile. One that cannot be replayed, or that
-        the service does not know, is ``rejected`` and does not end the batch. The batch waits out an outage as
+        the service does not know, is ``rejected`` and does not end the batch. The batch continues after outages as
         `create_many` does.
 
         :param execution_ids: the executions, each once. No filter may be given with them.
@@ -399,7 +400,7 @@ class Executions:
         :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param checkpoint_name: the last checkpoint of this name; ``None``: the latest one.
         :param limit: the largest number of executions.
-        :param concurrency: executions in work, from 1.
+        :param concurrency: the number of executions that are processed at once, from 1.
         :param dry_run: send nothing. Each execution is ``planned``. A dry run reads rows only, so it also plans
             executions without a checkpoint, which are rejected by a real run.
         :param journal: as in `create_many`. An execution that was in flight when the batch ended, and has not changed
@@ -442,7 +443,7 @@ class Executions:
 
         Each execution is read first, as by `cancel`, and nothing is sent if it has ended (``settled``). One that
         cannot be cancelled, or that the service does not know, is ``rejected`` and does not end the batch. The batch
-        waits out an outage as `create_many` does.
+        continues after outages as `create_many` does.
 
         The service's document does not list the endpoint; the evidence for it is the service's own ``omium-mcp``.
 
@@ -507,8 +508,8 @@ class Executions:
         """Yield each execution once, as soon as its status is in ``until``.
 
         The number of requests depends on the pages of the list, not on the executions: 2,000 that have ended cost
-        three. Only executions that the list does not show, or shows too far back, are requested one by one. An outage
-        is waited out as in `wait`.
+        three. Only executions that the list does not show, or shows too far back, are requested one by one. It
+        continues after outages, as `wait` does.
 
         :param execution_ids: the executions, each once. Those of an async iterable are collected first.
         :param timeout: seconds for all; ``None``: no limit; 0: one round of requests, without waiting.

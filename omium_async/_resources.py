@@ -33,7 +33,7 @@ class _PageOfRows(Protocol[Row_co]):
 class Checkpoints:
     """The checkpoints of executions, as ``client.checkpoints``. Errors are those of `Executions`.
 
-    :param caller: makes the calls; each client has its own.
+    :param caller: sends the requests; each client has its own.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -43,7 +43,7 @@ class Checkpoints:
     def list(self, execution_id: str, *, page_size: int = 50) -> AsyncGenerator[CheckpointDetail]:
         """Iterate over the checkpoints of an execution, each once, without their state.
 
-        An outage after the first request is waited out for ``patience`` seconds.
+        After an outage the list continues, if it was shorter than ``patience`` seconds of the client.
 
         Evidence: the service's document of the Checkpoints API describes ``GET /checkpoints``, and the live service was
         seen to answer it. Unknown: the order, and the largest page.
@@ -81,9 +81,9 @@ class Checkpoints:
 
 
 class Workflows:
-    """The workflows that the service has, as ``client.workflows``. Errors are those of `Executions`.
+    """The workflows of the service, as ``client.workflows``. Errors are those of `Executions`.
 
-    :param caller: makes the calls; each client has its own.
+    :param caller: sends the requests; each client has its own.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -95,7 +95,7 @@ class Workflows:
     ) -> AsyncGenerator[WorkflowInfo]:
         """Iterate over the workflows, each once.
 
-        An outage after the first request is waited out for ``patience`` seconds.
+        After an outage the list continues, if it was shorter than ``patience`` seconds of the client.
 
         Evidence: the service's document of the Workflows API describes ``GET /workflows``, and answers of the live
         service were recorded. Unknown: the order, and the largest page.

@@ -26,7 +26,7 @@ class Run(Generic[Out]):
     :param workflow_id: the id of the workflow.
     :param execution_id: the id of the execution.
     :param result_of: reads the output of an execution that has settled.
-    :param created: the response by which the workflow has just created the execution; ``None``: it did not.
+    :param created: the execution as it was created by `Workflow.start`; ``None`` for a handle of an existing one.
     """
 
     id: str

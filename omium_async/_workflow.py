@@ -181,7 +181,7 @@ class Workflow(Definition[In, Out]):
         inputs: Iterable[In | ExecutionRequest] | AsyncIterable[In | ExecutionRequest],
         **options: Unpack[CreateManyOptions],
     ) -> AsyncGenerator[CreateOutcome]:
-        """Start an execution for each input; one of another type is ``rejected``.
+        """Start an execution for each input. An input of another type is ``rejected``.
 
         :param inputs: inputs, or an `ExecutionRequest` for one with more than an input.
         :param options: ``concurrency``, ``journal`` and ``settle``, as in `Executions.create_many`.
@@ -196,7 +196,7 @@ class Workflow(Definition[In, Out]):
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         **options: Unpack[ReplayManyOptions],
     ) -> AsyncGenerator[ReplayOutcome]:
-        """Replay executions of the workflow: these, or all that pass the filters.
+        """Replay executions of the workflow, by ids or filters.
 
         :param execution_ids: the executions, each once. No filter may be given with them.
         :param options: the filters, ``checkpoint_name``, ``limit``, ``concurrency``, ``dry_run`` and ``journal``, as in
@@ -209,7 +209,7 @@ class Workflow(Definition[In, Out]):
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         **options: Unpack[CancelManyOptions],
     ) -> AsyncGenerator[CancelOutcome]:
-        """Cancel executions of the workflow: these, or all that pass the filters.
+        """Cancel executions of the workflow, by ids or filters.
 
         :param execution_ids: the executions, each once. No filter may be given with them.
         :param options: the filters, ``limit``, ``concurrency`` and ``dry_run``, as in `Executions.cancel_many`.

@@ -88,7 +88,7 @@ def lists(palette: dict[str, str]) -> Drawing:
     drawing.words(624, 115, "e is lost", colour="bad", align="start", size=13)
     drawing.words(150, 208, "overlapping", align="end", bold=True)
     row(185, "bcdefghi", again="cd")
-    drawing.line(278, 230, 592, 230, arrow=False, colour="accent")
+    drawing.line(224, 230, 592, 230, arrow=False, colour="accent")
     drawing.words(435, 250, "the next window: c and d were seen before, so no row is missing", colour="good", size=13)
     drawing.words(435, 272, "each row is yielded once", colour="faint", size=13)
     return drawing
