@@ -149,6 +149,18 @@ class RunningServer:
             return server
         raise AssertionError  # pragma: no cover - an ExitStack without suppressors raises
 
+    @property
+    def is_blocked_here(self) -> bool:
+        """Whether it cannot respond while the current thread blocks."""
+        if self.pid != os.getpid():
+            return False
+        if not self.loop.is_running():
+            return self.thread == threading.get_ident()
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:  # another thread runs the loop
+            return False
+
     async def close(self) -> None:
         """Stop serving and running."""
         await self._guard.aclose()
@@ -207,9 +219,11 @@ def check_not_blocked(base_url: str) -> None:
 
     :raises RuntimeError: a LocalOmium serves it from an event loop of this thread.
     """
-    here = os.getpid(), threading.get_ident()
+    parts = urlsplit(base_url)
+    if parts.hostname not in {HOST, "localhost"}:
+        return
     for server in list(_serving):
-        if (server.pid, server.thread) == here and urlsplit(base_url).port == server.port:
+        if server.port == parts.port and server.is_blocked_here:
             raise RuntimeError(
                 f"this call would wait for itself: the LocalOmium at http://{HOST}:{server.port} runs on the event "
                 "loop of this thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which runs "

@@ -197,6 +197,9 @@ async def test_a_server_on_the_loop_that_a_call_blocks_is_reported_at_once():
                     call()
             assert await asyncio.to_thread(client.executions.count) == 0
             assert server.counts == {"GET /executions": 1}
+        elsewhere = server.url.replace("127.0.0.1", "127.0.0.2")  # nothing serves the port at this address
+        with Omium("a-key-of-tests", base_url=elsewhere, max_retries=0) as other, pytest.raises(APIConnectionError):
+            other.executions.count()
 
 
 def test_a_server_on_a_loop_that_does_not_run_meanwhile_is_reported_at_once():
