@@ -66,31 +66,21 @@ class SeenRequest:
 
 
 class RequestLog:
-    """The last 1,000 requests, and how many arrived of each kind."""
+    """The last 1,000 requests, oldest first, and how many arrived of each kind, such as `GET /executions/*`."""
 
     def __init__(self) -> None:
-        self._seen: deque[SeenRequest] = deque(maxlen=_REQUESTS_KEPT)
-        self._counts: Counter[str] = Counter()
+        self.seen: deque[SeenRequest] = deque(maxlen=_REQUESTS_KEPT)
+        self.counts: Counter[str] = Counter()
 
     def clear(self) -> None:
         """Forget all requests and counts."""
-        self._seen.clear()
-        self._counts.clear()
+        self.seen.clear()
+        self.counts.clear()
 
     def arrived(self, seen: SeenRequest) -> None:
         """Record a request at its arrival."""
-        self._seen.append(seen)
-        self._counts[_kind(seen.method, seen.path)] += 1
-
-    @property
-    def requests(self) -> tuple[SeenRequest, ...]:
-        """The requests, oldest first."""
-        return tuple(self._seen)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The number of requests by kind, such as `GET /executions/*`."""
-        return dict(self._counts)
+        self.seen.append(seen)
+        self.counts[_kind(seen.method, seen.path)] += 1
 
 
 def _kind(method: str, path: str) -> str:

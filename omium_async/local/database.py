@@ -24,7 +24,7 @@ from .errors import DatabaseInUseError, LocalOmiumError
 from .tables import FORMAT, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["Database", "explained"]
 
@@ -222,7 +222,7 @@ _guard: Final = threading.Lock()
 
 
 @contextlib.contextmanager
-def _opened(path: Path | None) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path | None) -> Generator[sqlite3.Connection]:
     """Open a database that this server alone uses; an unusable file is left unchanged."""
     if path is None:
         connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=_STATEMENTS_KEPT)
@@ -244,7 +244,7 @@ def _opened(path: Path | None) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Generator[None]:
     """Lock the file `<database>-lock`, so that no other server uses the database.
 
     The system releases the lock when the process ends in any way, and forked children do not inherit it. Closing any

@@ -16,7 +16,6 @@ import attrs
 
 from .errors import LocalOmiumError
 from .run import SyncWorkflowRun, WorkflowRun, is_async
-from .runner import without_interrupts
 from .typed import ABSENT, input_argument
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Registered:
         if self._is_async:
             result = await self.function(run, *arguments)
         else:
-            result = await threads.run(without_interrupts(self.function), run, *arguments)
+            result = await threads.run(self.function, run, *arguments)
             if inspect.iscoroutine(result):
                 result.close()
                 raise TypeError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .jsontext import decode
-from .runner import StepExit
+from .threads import StepExit
 from .typed import ABSENT
 
 if TYPE_CHECKING:

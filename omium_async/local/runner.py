@@ -16,6 +16,7 @@ import attrs
 
 from . import store
 from .errors import StaleRunError
+from .threads import StepExit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .store import RunState
     from .threads import Threads
 
-__all__ = ["Outcome", "Runner", "StepExit", "without_interrupts"]
+__all__ = ["Outcome", "Runner"]
 
 _log = logging.getLogger("omium_async.local.runs")
 
@@ -33,10 +34,6 @@ _GRACE: Final = 3.0  # more seconds; a run that does not end then is left alone,
 _BLOCKED: Final = 1.0  # seconds in one turn of the event loop
 _LONGEST_ERROR: Final = 10_000  # characters
 _MOST_PARTS: Final = 1000  # of an exception group
-
-
-class StepExit(BaseException):
-    """Replaces a `SystemExit` or `KeyboardInterrupt` of a step, which would end the program; `__cause__` is it."""
 
 
 @attrs.frozen
@@ -123,7 +120,7 @@ class Runner:
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the function of a step in a thread."""
-        return await self._step_threads.run(without_interrupts(function), *args, **kwargs)
+        return await self._step_threads.run(function, *args, **kwargs)
 
     def from_thread(self, name: str, step: Coroutine[Any, Any, Any]) -> Any:
         """Run a step on the event loop, and wait for it in the thread of a plain workflow."""
@@ -190,14 +187,8 @@ class Runner:
             if seconds == _GRACE and self._state is not None:
                 _log.warning(
                     "%s of workflow %r ignores its cancellation: the server waits %.0f s more, then leaves it alone",
-                    self._state.execution_id,
-                    self._state.workflow_id,
-                    _GRACE,
-                    extra={
-                        "omium_execution_id": self._state.execution_id,
-                        "omium_workflow_id": self._state.workflow_id,
-                    },
-                )
+                    self._state.execution_id, self._state.workflow_id, _GRACE, extra=_fields(self._state),
+                )  # fmt: skip
             for task in left:
                 task.cancel()
             await asyncio.wait(left, timeout=seconds)
@@ -220,13 +211,8 @@ class _Watched(Coroutine[Any, Any, Any]):
                 _log.warning(
                     "workflow %r blocked the event loop of its server for %.1f s: move blocking code into a step with "
                     "a plain function, or define the workflow with `def`",
-                    self._state.workflow_id,
-                    seconds,
-                    extra={
-                        "omium_execution_id": self._state.execution_id,
-                        "omium_workflow_id": self._state.workflow_id,
-                    },
-                )
+                    self._state.workflow_id, seconds, extra=_fields(self._state),
+                )  # fmt: skip
 
     def throw(self, *raised: Any) -> Any:
         return self._inner.throw(*raised)
@@ -238,6 +224,10 @@ class _Watched(Coroutine[Any, Any, Any]):
         return self._inner.__await__()
 
 
+def _fields(state: RunState) -> dict[str, str]:
+    return {"omium_execution_id": state.execution_id, "omium_workflow_id": state.workflow_id}
+
+
 def _is_fresh(coroutine: Coroutine[Any, Any, Any]) -> bool:
     return inspect.getcoroutinestate(cast("Any", coroutine)) == inspect.CORO_CREATED
 
@@ -247,18 +237,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def without_interrupts(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function for a thread, where no Ctrl-C arrives: code that raises its exception means the run."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except (KeyboardInterrupt, SystemExit) as error:
-            raise StepExit from error
-
-    return call
 
 
 def _retrieve(task: asyncio.Task[Outcome]) -> None:

@@ -144,12 +144,12 @@ class LocalOmium:
     @property
     def requests(self) -> tuple[SeenRequest, ...]:
         """The last 1,000 requests, oldest first; each is recorded at its arrival."""
-        return self._settings.log.requests
+        return tuple(self._settings.log.seen)
 
     @property
     def counts(self) -> dict[str, int]:
         """The number of requests of each kind, such as `"POST /executions/*/replay"`, since the last `reset`."""
-        return self._settings.log.counts
+        return dict(self._settings.log.counts)
 
     @property
     def workflows(self) -> dict[str, WorkflowFunction]:

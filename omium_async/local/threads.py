@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Threads"]
+__all__ = ["StepExit", "Threads"]
+
+
+class StepExit(BaseException):
+    """Replaces a `SystemExit` or `KeyboardInterrupt` of a step, which would end the program; `__cause__` is it."""
 
 
 class Threads:
@@ -41,6 +45,11 @@ def _work(call: Callable[[], Any], loop: asyncio.AbstractEventLoop, future: asyn
     error: BaseException | None = None
     try:
         result = call()
+    except (KeyboardInterrupt, SystemExit) as raised:  # no Ctrl-C arrives here: the function itself raised it
+        error = StepExit()
+        error.__cause__ = raised
+    except StopIteration as raised:  # a future cannot hold it
+        error = RuntimeError(f"the function raised {raised!r}")
     except BaseException as raised:  # noqa: BLE001 - the awaiting task receives it
         error = raised
     with contextlib.suppress(RuntimeError):  # the event loop was closed: nothing awaits the call
@@ -52,7 +61,5 @@ def _deliver(future: asyncio.Future[Any], result: Any, error: BaseException | No
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # a future cannot hold it
-        future.set_exception(RuntimeError(f"the function raised {error!r}"))
     else:
         future.set_exception(error)

@@ -10,8 +10,6 @@ from .jsontext import decode, dumps
 from .tables import SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .lists import Checkpoint, ListPage, Row
     from .store import Tenant
 
@@ -27,46 +25,32 @@ __all__ = [
     "workflows",
 ]
 
-_JSON: Final = tuple(index for index, column in enumerate(SHOWN) if column.is_json)
-_ERROR: Final = [column.name for column in SHOWN].index("error")
-_METADATA: Final = [column.name for column in SHOWN].index("metadata")
-
-
-class _PageBody(msgspec.Struct, gc=False):
-    items: list[Any]
-    total: int
-    page: int
-    page_size: int
-
-
-# The stored columns come as tuples; their types are those of the tables.
-_row: Final[Callable[..., Any]] = msgspec.defstruct(
-    "Row", [*((str(column.shown), Any) for column in SHOWN), ("tenant_id", str)], gc=False
-)
-_detail: Final[Callable[..., Any]] = msgspec.defstruct(
-    "Detail",
-    [
-        *((str(column.shown), Any) for column in SHOWN),
-        ("tenant_id", str),
-        ("error", Any),
-        ("checkpoints", list[Any]),
-    ],
-    gc=False,
-)
+_SHOWN: Final = tuple(str(column.shown) for column in SHOWN)
+_JSON: Final = tuple(str(column.shown) for column in SHOWN if column.is_json)
 _Raw = msgspec.Raw
 
 
 def page(found: ListPage, tenant: Tenant, number: int, size: int) -> bytes:
     """Return the body of a list."""
-    return dumps(_PageBody([_row(*_values(one), tenant.name) for one in found.rows], found.total, number, size))
+    items = [_execution(row, tenant) for row in found.rows]
+    return dumps({"items": items, "total": found.total, "page": number, "page_size": size})
 
 
-def detail(one: Row, checkpoints: list[Checkpoint], tenant: Tenant) -> bytes:
+def detail(row: Row, checkpoints: list[Checkpoint], tenant: Tenant) -> bytes:
     """Return the body of details. As on the live service the checkpoints are also in `metadata`, where the official
     command line reads them. A user's own `checkpoints` key stays visible in lists and workflows."""
-    values = _values(one)
-    values[_METADATA] = {**decode(one[_METADATA]), "checkpoints": checkpoints}
-    return dumps(_detail(*values, tenant.name, one[_ERROR], checkpoints))
+    shown = _execution(row, tenant)
+    metadata = {**decode(bytes(shown["metadata"])), "checkpoints": checkpoints}
+    return dumps({**shown, "metadata": metadata, "error": shown["error_message"], "checkpoints": checkpoints})
+
+
+def _execution(row: Row, tenant: Tenant) -> dict[str, Any]:
+    shown: dict[str, Any] = dict(zip(_SHOWN, row, strict=True))
+    for name in _JSON:
+        if shown[name] is not None:
+            shown[name] = _Raw(shown[name])
+    shown["tenant_id"] = tenant.name
+    return shown
 
 
 def created(execution_id: str, workflow_id: str, status: str, created_at: str) -> bytes:
@@ -122,11 +106,3 @@ def _workflow(name: str, description: str | None) -> dict[str, Any]:
 def error(detail: object, trace_id: str) -> bytes:
     """Return the body of an error."""
     return dumps({"detail": detail, "trace_id": trace_id})
-
-
-def _values(one: Row) -> list[Any]:
-    values = list(one)
-    for index in _JSON:
-        if values[index] is not None:
-            values[index] = _Raw(values[index])
-    return values
