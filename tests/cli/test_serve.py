@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from omium_sync import Omium
+from omium_sync import Omium, UnprocessableEntityError
 
 from ..ports import free_port
 
@@ -56,6 +56,8 @@ def test_with_a_database_the_next_serve_continues_executions(omiumctl, flows, us
     def use(said):
         with client(said) as omium:
             assert omium.executions.run("greet", {"name": "Ann"}).output_data == "hello Ann"
+            with pytest.raises(UnprocessableEntityError, match="registered: 'greet', 'patient'"):
+                omium.executions.create("gret")
             started.append(omium.executions.create("patient").id)
             while not omium.executions.get(started[0]).checkpoints:
                 pass
