@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, cast
 
 import attrs
@@ -151,8 +153,6 @@ def _page_title(body: bytes) -> str | None:
     start = body[:2048].lstrip().lower()
     if not (start.startswith((b"<!doctype html", b"<html")) or b"<title" in start):
         return None
-    import html  # noqa: PLC0415 - only the edge answers in HTML, and only in errors
-
     words = html.unescape(_first_title(body).decode(errors="replace")).strip()
     return f"an HTML page, not the service's own answer{': ' + words if words else ''}"
 
@@ -197,8 +197,6 @@ def _until(text: str, date: str | None) -> float | None:
 
 def http_date(text: str) -> datetime | None:
     """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that does not parse."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a rare form of a rare header
-
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):

@@ -70,7 +70,7 @@ async def wait_for_each(
         changed = False
         poll = await waiting.poll()
         for row in poll.ready:
-            waiting.remove(row)
+            waiting.remove(row.id)
             changed = True
             yield row
         pool = Pool(poll.single, waiting.read, _CONCURRENCY)
@@ -210,7 +210,7 @@ class _WaitSet:
                     for row in batch.rows:
                         if row.id in unseen:
                             unseen.discard(row.id)
-                            if self._is_ready(row):
+                            if self._is_ready(row.id, row):
                                 ready.append(row)
                     if not unseen or self._pages > len(unseen) // 2:
                         break
@@ -220,8 +220,8 @@ class _WaitSet:
         self._single |= unseen
         return ready
 
-    def _is_ready(self, found: Execution) -> bool:
-        self.pending[found.id] = found.status
+    def _is_ready(self, execution_id: str, found: Execution) -> bool:
+        self.pending[execution_id] = found.status  # by the requested id: the service may answer another form of it
         self._monitor.saw(found)
         return found.status in self._polling.until
 
@@ -253,17 +253,17 @@ class _WaitSet:
         elif found is None:
             del self.pending[read.id]
             self.missing.append(read.id)
-        elif self._is_ready(found):
-            self.remove(found)
+        elif self._is_ready(read.id, found):
+            self.remove(read.id)
             return found
         else:
             self._requests += 1
         return None
 
-    def remove(self, found: Execution) -> None:
+    def remove(self, execution_id: str) -> None:
         """Stop waiting for an execution."""
-        del self.pending[found.id]
-        self._single.discard(found.id)
+        del self.pending[execution_id]
+        self._single.discard(execution_id)
 
 
 def _some(entries: Iterable[str], count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import attrs
 import pytest
 
 from omium_async import (
@@ -97,6 +98,14 @@ class TestResults:
         fleet.failures = [AuthenticationError("revoked", status=401)]
         with pytest.raises(AuthenticationError):
             await collect(fleet.executions.wait_many(["a", "b"]))
+
+    async def test_an_execution_that_the_service_names_by_another_id_is_found(self):
+        class Renaming(Fleet):
+            async def read(self, path, *options):
+                return attrs.evolve(await super().read(path, *options), id="exec_0001")
+
+        rows = await collect(Renaming({"1": 5.0}).executions.wait_many(["1"], timeout=60))
+        assert [row.id for row in rows] == ["exec_0001"]
 
     async def test_ids_from_an_async_iterable(self):
         async def ids():
