@@ -11,6 +11,7 @@ import enum
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
@@ -58,13 +59,11 @@ def _below_built_in(value: Any, cls: Any) -> Any:
 def _read_number(value: Any, cls: Any = float) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong("a number", value)
-    try:
+    with suppress(OverflowError):
         found = cls(value)
-    except OverflowError:
-        raise ValidationError("expected a number, got a whole number that no float is equal to") from None
-    if isinstance(value, int) and int(found) != value:
-        raise ValidationError("expected a number, got a whole number that no float is equal to")
-    return found
+        if isinstance(value, float) or found == value:
+            return found
+    raise ValidationError("expected a number, got a whole number that no float is equal to")
 
 
 def _read_boolean(value: Any, _: Any = bool) -> bool:
@@ -82,13 +81,11 @@ def _read_numpy(value: Any, cls: Any) -> Any:
     kind: Any = cls(0).item().__class__
     read: Hook = {bool: _read_boolean, int: read_whole_number}.get(kind, _read_number)
     number = read(value, kind)
-    try:
+    with suppress(OverflowError):
         found = cls(number)
-    except OverflowError:
-        found = None
-    if found is None or found.item() != value:
-        raise ValidationError(f"expected a number that {cls.__name__} holds, got another")
-    return found
+        if found.item() == value:
+            return found
+    raise ValidationError(f"expected a number that {cls.__name__} holds, got another")
 
 
 # -- types that are text in JSON ---------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None
         return
     if isinstance(type, _TYPE) and not is_typeddict(type):
         if not _is_instance(value, type):
-            got = "None" if value is None else _a(full_name(value.__class__))
-            raise TypeError(f"{name}: expected {_a(full_name(type))}, got {got}")
+            got = "None" if value is None else full_name(value.__class__)
+            raise TypeError(f"{name}: expected {full_name(type)}, got {got}")
         return
     try:
         read_typed(converter, plain(value, name, converter), type, name)
@@ -85,7 +85,3 @@ def _is_instance(value: Any, cls: Any) -> bool:
     if (cls is int and isinstance(value, bool)) or (cls is date and isinstance(value, datetime)):
         return False
     return isinstance(value, cls)
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0].lower() in "aeiou" else f"a {noun}"

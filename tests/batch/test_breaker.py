@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from itertools import pairwise
 from typing import Any
 
@@ -220,3 +221,4 @@ async def test_an_error_that_ends_a_batch_gives_the_outcome_of_the_batch_and_not
     assert isinstance(run.error, RateLimitError)
     assert run.error.outcome == "applied"
     assert "of the batch, some writes were applied" in str(run.error)
+    assert str(pickle.loads(pickle.dumps(run.error))) == str(type(run.error)(*run.error.args)) == str(run.error)

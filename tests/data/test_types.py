@@ -269,10 +269,10 @@ def test_a_hook_makes_a_type_readable() -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "error", "words"),
     [
-        (5, str, TypeError, "input_data: expected a str, got an int"),
-        ({"name": "n", "lines": []}, Order, TypeError, "input_data: expected an Order, got a dict"),
-        (LINE, Order, TypeError, "input_data: expected an Order, got a Line"),
-        (True, int, TypeError, "input_data: expected an int, got a bool"),
+        (5, str, TypeError, "input_data: expected str, got int"),
+        ({"name": "n", "lines": []}, Order, TypeError, "input_data: expected Order, got dict"),
+        (LINE, Order, TypeError, "input_data: expected Order, got Line"),
+        (True, int, TypeError, "input_data: expected int, got bool"),
         ("x", list[int], TypeError, "input_data: expected an array, got text"),
         ([LINE], list[Order], TypeError, r"input_data\[0\]\.name: is missing"),
         (Circle(1), Cat | Dog, TypeError, "input_data: expected an object of one of Cat, Dog"),
