@@ -33,11 +33,11 @@ _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-kong-request-id", "cf-ray")
 
 @attrs.frozen
 class RawResponse:
-    """What ``request`` gives: a successful answer as it came.
+    """The successful response to ``request``, unchanged.
 
-    :ivar status: 200 to 299.
-    :ivar headers: of the answer, looked up in any case.
-    :ivar body: bytes, decompressed.
+    :ivar status: the HTTP status, 200 to 299.
+    :ivar headers: the headers of the response, looked up in any case.
+    :ivar body: the bytes of the body, decompressed.
     :ivar request_id: the id under which the service or its gateway knows the request.
     """
 

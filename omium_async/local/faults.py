@@ -82,15 +82,15 @@ def _usual_action(fault: Fault) -> FaultAction:
 class Fault:
     """A fault for the next requests that match it. It never applies to requests without an accepted API key.
 
-    :ivar method: of the requests: `"GET"`, `"POST"`, ..., or `"*"`.
-    :ivar path: of the requests, below `/api/v1`. Each segment is a shell pattern (`"/executions/*/replay"`) or a
-        `{name}`, which matches any segment; `"*"` alone matches every path.
+    :ivar method: the method of the requests: `"GET"`, `"POST"`, ..., or `"*"`.
+    :ivar path: the path of the requests, below `/api/v1`. Each segment is a shell pattern (`"/executions/*/replay"`)
+        or a `{name}`, which matches any segment; `"*"` alone matches every path.
     :ivar when: `"before"` the request is handled (nothing is done), or `"after"` (it is done and committed).
-    :ivar times: the number of requests it applies to, 1 or more; None: all, until `clear_faults`.
-    :ivar status: of the response of the action `"status"`, from 200 to 599; None: 503.
-    :ivar headers: of the response; they replace headers of the same names.
-    :ivar body: of the response: bytes and text unchanged, any other value as JSON; None: an error in the service's
-        form.
+    :ivar times: the number of requests that it applies to, 1 or more; None: all, until `clear_faults`.
+    :ivar status: the status of the response of the action `"status"`, from 200 to 599; None: 503.
+    :ivar headers: headers of the response; they replace headers of the same names.
+    :ivar body: the body of the response: bytes and text unchanged, any other value as JSON; None: an error in the
+        service's form.
     :ivar action: `"drop"` closes the connection without a response. `"stall"` never answers, until the client
         disconnects or the server stops. `"status"` answers with `status`, `headers` and `body`. `"truncate"` sends a
         head and the first half of the body, then closes (with `when="before"`, of a response with status 200).

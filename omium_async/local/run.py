@@ -35,11 +35,11 @@ class WorkflowRun:
     :param state: the data of the execution; the server passes it, as the other arguments.
     :param runner: records the steps.
     :param types: converts values to and from their types.
-    :ivar execution_id: of the execution.
-    :ivar workflow_id: under which the function is registered.
-    :ivar input_data: of the create call, as JSON data; an empty dict if none was given.
-    :ivar metadata: of the create call; an empty dict if none was given.
-    :ivar agent_id: of the create call, or None.
+    :ivar execution_id: the id of the execution.
+    :ivar workflow_id: the id under which the function is registered.
+    :ivar input_data: the input of the create call, as JSON data; an empty dict if none was given.
+    :ivar metadata: the metadata of the create call; an empty dict if none was given.
+    :ivar agent_id: the ``agent_id`` of the create call, or None.
     """
 
     def __init__(self, state: RunState, runner: Runner, types: Types) -> None:
@@ -74,7 +74,7 @@ class WorkflowRun:
         run. It is on disk before this returns. A step that raised or was interrupted has no record, and runs again with
         the execution. A step that is not awaited fails the execution.
 
-        :param name: of the checkpoint; each step of a run has a different one.
+        :param name: the name of the checkpoint; each step of a run has a different one.
         :param func: the function to run once.
         :param args: its arguments.
         :param result_type: the type of its result; by default the annotated return type, if it can be read from JSON.
@@ -144,7 +144,7 @@ class SyncWorkflowRun(WorkflowRun):
 
         After the execution was cancelled, or the server reset, it raises ``asyncio.CancelledError``.
 
-        :param name: of the checkpoint; each step of a run has a different one.
+        :param name: the name of the checkpoint; each step of a run has a different one.
         :param func: the function to run once; an async one runs on the server's event loop.
         :param args: its arguments.
         :param result_type: the type of its result; by default the annotated return type, if it can be read from JSON.
