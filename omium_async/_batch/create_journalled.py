@@ -111,7 +111,7 @@ class _JournalledCreate:
         item = attrs.evolve(item, id=entry.id)
         if entry.key != item.key or entry.digest != item.digest:
             if entry.state in ("refused", "rejected"):  # it was not applied, and has been corrected since
-                return await self._send(item, is_recorded=True)
+                return await self._send(item)
             raise self._changed(item, entry)
         if item.is_named:
             await self._file.touch(entry.id, item.position)
@@ -122,13 +122,13 @@ class _JournalledCreate:
             refusal = self._file.reading(refusal_from, entry.answer)
             return CreateOutcome(item.request, "rejected", None, refusal, resumed=True)
         if entry.state == "rejected":
-            return await self._send(item, is_recorded=True)
+            return await self._send(item)
         return await self._settle_doubt(self._left_by_an_earlier_run(item, entry))
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    async def _send(self, item: Item, *, is_recorded: bool = False) -> CreateOutcome:
-        found = await self._send_once(item, is_recorded=is_recorded)
+    async def _send(self, item: Item) -> CreateOutcome:
+        found = await self._send_once(item)
         return await self._settle_doubt(found) if isinstance(found, Doubt) else found
 
     async def _settle_doubt(self, doubt: Doubt) -> CreateOutcome:
@@ -140,15 +140,15 @@ class _JournalledCreate:
                 return await self._created(doubt.item, decision.execution, answer, is_resumed=doubt.is_resumed)
             if decision.reason is not None:
                 return _unknown(doubt, decision.reason, decision.cause)
-            found = await self._send_once(doubt.item, is_recorded=True)
+            found = await self._send_once(doubt.item)
             if isinstance(found, CreateOutcome):
                 return found
             doubt = found
         return _unknown(doubt, f"it was sent {_MOST_SENDINGS} times and was absent each time")
 
-    async def _send_once(self, item: Item, *, is_recorded: bool) -> CreateOutcome | Doubt:
+    async def _send_once(self, item: Item) -> CreateOutcome | Doubt:
         mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, time.time(), None)
-        await self._file.mark(mark, again=is_recorded)
+        await self._file.mark(mark)
         try:
             execution, body = await self._calls.write(
                 lambda caller: endpoints.create_keeping_answer(caller, item.body, item.header)

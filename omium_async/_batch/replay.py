@@ -141,7 +141,7 @@ class _Replay:
         entry = await file.find_named(row.id)
         item_id = file.new_id() if entry is None else entry.id
         mark = Mark(item_id, row.id, position, file.run, "", time.time(), snapshot_of(detail))
-        await file.mark(mark, again=entry is not None)
+        await file.mark(mark)
         key = item_key(file.batch, 0, f"{row.id}:{checkpoint_id}")
         try:
             outcome = await self._send(row, checkpoint_id, key)

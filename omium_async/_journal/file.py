@@ -69,7 +69,6 @@ class _Commit:
     """What one commit does; each job has a future for its result."""
 
     marks: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
-    marked_again: list[int] = attrs.field(factory=list[int])
     outcomes: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
     jobs: list[Callable[[sqlite3.Connection], Any]] = attrs.field(factory=list[Callable[[sqlite3.Connection], Any]])
     results: list[asyncio.Future[Any]] = attrs.field(factory=list[asyncio.Future[Any]])
@@ -83,7 +82,7 @@ class _Commit:
         """Write all rows, then run the jobs, in one transaction."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for statement, rows in ((MARK, self.marks), (FORGET, self.marked_again), (RECORD, self.outcomes)):
+            for statement, rows in ((MARK, self.marks), (FORGET, self.marks), (RECORD, self.outcomes)):
                 if rows:
                     connection.execute(statement, (_encode(rows).decode(),))
             results = [job(connection) for job in self.jobs]
@@ -221,16 +220,11 @@ class JournalFile:
         self._next_named += 1
         return self._next_named - 1
 
-    async def mark(self, mark: Mark, *, again: bool) -> None:
-        """Record that an item is about to be sent.
-
-        :param again: it may be in the journal; its outcome there is deleted.
-        """
+    async def mark(self, mark: Mark) -> None:
+        """Record that an item is about to be sent; an earlier outcome is deleted."""
         future: asyncio.Future[None] = self._new_future()
         self._next.written.append(future)
         self._next.marks.append(_row_of(mark))
-        if again:
-            self._next.marked_again.append(mark.id)
         await future
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:

@@ -74,7 +74,7 @@ _FORMAT: Final = Format(0x4F6D694A, SCHEMA_VERSION, _TABLES)  # "OmiJ"
 #: One statement writes many rows, from a JSON array of arrays: a statement for each row would take the interpreter's
 #: lock from the event loop each time.
 MARK: Final = f"INSERT OR REPLACE INTO items SELECT {_columns(7)} FROM json_each(?)"  # noqa: S608
-FORGET: Final = "DELETE FROM outcomes WHERE id IN (SELECT value FROM json_each(?))"
+FORGET: Final = "DELETE FROM outcomes WHERE id IN (SELECT json_extract(value, '$[0]') FROM json_each(?))"
 RECORD: Final = f"INSERT OR REPLACE INTO outcomes SELECT {_columns(4)} FROM json_each(?)"  # noqa: S608
 
 
