@@ -42,9 +42,7 @@ async def test_a_call_has_one_span_with_its_attempts_as_events(omium, local, rec
     [
         ({"status": 422, "body": {"detail": SECRET}}, "422", "not_applied"),
         ({"status": 500, "body": SECRET}, "500", "unknown"),
-        ({"status": 302}, "302", "unknown"),
         ({"when": "after", "action": "drop"}, "APIConnectionError", "unknown"),
-        ({"when": "after", "action": "truncate"}, "APIConnectionError", "unknown"),
         ({"when": "after", "action": "garbage"}, "InvalidResponseError", "unknown"),
     ],
 )
