@@ -180,7 +180,7 @@ def print_facts(row: Row, names: Iterable[str]) -> None:
     console = screen()
     for name in names:
         cell = _cell(row, name)
-        if cell in (None, ""):
+        if cell in (None, "", "[]"):
             continue
         label = _HEADINGS.get(name, name)
         text = cell if isinstance(cell, Text) else Text(printable(shortened(str(cell))))

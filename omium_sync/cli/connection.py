@@ -96,54 +96,42 @@ def key_of_file(name: str | Path) -> str:
         raise click.UsageError("the file of --api-key-file is not text") from None
 
 
+def _shared(setting: str, text: str, metavar: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
+    return setting, {"help": text, "metavar": metavar, **more}
+
+
 #: The options that all commands share, each with the client's argument that it sets.
 _SHARED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "--url": (
-        "base_url",
-        {"metavar": "URL", "help": "The service. Default: OMIUM_API_URL, the config file, https://api.omium.ai."},
+    "--url": _shared("base_url", "The service. Default: OMIUM_API_URL, the config file, https://api.omium.ai.", "URL"),
+    "--api-key-file": _shared(
+        "api_key", "A file with the key. Default: OMIUM_API_KEY, the config file.", "FILE", type=click.Path()
     ),
-    "--api-key-file": (
-        "api_key",
-        {
-            "type": click.Path(),
-            "metavar": "FILE",
-            "help": "A file with the key. Default: OMIUM_API_KEY, the config file.",
-        },
-    ),
-    "--auth": ("auth", {"type": click.Choice(["x-api-key", "bearer"]), "help": "How the key is sent."}),
-    "--timeout": (
+    "--auth": _shared("auth", "How the key is sent.", type=click.Choice(["x-api-key", "bearer"])),
+    "--timeout": _shared(
         "timeout",
-        {
-            "type": Number(float),
-            "metavar": "SECONDS",
-            "help": "For one whole call with its retries. Default: OMIUM_TIMEOUT, the config file, 120.",
-        },
+        "For one whole call with its retries. Default: OMIUM_TIMEOUT, the config file, 120.",
+        "SECONDS",
+        type=Number(float),
     ),
-    "--attempt-timeout": (
-        "attempt_timeout",
-        {"type": Number(float), "metavar": "SECONDS", "help": "For one attempt of a call. Default: 30."},
+    "--attempt-timeout": _shared(
+        "attempt_timeout", "For one attempt of a call. Default: 30.", "SECONDS", type=Number(float)
     ),
-    "--retries": (
+    "--retries": _shared(
         "max_retries",
-        {
-            "type": Number(int),
-            "metavar": "N",
-            "help": "Attempts after the first. Default: OMIUM_RETRY_ATTEMPTS, the config file, 3.",
-        },
+        "Attempts after the first. Default: OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+        "N",
+        type=Number(int),
     ),
-    "--patience": (
+    "--patience": _shared(
         "patience",
-        {
-            "type": Number(float),
-            "metavar": "SECONDS",
-            "help": "How long waits, lists and batches wait out an outage. Default: OMIUM_PATIENCE, 300.",
-        },
+        "How long waits, lists and batches wait out an outage. Default: OMIUM_PATIENCE, 300.",
+        "SECONDS",
+        type=Number(float),
     ),
-    "--allow-insecure-http": (
-        "allow_insecure_http",
-        {"is_flag": True, "help": "Allow http:// to a host that is not this machine."},
+    "--allow-insecure-http": _shared(
+        "allow_insecure_http", "Allow http:// to a host that is not this machine.", is_flag=True
     ),
-    "--verbose": ("verbose", {"is_flag": True, "help": "Log attempts and retries to stderr."}),
+    "--verbose": _shared("verbose", "Log attempts and retries to stderr.", is_flag=True),
 }
 
 
