@@ -7,7 +7,7 @@ import itertools
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
@@ -22,7 +22,7 @@ from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
 from .failures import Failure, FailureReader, never_sent, write_is_unknown
-from .pacing import MINUTE, RATE_HEADERS, Gate, Pacer, TooLate
+from .pacing import MINUTE, Pacer, TooLate
 from .reports import Reports, log
 from .retry import Budget, backoff
 from .session import Connections, Sessions
@@ -40,27 +40,20 @@ _TOO_LATE: Final = "the call's timeout ends before the request may be sent (rate
 
 
 class _CallState:
-    """The state of a call that had to wait, or of which an attempt failed. Most calls never need one.
+    """The state of a call.
 
-    :ivar deadline: by ``time.monotonic``; ``None``: none.
+    :ivar deadline: by ``time.monotonic``; infinity: none.
     :ivar attempts: those that failed.
     :ivar failure: the last attempt's; ``None`` before the first failed.
     """
 
     __slots__ = ("attempts", "connections", "deadline", "failure", "options", "request", "span")
 
-    def __init__(
-        self,
-        request: Request,
-        options: Options,
-        connections: Connections,
-        deadline: float | None,
-        span: CallSpan | None,
-    ) -> None:
+    def __init__(self, request: Request, options: Options, connections: Connections, span: CallSpan | None) -> None:
         self.request = request
         self.options = options
         self.connections = connections
-        self.deadline = deadline
+        self.deadline = math.inf if options.timeout is None else monotonic() + options.timeout
         self.span = span
         self.attempts: tuple[Attempt, ...] = ()
         self.failure: Failure | None = None
@@ -68,7 +61,13 @@ class _CallState:
     @property
     def time_left(self) -> float:
         """Seconds until the deadline."""
-        return math.inf if self.deadline is None else self.deadline - monotonic()
+        return self.deadline - monotonic()
+
+    def attempt_timeout(self, started: float) -> float:
+        """Return the seconds that an attempt may take; infinity: no limit."""
+        timeout = self.options.attempt_timeout
+        left = self.deadline - started
+        return max(0.0, left) if timeout is None or left < timeout else timeout
 
     def raise_error(self, otherwise: OmiumError, redactor: Redactor) -> NoReturn:
         """Raise the error of the last attempt, with the outcome of all of them.
@@ -123,7 +122,7 @@ class Transport:
         request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
         return RawResponse(attempt.status or 0, headers, body, request_id)
 
-    async def call(  # noqa: C901 - one loop, easier to read whole
+    async def call(
         self,
         request: Request,
         decode: Callable[[bytes], T],
@@ -139,44 +138,30 @@ class Transport:
         :raises RuntimeError: the client is closed, or no asyncio task makes the call.
         """
         connections = self._sessions.known() or await self._sessions.open()
-        gate = connections.gate
-        started = monotonic()
-        deadline = None if options.timeout is None else started + options.timeout
-        number = 1
-        state: _CallState | None = None
+        state = _CallState(request, options, connections, span)
         while True:
-            if not gate.enter_now():
-                state = state or _CallState(request, options, connections, deadline, span)
+            if not connections.gate.enter_now():
                 await self._admit(state)
-                started = monotonic()
-            attempt = LiveAttempt(number, f"{_ID_PREFIX}{next(self._numbers)}", started)
+            attempt = LiveAttempt(len(state.attempts) + 1, f"{_ID_PREFIX}{next(self._numbers)}", monotonic())
             body = b""
             try:
                 if options.before_attempt is not None:
                     options.before_attempt()
-                connections.timeouts.start(attempt, _shorter(options.attempt_timeout, deadline, started))
+                connections.timeouts.start(attempt, state.attempt_timeout(attempt.started))
                 if span is not None:
-                    attempt.traced = span.attempt_starts(number)
+                    attempt.traced = span.attempt_starts(attempt.number)
                 body = await self._exchange.run(request, attempt, connections.session)
                 value = decode(body)
             except BaseException as error:
-                state = state or _CallState(request, options, connections, deadline, span)
                 if not self._failed(state, attempt, error, body):
                     raise
             else:
-                connections.timeouts.stop(attempt)
-                self._leave(gate, attempt, options)
-                if number > 1 or not self._budget.full:
-                    self._budget.give(number - 1)
-                if options.on_attempt is not None or span is not None or log.isEnabledFor(logging.DEBUG):
-                    self._succeeded(request, attempt, options, span)
+                self._succeeded(state, attempt)
                 if keep is not None:
                     keep(attempt)
                 return value
             del body  # tracebacks may show local variables, and a response may echo the key
             await self._before_next(state)
-            number += 1
-            started = monotonic()
 
     # -- before an attempt ---------------------------------------------------------------------------------------------
 
@@ -187,13 +172,11 @@ class Transport:
             state.span.waits()
         try:
             await gate.enter(state.deadline, first=bool(state.attempts))
-        except TooLate:
-            if not self._sessions.closed:
-                state.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
-        else:
             if not self._sessions.closed and state.time_left > 0:
                 return
             gate.leave(sent=False)
+        except TooLate:
+            pass
         finally:
             if state.span is not None:
                 state.span.waited()
@@ -203,37 +186,47 @@ class Transport:
 
     # -- after an attempt ----------------------------------------------------------------------------------------------
 
-    def _succeeded(self, request: Request, attempt: LiveAttempt, options: Options, span: CallSpan | None) -> None:
+    def _succeeded(self, state: _CallState, attempt: LiveAttempt) -> None:
+        state.connections.timeouts.stop(attempt)
+        self._leave(state, attempt)
+        if state.attempts or not self._budget.full:
+            self._budget.give(len(state.attempts))
+        if state.options.on_attempt is None and state.span is None and not log.isEnabledFor(logging.DEBUG):
+            return
         answered = request_id_of(attempt.headers) if attempt.headers else None
         request_id = self._redactor.text(answered or attempt.request_id)
-        self._reports.ended(request, attempt.record(request, self._redactor, request_id=request_id), options, span)
+        record = attempt.record(state.request, self._redactor, request_id=request_id)
+        self._reports.ended(state.request, record, state.options, state.span)
 
     def _failed(self, state: _CallState, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
         """Judge a failed attempt; return False if the error is a cancellation or a defect."""
-        request, options, connections = state.request, state.options, state.connections
         problem = error
         if isinstance(error, asyncio.CancelledError) and attempt.take_time_out():
             problem = TimeoutError(f"after {attempt.timeout:.3g} s")
-        began = connections.timeouts.stop(attempt)
-        closed = isinstance(problem, RuntimeError) and connections.session.closed
+        began = state.connections.timeouts.stop(attempt)
+        closed = isinstance(problem, RuntimeError) and state.connections.session.closed
         if attempt.sent is None:  # unwatched: a replacement of aiohttp's session, as in tests
             attempt.sent = not closed and not never_sent(problem)
         failure = None
         try:
             if isinstance(problem, Exception) and began:
-                failure = self._failures.of(problem, body, attempt, request, options)
+                failure = self._failures.of(problem, body, attempt, state.request, state.options)
         finally:
-            if attempt.status is not None and (
-                not self._pacer.open or attempt.status == 429 or _has_rate_header(attempt.headers)
-            ):
-                wait = None if failure is None else failure.retry_after
-                self._pacer.learn(attempt, wait, options.backoff, state.time_left)
-            connections.gate.leave(sent=began)
-        if not began:
-            return False
+            self._leave(state, attempt, failure, sent=began)
+        if began:
+            self._record_failure(state, attempt, problem, failure)
+        if closed and failure is None and began:
+            self._sessions.raise_closed()
+        return failure is not None
+
+    def _record_failure(
+        self, state: _CallState, attempt: LiveAttempt, problem: BaseException, failure: Failure | None
+    ) -> None:
+        request = state.request
         if failure is None:
             seen = {"error": type(problem).__name__, "outcome_unknown": request.is_write and write_is_unknown(attempt)}
         else:
+            problem = failure.error
             seen = {
                 "error": failure.summary,
                 "outcome_unknown": failure.outcome_unknown,
@@ -241,30 +234,19 @@ class Transport:
                 "request_id": failure.error.request_id,
             }
         record = attempt.record(request, self._redactor, **seen)
-        self._reports.ended(request, record, options, state.span, problem if failure is None else failure.error)
-        if failure is None:
-            if closed:
-                self._sessions.raise_closed()
-            return False
-        state.attempts += (record,)
-        state.failure = failure
-        return True
+        self._reports.ended(request, record, state.options, state.span, problem)
+        if failure is not None:
+            state.attempts += (record,)
+            state.failure = failure
 
     def _leave(
-        self,
-        gate: Gate,
-        attempt: LiveAttempt,
-        options: Options,
-        retry_after: float | None = None,
-        time_left: float = math.inf,
-        *,
-        sent: bool = True,
+        self, state: _CallState, attempt: LiveAttempt, failure: Failure | None = None, *, sent: bool = True
     ) -> None:
         """Let the next call in, after the pacer has seen the response."""
-        headers = attempt.headers
-        if headers is not None and (not self._pacer.open or attempt.status == 429 or _has_rate_header(headers)):
-            self._pacer.learn(attempt, retry_after, options.backoff, time_left)
-        gate.leave(sent=sent)
+        if attempt.headers is not None and self._pacer.concerns(attempt.status, attempt.headers):
+            retry_after = None if failure is None else failure.retry_after
+            self._pacer.learn(attempt, retry_after, state.options.backoff, state.time_left)
+        state.connections.gate.leave(sent=sent)
 
     async def _before_next(self, state: _CallState) -> None:
         """Wait before the next attempt, or raise the failure if none may follow."""
@@ -313,19 +295,3 @@ class TracedTransport(Transport):
         if span is not None:
             span.ended(result, None)
         return result
-
-
-def _shorter(attempt_timeout: float | None, deadline: float | None, now: float) -> float:
-    """Return the seconds that an attempt may take; infinity: no limit."""
-    timeout = math.inf if attempt_timeout is None else attempt_timeout
-    if deadline is None or timeout < deadline - now:
-        return timeout
-    return max(0.0, deadline - now)
-
-
-def _has_rate_header(headers: Mapping[str, str] | None) -> bool:
-    if headers is not None:
-        for name in RATE_HEADERS:
-            if name in headers:
-                return True
-    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import threading
 import weakref
@@ -19,13 +20,13 @@ from .answers import http_date
 from .attempt import LONGEST_PAUSE, LiveAttempt
 from .retry import backoff
 
-__all__ = ["MINUTE", "RATE_HEADERS", "Gate", "Pacer", "TooLate", "rate_headers"]
+__all__ = ["MINUTE", "Gate", "Pacer", "TooLate", "rate_headers"]
 
 MINUTE: Final = 60.0  # seconds: the window of a rate limit, and the longest pause that one response may cause
 
 _REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
 _RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
-RATE_HEADERS: Final = tuple(istr(name) for name in (*_REMAINING, "ratelimit"))
+_RATE_HEADERS: Final = tuple(istr(name) for name in (*_REMAINING, "ratelimit"))
 
 
 _log: Final = logging.getLogger("omium_async.transport.pace")
@@ -126,6 +127,10 @@ class Pacer:
             with self._lock:
                 self._window.end(monotonic(), sent=sent)
 
+    def concerns(self, status: int | None, headers: Mapping[str, str]) -> bool:
+        """Whether `learn` has something to do with a response: with most it has not."""
+        return not self.open or status == 429 or any(map(headers.__contains__, _RATE_HEADERS))
+
     def learn(
         self, attempt: LiveAttempt, retry_after: float | None, bounds: tuple[float, float], time_left: float
     ) -> None:
@@ -165,7 +170,7 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._free = size
         # Ordered, and fast to leave from the middle: a thousand calls may give up at once.
-        self._line: OrderedDict[asyncio.Future[None], float | None] = OrderedDict()  # with the deadline of each
+        self._line: OrderedDict[asyncio.Future[None], float] = OrderedDict()  # with the deadline of each
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         pacer.add(self)
@@ -182,15 +187,15 @@ class Gate:
         self._free -= 1
         return True
 
-    async def enter(self, deadline: float | None, *, first: bool) -> None:
+    async def enter(self, deadline: float, *, first: bool) -> None:
         """Wait until a call may begin. `leave` must follow.
 
-        :param deadline: of the call, by ``time.monotonic``; ``None``: none.
+        :param deadline: of the call, by ``time.monotonic``; infinity: none.
         :param first: whether the call goes before all waiting calls, because it was refused or failed before.
         :raises TooLate: the call cannot begin before the deadline.
         """
         now = monotonic()
-        if deadline is not None and self._pacer.earliest(now, first=first) > deadline:
+        if self._pacer.earliest(now, first=first) > deadline:
             raise TooLate
         turn: asyncio.Future[None] = self._loop.create_future()
         self._line[turn] = deadline
@@ -198,7 +203,7 @@ class Gate:
             self._line.move_to_end(turn, last=False)
         self._admit()
         try:
-            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
+            async with asyncio.timeout(None if deadline == math.inf else max(0.0, deadline - now)):
                 await turn
         except BaseException as error:
             self._line.pop(turn, None)
@@ -245,7 +250,7 @@ class Gate:
             self._loop.call_soon_threadsafe(self._refuse, until)
 
     def _refuse(self, until: float) -> None:
-        for turn in [turn for turn, deadline in self._line.items() if deadline is not None and deadline < until]:
+        for turn in [turn for turn, deadline in self._line.items() if deadline < until]:
             del self._line[turn]
             if not turn.done():
                 turn.set_exception(TooLate())
