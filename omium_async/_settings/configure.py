@@ -121,7 +121,7 @@ class _SettingReader:
         known = declarations(Settings)
         # The file is read only if key or URL is missing: a broken file must not matter to clients that do not need it.
         is_missing = any(self._given(name, known[name]) is None for name in ("api_key", "base_url"))
-        self._file = ConfigFile.read(_names_in_file()) if is_missing else ConfigFile()
+        self._file = ConfigFile.read() if is_missing else ConfigFile()
 
     def value(self, name: str, declared: Declaration) -> Any:
         """Return the validated value of a setting."""
@@ -165,11 +165,6 @@ class _SettingReader:
                 "it has an auth of its own, which uses the same header as the key",
                 "give a session without auth, or auth='x-api-key'",
             )
-
-
-def _names_in_file() -> list[str]:
-    both = [*declarations(Settings).values(), *declarations(Options).values()]
-    return [declared.in_file for declared in both if declared.in_file is not None]
 
 
 def _parsed(text: Secret, source: _Source, declared: Declaration) -> Any:

@@ -176,7 +176,6 @@ class Sessions:
         self._users_own = session
         self._lock = threading.RLock()
         self._by_loop: dict[asyncio.AbstractEventLoop, Connections] = {}
-        self._last: Connections | None = None
         self.closed = False
 
     def known(self) -> Connections | None:
@@ -191,14 +190,7 @@ class Sessions:
                 "no asyncio loop is running here: await the call in a coroutine that asyncio.run(...) runs; on trio or "
                 "without a loop use omium_sync.Omium, on trio by trio.to_thread.run_sync"
             ) from None
-        last = self._last
-        if last is not None and last.loop is loop:
-            return last
-        with self._lock:
-            found = self._by_loop.get(loop)
-            if found is not None:
-                self._last = found
-        return found
+        return self._by_loop.get(loop)
 
     async def open(self) -> Connections:
         """The running loop's connections, opened now.
@@ -213,7 +205,7 @@ class Sessions:
         with self._lock:
             for loop in [loop for loop in self._by_loop if loop.is_closed()]:
                 self.forget(self._by_loop[loop])
-            self._by_loop[connections.loop] = self._last = connections
+            self._by_loop[connections.loop] = connections
         await connections.keep(self)
         return connections
 
@@ -222,8 +214,6 @@ class Sessions:
         with self._lock:
             if self._by_loop.get(connections.loop) is connections:
                 del self._by_loop[connections.loop]
-            if self._last is connections:
-                self._last = None
 
     def raise_closed(self) -> NoReturn:
         """Say why nothing can be sent.
@@ -258,7 +248,6 @@ class Sessions:
             self.closed = True
             all_connections = list(self._by_loop.values())
             self._by_loop.clear()
-            self._last = None
         here = asyncio.get_running_loop()
         for connections in all_connections:
             if connections.loop is not here:

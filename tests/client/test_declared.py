@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import logging
 import types
 import typing
 
@@ -139,7 +138,7 @@ def test_patience_may_be_anything_from_0_on(monkeypatch, value) -> None:
     [
         (b'{\n  "api_key": "x",\n  "timeout": 5,\n}', "line (3, column 15|4, column 1) "),  # as Python has it
         (b'{"api_key" "x"}', "line 1, column 12"),
-        (b'{\n "api_key": "\xff"}', "line 2, column 14"),
+        (b'{\n "api_key": "\xff"}', "not JSON that can be read"),
         (b"[1]", "not a JSON object"),
         (b"", "line 1, column 1"),
     ],
@@ -149,28 +148,6 @@ def test_a_syntax_error_says_where(home, body: bytes, place: str) -> None:
     with pytest.raises(om.ConfigurationError, match=place) as caught:
         om.AsyncOmium()
     assert caught.value.source == str(home)
-
-
-def test_unknown_settings_are_told_once(home, caplog) -> None:
-    home.write_text(json.dumps({"api_key": KEY, "retries": 5, "region": "us-east-1", KEY * 3: 1}))
-    with caplog.at_level(logging.WARNING):
-        om.AsyncOmium()
-        om.AsyncOmium()
-    told = sorted(record.getMessage() for record in caplog.records)
-    assert len(told) == 2
-    assert all(str(home) in each and "api_key, api_url, retry_attempts, timeout" in each for each in told)
-    assert "'retries'" in told[1]
-    assert "did you mean retry_attempts?" in told[1]
-    assert KEY * 2 not in "".join(told)
-    assert {(record.name, record.levelname) for record in caplog.records} == {("omium_async.settings", "WARNING")}
-    assert {record.omium_source for record in caplog.records} == {str(home)}
-
-
-def test_what_the_service_s_own_command_line_keeps_there_is_no_mistake(home, caplog) -> None:
-    home.write_text(json.dumps({"api_key": KEY, "region": "us-east-1", "use_remote_api": True}))
-    with caplog.at_level(logging.WARNING):
-        om.AsyncOmium()
-    assert caplog.records == []
 
 
 def test_telemetry_is_known_by_its_class_without_importing_it() -> None:
