@@ -94,21 +94,6 @@ async def test_patch_accepts_the_status_cancelled_alone(http):
     assert (await http.detail(execution_id))["status"] == "pending"
 
 
-async def test_a_cancelled_execution_stays_cancelled_after_a_restart(tmp_path):
-    path = tmp_path / "o.db"
-    local = LocalOmium(path)
-    endless = Endless(local, "coroutine")
-    async with serving(local) as http:
-        execution_id = await http.create("endless")
-        await http.until(execution_id, "running", checkpoints=1)
-        await http.cancel(execution_id)
-        before = await http.detail(execution_id)
-    async with serving(local) as http:
-        await asyncio.sleep(0.02)
-        assert await http.detail(execution_id) == before
-        assert endless.ended == [execution_id]
-
-
 async def test_delete_answers_204_and_the_execution_with_its_checkpoints_is_gone(local, http):
     local.workflow("w")(finish)
     detail = await http.ended("w")

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 
@@ -21,9 +21,8 @@ from blockbuster import blockbuster_ctx
 import omium_sync
 from omium_async.local import LocalOmium, LocalOmiumError, PortInUseError
 
-from ..development import complaints
 from ..ports import free_port
-from .conftest import exchange, in_memory_and_on_file, port_of, serving
+from .conftest import exchange, in_memory_and_on_file, names, port_of, serving
 
 
 def threads_left() -> set[str]:
@@ -233,97 +232,37 @@ async def test_a_sync_call_that_would_block_its_own_server_is_refused():
         assert await asyncio.to_thread(count, local) == 0
 
 
-SCRIPT = """
-import asyncio, sys, time
-from omium_async.local import LocalOmium, Fault
-import aiohttp
+def test_ctrl_c_within_a_workflow_ends_the_program_and_the_run_continues_at_the_next_start(tmp_path):
+    local, interrupts = LocalOmium(tmp_path / "o.db"), [KeyboardInterrupt]
 
-async def main(path):
-    local = LocalOmium(path)
     @local.workflow("w")
     async def w(run):
         await run.step("one", lambda: 1)
-        await run.step("two", time.sleep, 600)
-    async with local, aiohttp.ClientSession(headers={"X-API-Key": local.api_key}) as session:
-        url = local.url + "/api/v1/executions"
-        for _ in range(5):
-            async with session.post(url, json={"workflow_id": "w"}) as response:
-                assert response.status == 201
-        local.inject(Fault(action="stall"))
-        stalled = asyncio.create_task(session.get(url))
-        while len(local.requests) < 6:
-            await asyncio.sleep(0.001)
-    await asyncio.gather(stalled, return_exceptions=True)
+        if interrupts:
+            raise interrupts.pop()
 
-async def interrupted(local):
-    local.workflow("x")(interrupt)
-    async with local, aiohttp.ClientSession(headers={"X-API-Key": local.api_key}) as session:
-        await session.post(local.url + "/api/v1/executions", json={"workflow_id": "x"})
-        await asyncio.sleep(20)
+    async def serve():
+        async with serving(local) as http:
+            rows = (await http.page())["items"]
+            return await http.until(rows[0]["id"] if rows else await http.create("w"), "completed")
 
-async def interrupt(run):
-    raise KeyboardInterrupt
-
-asyncio.run(main(None))
-asyncio.run(main(sys.argv[1]))
-try:
-    asyncio.run(interrupted(LocalOmium()))
-except KeyboardInterrupt:
-    print("interrupted")
-"""
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(serve())
+    assert names(asyncio.run(serve())) == ["one"]
 
 
-@pytest.mark.slow
-def test_a_program_ends_at_once_and_without_warnings_although_its_threads_sleep(tmp_path, root):
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, str(tmp_path / "o.db")],
-        capture_output=True, text=True, timeout=90, check=False, cwd=root,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, "interrupted\n", "")
-
-
-FORK = """
-import asyncio, os, sys, time
-from omium_async.local import LocalOmium, LocalOmiumError
-import omium_sync
-
-async def main(path):
-    async with LocalOmium(path) as local:
-        begun, begin = os.pipe()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads
+async def test_a_forked_child_does_not_keep_the_file_and_does_not_harm_it(tmp_path):
+    path = tmp_path / "o.db"
+    async with serving(LocalOmium(path)) as http:
         child = os.fork()
         if child == 0:
-            try:
-                local.url
-            except LocalOmiumError as error:
-                said = str(error)
-            with omium_sync.LocalOmium() as own:
-                os.write(begin, f"{own.url}|{said}".encode())
-            time.sleep(100)
-            os._exit(0)
-        print(child, (await asyncio.to_thread(os.read, begun, 1000)).decode(), sep="|", flush=True)
-        if sys.argv[2] == "killed":
-            await asyncio.Event().wait()
-    async with LocalOmium(path):
-        pass
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("end", ["killed", "stopped"])
-async def test_a_forked_child_does_not_keep_the_file_and_may_start_another_server(tmp_path, root, end):
-    path = tmp_path / "o.db"
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, str(path), end]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: ASYNC220
-    child, url, said = (await asyncio.to_thread(server.stdout.readline)).strip().split("|")
+            gc.collect()
+            signal.pause()
+        created = [await http.create() for _ in range(3)]
     try:
-        if end == "killed":
-            server.kill()
-        assert await asyncio.to_thread(server.wait) == (-signal.SIGKILL if end == "killed" else 0)
-        async with LocalOmium(path):
-            assert url.startswith("http://127.0.0.1:")
-            assert "fork" in said
+        async with serving(LocalOmium(path)) as http:
+            assert [row["id"] for row in (await http.page())["items"]] == created[::-1]
     finally:
-        os.kill(int(child), signal.SIGKILL)
-        server.kill()
-        server.stdout.close()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)  # noqa: ASYNC222
