@@ -147,7 +147,7 @@ class _JournalledCreate:
         return _unknown(doubt, f"it was sent {_MOST_SENDINGS} times and was absent each time")
 
     async def _send_once(self, item: Item) -> CreateOutcome | Doubt:
-        mark = Mark(_id(item), item.key, item.position, self._file.run, item.digest, time.time(), None)
+        mark = Mark(item.id, item.key, item.position, self._file.run, item.digest, time.time(), None)
         await self._file.mark(mark)
         try:
             execution, body = await self._calls.write(
@@ -181,7 +181,7 @@ class _JournalledCreate:
     # -- the journal ---------------------------------------------------------------------------------------------
 
     async def _record(self, item: Item, state: str, execution_id: str | None = None, answer: str | None = None) -> None:
-        await record(self._file, self._calls, _id(item), state, execution_id, answer)
+        await record(self._file, self._calls, item.id, state, execution_id, answer)
 
     def _left_by_an_earlier_run(self, item: Item, entry: Entry) -> Doubt:
         """The earlier run had ended before this one got the lock of the journal."""
@@ -202,12 +202,6 @@ class _JournalledCreate:
             "for changed requests",
             outcome="not_applied",
         )
-
-
-def _id(item: Item) -> int:
-    if item.id is None:
-        raise AssertionError("an item has its id before it is sent")
-    return item.id
 
 
 def _duplicate(item: Item, other: int) -> CreateOutcome:

@@ -27,7 +27,7 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 class Item:
     """A request with its place in the batch.
 
-    :ivar id: the id of the item in the journal; ``None`` if the user gave the key and the journal may not have it yet.
+    :ivar id: in the journal; -1 for an item with a key of the user's, until its entry was looked for.
     :ivar key: the key of the item in the journal and in the metadata.
     :ivar header: the key as sent in ``Idempotency-Key``.
     :ivar digest: a digest of the content.
@@ -36,7 +36,7 @@ class Item:
 
     request: ExecutionRequest
     position: int
-    id: int | None
+    id: int
     key: str
     header: str
     digest: str
@@ -99,7 +99,7 @@ def make_item(request: ExecutionRequest, position: int, body: dict[str, Any], ba
     return Item(
         request,
         position,
-        position if request.key is None else None,
+        position if request.key is None else -1,
         key,
         key if request.key is None else header_key(key),
         digest,

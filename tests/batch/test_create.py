@@ -13,7 +13,6 @@ from omium_async import (
     ExecutionRequest,
     PermissionDeniedError,
 )
-from omium_async._caller import Caller
 from omium_async.local import Fault
 
 from .conftest import applied, collect, numbered, states
@@ -118,25 +117,6 @@ async def test_an_error_of_the_iterable_is_raised_after_the_outcomes(omium):
             async for outcome in omium.executions.create_many(broken):
                 found.append(outcome)  # noqa: PERF401
         assert states(found) == {("created", False): 50}
-
-
-async def test_at_most_concurrency_calls_are_in_flight(omium, local, monkeypatch):
-    local.inject(Fault(**CREATE, action="delay", delay=0.01, times=None))
-    now, most = 0, 0
-    write = Caller.write
-
-    async def counting(*arguments):
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        try:
-            return await write(*arguments)
-        finally:
-            now -= 1
-
-    monkeypatch.setattr(Caller, "write", counting)
-    assert len(await collect(omium.executions.create_many(numbered(60), concurrency=7))) == 60
-    assert most == 7
 
 
 async def test_a_batch_that_is_never_iterated_sends_nothing(omium, local):

@@ -87,7 +87,8 @@ async def test_an_error_keeps_64_kib_of_a_large_refusal():
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
-async def test_at_most_4_times_concurrency_and_64_items_are_read_ahead_of_a_slow_consumer(kind):
+async def test_reading_ahead_and_calls_in_flight_are_limited_for_a_slow_consumer(kind):
+    caller = Instant()
     taken = given = furthest = 0
 
     def plain():
@@ -102,10 +103,11 @@ async def test_at_most_4_times_concurrency_and_64_items_are_read_ahead_of_a_slow
             yield request
 
     requests = plain() if kind == "plain" else lazily()
-    async for _ in Executions(Instant()).create_many(requests, concurrency=5):
+    async for _ in Executions(caller).create_many(requests, concurrency=5):
         given += 1
         if given % 50 == 0:
             for _ in range(200):
                 await asyncio.sleep(0)
     assert given == 1_000
     assert 4 * 5 < furthest <= 4 * 5 + 64
+    assert caller.most == 5
