@@ -5,9 +5,9 @@ aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the sam
 
     python benchmarks/streaming.py [--smoke] [--rounds 5] [--json PATH]
 
-`--smoke` runs for a few seconds and checks no floor: its list is so short that the slow start of the read-ahead takes half
-of the time, and 25 pages cannot be read more than five times as fast. Otherwise the exit status is 1 if a floor is
-missed.
+`--smoke` runs for a few seconds and checks no floor: its list is so short that the slow start of the read-ahead takes
+half of the time, and 25 pages cannot be read more than five times as fast. Otherwise the exit status is 1 if a floor
+is missed.
 """
 
 from __future__ import annotations
