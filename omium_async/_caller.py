@@ -23,7 +23,7 @@ from ._request import Operation, Request
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings
 from ._transport.answers import RawResponse
-from ._transport.call import TracedTransport, Transport
+from ._transport.call import Transport
 
 __all__ = ["Caller", "Shared"]
 
@@ -38,8 +38,7 @@ class Shared:
     def __init__(self, settings: Settings) -> None:
         agent = f"omium-async/{__version__} aiohttp/{aiohttp.__version__} python/{platform.python_version()}"
         self.settings = settings
-        kind = Transport if settings.telemetry is None else TracedTransport
-        self._new_transport = functools.partial(kind, settings, settings.session, agent)
+        self._new_transport = functools.partial(Transport, settings, settings.session, agent)
         self.transport = self._new_transport()
 
     def check_open(self) -> None:

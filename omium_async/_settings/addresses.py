@@ -6,10 +6,9 @@ import ipaddress
 import os
 import re
 import urllib.request
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
-import attrs
 import idna  # comes with aiohttp; the codec of Python has older rules
 
 from .._data.masked import Secret
@@ -33,8 +32,7 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _LONGEST_HOST: Final = 254  # characters, with the dot that may end it
 
 
-@attrs.frozen
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy; the credentials of its URL are masked.
 
     :ivar authorization: the value of its ``Proxy-Authorization`` header.

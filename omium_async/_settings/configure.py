@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, TypedDict, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypedDict, TypeVar
 
 import attrs
 
@@ -81,8 +81,7 @@ def configure(**arguments: Any) -> tuple[Settings, Options]:
     return settings, Options(**{name: lookup.value(name, each) for name, each in declarations(Options).items()})
 
 
-@attrs.frozen
-class _Source:
+class _Source(NamedTuple):
     """The source of a value.
 
     :ivar name: ``argument``, a variable, a file, or ``default``.
@@ -125,10 +124,11 @@ class _SettingReader:
 
     def value(self, name: str, declared: Declaration) -> Any:
         """Return the validated value of a setting."""
+        default = declared.otherwise if declared.default is None else declared.default
         given = self._given(name, declared) or self._in_file(name, declared)
-        if given is None and declared.otherwise is REQUIRED:
+        if given is None and default is REQUIRED:
             raise ConfigurationError(_NO_KEY, setting=name, outcome="not_applied")
-        value, self._sources[name] = given or (declared.otherwise, _Source(name, "default", f"{name} (default)"))
+        value, self._sources[name] = given or (default, _Source(name, "default", f"{name} (default)"))
         return _validated(value, self._sources[name], declared)
 
     def _given(self, name: str, declared: Declaration) -> tuple[Any, _Source] | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
 import attrs
@@ -58,14 +57,13 @@ REQUIRED: Final[Any] = object()
 _SECONDS: Final = "give a number of seconds above 0, or None for no limit"
 
 
-@attrs.frozen
-class Declaration:
+class Declaration(NamedTuple):
     """The declaration of a setting.
 
     :ivar check: returns the value to use, or raises `checks.InvalidSettingError`.
     :ivar advice: what to give, for messages.
     :ivar default: of the constructor's parameter; it counts as not given.
-    :ivar otherwise: the value if no source has one; `REQUIRED`: that is an error.
+    :ivar otherwise: the value if no source has one and the default is ``None``; `REQUIRED`: that is an error.
     :ivar optional: whether ``None`` is a valid value.
     :ivar variable: its environment variable, or ``None``.
     :ivar in_file: its name in the config file, or ``None``.
@@ -79,7 +77,7 @@ class Declaration:
     variable: str | None = None
     in_file: str | None = None
     read: Callable[[str], Any] = str
-    otherwise: Any = attrs.Factory(attrgetter("default"), takes_self=True)
+    otherwise: Any = None
 
 
 def _setting(check: Callable[[Any], Any], advice: str, *, show: bool = True, **more: Any) -> Any:

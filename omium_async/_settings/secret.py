@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from .._data.masked import MASK, Secret
 
 __all__ = ["Redactor", "basic_auth"]
 
+#: As `html.escape`, whose module takes two milliseconds to import.
+_HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _SHORTEST: Final = 8  # characters; replacing shorter text would garble messages
 _INCOMPLETE_CHARACTER: Final = re.compile("[\udc80-\udcff]{1,3}$")  # as decoded with surrogateescape
 
@@ -64,7 +65,7 @@ def _forms_of(secret: str) -> Iterator[str]:
         yield re.sub("%..", lambda found: found[0].lower(), percent)
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield html.escape(secret)
+    yield secret.translate(_HTML)
 
 
 def basic_auth(user: bytes, password: bytes) -> Secret:

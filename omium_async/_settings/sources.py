@@ -6,9 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
-
-import attrs
+from typing import Any, NamedTuple, cast
 
 from .._data.masked import Secret, masked
 from .._errors import ConfigurationError
@@ -21,11 +19,10 @@ def environment(name: str) -> Secret | None:
     return Secret(os.environ.get(name, "")) or None
 
 
-@attrs.frozen
-class ConfigFile:
-    """The values of the config file; empty if there is no file."""
+class ConfigFile(NamedTuple):
+    """The values of the config file, masked; empty if there is no file."""
 
-    values: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    values: Mapping[str, Any] = {}
     path: str = ""
 
     @classmethod
@@ -38,15 +35,13 @@ class ConfigFile:
             path = Path.home() / ".omium" / "config.json"
         except RuntimeError:  # there is no home directory
             return cls()
+        values: dict[str, Any] = {}
         try:
-            body = path.read_bytes()
+            values, problem = _decode(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:
-            body, problem = b"", f"cannot be read: {error.strerror}"
-        else:
-            values, problem = _decode(body)
-        del body  # it may hold the key, and tracebacks may show local variables
+            problem = f"cannot be read: {error.strerror}"
         if problem:
             raise ConfigurationError(
                 f"the config file {path} {problem}; correct or remove it", source=str(path), outcome="not_applied"

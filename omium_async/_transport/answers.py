@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -153,7 +152,7 @@ def _page_title(body: bytes) -> str | None:
     start = body[:2048].lstrip().lower()
     if not (start.startswith((b"<!doctype html", b"<html")) or b"<title" in start):
         return None
-    words = html.unescape(_first_title(body).decode(errors="replace")).strip()
+    words = _first_title(body).decode(errors="replace").strip()
     return f"an HTML page, not the service's own answer{': ' + words if words else ''}"
 
 

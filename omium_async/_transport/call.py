@@ -7,9 +7,9 @@ import itertools
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .._settings.declared import Options, Settings
     from .._telemetry import CallSpan
 
-__all__ = ["TracedTransport", "Transport"]
+__all__ = ["Transport"]
 
 T = TypeVar("T")
 
@@ -122,21 +122,49 @@ class Transport:
         request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
         return RawResponse(attempt.status or 0, headers, body, request_id)
 
-    async def call(
+    def call(
         self,
         request: Request,
         decode: Callable[[bytes], T],
         options: Options,
         keep: Callable[[LiveAttempt], object] | None = None,
-        span: CallSpan | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Send ``request`` until an attempt succeeds or none may follow, and decode the response.
 
         :param keep: receives the attempt that succeeded.
-        :param span: of the call; ``None`` without telemetry.
         :raises OmiumError: the error of the last attempt, with the outcome of all of them.
         :raises RuntimeError: the client is closed, or no asyncio task makes the call.
         """
+        make = self._call if self._telemetry is None else self._traced_call
+        return make(request, decode, options, keep)
+
+    async def _traced_call(
+        self,
+        request: Request,
+        decode: Callable[[bytes], T],
+        options: Options,
+        keep: Callable[[LiveAttempt], object] | None,
+    ) -> T:
+        assert self._telemetry is not None  # noqa: S101 - for the type checkers
+        span = self._telemetry.call_started(request)
+        if span is None:
+            return await self._call(request, decode, options, keep)
+        try:
+            result = await self._call(request, decode, options, keep, span)
+        except BaseException as error:
+            span.ended(None, error)
+            raise
+        span.ended(result, None)
+        return result
+
+    async def _call(
+        self,
+        request: Request,
+        decode: Callable[[bytes], T],
+        options: Options,
+        keep: Callable[[LiveAttempt], object] | None,
+        span: CallSpan | None = None,
+    ) -> T:
         connections = self._sessions.known() or await self._sessions.open()
         state = _CallState(request, options, connections, span)
         while True:
@@ -270,28 +298,3 @@ class Transport:
             await state.connections.pause(delay)
         if state.time_left <= 0 or self._sessions.closed:
             state.raise_error(failure.error, self._redactor)
-
-
-class TracedTransport(Transport):
-    """A transport with telemetry: each call has a span."""
-
-    async def call(
-        self,
-        request: Request,
-        decode: Callable[[bytes], T],
-        options: Options,
-        keep: Callable[[LiveAttempt], object] | None = None,
-        span: CallSpan | None = None,
-    ) -> T:
-        """Make the call of `Transport.call` in a span of its own."""
-        assert self._telemetry is not None  # noqa: S101 - for the type checkers: without telemetry it is a Transport
-        span = self._telemetry.call_started(request)
-        try:
-            result = await super().call(request, decode, options, keep, span)
-        except BaseException as error:
-            if span is not None:
-                span.ended(None, error)
-            raise
-        if span is not None:
-            span.ended(result, None)
-        return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-import encodings.idna  # noqa: F401 - a look-up of a host name would import it within a call
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport] - a look-up of a host would import it
 import select
 from collections.abc import Awaitable, Callable
 from types import CoroutineType

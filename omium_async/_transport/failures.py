@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-import attrs
 
 from .._data.codec import InvalidJSONError
 from .._data.text import clean_id, one_line
@@ -54,8 +53,7 @@ class TooLarge(Exception):  # noqa: N818 - a signal within the transport
         self.body = body
 
 
-@attrs.frozen(eq=False)
-class Failure:
+class Failure(NamedTuple):
     """A failed attempt.
 
     :ivar error: to raise if no other attempt follows.

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 import omium_async as om
-from omium_async._transport.call import TracedTransport
 
 
 def records_of(caplog, name: str = "omium_async.transport") -> list[logging.LogRecord]:
@@ -171,7 +170,6 @@ class Watcher:
 
 def watched(omium: om.AsyncOmium) -> Watcher:
     transport: Any = omium._caller.shared.transport
-    transport.__class__ = TracedTransport
     transport._telemetry = watcher = Watcher()
     return watcher
 

@@ -120,8 +120,8 @@ BODIES = {
     "gateway": (b'{"message": "no Route matched with those values"}', "no Route matched with those values", None),
     "error in error": (b'{"error": {"message": "inner"}}', "inner", None),
     "edge": (
-        b"<!DOCTYPE html><html><head><title>Just a moment &amp; more</title></head></html>",
-        "an HTML page, not the service's own answer: Just a moment & more",
+        b"<!DOCTYPE html><html><head><title>Just a moment</title></head></html>",
+        "an HTML page, not the service's own answer: Just a moment",
         None,
     ),
     "nothing": (b"", "Gone Away", None),
