@@ -44,7 +44,7 @@ async def fill(local: LocalOmium, rows: int, *, failed: int = 0) -> None:
     """
     running = local._running
     assert running is not None
-    tenant = running.keyring.tenants()[0]
+    tenant = store.Tenant(1, "default")  # the first one of a database
     step = min(_PER_COMMIT, max(1, rows // 10))
     for first in range(0, rows, step):
         numbers = range(first, min(first + step, rows))
@@ -57,7 +57,7 @@ async def delete(local: LocalOmium, every: int, rows: int) -> None:
     """Delete one of `every` executions that `fill` added, many in one transaction."""
     running = local._running
     assert running is not None
-    tenant = running.keyring.tenants()[0]
+    tenant = store.Tenant(1, "default")  # the first one of a database
     numbers = range(0, rows, every)
 
     def write(connection: sqlite3.Connection, part: range) -> None:

@@ -39,10 +39,6 @@ class Keyring:
     def tenant_of(self, key: str) -> Tenant | None:
         return self._tenants.get(key)
 
-    def tenants(self) -> list[Tenant]:
-        """Return each tenant once, in the order of the keys."""
-        return list(dict.fromkeys(self._tenants.values()))
-
 
 def masked_keys(given: Any) -> Any:
     """Mask the given keys, so that no traceback with local variables shows them."""

@@ -52,7 +52,7 @@ class LocalOmium:
         response and each step is on disk before it counts, also through ``kill -9``, and executions that were running
         continue at the next start. Responses of an ``Idempotency-Key`` are kept as long as the file, or until a
         `reset`.
-    :param port: the port on 127.0.0.1, up to 65535; 0 takes any free one.
+    :param port: the port on 127.0.0.1, up to 65535; 0 takes any free one. A forked child keeps it in use until it ends.
     :param api_keys: a mapping of key to tenant, or keys alone, each for the tenant that it had on this database before,
         otherwise for a new tenant. None uses the keys of the last start on this database, or generates one for the
         tenant ``default``. Given keys replace those of the last start.

@@ -26,7 +26,11 @@ from .conftest import exchange, in_memory_and_on_file, names, port_of, serving
 
 
 def threads_left() -> set[str]:
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("omium-")}
+    """The threads of servers that do not end by themselves."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("omium-")]
+    for thread in threads:
+        thread.join(10)
+    return {thread.name for thread in threads if thread.is_alive()}
 
 
 @in_memory_and_on_file
