@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -528,26 +529,14 @@ class Executions:
     # -- for the other modules -----------------------------------------------------------------------------------------
 
     @spanned_each(writes=False)
-    def _list(
-        self,
-        held: Callable[[], int],
-        *,
-        page_size: int = 100,
-        limit: int | None = None,
-        prefetch: int | None = None,
-        **wanted: Any,
-    ) -> AsyncGenerator[lists.Batch]:
-        """Iterate over the batches in which `list` reads, for `omium_sync`."""
+    def _groups(
+        self, *, page_size: int = 100, limit: int | None = None, prefetch: int | None = None, **wanted: Any
+    ) -> AsyncGenerator[builtins.list[Execution]]:
+        """Iterate over groups of the executions that `list` yields, for `omium_sync`."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
-        return lists.stream_batches(
-            lists.windows(self._caller, filters),
-            page_size=page_size,
-            prefetch=prefetch,
-            limit=limit,
-            held=held,
-            filters=filters,
-        )
+        fetch = lists.windows(self._caller, filters)
+        return lists.stream_groups(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
 
     @property
     def _telemetry(self) -> Telemetry | None:

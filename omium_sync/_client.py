@@ -27,7 +27,7 @@ from omium_async._workflow import Definition
 
 from ._dispatcher import Dispatcher
 from ._methods import docstring, documented, mirrored, signature_of, sync_iterator, sync_method
-from ._rows import Groups, SyncIterator, joined
+from ._rows import Groups, SyncIterator
 from ._workflow import Ids, Workflow, bind
 
 __all__ = ["Checkpoints", "Executions", "Omium", "Workflows"]
@@ -37,7 +37,7 @@ Out = TypeVar("Out")
 
 
 def _row_groups(core: AsyncExecutions, **arguments: Any) -> AsyncGenerator[Any]:
-    return joined(core._list, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return core._groups(**arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Executions:

@@ -16,22 +16,18 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, Final, Generic, Self, TypeVar
-
-from omium_async import Execution
-from omium_async._lists.streams import Batch
 
 from ._dispatcher import Dispatcher
 from ._portal import LoopThread
 
-__all__ = ["Groups", "IterableAdapter", "SyncIterator", "joined"]
+__all__ = ["Groups", "IterableAdapter", "SyncIterator"]
 
 T = TypeVar("T")
 
 _END: Final[Any] = object()
 _LARGEST_GROUP: Final = 256  # items
-_MOST_BATCHES: Final = 8
 
 
 class Groups(Generic[T]):
@@ -119,33 +115,6 @@ class Groups(Generic[T]):
             trace = error.__traceback__
             self._error = error.with_traceback(trace and trace.tb_next)
             return _END
-
-
-def joined(read: Callable[..., AsyncGenerator[Batch]], **arguments: Any) -> AsyncGenerator[list[Execution]]:
-    """Read a list in groups of rows: join the batches that are ready, because a crossing costs as much as 40 rows.
-
-    :param read: opens the list; its argument returns how many batches wait here, which count as read ahead.
-    """
-    waiting: list[list[Execution]] = []
-    batches = read(lambda: len(waiting), **arguments)
-
-    async def groups() -> AsyncGenerator[list[Execution]]:
-        error = None
-        async with aclosing(batches):
-            try:
-                async for rows, _, next_ready in batches:
-                    waiting.append(rows)
-                    if not next_ready or len(waiting) == _MOST_BATCHES:
-                        group = [row for rows in waiting for row in rows]
-                        waiting.clear()
-                        yield group
-            except Exception as raised:  # noqa: BLE001 - after the rows before it
-                error = raised
-        yield [row for rows in waiting for row in rows]
-        if error is not None:
-            raise error
-
-    return groups()
 
 
 class IterableAdapter(AsyncIterator[T]):

@@ -20,7 +20,7 @@ from omium_async._workflow import Definition
 
 from ._dispatcher import Dispatcher
 from ._methods import docstring, mirrored, sync_iterator, sync_method
-from ._rows import Groups, SyncIterator, joined
+from ._rows import Groups, SyncIterator
 
 __all__ = ["Ids", "Run", "Workflow", "bind"]
 
@@ -38,7 +38,7 @@ _CoreRun = AsyncRun[Any]
 
 def _row_groups(core: _Core, **arguments: Any) -> AsyncGenerator[Any]:
     executions = core._executions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    return joined(executions._list, workflow_id=core.workflow_id, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return executions._groups(workflow_id=core.workflow_id, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Workflow(Definition[In, Out]):

@@ -32,14 +32,14 @@ class Prefetch:
     next, up to ``bound``. They are tasks without a task group, because the generator that owns them yields while they
     run.
 
-    :param held: how many windows returned before still wait for the consumer; they count as ahead of it.
+    :ivar held: how many windows returned before still wait for the consumer; they count as ahead of it.
     """
 
-    def __init__(self, fetch: Fetch, reading: Reading, bound: int, held: Callable[[], int]) -> None:
+    def __init__(self, fetch: Fetch, reading: Reading, bound: int) -> None:
         self._fetch = fetch
         self._reading = reading
         self._bound = bound
-        self._held = held
+        self.held = 0
         self._depth = 1
         self._flying: deque[tuple[Window, asyncio.Task[ExecutionPage]]] = deque()
 
@@ -47,7 +47,7 @@ class Prefetch:
         """Request as many windows as may be in flight."""
         if not self._reading.steady:
             self._depth = 1
-        most = min(self._depth, self._bound - self._held())
+        most = min(self._depth, self._bound - self.held)
         while len(self._flying) < most and not self._reading.ended:
             window = self._reading.ahead() if self._flying else self._reading.needed()
             if window is None:

@@ -19,22 +19,24 @@ from .._outage import Outage
 from .client_filter import ClientFilter
 from .exact import Reading
 from .prefetch import Fetch, Prefetch, default_bound
+from .windows import Window
 
-__all__ = ["Batch", "Page", "named", "stream_batches", "stream_pages", "stream_rows", "windows"]
+__all__ = ["Batch", "Page", "named", "stream_batches", "stream_groups", "stream_pages", "stream_rows", "windows"]
 
 Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
+
+
+_MOST_JOINED = 8
 
 
 class Batch(NamedTuple):
     """Rows that can be yielded now, in the list's order.
 
     :ivar total: the total of the latest response; ``None`` if the client filters.
-    :ivar next_ready: whether the next window has arrived.
     """
 
     rows: list[Execution]
     total: int | None
-    next_ready: bool
 
 
 def windows(caller: Caller, filters: Filters, outage: Outage | None = None, page: Page | None = None) -> Fetch:
@@ -65,34 +67,52 @@ async def stream_batches(
     page_size: int = 100,
     prefetch: int | None = None,
     limit: int | None = None,
-    held: Callable[[], int] = lambda: 0,
     filters: Filters | None = None,
+    most_joined: int = 1,
 ) -> AsyncGenerator[Batch, None]:
     """Yield batches of the executions that pass the filters, a batch for each response, none twice and none missed.
 
     :param page_size: the largest window to request; values below 20 count as 20.
     :param prefetch: at most so many windows are requested ahead; ``None``: 8, fewer of large ones; 0: none.
-    :param held: how many batches yielded before still wait for the consumer; they count as ahead of it.
     :param filters: those that the service does not have are applied here; ``total`` is ``None`` then.
+    :param most_joined: a batch joins up to so many responses, if they have arrived.
     """
     client_filter = ClientFilter(filters, limit) if filters is not None and filters.need_client else None
     reading = Reading(page_size, limit if client_filter is None or not limit else None)
     bound = default_bound(page_size) if prefetch is None else prefetch
-    ahead = Prefetch(fetch, reading, bound, held)
+    ahead = Prefetch(fetch, reading, bound)
+    rows: list[Execution] = []
     try:
         while not reading.ended:
-            rows = reading.take(*await ahead.next())
-            if client_filter is not None:
-                rows = client_filter.apply(rows)
-                reading.ended = reading.ended or client_filter.ended
+            try:
+                rows += _take(reading, client_filter, *await ahead.next())
+            except Exception:
+                if rows:
+                    yield Batch(rows, None)
+                raise
+            ahead.held += 1
+            if ahead.ready and ahead.held < most_joined and not reading.ended:
+                continue
+            ahead.held = 0
             if rows:
                 ahead.fill()
-                yield Batch(rows, reading.total if client_filter is None else None, ahead.ready)
-            del rows  # frees them before the next ones are read
+                yield Batch(rows, reading.total if client_filter is None else None)
+            rows = []  # frees them before the next ones are read
         if client_filter is not None:
             client_filter.finish()
     finally:
         await ahead.aclose()
+
+
+def _take(
+    reading: Reading, client_filter: ClientFilter | None, window: Window, answer: ExecutionPage
+) -> list[Execution]:
+    """Return the rows that a response adds and that pass."""
+    rows = reading.take(window, answer)
+    if client_filter is not None:
+        rows = client_filter.apply(rows)
+        reading.ended = reading.ended or client_filter.ended
+    return rows
 
 
 async def stream_pages(
@@ -103,7 +123,7 @@ async def stream_pages(
     total: int | None = None
     rows: list[Execution] = []
     async with aclosing(stream_batches(fetch, page_size=page_size, prefetch=prefetch, filters=filters)) as batches:
-        async for more, total, _ in batches:
+        async for more, total in batches:
             rows += more
             while len(rows) >= page_size:
                 page += 1
@@ -124,10 +144,28 @@ async def stream_rows(
     """Yield the executions one by one."""
     batches = stream_batches(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
     async with aclosing(batches):
-        async for rows, _, _ in batches:
+        async for rows, _ in batches:
             for row in rows:
                 yield row
             del rows  # frees them before the next ones are read
+
+
+async def stream_groups(
+    fetch: Fetch,
+    *,
+    page_size: int = 100,
+    prefetch: int | None = None,
+    limit: int | None = None,
+    filters: Filters | None = None,
+) -> AsyncGenerator[list[Execution], None]:
+    """Yield the executions in groups as large as have arrived, for a consumer to which each step is expensive."""
+    batches = stream_batches(
+        fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters, most_joined=_MOST_JOINED
+    )
+    async with aclosing(batches):
+        async for rows, _ in batches:
+            yield rows
+            del rows
 
 
 async def named(execution_ids: Iterable[str] | AsyncIterable[str], limit: int | None) -> AsyncGenerator[Execution]:

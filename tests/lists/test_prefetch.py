@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 import pytest
 
-from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
+from omium_async._lists.streams import stream_batches, stream_groups, stream_pages, stream_rows
 from omium_async._lists.windows import Window
 from omium_async._models.types import ExecutionPage
 
@@ -382,16 +382,29 @@ def test_an_abandoned_list_gives_no_warning_when_the_loop_ends() -> None:
     assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, "", "")
 
 
-async def test_batches_that_wait_for_their_reader_are_ahead_too() -> None:
+async def test_a_group_joins_the_responses_that_have_arrived_and_no_more_than_prefetch_are_ahead() -> None:
     desk = Desk()
-    held = 0
-    async with aclosing(stream_batches(desk, page_size=100, prefetch=3, held=lambda: held)) as batches:
+    async with aclosing(stream_groups(desk, page_size=100, prefetch=3)) as groups:
         for _ in range(4):
-            await take(batches, desk)
-        held = 3
-        before = len(desk.asked)
-        for number in range(1, 10):  # the windows that were in flight first; then one by one, when it is needed
-            await take(batches, desk)
-            await settle()
-            assert len(desk.asked) <= max(before, 4 + number)
-            assert len(desk.open) <= max(0, before - 4 - number)
+            await take(groups, desk)
+        assert len(desk.open) == 3
+        for number in sorted(desk.open):
+            desk.answer(number)
+        await settle()
+        assert len(await anext(groups)) > 200
+    assert desk.most == 3
+
+
+async def test_a_group_of_responses_before_an_error_comes_before_it() -> None:
+    desk = Desk()
+    groups = stream_groups(desk, page_size=100, prefetch=3)
+    for _ in range(4):
+        await take(groups, desk)
+    first, second, third = sorted(desk.open)
+    desk.answer(first)
+    desk.answer(third)
+    desk.fail(second, LookupError("broken"))
+    await settle()
+    assert 80 <= len(await anext(groups)) <= 100
+    with pytest.raises(LookupError, match="broken"):
+        await anext(groups)
