@@ -21,39 +21,28 @@ from .output import complain
 #: Set by the script that `omiumctl completion` prints, when the shell asks for completions.
 COMPLETION_VARIABLE: Final = "_OMIUMCTL_COMPLETE"
 
-#: The commands, each with its line in the help.
+#: The commands, each with the file in `commands/` that defines `NAME_command`, and its line in the help.
 COMMANDS: Final = {
-    "demo": "Watch executions, replay, rollback and cancel on real files.",
-    "serve": "Serve a local Omium with your workflows.",
-    "ui": "Open the console, a web page over your executions.",
-    "list": "List executions.",
-    "count": "Count executions.",
-    "show": "Show executions.",
-    "create": "Start an execution.",
-    "wait": "Wait until executions have settled.",
-    "replay": "Run one execution, or many, again from a checkpoint.",
-    "rollback": "Take an execution back to a checkpoint.",
-    "cancel": "Cancel executions.",
-    "delete": "Delete executions permanently.",
-    "batch": "Start an execution for each line of a file.",
-    "checkpoints": "List the checkpoints of an execution.",
-    "workflows": "List workflows, or show one.",
-    "request": "Call any other endpoint.",
-    "check": "Check the key and the URL; probe the service.",
-    "completion": "Print the completion script of your shell.",
-    "help": "Show the help of a command.",
-    "version": "Print the version.",
-}
-#: The file in `commands/` that defines `NAME_command`, if it is not that of the name.
-_FILES: Final = {
-    "count": "list",
-    "checkpoints": "show",
-    "workflows": "show",
-    "wait": "create",
-    "rollback": "replay",
-    "delete": "cancel",
-    "completion": "help",
-    "version": "help",
+    "demo": ("demo", "Watch executions, replay, rollback and cancel on real files."),
+    "serve": ("serve", "Serve a local Omium with your workflows."),
+    "ui": ("ui", "Open the console, a web page over your executions."),
+    "list": ("list", "List executions."),
+    "count": ("list", "Count executions."),
+    "show": ("show", "Show executions."),
+    "create": ("create", "Start an execution."),
+    "wait": ("create", "Wait until executions have settled."),
+    "replay": ("replay", "Run one execution, or many, again from a checkpoint."),
+    "rollback": ("replay", "Take an execution back to a checkpoint."),
+    "cancel": ("cancel", "Cancel executions."),
+    "delete": ("cancel", "Delete executions permanently."),
+    "batch": ("batch", "Start an execution for each line of a file."),
+    "checkpoints": ("show", "List the checkpoints of an execution."),
+    "workflows": ("show", "List workflows, or show one."),
+    "request": ("request", "Call any other endpoint."),
+    "check": ("check", "Check the key and the URL; probe the service."),
+    "completion": ("help", "Print the completion script of your shell."),
+    "help": ("help", "Show the help of a command."),
+    "version": ("help", "Print the version."),
 }
 
 
@@ -68,18 +57,18 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        file = importlib.import_module(f".commands.{_FILES.get(cmd_name, cmd_name)}", __package__)
-        command: click.Command = getattr(file, f"{cmd_name}_command")
+        module = importlib.import_module(f".commands.{COMMANDS[cmd_name][0]}", __package__)
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands and of the shared options."""
-        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import sys
 
 import pytest
@@ -75,14 +74,4 @@ def test_a_database_that_cannot_be_used_is_one_line(omiumctl, sources, database)
 def test_the_demo_works_without_a_home_folder(omiumctl, sources):
     (omiumctl.home / "file").touch()
     omiumctl.environment |= {"XDG_STATE_HOME": str(omiumctl.home / "file" / "state"), "TMPDIR": str(omiumctl.home)}
-    assert omiumctl("demo", sources).code == 0
-
-
-@pytest.mark.slow
-def test_an_interrupted_demo_leaves_a_database_that_the_next_one_continues(omiumctl, sources):
-    process = omiumctl.start("demo", sources)
-    while b"create_many" not in process.stdout.readline():
-        pass
-    process.send_signal(signal.SIGINT)
-    assert omiumctl.ended(process).code == 130
     assert omiumctl("demo", sources).code == 0

@@ -53,9 +53,9 @@ async def test_a_page_shows_since_when_it_runs_and_links_the_replay_that_the_ser
     assert 'href="../executions/exec_0"' not in text
 
 
-@pytest.mark.parametrize("segment", ["..%2F..", "live", "exec_none", "%3Cb%3E"])
-async def test_an_execution_that_does_not_exist_has_a_page_that_says_so(page, segment):
-    assert "No such execution" in await page.get(f"/executions/{segment}", 404)
+async def test_an_execution_that_does_not_exist_has_a_page_that_says_so(page):
+    for segment in ("..%2F..", "live", "exec_none", "%3Cb%3E"):
+        assert "No such execution" in await page.get(f"/executions/{segment}", 404)
 
 
 async def test_data_of_megabytes_is_shown_as_far_as_it_is_opened(page, service):

@@ -31,16 +31,16 @@ def is_guarded(answer):
     return answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_every_response_forbids_what_pages_do_not_need(page, service, path):
+async def test_every_response_forbids_what_pages_do_not_need(page, service):
     service.rows = [row(1)]
-    answer = await page.client.get(path, allow_redirects=False)
-    assert is_guarded(answer) or path == "/static/console.js"
-    text = await answer.text()
-    assert "style=" not in text or path.startswith("/static")
-    assert "<script>" not in text
-    head = await page.client.head(path, allow_redirects=False)
-    assert (head.status, await head.read()) == (answer.status, b"")
+    for path in PAGES:
+        answer = await page.client.get(path, allow_redirects=False)
+        assert is_guarded(answer) or path == "/static/console.js"
+        text = await answer.text()
+        assert "style=" not in text or path.startswith("/static")
+        assert "<script>" not in text
+        head = await page.client.head(path, allow_redirects=False)
+        assert (head.status, await head.read()) == (answer.status, b"")
 
 
 async def test_a_response_that_aiohttp_makes_itself_is_guarded_too(page):
@@ -53,9 +53,9 @@ HOSTS = ["evil.example:80", "127.0.0.1.evil.example", "user@localhost", "10.0.0.
 HOSTS += ["localhost:notaport", "localhost.", "[::1", "[::ffff:10.0.0.1]", "2130706433"]
 
 
-@pytest.mark.parametrize("host", HOSTS)
-async def test_a_foreign_host_is_refused(page, service, host):
-    assert (await page.client.get("/", headers={"Host": host})).status in (400, 403)
+async def test_a_foreign_host_is_refused(page, service):
+    for host in HOSTS:
+        assert (await page.client.get("/", headers={"Host": host})).status in (400, 403), host
     assert service.requests == []
 
 
@@ -80,10 +80,10 @@ async def test_hosts_of_this_machine_and_named_origins_are_answered(omium):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/new", "/bulk", "/executions/exec_1/replay"])
-async def test_a_form_of_another_site_is_refused(page, service, path, headers):
-    assert (await page.post(path, {}, **headers)).status == 403
-    assert (await page.client.post(path, data={})).status == 403
+async def test_a_form_of_another_site_is_refused(page, service, headers):
+    for path in ("/new", "/bulk", "/executions/exec_1/replay", "/"):
+        assert (await page.post(path, {}, **headers)).status == 403
+        assert (await page.client.post(path, data={})).status == 403
     assert service.requests == []
 
 

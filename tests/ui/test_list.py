@@ -69,8 +69,8 @@ async def test_a_search_says_how_far_it_got_and_goes_on_from_there(page, service
 
 
 async def test_no_address_makes_the_console_search_further(page, service):
-    service.rows = [row(n) for n in range(20_000, 0, -1)]
-    await page.look("/?metadata=a%3Db&reach=100&window=7", "rows")
+    service.rows = [row(n) for n in range(7_000, 0, -1)]
+    await page.look("/?metadata=a%3Db&reach=100&window=2", "rows")
     assert len(service.requests) == 12
 
 
@@ -126,25 +126,24 @@ async def test_a_page_that_is_opened_in_an_outage_says_what_is_wrong(page, servi
     assert "could not be filled" in await page.get("/new?like=exec_1")
 
 
-@pytest.mark.parametrize("query", ["since=soon", "since=999999w", "metadata=x", "page=99999999", "error=x"])
-async def test_invalid_filters_are_rejected_before_anything_is_requested(page, service, query):
-    name = query.partition("=")[0]
-    assert f'id="problem-{name}"' in await page.get(f"/?{query}", 400)
-    await page.get(f"/bulk?{query}", 400)
+async def test_invalid_filters_are_rejected_before_anything_is_requested(page, service):
+    for query in ("since=soon", "since=999999w", "metadata=x", "page=99999999", "error=x"):
+        assert f'id="problem-{query.partition("=")[0]}"' in await page.get(f"/?{query}", 400)
+        await page.get(f"/bulk?{query}", 400)
     assert service.requests == []
 
 
-@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
-async def test_a_time_that_utc_cannot_hold_is_shown_as_sent(page, service, moment):
-    service.rows = [row(1, "failed", created_at=moment, started_at=moment, completed_at=moment), row(0)]
-    service.rows[0]["checkpoints"] = [{"id": "chk_1", "name": "read", "created_at": moment}]
-    for path in ("/", "/executions/exec_1", "/executions/exec_1/replay?checkpoint=chk_1"):
-        assert "replay?" in path or moment.replace("T", " ") in await page.get(path)
+async def test_a_time_that_utc_cannot_hold_is_shown_as_sent(page, service):
+    for moment in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"):
+        service.rows = [row(1, "failed", created_at=moment, started_at=moment, completed_at=moment), row(0)]
+        service.rows[0]["checkpoints"] = [{"id": "chk_1", "name": "read", "created_at": moment}]
+        await page.get("/executions/exec_1/replay?checkpoint=chk_1")
+        for path in ("/", "/executions/exec_1"):
+            assert moment.replace("T", " ") in await page.get(path)
 
 
-@pytest.mark.parametrize("length", [20_000, 300_000])
-async def test_long_names_are_cut_in_the_list_and_whole_on_their_own_page(page, service, length):
-    long = "x" * length
+async def test_long_names_are_cut_in_the_list_and_whole_on_their_own_page(page, service):
+    long = "x" * 300_000
     service.rows = [row(2, long, id=f"y{long}", error=long), row(1, "failed", workflow_id=long, error=long)]
     service.checkpoints("exec_1", long)
     for path in ("/", "/executions/exec_1/replay?checkpoint=chk_1"):
@@ -171,11 +170,13 @@ async def test_what_the_service_sends_is_shown_as_text(page, service):
         assert "{{7*7}}" in text or "49" not in text
 
 
-@pytest.mark.parametrize("execution_id", ["a/b", "../x", "a b", "a?b#c", "x" * 300, "日本", "%2F", "a:b"])
-async def test_an_id_of_any_form_has_a_page(page, service, execution_id):
-    service.rows = [row(1, id=execution_id)]
-    href = re.search(r'<a id="row-[^"]*" href="\.([^"]*)"', await page.get("/"))[1]
-    assert 'id="h-timeline"' in await page.get(href)
+async def test_an_id_of_any_form_has_a_page(page, service):
+    names = ["a/b", "../x", "a b", "a?b#c", "x" * 300, "日本", "%2F", "a:b"]
+    service.rows = [row(1, id=name) for name in names]
+    links = re.findall(r'<a id="row-[^"]*" href="\.([^"]*)"', await page.get("/"))
+    assert len(links) == len(names)
+    for link in links:
+        assert 'id="h-timeline"' in await page.get(link)
 
 
 texts = st.text(min_size=1, max_size=30).map(str.strip).filter(bool)

@@ -1,1 +1,5 @@
-"""The commands: each is a function `NAME_command` in a file of its own or of a command like it (see `app.COMMANDS`)."""
+"""The commands.
+
+To add one, write a function `NAME_command` with a decorator of `connection.py` (`client_command` for most), in a file
+of its own or in that of a similar command, and list it in `app.COMMANDS`.
+"""
