@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
+import resource
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from omium_async import AsyncOmium, ExecutionRequest, OmiumError
-from omium_async._journal.file import _Commit
 from omium_async.local import LocalOmium, WorkflowRun
 
 
@@ -29,16 +29,14 @@ async def omium(local, patient) -> AsyncIterator[AsyncOmium]:
         yield client
 
 
-def break_the_journal(monkeypatch: pytest.MonkeyPatch, is_full: Callable[[], bool]) -> None:
-    """Let writes to the journal fail while ``is_full`` returns true, as on a full disk."""
-    run = _Commit.run
-
-    def full(self: Any, connection: Any) -> Any:
-        if is_full():
-            raise sqlite3.OperationalError("database or disk is full")
-        return run(self, connection)
-
-    monkeypatch.setattr(_Commit, "run", full)
+@pytest.fixture
+def limit_files() -> Iterator[Callable[[int], None]]:
+    """Returns a function that limits the size of files, so that a write fails as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
 
 
 def numbered(count: int, start: int = 0) -> Iterator[ExecutionRequest]:

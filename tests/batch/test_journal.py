@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import shutil
-import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -285,16 +284,6 @@ async def test_only_the_owner_can_read_the_file(omium, path):
     assert path.stat().st_mode & 0o077 == 0
     assert not path.with_name(path.name + "-wal").exists()
     assert omium._caller.shared.settings.api_key.encode() not in path.read_bytes()
-
-
-@pytest.fixture
-def limit_files():
-    """Returns a function that limits the size of files, so that a write fails as on a full disk."""
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("full_after", [0, 50])

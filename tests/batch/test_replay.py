@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections import Counter
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from omium_async import AuthenticationError, ConflictError, ExecutionRequest, JournalError, NotFoundError
 from omium_async.local import Fault
 
-from .conftest import break_the_journal, collect, ended, failed_executions, states
+from .conftest import collect, ended, failed_executions, states
 
 REPLAY = {"method": "POST", "path": "/executions/*/replay"}
 SENT = "POST /executions/*/replay"
@@ -253,26 +254,29 @@ async def test_replays_in_flight_when_a_run_died_are_compared_and_never_sent_aga
     assert states(again) == {("replayed", True): 18, ("unknown", True): 2}
 
 
-async def test_a_journal_that_cannot_be_written_ends_the_batch_and_nothing_is_replayed_twice(
-    omium, runs, path, monkeypatch
-):
+async def test_a_full_disk_ends_the_batch_and_nothing_is_replayed_twice(omium, runs, path, limit_files):
     found = []
     await fail(omium, 30)
-    break_the_journal(monkeypatch, lambda: len(found) >= 3)
     with pytest.raises(JournalError):
         async for outcome in omium.executions.replay_many(concurrency=2, journal=path):
-            found.append(outcome)  # noqa: PERF401 - kept also when an error ends it
+            found.append(outcome)
+            if len(found) == 3:
+                limit_files(path.with_name("journal-wal").stat().st_size)
     assert 3 <= len(found) < 30
-    monkeypatch.undo()
+    limit_files(resource.RLIM_INFINITY)
     outcomes = await collect(omium.executions.replay_many(journal=path))
     assert {outcome.execution.id for outcome in found} <= {outcome.execution.id for outcome in outcomes}
     assert max(runs.values()) <= 2
 
 
-async def test_an_outcome_that_cannot_be_recorded_is_yielded_before_the_error(omium, runs, local, path, monkeypatch):
+async def test_an_outcome_that_cannot_be_recorded_is_yielded_before_the_error(omium, runs, local, path, limit_files):
     await fail(omium, 1)
-    break_the_journal(monkeypatch, lambda: SENT in local.counts)
-    found, error = await ended(omium.executions.replay_many(journal=path))
+    local.inject(Fault(**REPLAY, when="after", action="delay", delay=0.2))
+    replaying = asyncio.create_task(ended(omium.executions.replay_many(journal=path)))
+    while SENT not in local.counts:  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    limit_files(path.with_name("journal-wal").stat().st_size)
+    found, error = await replaying
     assert isinstance(error, JournalError)
     assert states(found) == {("replayed", False): 1}
 
