@@ -99,7 +99,7 @@ def to_row(row: Row) -> dict[str, Any]:
     return sent
 
 
-def write_rows(rows: Iterable[Row], columns: Columns, output: Output, nothing: str) -> None:
+def write_rows(rows: Iterable[Row], columns: Columns, output: Output, nothing: str | None = None) -> None:
     """Write rows as they come.
 
     :param nothing: the text of a table without rows.
@@ -111,7 +111,7 @@ def write_rows(rows: Iterable[Row], columns: Columns, output: Output, nothing: s
     for row in rows:
         table.add(*columns.cells(row, output))
     table.flush()
-    if not table.count and output is Output.TABLE:
+    if nothing and not table.count and output is Output.TABLE:
         click.echo(nothing)
 
 

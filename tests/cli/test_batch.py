@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from omium_async.local import Fault
+from omium_sync.cli.json_lines import LineReader
 
 FLAGS = ("--workflow-id", "echo", "--journal", "j.db")
 
@@ -70,6 +71,14 @@ def test_odd_lines_are_read_or_reported(connected, service):
     ):
         assert any(f"line {number} is malformed" in line and why in line for line in ended.err.splitlines())
     assert sorted(map(str, service.inputs())) == ["1", "2", "4", "{'x': 123456789012345678901234567890}"]
+
+
+def test_stdin_may_be_a_file_of_which_a_part_was_read(tmp_path):
+    (tmp_path / "in.jsonl").write_text("a heading\n1\n2\n")
+    with (tmp_path / "in.jsonl").open("rb", buffering=0) as file:
+        file.readline()
+        reader = LineReader(file.fileno(), "echo", whole=False, stopping=lambda: False)
+        assert (reader.count(), [line.request.input_data for line in reader.lines()]) == (2, [1, 2])
 
 
 def test_lines_may_be_whole_requests(connected, service):

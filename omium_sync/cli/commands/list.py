@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -17,10 +16,10 @@ from omium_async._executions import Executions
 from omium_async._outage import Outage
 from omium_sync import Execution, Omium
 
-from ..columns import EXECUTIONS, Columns, columns_option, to_row
+from ..columns import EXECUTIONS, Columns, columns_option, write_rows
 from ..connection import Connection, client_command, service_command
 from ..options import filter_options, limit_option, output_option
-from ..output import Output, complain, json_line, write_json, write_json_rows
+from ..output import Output, complain, write_json
 from ..progress import ProgressBar
 
 _ROWS_OF_A_TABLE: Final = 50
@@ -65,27 +64,16 @@ def list_command(
         asyncio.run(_watch(connection.async_client(), {**filters, "limit": limit}, chosen, output))
         return
     with connection.client() as omium:
-        if output in (Output.TABLE, Output.CSV):
-            one_more = limit if limit is None or output is Output.CSV else limit + 1  # shows whether there are more
-            rows = omium.executions.list(**filters, limit=one_more)
-            _write_table(rows, limit, chosen, output)
-        else:
+        if output in (Output.JSON, Output.JSONL):
             rows = omium.executions.list(**filters, limit=limit)
             with ProgressBar("listing", limit, lines=False, beside=True) as progress:
-                write_json_rows(progress.over(map(to_row, rows)), output)
-
-
-def _write_table(found: Iterator[Execution], limit: int | None, columns: Columns, output: Output) -> None:
-    table = columns.table(output)
-    for execution in itertools.islice(found, limit):
-        table.add(*columns.cells(execution, output))
-    table.flush()
-    if output is Output.CSV:
-        return
-    if not table.count and limit != 0:
-        click.echo("no executions")
-    elif next(found, None) is not None:
-        click.echo(f"... more than these {table.count}; --limit shows more")
+                write_rows(progress.over(rows), chosen, output)
+            return
+        one_more = limit if limit is None or output is Output.CSV else limit + 1  # shows whether there are more
+        rows = omium.executions.list(**filters, limit=one_more)
+        write_rows(itertools.islice(rows, limit), chosen, output, nothing="no executions" if limit != 0 else None)
+        if next(rows, None) is not None:
+            click.echo(f"... more than these {limit}; --limit shows more")
 
 
 async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, output: Output) -> None:
@@ -106,25 +94,14 @@ async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, out
             changed = [row for row in rows if known.get(row.id) != row]
             if in_place:
                 click.clear()
-                _write_rows(rows, columns, output)
+                write_rows(rows, columns, output)
                 complain(f"{len(rows)} at {time.strftime('%H:%M:%S')}; stop with Ctrl-C", name="watching")
             else:
-                _write_rows(changed[::-1], columns, output)
+                write_rows(changed[::-1], columns, output)
+                sys.stdout.flush()
             pause = _FIRST_PAUSE if changed or known.keys() - now.keys() else min(pause * _GROWTH, _LONGEST_PAUSE)
             known = now
             await asyncio.sleep(pause)
-
-
-def _write_rows(rows: Sequence[Execution], columns: Columns, output: Output) -> None:
-    if output is Output.JSONL:
-        sys.stdout.buffer.writelines(json_line(to_row(row)) for row in rows)
-        sys.stdout.buffer.flush()
-        return
-    table = columns.table(output)
-    for row in rows:
-        table.add(*columns.cells(row))
-    table.flush()
-    sys.stdout.flush()
 
 
 @client_command(
