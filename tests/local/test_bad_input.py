@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
-
-from .conftest import create_request, port_of
 
 MIB = 2**20
 LIMIT = 16 * MIB
@@ -119,23 +116,3 @@ async def test_a_body_over_16_mib_is_answered_413(http):
 async def test_compressed_bodies_are_rejected(http, coding):
     answer = await http.call("POST", "/executions", data=b'{"workflow_id": "w"}', Content_Encoding=coding)
     assert (answer.status, await http.total()) == (415, 0)
-
-
-async def test_a_client_that_disconnects_within_its_body_creates_nothing(local, http):
-    _, writer = await asyncio.open_connection("127.0.0.1", port_of(local))
-    writer.write(create_request(local, Content_Length="100"))
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-    assert await http.total() == 0
-    assert await http.create()
-
-
-async def test_an_unknown_checkpoint_is_answered_404_and_a_wrong_status_409(http):
-    execution_id = await http.create("unknown-workflow")
-    answer = await http.rollback(execution_id, "chk_unknown")
-    assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
-    answer = await http.replay(execution_id, "chk_unknown")
-    assert answer.status == 409
-    assert "pending" in answer.json["detail"]
-    assert (await http.detail(execution_id))["status"] == "pending"

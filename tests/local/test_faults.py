@@ -11,7 +11,6 @@ import json
 import aiohttp
 import pytest
 
-from omium_async import APIConnectionError, AsyncOmium
 from omium_async.local import Fault, LocalOmium
 
 from .conftest import create_request, exchange
@@ -144,18 +143,6 @@ async def test_requests_with_a_wrong_key_meet_no_fault(local, http):
     assert (await http.with_key("wrong").get()).status == 401
     assert (await http.get()).status == 418
     assert local.counts == {"GET /executions": 2}
-
-
-@before_and_after
-async def test_a_client_reports_a_dropped_write_as_unknown_and_its_key_makes_it_once(local, when):
-    async with local, AsyncOmium(local.api_key, base_url=local.url, max_retries=0) as omium:
-        local.inject(Fault(method="POST", path="/executions", when=when, action="drop"))
-        with pytest.raises(APIConnectionError) as caught:
-            await omium.executions.create("w", idempotency_key="k")
-        assert caught.value.outcome == "unknown"
-        assert await omium.executions.count() == (when == "after")
-        await omium.executions.create("w", idempotency_key="k")
-        assert await omium.executions.count() == 1
 
 
 @pytest.mark.parametrize(("action", "status"), [("status", 503), ("garbage", 200), ("truncate", 200), ("drop", None)])

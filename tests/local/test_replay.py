@@ -6,12 +6,10 @@ import asyncio
 import collections
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from omium_async.local import LocalOmium
 
-from .conftest import Http, in_memory_and_on_file, names, serving
+from .conftest import in_memory_and_on_file, names, serving
 
 
 class CountedSteps:
@@ -129,67 +127,15 @@ async def test_a_replay_waits_for_its_workflow_to_be_registered(tmp_path):
         assert counted.ran == {1: 1, 2: 1, 3: 1, 4: 1}
 
 
-class Model:
-    """One execution of `CountedSteps`, as it should be after each action."""
-
-    def __init__(self, http: Http, steps: int) -> None:
-        self.http = http
-        self.counted = CountedSteps(http.local, steps)
-
-    async def create(self, number: int = 0) -> None:
-        self.counted.fail_at = None
-        self.detail = await self.http.ended("counted")
-        self.status, self.recorded = "completed", self.counted.steps
-
-    async def fail(self, number: int) -> None:
-        self.counted.fail_at = number
-
-    async def succeed(self, number: int) -> None:
-        self.counted.fail_at = None
-
-    async def rollback(self, number: int) -> None:
-        await self._go_back(self.http.rollback, number)
-
-    async def replay(self, number: int) -> None:
-        await self._go_back(self.http.replay, number)
-
-    async def _go_back(self, call, number: int) -> None:
-        replaying, known, before = call == self.http.replay, self.detail["checkpoints"], self.counted.ran.copy()
-        answer = await call(self.detail["id"], known[number]["id"] if number < len(known) else "chk_none")
-        if replaying and self.status == "completed":
-            assert answer.status == 409
-        elif number >= len(known):
-            assert answer.status == 404
-        else:
-            assert answer.status == 200
-            self.recorded, self.status, again = number + 1, "paused", range(0)
-            if replaying:
-                steps, fail_at = self.counted.steps, self.counted.fail_at
-                end = steps if fail_at is None else min(steps, fail_at)
-                again, self.status = range(self.recorded, end), "completed" if end == steps else "failed"
-                self.recorded = max(self.recorded, end)
-            await self.http.until(self.detail["id"], self.status)
-            assert self.counted.ran - before == collections.Counter(again), "a recorded step ran again"
-
-    async def check(self) -> None:
-        self.detail = await self.http.detail(self.detail["id"])
-        assert (self.detail["status"], names(self.detail)) == (self.status, [f"s{n}" for n in range(self.recorded)])
-        assert await self.http.total(f"status={self.status}&workflow_id=counted") >= 1
-
-
-ACTIONS = st.tuples(st.sampled_from(["replay", "rollback", "fail", "succeed", "create"]), st.integers(0, 5))
-
-
-@given(actions=st.lists(ACTIONS, max_size=8), on_file=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_sequence_of_replays_and_rollbacks_follows_a_model(actions, on_file, tmp_path_factory):
-    async def follow():
-        path = tmp_path_factory.mktemp("model") / "o.db" if on_file else None
-        async with serving(LocalOmium(path)) as http:
-            model = Model(http, steps=4)
-            await model.create()
-            for name, number in actions:
-                await getattr(model, name)(number)
-                await model.check()
-
-    asyncio.run(follow())
+async def test_a_rollback_of_a_completed_execution_clears_its_output(local, http):
+    counted = CountedSteps(local)
+    before = await http.ended("counted")
+    await http.rollback(before["id"], checkpoint(before, 2))
+    paused = await http.detail(before["id"])
+    assert (paused["status"], paused["output_data"], paused["completed_at"]) == ("paused", None, None)
+    assert paused["checkpoints"] == before["checkpoints"][:3]
+    answer = await http.replay(before["id"], checkpoint(before, 3))
+    assert (answer.status, answer.json["detail"]) == (404, "Checkpoint not found")
+    await http.replay(before["id"], checkpoint(before, 0))
+    await http.until(before["id"], "completed")
+    assert counted.ran == {0: 1, 1: 2, 2: 2, 3: 2, 4: 2}
