@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -31,8 +31,7 @@ _PAGE_SIZE: Final = 1000
 _MOST_DETAILS: Final = 256  # read in one look-up
 
 
-@attrs.frozen
-class Found:
+class Found(NamedTuple):
     """The result of a look-up.
 
     :ivar executions: by key.
@@ -58,8 +57,7 @@ class _ReadRows:
     count: int = 0
 
 
-@attrs.frozen
-class Lookup:
+class Lookup(NamedTuple):
     """Looks up executions.
 
     :ivar key_field: the name of the key in the metadata.

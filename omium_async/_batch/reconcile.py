@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -29,8 +29,7 @@ _log = logging.getLogger("omium_async.batch")
 _LONGEST_INTERVAL: Final = 5.0  # seconds between two look-ups
 
 
-@attrs.frozen
-class Decision:
+class Decision(NamedTuple):
     """What to do with an item in doubt: adopt ``execution``, leave it unknown for a ``reason``, or send it again.
 
     :ivar cause: the exception behind the reason.

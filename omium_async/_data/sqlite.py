@@ -7,9 +7,7 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
-from typing import Any, Final
-
-import attrs
+from typing import Any, Final, NamedTuple
 
 __all__ = ["Format", "UnusableFileError", "check_file", "connect", "prepare", "unusable"]
 
@@ -25,8 +23,7 @@ class UnusableFileError(Exception):
         self.is_locked = is_locked
 
 
-@attrs.frozen
-class Format:
+class Format(NamedTuple):
     """The format of a kind of file.
 
     :ivar application_id: marks files of this kind.

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import attrs
@@ -100,8 +100,7 @@ class Identity:
         return attrs.asdict(self)
 
 
-@attrs.frozen
-class OpenJournal:
+class OpenJournal(NamedTuple):
     """A journal that was opened for a run.
 
     :ivar batch: the id of the batch.

@@ -6,7 +6,20 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    NamedTuple,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 
@@ -106,8 +119,7 @@ def extra_field(*known: str) -> Any:
     return attrs.field(factory=_no_extra, hash=False, kw_only=True, repr=short, metadata={"known": known})
 
 
-@attrs.frozen
-class Field:
+class Field(NamedTuple):
     """How a field of a model is read.
 
     :ivar name: the attribute, and the key.

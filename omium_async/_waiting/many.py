@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Final, NoReturn, TypeVar
-
-import attrs
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from .. import _endpoints as endpoints
 from .. import _lists as lists
@@ -33,8 +31,7 @@ _GRACE: Final = 0.1  # seconds after the deadline, for the error of a read that 
 _NAMED: Final = 5  # the most ids in a message
 
 
-@attrs.frozen
-class _Poll:
+class _Poll(NamedTuple):
     """The result of one poll of the list.
 
     :ivar ready: rows at a wanted status.
@@ -45,8 +42,7 @@ class _Poll:
     single: list[str]
 
 
-@attrs.frozen
-class _Read:
+class _Read(NamedTuple):
     """The result of one single read: the execution; ``None``: the service does not know it, or the read failed."""
 
     id: str
