@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from omium_async import UnstableListError
+from omium_async._lists.windows import Window
 from omium_async._models.types import Execution, ExecutionPage
 
 from .model import ModelList, ModelServer, Reader
@@ -239,6 +240,21 @@ def test_a_list_that_stands_still_again_never_raises(fixed: int, says_size: bool
     rows.remove(0, 40)
     reader.finish(2000)
     assert len(set(reader.got)) == len(reader.got)
+
+
+class RoundServer(ModelServer):
+    """Shows the first page again after the last."""
+
+    def show(self, window: Window, counted: int | None = None) -> ExecutionPage:
+        pages = -(-len(self.list) // self.size(window.size))
+        return super().show(Window((window.page - 1) % pages + 1, window.size), counted)
+
+
+@pytest.mark.parametrize("says_total", [True, False])
+def test_a_list_that_stands_still_and_shows_its_pages_in_a_round_ends(says_total: bool) -> None:
+    reader = Reader(RoundServer(ModelList.of(300), fixed=50, says_total=says_total, says_size=False), 100, depth=0)
+    reader.finish(200)
+    assert len(set(reader.got)) == len(reader.got) == 300
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -138,8 +138,8 @@ async def test_a_step_on_another_event_loop_is_refused_before_it_runs(local, htt
     assert (ran, names(detail)) == ([], [])
 
 
-@pytest.mark.slow
-async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_reset(local, http, caplog):
+async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_reset(local, http, caplog, monkeypatch):
+    monkeypatch.setattr("omium_async.local.runner._WARN_AFTER", 0.05)  # seconds, instead of 2
     ended = asyncio.Event()
 
     @local.workflow("stubborn")
@@ -153,6 +153,7 @@ async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_rese
     execution_id = await http.create("stubborn")
     resetting = asyncio.create_task(local.reset())
     while not (warnings := [record for record in caplog.records if "stubborn" in record.getMessage()]):
+        assert not resetting.done()
         await asyncio.sleep(0.01)
     ended.set()
     await resetting
