@@ -130,6 +130,15 @@ def test_an_end_that_the_total_contradicts_is_requested_again_and_then_accepted_
     assert reader.requests <= 10 + 2 * depth
 
 
+@pytest.mark.parametrize(("total", "expected"), [(10, 0), (12, 1)])
+def test_a_short_list_whose_page_size_is_not_said_ends_with_a_warning_if_the_total_contradicts(
+    total: int, expected: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = ModelServer(ModelList.of(10), says_size=False, total=total)
+    assert read(server, 100, 0).got == server.list.ids
+    assert len(warnings(caplog)) == expected
+
+
 @pytest.mark.parametrize("depth", [0, 8])
 @pytest.mark.parametrize("hole", [(0, 50), (0, 100), (250, 700)])
 def test_a_list_with_a_hole_that_the_total_contradicts_ends_with_a_warning(
