@@ -1,7 +1,5 @@
 """Plain workflows in threads, steps that were not awaited, and code that blocks the event loop."""
 
-# ruff: noqa: ASYNC110 - the tests wait for a state that the server shows
-
 from __future__ import annotations
 
 import asyncio
