@@ -5,6 +5,7 @@ For client, console and server in one event loop; what has a loop or a thread of
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import time
@@ -74,10 +75,15 @@ def be_patient(loop: Any, monkeypatch: pytest.MonkeyPatch, kind: type[PatientClo
     return clock
 
 
-def _modules_of_the_client() -> list[ModuleType]:
-    """And of the console; but not the journal, which waits in a thread for others to let its file go."""
+@functools.cache
+def _import_the_client() -> None:
     root = Path(omium_async.__file__).parent
     for path in [*root.glob("_[!_]*.py"), *root.glob("_*/**/[!_]*.py")]:
         importlib.import_module(".".join(("omium_async", *path.relative_to(root).with_suffix("").parts)))
+
+
+def _modules_of_the_client() -> list[ModuleType]:
+    """And of the console; but not the journal, which waits in a thread for others to let its file go."""
+    _import_the_client()
     own = [name for name in sys.modules if name.startswith(("omium_async._", "omium_async.ui."))]
     return [sys.modules[name] for name in own if "._journal" not in name]

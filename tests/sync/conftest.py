@@ -20,22 +20,23 @@ def local():
     @server.workflow("fails once")
     async def fails_once(run):
         await run.step("first", lambda: 1)
-        if not mended:
+        if not repaired:
             raise ValueError("not yet")
-        return "mended"
+        return "repaired"
 
     @server.workflow("waits")
     async def waits(run):
         await asyncio.sleep(3600)
 
-    mended = []
-    server.mended = mended
+    repaired = []
+    server.repaired = repaired
     with server:
         yield server
 
 
 @pytest.fixture
 def client(local):
+    local.repaired.clear()
     with Omium(local.api_key, base_url=local.url) as client:
         yield client
 

@@ -33,9 +33,9 @@ def test_the_life_of_an_execution(client, local):
     failed = client.executions.create("fails once", idempotency_key="once")
     assert client.executions.create("fails once", idempotency_key="once").id == failed.id
     assert client.executions.wait(failed.id, poll_interval=0.01).status == "failed"
-    local.mended.append(True)
+    local.repaired.append(True)
     replayed = client.executions.replay(failed.id, checkpoint_name="first")
-    assert client.executions.wait(replayed.execution_id, poll_interval=0.01).output_data == "mended"
+    assert client.executions.wait(replayed.execution_id, poll_interval=0.01).output_data == "repaired"
     assert client.executions.rollback(done.id, checkpoint_name="twice").status
     assert [detail.status for detail in client.executions.watch(done.id)] == ["paused"]
 
@@ -61,12 +61,11 @@ def test_many(client, local):
     with pytest.raises(MissingExecutionsError) as missing:
         list(client.executions.wait_many([created[0], "exec_unknown"], poll_interval=0.01))
     assert missing.value.missing == ("exec_unknown",)
-    local.mended.clear()
     for outcome in list(client.executions.create_many([ExecutionRequest("fails once")] * 3)):
         client.executions.wait(outcome.execution.id, poll_interval=0.01)
     planned = list(client.executions.replay_many(workflow_id="fails once", dry_run=True))
     assert {outcome.state for outcome in planned} == {"planned"}
-    local.mended.append(True)
+    local.repaired.append(True)
     replayed = list(client.executions.replay_many(workflow_id="fails once"))
     assert {outcome.state for outcome in replayed} == {"replayed"}
 
@@ -274,7 +273,6 @@ def test_an_on_created_that_is_no_plain_function_is_rejected_before_anything_is_
 
 @pytest.mark.parametrize("kind", ["create", "start", "execute", "replay"])
 def test_an_interrupt_just_after_the_end_of_a_call_has_a_note_of_the_execution(client, local, monkeypatch, kind):
-    local.mended.clear()
     failed = client.executions.run("fails once", poll_interval=0.01)
     flow = client.with_options(poll_interval=(0.01, 0.05)).workflow("double")
     calls = {
