@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack, cast, overload
 from . import _arguments as check
 from ._arguments import Status
 from ._caller import Caller
-from ._data.reading import check_type, matches, read_typed
+from ._data.reading import check_input, check_type, read_typed
 from ._data.validation import ValidationError, origin_of
 from ._executions import Executions
 from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
@@ -271,7 +271,7 @@ class Workflow(Definition[In, Out]):
 
     def _check_input(self, value: Any) -> None:
         if self.input_type is not None:
-            matches(self._bound_caller.converter, value, self.input_type, "input_data")
+            check_input(self._bound_caller.converter, value, self.input_type, "input_data")
 
     def _request(self, given: Any) -> ExecutionRequest | InvalidRequest:
         request = given if isinstance(given, ExecutionRequest) else ExecutionRequest(self.workflow_id, given)

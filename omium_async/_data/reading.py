@@ -12,35 +12,35 @@ from .kinds import full_name, is_union, shown_type
 from .plain import plain
 from .validation import ValidationError, read_inside
 
-__all__ = ["check_type", "matches", "read_typed"]
+__all__ = ["check_input", "check_type", "read_typed"]
 
 T = TypeVar("T")
 
 
-def read_typed(converter: OmiumConverter, value: Any, type: type[T], place: str) -> T:
+def read_typed(converter: OmiumConverter, value: Any, cls: type[T], place: str) -> T:
     """Return plain JSON data as a user's type.
 
     :param converter: the converter whose hooks read it.
     :param value: the data.
-    :param type: the requested type; any annotation that `check_type` accepts.
+    :param cls: the requested type; any annotation that `check_type` accepts.
     :param place: the beginning of the path, such as ``output_data``.
     :raises ValidationError: the data does not fit; ``path`` is the place, such as ``output_data.lines``.
     """
-    return cast("T", read_inside(place, converter.get_structure_hook(type), type, value))
+    return cast("T", read_inside(place, converter.get_structure_hook(cls), cls, value))
 
 
-def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> None:
+def check_type(converter: OmiumConverter, cls: Any, name: str = "the type") -> None:
     """Check that values of a type can be read, also inside optionals and containers.
 
     :param converter: the converter whose hooks read them.
-    :param type: the annotation.
+    :param cls: the annotation.
     :param name: the name of the type in messages, such as ``output_type``.
     :raises TypeError: the type cannot be structured, or an annotation in it does not resolve; the message says what
         would help.
     """
-    shown = shown_type(type)
+    shown = shown_type(cls)
     try:
-        converter.get_structure_hook(type)
+        converter.get_structure_hook(cls)
     except StructureHandlerNotFoundError as error:
         inner = shown_type(error.type_)
         within = "" if inner == shown else f" in {shown}"
@@ -52,30 +52,27 @@ def check_type(converter: OmiumConverter, type: Any, name: str = "the type") -> 
         raise TypeError(f"{name}: {shown} cannot be structured: {error}") from error
 
 
-def matches(converter: OmiumConverter, value: Any, type: Any, name: str) -> None:
+def check_input(converter: OmiumConverter, value: Any, cls: Any, name: str) -> None:
     """Check that an input has its type: by instance if the type is a class, otherwise by reading it back.
 
     :param converter: the converter whose hooks read it back.
     :param value: the input, as a user gave it.
-    :param type: its type.
+    :param cls: its type.
     :param name: the name of the input in messages, such as ``input_data``.
     :raises TypeError: it has another type.
     :raises ValueError: JSON would change it.
     """
-    if type is Any or type is object:
+    if cls is Any or cls is object:
         return
-    if isinstance(type, _TYPE) and not is_typeddict(type):
-        if not _is_instance(value, type):
+    if isinstance(cls, type) and not is_typeddict(cls):
+        if not _is_instance(value, cls):
             got = "None" if value is None else full_name(value.__class__)
-            raise TypeError(f"{name}: expected {full_name(type)}, got {got}")
+            raise TypeError(f"{name}: expected {full_name(cls)}, got {got}")
         return
     try:
-        read_typed(converter, plain(value, name, converter), type, name)
+        read_typed(converter, plain(value, name, converter), cls, name)
     except ValidationError as error:
         raise TypeError(f"{error.path}: {error.message}") from None
-
-
-_TYPE = type
 
 
 def _is_instance(value: Any, cls: Any) -> bool:
