@@ -1,4 +1,4 @@
-"""What an answer says besides its data: readable messages, request ids, how long to wait."""
+"""What an answer says besides its data: readable messages, request ids, how long to wait, what remains."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any, Final, NamedTuple, cast
 
 import attrs
+from multidict import istr
 
 from .._data.codec import decode_json
 from .._data.validation import ValidationError
@@ -18,15 +20,19 @@ __all__ = [
     "LARGEST_REFUSAL",
     "ErrorBody",
     "RawResponse",
-    "http_date",
     "joined",
     "read_refusal",
     "request_id_of",
     "retry_after_of",
+    "says_what_remains",
+    "what_remains",
 ]
 
 LARGEST_REFUSAL: Final = 2**16  # bytes, decompressed: kept of an unsuccessful response
 _MOST_FIELDS: Final = 20
+_REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
+_RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
+_RATE_HEADERS: Final = tuple(istr(name) for name in (*_REMAINING, "ratelimit"))
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-kong-request-id", "cf-ray")
 
 
@@ -187,17 +193,54 @@ def _number(text: str | None) -> float | None:
 
 def _until(text: str, date: str | None) -> float | None:
     """Seconds until a date, by the server's own clock where it says what that shows."""
-    when = http_date(text)
+    when = _http_date(text)
     if when is None:
         return None
-    now = (http_date(date) if date is not None else None) or datetime.now(UTC)
+    now = (_http_date(date) if date is not None else None) or datetime.now(UTC)
     return max(0.0, (when - now).total_seconds())
 
 
-def http_date(text: str) -> datetime | None:
+def _http_date(text: str) -> datetime | None:
     """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that does not parse."""
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+# -- rate limits -------------------------------------------------------------------------------------------------------
+
+
+def says_what_remains(headers: Mapping[str, str]) -> bool:
+    """Whether headers may say how many requests remain."""
+    return any(map(headers.__contains__, _RATE_HEADERS))
+
+
+def what_remains(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
+    """Return how many requests remain, and the seconds until more do; ``None`` for what the headers do not say."""
+    remaining = _first_number(headers, _REMAINING)
+    reset = _first_number(headers, _RESET)
+    if remaining is None and "ratelimit" in headers:  # one header, as in drafts of the IETF
+        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
+        remaining = _number(fields.get("remaining", fields.get("r")))
+        reset = _number(fields.get("reset", fields.get("t")))
+    if reset is not None and reset > 10**6:  # some servers send the time as seconds since 1970
+        reset = max(0.0, reset - time())
+    if reset is None and "x-ratelimit-remaining-minute" in headers:
+        reset = _to_next_minute(headers.get("date"))
+    return None if remaining is None else int(remaining), reset
+
+
+def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
+    for name in names:
+        found = _number(headers.get(name))
+        if found is not None:
+            return found
+    return None
+
+
+def _to_next_minute(date: str | None) -> float | None:
+    """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
+    moment = None if date is None else _http_date(date)
+    return None if moment is None else 60.0 - moment.second

@@ -126,26 +126,14 @@ class Exchange:
 
     def _checked(self, body: bytes) -> bytes:
         if len(body) > self._limit:
-            raise TooLarge(self._too_large(), body[: self._limit])
+            raise TooLarge(self._limit, body[: self._limit])
         return body
 
     async def _read(self, response: ClientResponse) -> bytes:
-        headers = response.headers
-        length = headers.get(hdrs.CONTENT_LENGTH)
-        if (
-            length is not None
-            and hdrs.CONTENT_ENCODING not in headers
-            and hdrs.TRANSFER_ENCODING not in headers
-            and _at_most(length, self._limit)
-        ):
-            return await response.read()
         chunks: list[bytes] = []
         if await _collect(response, chunks, self._limit):
             return b"".join(chunks)
-        raise TooLarge(self._too_large(), b"".join(chunks))
-
-    def _too_large(self) -> str:
-        return f"it is larger than {self._limit} bytes (max_response_bytes)"
+        raise TooLarge(self._limit, b"".join(chunks))
 
 
 async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused:
@@ -217,10 +205,6 @@ def _fixed_arguments(settings: Settings, *, own: bool) -> dict[str, Any]:
     if not own:
         arguments |= {"raise_for_status": False, "auto_decompress": True, "middlewares": ()}
     return arguments
-
-
-def _at_most(length: str, limit: int) -> bool:
-    return length.isdecimal() and len(length) < 16 and int(length) <= limit
 
 
 def _redirect(url: URL, response: ClientResponse, request: Request) -> URL | None:

@@ -48,8 +48,8 @@ class Refused(Exception):  # noqa: N818 - a signal within the transport
 class TooLarge(Exception):  # noqa: N818 - a signal within the transport
     """The body of a success is larger than ``max_response_bytes``; holds the beginning of it."""
 
-    def __init__(self, problem: str, body: bytes) -> None:
-        super().__init__(problem)
+    def __init__(self, limit: int, body: bytes) -> None:
+        super().__init__(f"it is larger than {limit} bytes (max_response_bytes)")
         self.body = body
 
 

@@ -5,29 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 import threading
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from time import monotonic, time
+from time import monotonic
 from typing import Final
 
-from multidict import istr
-
-from .answers import http_date
+from .answers import says_what_remains, what_remains
 from .attempt import LONGEST_PAUSE, LiveAttempt
 from .retry import backoff
 
-__all__ = ["MINUTE", "Gate", "Pacer", "TooLate", "rate_headers"]
+__all__ = ["MINUTE", "Gate", "Pacer", "TooLate"]
 
 MINUTE: Final = 60.0  # seconds: the window of a rate limit, and the longest pause that one response may cause
-
-_REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
-_RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
-_RATE_HEADERS: Final = tuple(istr(name) for name in (*_REMAINING, "ratelimit"))
-
 
 _log: Final = logging.getLogger("omium_async.transport.pace")
 
@@ -129,7 +121,7 @@ class Pacer:
 
     def concerns(self, status: int | None, headers: Mapping[str, str]) -> bool:
         """Whether `learn` has something to do with a response: with most it has not."""
-        return not self.open or status == 429 or any(map(headers.__contains__, _RATE_HEADERS))
+        return not self.open or status == 429 or says_what_remains(headers)
 
     def learn(
         self, attempt: LiveAttempt, retry_after: float | None, bounds: tuple[float, float], time_left: float
@@ -140,7 +132,7 @@ class Pacer:
         :param bounds: of the backoff, which is the pause after a 429 without a time.
         :param time_left: seconds until the call's deadline; a backoff takes at most half of it.
         """
-        remaining, reset = rate_headers(attempt.headers or {})
+        remaining, reset = what_remains(attempt.headers or {})
         with self._lock:
             now = monotonic()
             if attempt.status == 429:
@@ -268,39 +260,3 @@ def _warn_of_long_wait(attempt: LiveAttempt, seconds: float) -> None:
         MINUTE,
         extra={"omium_status": 429, "omium_attempt": attempt.number, "omium_retry_after": seconds},
     )
-
-
-# -- headers -----------------------------------------------------------------------------------------------------------
-
-
-def rate_headers(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
-    """Return how many requests remain, and the seconds until more do; ``None`` for what the headers do not say."""
-    remaining = _first_number(headers, _REMAINING)
-    reset = _first_number(headers, _RESET)
-    if remaining is None and "ratelimit" in headers:  # one header, as in drafts of the IETF
-        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
-        remaining = _number(fields.get("remaining", fields.get("r")))
-        reset = _number(fields.get("reset", fields.get("t")))
-    if reset is not None and reset > 10**6:  # some servers send the time as seconds since 1970
-        reset = max(0.0, reset - time())
-    if reset is None and "x-ratelimit-remaining-minute" in headers:
-        reset = _to_next_minute(headers.get("date"))
-    return None if remaining is None else int(remaining), reset
-
-
-def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
-    for name in names:
-        found = _number(headers.get(name))
-        if found is not None:
-            return found
-    return None
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\s*\d{1,12}(\.\d+)?\s*", text, re.ASCII) else None
-
-
-def _to_next_minute(date: str | None) -> float | None:
-    """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
-    moment = None if date is None else http_date(date)
-    return None if moment is None else 60.0 - moment.second
