@@ -34,6 +34,7 @@ def always(answer: Answer) -> dict[str, Any]:
         ({"patience": 50, **NO_TIMEOUTS}, 50),
         ({"patience": 2, **NO_TIMEOUTS, "retry_ambiguous_writes": True}, 2),
         ({"patience": 2, "timeout": 10, "attempt_timeout": None}, 10),
+        ({"patience": 0, **NO_TIMEOUTS}, 30),
     ],
 )
 async def test_a_black_hole_ends_a_batch_at_patience_or_when_its_writes_have_ended(options, seconds):
