@@ -17,7 +17,7 @@ from .patient import PatientClock, VirtualClock, be_patient
 with contextlib.suppress(ImportError):  # the tests of the documentation run without Hypothesis
     from hypothesis import HealthCheck, settings
 
-    # The same examples in each run, and no deadline for one: a busy machine is slow.
+    # Each run tries the same examples, without a deadline for each: a busy machine is slow.
     _COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
     settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
     settings.register_profile("full", max_examples=100, **_COMMON)
@@ -37,7 +37,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
-    """Reports go from process to process as UTF-8, and some tests speak of lone surrogates, in their logs too."""
+    """Escape lone surrogates, which some tests log: pytest-xdist sends reports as UTF-8."""
     report = yield
     return _encodable(report)
 
@@ -70,13 +70,13 @@ def _loggers() -> Iterator[None]:
 
 @pytest.fixture
 async def patient(monkeypatch: pytest.MonkeyPatch) -> PatientClock:
-    """A clock of which a busy machine takes nearly none, for the test's event loop and for the client."""
+    """A clock for the test's event loop and the client, which a busy machine hardly advances."""
     return be_patient(asyncio.get_running_loop(), monkeypatch)
 
 
 @pytest.fixture
 async def virtual_time(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
-    """A clock for client and server in this event loop, which jumps over waits; for tests without threads."""
+    """A clock for the test's event loop and the client, which jumps to the next timer; for tests without threads."""
     clock = be_patient(asyncio.get_running_loop(), monkeypatch, VirtualClock)
     assert isinstance(clock, VirtualClock)
     return clock

@@ -1,8 +1,8 @@
-"""What programs say in Python's development mode."""
+"""Output of programs in Python's development mode."""
 
 from __future__ import annotations
 
 
 def complaints(said: str) -> str:
-    """But for those of turns of a loop that took long: a busy machine makes that of any."""
+    """Return the warnings, except those about slow turns of an event loop, which a busy machine causes."""
     return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("Executing <"))

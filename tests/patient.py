@@ -1,6 +1,6 @@
-"""A clock for tests of time-outs: one strikes when nothing else happens any more, however busy the machine is.
+"""Clocks for tests of time-outs: a time-out ends a wait only if nothing else happens, on a busy machine too.
 
-For client, console and server in one event loop; what has a loop or a thread of its own keeps its own time.
+They are for a client, a console and a server in one event loop. Other loops and threads keep the real time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import omium_async
 
 
 class PatientClock:
-    """The time of an event loop, of which a busy machine takes nearly none: it passes in waits that nothing ends.
+    """The clock of an event loop. It advances by waits that end by a time-out, and only a little by work.
 
-    :ivar a_turn: seconds at most for what a turn of the loop does, whose real time may be any.
+    :ivar a_turn: by how many seconds one turn of the loop advances it at most, however long the turn takes.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -41,7 +41,7 @@ class PatientClock:
 
 
 class VirtualClock(PatientClock):
-    """A clock that jumps over waits: no test without threads waits for real."""
+    """A clock that jumps to the next timer, so that a test without threads never waits."""
 
     def select(self, timeout: float | None = None) -> Any:
         found = self._wait(0.001 if timeout is None or timeout > 0.001 else timeout)
@@ -53,7 +53,7 @@ class VirtualClock(PatientClock):
 
 
 class _TimeModule:
-    """Stands in for the module ``time``, with another clock."""
+    """Replaces the module ``time``, with another clock."""
 
     def __init__(self, clock: PatientClock) -> None:
         self.monotonic = clock
@@ -63,11 +63,11 @@ class _TimeModule:
 
 
 def be_patient(loop: Any, monkeypatch: pytest.MonkeyPatch, kind: type[PatientClock] = PatientClock) -> PatientClock:
-    """Let such a clock be that of an event loop, and of the client."""
+    """Set the clock of an event loop and of the client."""
     clock = kind(loop)
     monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(loop._selector, "select", clock.select)
-    # Here and there, and not `time.monotonic` itself: what is imported meanwhile would keep this clock for ever.
+    # Not `time.monotonic` itself: modules that are imported meanwhile would keep this clock.
     for module in _modules_of_the_client():
         for name, real, patient in (("time", time, _TimeModule(clock)), ("monotonic", time.monotonic, clock)):
             if getattr(module, name, None) is real:
@@ -83,7 +83,7 @@ def _import_the_client() -> None:
 
 
 def _modules_of_the_client() -> list[ModuleType]:
-    """And of the console; but not the journal, which waits in a thread for others to let its file go."""
+    """Return the modules of client and console, except the journal, which waits in a thread for a lock."""
     _import_the_client()
     own = [name for name in sys.modules if name.startswith(("omium_async._", "omium_async.ui."))]
     return [sys.modules[name] for name in own if "._journal" not in name]

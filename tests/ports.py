@@ -1,4 +1,4 @@
-"""Ports at which nobody listens until the test does."""
+"""Free ports, for servers that a test starts later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def free_port() -> int:
-    """One that no other program is given meanwhile: systems give away those from 32768 on, or from 49152."""
+    """Return a free port that the system assigns to no other program: it assigns those above 32768, or 49152."""
     for port in random.SystemRandom().sample(range(20_000, 32_000), 1000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

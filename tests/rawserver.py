@@ -1,4 +1,4 @@
-"""A server that speaks bytes, so that tests decide and see what goes over the wire; fixtures for it."""
+"""A server whose tests read and write the bytes on the wire, and fixtures for it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Handler = Callable[[RawRequest], Awaitable[object]]
 
 
 def answer(status: int = 200, body: bytes = b"{}", *headers: str, reason: str = "Some") -> bytes:
-    """A whole answer."""
+    """Return the bytes of a response."""
     lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
@@ -63,7 +63,7 @@ EXECUTION = b'{"id": "exec_1", "workflow_id": "wf", "status": "running"}'
 
 
 class RawServer:
-    """Reads whole requests and lets a handler do the rest; a handler that returns leaves the connection open."""
+    """Reads requests and passes them to a handler; the connection stays open when the handler returns."""
 
     def __init__(self, handler: Handler | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.handler = handler
@@ -119,7 +119,7 @@ class RawServer:
 
 
 class Tools:
-    """What tests of clients and retries need, in one fixture."""
+    """Helpers for tests of clients and retries."""
 
     KEY = KEY
     EXECUTION = EXECUTION

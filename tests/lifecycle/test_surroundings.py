@@ -56,7 +56,7 @@ def test_uvloop_when_asked_for(processes, asked):
         ended.check(f"a 1000 {loop}", "interrupted", "b", "b")
 
 
-def test_nothing_works_without_the_portal(processes):
+def test_nothing_works_without_the_portal(process):
     program = """
     import anyio.from_thread
     from omium_sync import LocalOmium
@@ -83,7 +83,7 @@ def test_nothing_works_without_the_portal(processes):
         except NotImplementedError as error:
             say(error)
     """
-    for ended in processes.run(program):
+    for ended in process.run(program):
         ended.check(*["no portal: start_task_soon"] * 9, "no portal: wrap_async_context_manager")
         assert ended.server.seen == []
 

@@ -26,12 +26,12 @@ def execution(id: str) -> Execution:
 
 @dataclass
 class ModelList:
-    """Rows in one relative order: each has its place on a line, and keeps it while it is away."""
+    """Rows in one relative order: each has a place, which it keeps while it is removed."""
 
     rows: list[tuple[float, str]] = field(default_factory=list)
     away: list[tuple[float, str]] = field(default_factory=list)
     ever: int = 0
-    stayed: set[str] | None = None  # what was there at the first request and ever since
+    stayed: set[str] | None = None  # the rows that were in the list from the first request to now
 
     @classmethod
     def of(cls, size: int) -> ModelList:
@@ -47,14 +47,14 @@ class ModelList:
         return [id for _, id in self.rows]
 
     def insert(self, index: int, count: int) -> None:
-        """New rows before the one at ``index``."""
+        """Insert new rows before the row at ``index``."""
         index = min(index, len(self.rows))
         low = self.rows[index - 1][0] if index else (self.rows[0][0] - 1 if self.rows else 0.0)
         high = self.rows[index][0] if index < len(self.rows) else low + 1
         made = []
         for step in range(count):
             self.ever += 1
-            # Where floats leave no room between two places, the ids order them: the order is one all the same.
+            # If floats leave no room between two places, the ids decide the order.
             made.append((low + (high - low) * (step + 1) / (count + 1), f"row-{self.ever:07d}"))
         self.rows[index:index] = made
         self.rows.sort()
@@ -67,7 +67,7 @@ class ModelList:
             self.stayed.difference_update(id for _, id in gone)
 
     def bring_back(self, count: int) -> None:
-        """Rows that left come back to their old places, the last first."""
+        """Put removed rows back to their old places, the last first."""
         for _ in range(min(count, len(self.away))):
             bisect.insort(self.rows, self.away.pop())
 
@@ -77,19 +77,19 @@ class ModelList:
 
 @dataclass
 class ModelServer:
-    """Answers windows of a `ModelList`, by the terms or not."""
+    """Answers requests for windows of a `ModelList`, within the terms of the guarantee or outside."""
 
     list: ModelList
     cap: int = 1000
     fixed: int | None = None  # the only page size there is
-    least: int = 1  # smaller ones are raised to it
+    least: int = 1  # smaller sizes are raised to it
     says_size: bool = True
-    echoes_size: bool = False  # says the size asked for, whatever it gave
+    echoes_size: bool = False  # says the requested size, whatever it sends
     says_total: bool = True
-    total: int | None = None  # what it says instead of the truth
+    total: int | None = None  # a wrong total that it says
     ignores_page: bool = False
     hole: range = range(0)  # offsets whose rows are not shown
-    slips: tuple[int, ...] = ()  # which answers, counted from 1, show less than they should
+    slips: tuple[int, ...] = ()  # numbers of the answers, from 1, that lack rows
     slip: Callable[[list[Any]], list[Any]] = staticmethod(lambda rows: [])
     answered: int = 0
 
