@@ -169,9 +169,11 @@ class Runner:
 
     def _not_awaited(self) -> str | None:
         """Describe the steps that the function created but neither awaited nor gave to a task."""
-        in_tasks = {task.get_coro() for task in asyncio.all_tasks()}
-        fresh = [(name, step) for name, step in self._created if _is_fresh(step) and step not in in_tasks]
+        fresh = [(name, step) for name, step in self._created if _is_fresh(step)]
         self._created.clear()
+        if fresh:
+            in_tasks = {task.get_coro() for task in asyncio.all_tasks()}
+            fresh = [(name, step) for name, step in fresh if step not in in_tasks]
         for _, step in fresh:
             step.close()  # otherwise Python warns
         if not fresh:
