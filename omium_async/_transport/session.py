@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, NoReturn
 
 import aiohttp
@@ -30,14 +31,14 @@ class Connections:
         self.owned = owned
         self.gate = gate
         self.timeouts = Timeouts()
-        self._closing = _Closing(session)
+        self._close_session = functools.partial(_close_once, session, asyncio.Lock())
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
 
     async def keep(self, sessions: Sessions) -> None:
         """Let the loop close the session at its end, as `asyncio.run` closes the generators that it knows."""
         if self.owned:
-            self._keeper = _keeper(self._closing, weakref.ref(self), weakref.ref(sessions))
+            self._keeper = _keeper(self._close_session, weakref.ref(self), weakref.ref(sessions))
             await anext(self._keeper)
 
     async def pause(self, seconds: float) -> None:
@@ -57,7 +58,7 @@ class Connections:
         for waiter in self._pauses:
             _wake(waiter)
         if self._keeper is not None:
-            await self._closing.wait()
+            await self._close_session()
             with contextlib.suppress(RuntimeError):  # the loop's own end is closing it at this moment
                 await self._keeper.aclose()
 
@@ -72,42 +73,23 @@ class Connections:
         task.add_done_callback(_held.discard)
 
     def __del__(self) -> None:
-        # Neither the client nor its loop was closed closed no generators or is gone: no noise for that.
+        # The client was not closed, and the loop was closed without closing its generators: give no warning.
         if self.owned and not self.session.closed and self.loop.is_closed():
             _close_orphans(self.session)
 
 
-class _Closing:
-    """The closing of a session, by the first who wants it; by the next where that one is cancelled meanwhile.
+async def _close_once(session: aiohttp.ClientSession, lock: asyncio.Lock) -> None:
+    """Close a session; return when it is closed.
 
-    A client may be closed by its user and by the end of the loop at once, which cancels all tasks before.
+    Its user and the end of the loop may close it at once. If the first is cancelled, the next takes over.
     """
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        self._under_way: asyncio.Future[None] | None = None
-        self._done = False
-
-    async def wait(self) -> None:
-        """Return when the session is closed."""
-        while not self._done:
-            if self._under_way is None:
-                await self._close()
-            else:
-                await asyncio.wait([self._under_way])
-
-    async def _close(self) -> None:
-        self._under_way = asyncio.get_running_loop().create_future()
-        try:
-            _let_go_of_closing(self._session)
-            await self._session.close()
-            self._done = True
-        finally:
-            self._under_way.set_result(None)
-            self._under_way = None
+    async with lock:
+        if not session.closed:
+            _abort_closing_connections(session)
+            await session.close()
 
 
-_held: set[asyncio.Task[None]] = set()  # a loop by itself holds its tasks weakly
+_held: set[asyncio.Task[None]] = set()  # the loop has only weak references to its tasks
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -116,7 +98,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 async def _keeper(
-    closing: _Closing, of: weakref.ref[Connections], among: weakref.ref[Sessions]
+    close: Callable[[], Awaitable[None]], of: weakref.ref[Connections], among: weakref.ref[Sessions]
 ) -> AsyncGenerator[None, None]:
     try:
         yield
@@ -125,7 +107,7 @@ async def _keeper(
         if connections is not None and sessions is not None:
             sessions.forget(connections)
         del connections, sessions
-        await closing.wait()
+        await close()
 
 
 def _protocols_of(connector: Any) -> list[Any]:
@@ -133,11 +115,11 @@ def _protocols_of(connector: Any) -> list[Any]:
     return [*idle, *connector._acquired]  # noqa: SLF001
 
 
-def _let_go_of_closing(session: aiohttp.ClientSession) -> None:
-    """Abort what is closing already.
+def _abort_closing_connections(session: aiohttp.ClientSession) -> None:
+    """Abort the connections that are closing already.
 
-    A server that sends more than its answer makes aiohttp close a connection twice, after which asyncio's TLS has
-    nothing left that could be asked or closed: `ClientSession.close` would raise.
+    If a server sends more than its response, aiohttp closes the connection twice; with TLS, `ClientSession.close` would
+    then raise.
     """
     with contextlib.suppress(Exception):  # private names of aiohttp's
         for protocol in _protocols_of(session.connector):
