@@ -529,10 +529,10 @@ class Executions:
     # -- for the other modules -----------------------------------------------------------------------------------------
 
     @spanned_each(writes=False)
-    def _groups(
+    def _list(
         self, *, page_size: int = 100, limit: int | None = None, prefetch: int | None = None, **wanted: Any
     ) -> AsyncGenerator[builtins.list[Execution]]:
-        """Iterate over groups of the executions that `list` yields, for `omium_sync`."""
+        """Iterate over the executions of `list` in groups, for `omium_sync`. The name gives it the span of `list`."""
         filters = check.filters(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         fetch = lists.windows(self._caller, filters)

@@ -37,7 +37,7 @@ Out = TypeVar("Out")
 
 
 def _row_groups(core: AsyncExecutions, **arguments: Any) -> AsyncGenerator[Any]:
-    return core._groups(**arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return core._list(**arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Executions:

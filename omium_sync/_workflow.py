@@ -38,7 +38,7 @@ _CoreRun = AsyncRun[Any]
 
 def _row_groups(core: _Core, **arguments: Any) -> AsyncGenerator[Any]:
     executions = core._executions  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    return executions._groups(workflow_id=core.workflow_id, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return executions._list(workflow_id=core.workflow_id, **arguments)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Workflow(Definition[In, Out]):
