@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _arguments as check
 from .. import _endpoints as endpoints
@@ -150,19 +150,12 @@ async def stream_rows(
             del rows  # frees them before the next ones are read
 
 
-async def stream_groups(
-    fetch: Fetch,
-    *,
-    page_size: int = 100,
-    prefetch: int | None = None,
-    limit: int | None = None,
-    filters: Filters | None = None,
-) -> AsyncGenerator[list[Execution], None]:
-    """Yield the executions in groups as large as have arrived, for a consumer to which each step is expensive."""
-    batches = stream_batches(
-        fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters, most_joined=_MOST_JOINED
-    )
-    async with aclosing(batches):
+async def stream_groups(fetch: Fetch, **options: Any) -> AsyncGenerator[list[Execution], None]:
+    """Yield the executions in groups as large as have arrived, for a consumer to which each step is expensive.
+
+    :param options: as in `stream_batches`.
+    """
+    async with aclosing(stream_batches(fetch, most_joined=_MOST_JOINED, **options)) as batches:
         async for rows, _ in batches:
             yield rows
             del rows
