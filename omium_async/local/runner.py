@@ -61,7 +61,7 @@ class Runner:
         self._state: RunState | None = None
         self._function: asyncio.Task[Outcome] | None = None
         self._steps: dict[asyncio.Task[Any], int] = {}  # the tasks inside of a step, and how deep
-        self._created: list[tuple[str, Coroutine[Any, Any, Any]]] = []  # steps that may not be awaited yet
+        self._created: list[tuple[str, Coroutine[Any, Any, Any]]] = []  # all steps
         self._over = False
 
     async def perform(self, state: RunState, work: Callable[[], Awaitable[bytes]]) -> Outcome:
@@ -94,7 +94,6 @@ class Runner:
 
     def created(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Record a step, so that it is reported if the function never awaits it."""
-        self._created = [each for each in self._created if _is_fresh(each[1])]
         self._created.append((name, coroutine))
 
     def check_loop(self, name: str) -> None:

@@ -138,10 +138,11 @@ async def test_a_step_on_another_event_loop_is_refused_before_it_runs(local, htt
 
 async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_reset(local, http, caplog, monkeypatch):
     monkeypatch.setattr("omium_async.local.runner._WARN_AFTER", 0.05)  # seconds, instead of 2
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     @local.workflow("stubborn")
     async def stubborn(run):
+        begun.set()
         while not ended.is_set():
             try:
                 await ended.wait()
@@ -149,6 +150,7 @@ async def test_a_run_that_ignores_its_cancellation_is_named_in_a_warning_of_rese
                 continue
 
     execution_id = await http.create("stubborn")
+    await begun.wait()
     resetting = asyncio.create_task(local.reset())
     while not (warnings := [record for record in caplog.records if "stubborn" in record.getMessage()]):
         assert not resetting.done()
