@@ -1,1 +1,1 @@
-"""One HTTP call that tells the truth about what became of it."""
+"""Make one HTTP call, and report the outcome of its write."""

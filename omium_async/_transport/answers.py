@@ -1,4 +1,4 @@
-"""What an answer says besides its data: readable messages, request ids, how long to wait, what remains."""
+"""Read messages, request ids, times to wait and rate limits from responses."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RawResponse:
     request_id: str | None
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Return the body as JSON.
 
         :raises ValueError: the body is not JSON.
         """
@@ -63,7 +63,7 @@ class RawResponse:
 
 
 def joined(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as a plain dict: names in lower case, those sent twice joined, all of it text that can be encoded."""
+    """Return headers as a dict: names in lower case, repeated ones joined, all of it valid UTF-8."""
     found: dict[str, str] = {}
     for sent_name, sent_value in headers.items():
         name, value = _text(sent_name).lower(), _text(sent_value)
@@ -72,12 +72,12 @@ def joined(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _text(value: str) -> str:
-    """What aiohttp read of bytes that are not UTF-8 holds lone surrogates, which no file and no socket takes."""
+    """Replace the lone surrogates by which aiohttp represents bytes that are not UTF-8."""
     return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
-    """The request's id as the answer has it: in a header, or as ``trace_id`` in a body that is not large."""
+    """Return the request id of a response: of a header, or ``trace_id`` of a body that is not large."""
     return _id_in(headers) or (_trace_id(_json_object(body)) if len(body) <= LARGEST_REFUSAL else None)
 
 
@@ -105,9 +105,8 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
 class ErrorBody(NamedTuple):
     """The content of an unsuccessful response, parsed once.
 
-    :ivar message: the answer's own words, from whichever layer it came: service, gateway or edge; as they came, not
-        cleaned and not shortened.
-    :ivar request_id: the request's id as the answer has it, as it came too.
+    :ivar message: the message of the service, its gateway or its edge, not cleaned and not shortened.
+    :ivar request_id: the request id, unchanged.
     """
 
     message: str
@@ -117,7 +116,7 @@ class ErrorBody(NamedTuple):
 def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> ErrorBody:
     """Parse an unsuccessful response.
 
-    :param body: at most `LARGEST_REFUSAL` bytes; the work grows with their number and no faster.
+    :param body: at most `LARGEST_REFUSAL` bytes; the time is linear in their number.
     """
     data = _json_object(body)
     text = None if data is None else _message_of(data)
@@ -141,7 +140,7 @@ def _message_of(data: Mapping[str, Any], depth: int = 3) -> str | None:
 
 
 def _field_error(entry: Any) -> str:
-    """One entry of a 422's list: its place and message, never its ``input``, which echoes the caller's data."""
+    """Return place and message of one entry of a 422, without its ``input``, which echoes the caller's data."""
     if not isinstance(entry, dict):
         return entry if isinstance(entry, str) else "invalid"
     fields = cast("dict[str, Any]", entry)
@@ -163,7 +162,7 @@ def _page_title(body: bytes) -> str | None:
 
 
 def _first_title(page: bytes) -> bytes:
-    # Not by a pattern: on a page of many titles that nothing ends it would look to the end from each.
+    # A regular expression would take quadratic time on a page of many titles without an end.
     lowered = page.lower()
     start = lowered.find(b">", lowered.find(b"<title"))
     end = lowered.find(b"</title", start)
@@ -171,10 +170,7 @@ def _first_title(page: bytes) -> bytes:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: ``retry-after-ms``, or ``Retry-After`` as seconds or a date (RFC 9110, section 10.2.3).
-
-    ``None`` if it is missing or does not parse.
-    """
+    """Return the seconds of ``retry-after-ms``, otherwise of ``Retry-After`` (RFC 9110, section 10.2.3), or ``None``."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -192,7 +188,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _until(text: str, date: str | None) -> float | None:
-    """Seconds until a date, by the server's own clock where it says what that shows."""
+    """Return the seconds until a date, by the server's clock if the response has a date."""
     when = _http_date(text)
     if when is None:
         return None
@@ -201,7 +197,7 @@ def _until(text: str, date: str | None) -> float | None:
 
 
 def _http_date(text: str) -> datetime | None:
-    """The moment of a date header (RFC 9110, section 5.6.7); ``None`` for text that does not parse."""
+    """Parse the date of a header (RFC 9110, section 5.6.7); return ``None`` if it is not valid."""
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
@@ -241,6 +237,6 @@ def _first_number(headers: Mapping[str, str], names: tuple[str, ...]) -> float |
 
 
 def _to_next_minute(date: str | None) -> float | None:
-    """Kong counts by the minute of the clock; the answer's own date says how much of it is left."""
+    """Return the seconds to the next minute of the server's clock, by which Kong counts."""
     moment = None if date is None else _http_date(date)
     return None if moment is None else 60.0 - moment.second

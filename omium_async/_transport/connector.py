@@ -15,7 +15,7 @@ from multidict import istr
 
 from .attempt import LiveAttempt
 
-__all__ = ["REQUEST_ID", "AttemptWatch", "Connector", "Outgoing", "Stale", "under_way"]
+__all__ = ["REQUEST_ID", "AttemptWatch", "Connector", "Outgoing", "Stale", "current_attempt"]
 
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
@@ -24,7 +24,7 @@ REQUEST_ID: Final = istr("X-Request-ID")
 
 # Never reset: only a client's own session reads it, and each call sets it before every request. A coroutine that is
 # thrown away half-way would have to reset it in a context which is not its own.
-under_way: contextvars.ContextVar[LiveAttempt | None] = contextvars.ContextVar("omium_attempt", default=None)
+current_attempt: contextvars.ContextVar[LiveAttempt | None] = contextvars.ContextVar("omium_attempt", default=None)
 
 
 # `super()` takes four times as long on Python 3.11. What they return is a coroutine to mypy, and more to pyright.
@@ -33,7 +33,7 @@ _send: Final = aiohttp.ClientRequest.send
 
 
 class Stale(aiohttp.ClientError):
-    """An idle connection can take no request any more. Nothing was sent, and it is closed: ask for another."""
+    """An idle connection was closed by the server. Nothing was sent; another connection is needed."""
 
 
 class Connector(aiohttp.TCPConnector):
@@ -41,7 +41,7 @@ class Connector(aiohttp.TCPConnector):
 
     def connect(self, req: Any, traces: Any, timeout: Any) -> CoroutineType[Any, Any, Connection]:
         """Return a connection for ``req``; aiohttp calls this."""
-        attempt = under_way.get()
+        attempt = current_attempt.get()
         if attempt is not None and attempt.sent is None:
             attempt.sent = False
         return _connect(self, req, traces, timeout)  # type: ignore[return-value]
@@ -52,11 +52,11 @@ class Connector(aiohttp.TCPConnector):
 
 
 class Outgoing(aiohttp.ClientRequest):
-    """A request of a session of the client's own: goes out on a live connection only, and says when it does."""
+    """A request of the client's own session: sent only on a live connection, and noted in the attempt."""
 
     # Here and in `connect` no coroutine is put around aiohttp's: each would cost a hundredth of a call.
     def send(self, conn: Connection) -> CoroutineType[Any, Any, aiohttp.ClientResponse]:
-        """Send it, as aiohttp asks for it.
+        """Send the request; aiohttp calls this.
 
         :raises Stale: the connection died while it was idle.
         :raises aiohttp.ClientConnectionError: a new connection was closed by the other side at once.
@@ -67,7 +67,7 @@ class Outgoing(aiohttp.ClientRequest):
             _begin(protocol)
         elif protocol.should_close or readable(0):
             raise Stale
-        attempt = under_way.get()
+        attempt = current_attempt.get()
         if attempt is not None:
             attempt.sent = True
             # Here and not among the headers given to aiohttp, which would go through each of them twice more.
@@ -76,7 +76,7 @@ class Outgoing(aiohttp.ClientRequest):
 
 
 def _begin(protocol: Any) -> None:
-    """Look at a new connection, and give it a check for readable data.
+    """Check a new connection, and store how to check it for readable data later.
 
     aiohttp takes a connection for alive whose end lies unread in the kernel, and an unsolicited response
     (a 408 to an idle connection) for the answer to the next request. Any data that is readable before a request is sent

@@ -1,4 +1,4 @@
-"""One exchange: a request goes out, same-origin redirects are followed, and the body of a success is read."""
+"""Send one request, follow redirects within the origin, and read the body of a successful response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yarl import URL
 from .._request import Request
 from .answers import LARGEST_REFUSAL
 from .attempt import LiveAttempt
-from .connector import REQUEST_ID, AttemptWatch, Stale, under_way
+from .connector import REQUEST_ID, AttemptWatch, Stale, current_attempt
 from .failures import Refused, TooLarge
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Exchange:
         :raises Refused: the status is not 2xx.
         :raises TooLarge: the body is larger than allowed.
         """
-        under_way.set(attempt)
+        current_attempt.set(attempt)
         headers = self._headers_for(request, attempt)
         method, url, data, hops = request.method, URL(request.url, encoded=True), request.body, 0
         attempt.sent = None
@@ -89,7 +89,7 @@ class Exchange:
                     headers.pop(hdrs.CONTENT_TYPE, None)
 
     def _headers_for(self, request: Request, attempt: LiveAttempt) -> CIMultiDict[str] | None:
-        """Those that the session does not add by itself."""
+        """Return the headers that the session does not add."""
         if self._kept:
             if request.key is None and request.body is None and not request.headers and attempt.traced is None:
                 return None
@@ -110,7 +110,7 @@ class Exchange:
         return headers
 
     def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
-        """Headers of one request: those that the client has itself are added to, not replaced."""
+        """Add the headers of one request; they extend the client's own and do not replace them."""
         headers.update(users)
         for name, separator in _JOINED.items():
             theirs = CIMultiDict(users).get(name)
@@ -118,7 +118,7 @@ class Exchange:
                 headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
 
     def _watched(self, attempt: LiveAttempt) -> Mapping[str, Any]:
-        """The arguments for a session of the user's own: what it would do by itself and must not is off."""
+        """Return the arguments for a session of the user: its own retries, checks and decompression are off."""
         users: Any = self._arguments["middlewares"]
         return {**self._arguments, "middlewares": (*users, AttemptWatch(attempt))}
 
@@ -137,7 +137,7 @@ class Exchange:
 
 
 async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused:
-    """What can be had of the body: the status alone decides, also when the body is cut or too large."""
+    """Read as much of the body as possible: the status alone decides, also if the body is cut off or too large."""
     if response.status == 101:  # from here on no HTTP is spoken
         response.close()
         return Refused(response.reason, b"", cut=False)
@@ -154,7 +154,7 @@ async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused
 
 
 async def _collect(response: ClientResponse, chunks: list[bytes], most: int) -> bool:
-    """Read the body into ``chunks``; ``False`` when it is cut off there for being larger than ``most`` bytes."""
+    """Read the body into ``chunks``; return False if it has more than ``most`` bytes, and close the response."""
     left = most
     try:
         async for chunk in response.content.iter_any():
@@ -177,7 +177,7 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
 
 
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
-    """What every request carries. Headers of the user's add to the client's own, and never replace them."""
+    """Return the headers of every request. Those of the user extend the client's own and do not replace them."""
     # As `istr`, because aiohttp otherwise creates one of each name for every request.
     headers = CIMultiDict({istr(name): value for name, value in settings.headers.items()})
     for name, value in ((hdrs.USER_AGENT, user_agent), (hdrs.ACCEPT, "application/json")):
@@ -208,7 +208,7 @@ def _fixed_arguments(settings: Settings, *, own: bool) -> dict[str, Any]:
 
 
 def _redirect(url: URL, response: ClientResponse, request: Request) -> URL | None:
-    """Where to go on, or ``None``: only within the origin, and a write only where it keeps its method and body."""
+    """Return the redirect target, or ``None``: it must be within the origin, and a write must keep method and body."""
     followed = (307, 308) if request.is_write else (301, 302, 303, 307, 308)
     location = response.headers.get(hdrs.LOCATION)
     if response.status not in followed or location is None:

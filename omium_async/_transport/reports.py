@@ -1,4 +1,4 @@
-"""Reports of attempts as they end: to the log, to ``on_attempt``, and to who watches the call."""
+"""Report each attempt that ended: to the log, to ``on_attempt``, and to telemetry."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Reports:
         span: CallSpan | None,
         error: BaseException | None = None,
     ) -> None:
-        """An attempt ended, well or not.
+        """Report that an attempt ended.
 
-        :param error: what ended it, as the call would raise it.
+        :param error: the error of a failed attempt, as the call would raise it.
         """
         log.debug(
             "%s %s: attempt %d, %s, %.3f s, request id %s",
@@ -51,10 +51,10 @@ class Reports:
         if span is not None:
             span.attempt_ended(attempt, error)
         if options.on_attempt is not None:
-            _tell(options.on_attempt, attempt)
+            _call_hook(options.on_attempt, attempt)
 
     def retried(self, request: Request, attempt: Attempt, delay: float | None, *, again: bool) -> None:
-        """A failed attempt is followed by another.
+        """Report that a retry follows a failed attempt.
 
         :param delay: seconds from now; ``None``: as soon as the rate limit allows.
         :param again: whether it is a write that may have been applied already.
@@ -71,7 +71,7 @@ class Reports:
         )
 
     def given_up(self, request: Request, attempt: Attempt) -> None:
-        """No other attempt follows although one might help, for too many calls fail."""
+        """Report that no retry follows, because the retry budget is empty."""
         log.warning(
             "%s %s: attempt %d failed (%s), not tried again: too many calls fail",
             request.method,
@@ -86,7 +86,7 @@ class Reports:
 
 
 def _fields(attempt: Attempt, **more: Any) -> dict[str, Any]:
-    """What a record says of an attempt, as fields of the record."""
+    """Return the fields that a record of an attempt has."""
     return {
         "omium_method": attempt.method,
         "omium_path": attempt.path,
@@ -97,10 +97,10 @@ def _fields(attempt: Attempt, **more: Any) -> dict[str, Any]:
     }
 
 
-def _tell(hook: OnAttempt, attempt: Attempt) -> None:
-    """Call a user's hook. What it raises is not the call's, whose result or error is the user's business more.
+def _call_hook(hook: OnAttempt, attempt: Attempt) -> None:
+    """Call a user's hook. Its exceptions are logged, because the result of the call matters more.
 
-    Only a `KeyboardInterrupt` passes: Ctrl-C may come at any moment, and must not be lost in a hook.
+    Only a `KeyboardInterrupt` is raised: Ctrl-C may arrive at any moment, and must not be lost in a hook.
     """
     try:
         outcome = hook(attempt)
@@ -109,5 +109,5 @@ def _tell(hook: OnAttempt, attempt: Attempt) -> None:
             raise TypeError("on_attempt must be a plain function")  # noqa: TRY301
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001 - a CancelledError or SystemExit too is the hook's: nothing is awaited here
+    except BaseException:  # noqa: BLE001 - CancelledError and SystemExit also come from the hook: nothing is awaited here
         _hooks.exception("on_attempt raised; ignored")
