@@ -170,7 +170,7 @@ def _first_title(page: bytes) -> bytes:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of ``retry-after-ms``, otherwise of ``Retry-After`` (RFC 9110, section 10.2.3), or ``None``."""
+    """Return the seconds of ``retry-after-ms`` or of ``Retry-After`` (RFC 9110, section 10.2.3), or ``None``."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
