@@ -1,7 +1,8 @@
 """Reconciling items in doubt: it is not known whether they were created, so they are looked up at the service.
 
 An item is *due* when the service has certainly ended its work on the request: if it is absent then, it was not created.
-Look-ups cost requests, so one decides all items that are due.
+An item of an earlier run is also looked up at once, because it was probably created. Look-ups cost requests, so one
+decides on all items that it finds and on all that are due.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Doubt:
     :ivar due: on ``time.monotonic``.
     :ivar error: why it is in doubt.
     :ivar is_resumed: whether an earlier run sent it.
+    :ivar was_sought: whether a look-up has included it.
     :ivar decision: ``None``: not decided yet.
     """
 
@@ -54,7 +56,13 @@ class Doubt:
     due: float
     error: OmiumError
     is_resumed: bool
+    was_sought: bool = False
     decision: Decision | None = None
+
+    @property
+    def next_look_up(self) -> float:
+        """When to look it up, on ``time.monotonic``."""
+        return 0.0 if self.is_resumed and not self.was_sought else self.due
 
 
 class Reconciler:
@@ -72,7 +80,7 @@ class Reconciler:
         self._not_before = 0.0  # the next look-up
 
     async def decide(self, doubt: Doubt) -> Decision:
-        """Return the decision when the item is due; other items are handled meanwhile."""
+        """Return the decision when the item is found or due; other items are handled meanwhile."""
         self._doubts.append(doubt)
         try:
             with self._calls.parked():
@@ -89,15 +97,17 @@ class Reconciler:
             self._doubts.remove(doubt)
 
     def _seconds_left(self, doubt: Doubt) -> float:
-        return max(doubt.due, self._not_before) - time.monotonic()
+        return max(doubt.next_look_up, self._not_before) - time.monotonic()
 
     async def _look_up(self) -> None:
         """Decide on all items that are due, and on others that are found."""
         now = time.monotonic()
         self._not_before = now + self._interval
         for doubts in _by_workflow([doubt for doubt in self._doubts if doubt.decision is None]):
-            if not any(doubt.due <= now for doubt in doubts):
+            if not any(doubt.next_look_up <= now for doubt in doubts):
                 continue
+            for doubt in doubts:
+                doubt.was_sought = True
             try:
                 found = await self._lookup.find(doubts[0].item.workflow_id, {doubt.item.key for doubt in doubts})
             except OmiumError as error:

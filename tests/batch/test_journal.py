@@ -146,6 +146,19 @@ async def test_items_whose_look_up_is_not_answered_are_unknown_until_the_next_ru
     assert await applied(omium) == dict.fromkeys(range(3), 1)
 
 
+async def test_an_item_that_an_earlier_run_created_is_adopted_at_once(omium, local, path):
+    local.inject(Fault(**CREATE, when="after", action="stall"))
+    interrupted = asyncio.create_task(collect(omium.executions.create_many(numbered(1), journal=path)))
+    while not local.counts.get("POST /executions"):  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+    async with asyncio.timeout(30):
+        again = await collect(omium.executions.create_many(numbered(1), journal=path, settle=600))
+    assert states(again) == {("created", True): 1}
+    assert await applied(omium) == {0: 1}
+
+
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
