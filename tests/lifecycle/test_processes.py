@@ -15,7 +15,8 @@ from .conftest import LONG
 FORK = """
 import omium_async._transport.session
 omium_async._transport.session._KEEPALIVE = 600.0  # a busy machine may leave a connection idle for long
-import warnings
+import logging, warnings
+logging.getLogger("asyncio").disabled = True  # in debug mode it reports slow turns on stderr: a child may inherit its lock
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which these programs do on purpose
 
 def fork(child):
