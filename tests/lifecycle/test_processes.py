@@ -16,7 +16,7 @@ FORK = """
 import omium_async._transport.session
 omium_async._transport.session._KEEPALIVE = 600.0  # a busy machine may leave a connection idle for long
 import logging, warnings
-logging.getLogger("asyncio").disabled = True  # in debug mode it reports slow turns on stderr: a child may inherit its lock
+logging.getLogger("asyncio").disabled = True  # its debug mode writes to stderr, whose lock a child may inherit
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which these programs do on purpose
 
 def fork(child):
