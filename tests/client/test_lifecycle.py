@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from omium_async import Attempt
+from omium_sync import Omium
 
 from ..development import complaints
 
@@ -200,8 +201,10 @@ async def test_a_client_that_was_never_used_can_be_closed(raw) -> None:
 
 
 def test_a_client_is_not_pickled_and_says_why(raw) -> None:
-    with pytest.raises(TypeError, match="its own settings"):
-        pickle.dumps(raw.client("http://127.0.0.1:9"))
+    for copied in (pickle.dumps, lambda client: client.__dask_tokenize__()):  # Dask's `map` hides errors of pickle
+        for client in (raw.client("http://127.0.0.1:9"), Omium("omium_0123456789", base_url="http://127.0.0.1:9")):
+            with pytest.raises(TypeError, match=r"(?s)cannot be pickled, because it has a key.*its own settings"):
+                copied(client)
 
 
 def test_several_loops_at_once_on_one_client(raw) -> None:

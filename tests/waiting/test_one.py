@@ -89,7 +89,10 @@ class TestWait:
 
     async def test_a_time_out_of_0_polls_once(self, omium, local):
         execution = await omium.executions.create("nobody")
-        with pytest.raises(WaitTimeoutError, match=r"still pending at the only poll"):
+        with pytest.raises(
+            WaitTimeoutError,
+            match=r"still pending at the only poll; wait for it.*is its workflow 'nobody' not served\?",
+        ):
             await omium.executions.wait(execution.id, timeout=0)
         assert (await omium.executions.wait(execution.id, timeout=0, until="pending")).id == execution.id
         assert local.counts["GET /executions/*"] == 2
