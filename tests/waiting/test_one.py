@@ -91,7 +91,7 @@ class TestWait:
         execution = await omium.executions.create("nobody")
         with pytest.raises(
             WaitTimeoutError,
-            match=r"still pending at the only poll; wait for it.*is its workflow 'nobody' not served\?",
+            match=r"still pending at the only poll .*; wait for it .* is its workflow 'nobody' not served\?",
         ):
             await omium.executions.wait(execution.id, timeout=0)
         assert (await omium.executions.wait(execution.id, timeout=0, until="pending")).id == execution.id
