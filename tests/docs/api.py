@@ -96,7 +96,7 @@ def _is_told(base: type) -> bool:
 
 
 def fields(cls: type) -> set[str]:
-    """What instances have: what is annotated, and what the docstrings tell of."""
+    """Return the fields of instances: those with annotations, and those that docstrings describe."""
     found: set[str] = set()
     for base in cls.__mro__:
         if of_ours(base):
