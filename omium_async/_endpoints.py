@@ -31,7 +31,7 @@ from ._models.types import (
     WorkflowPage,
 )
 from ._request import Operation
-from ._transport.answers import LARGEST_REFUSAL
+from ._transport.answers import LARGEST_ERROR_BODY
 
 __all__ = [
     "Endpoint",
@@ -189,7 +189,7 @@ def check_created(caller: Caller, execution_id: str, response: bytes) -> None:
         return
     raise InvalidResponseError(
         f"the execution was created, but the id in the response cannot be used ({problem})",
-        body=caller.shared.settings.redactor.body(response)[:LARGEST_REFUSAL],
+        body=caller.shared.settings.redactor.body(response)[:LARGEST_ERROR_BODY],
         path="id",
         execution_id=execution_id,
         outcome="applied",

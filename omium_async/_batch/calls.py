@@ -44,6 +44,7 @@ _MOST_REFUSALS: Final = 8  # of one item while others get responses; then it is 
 _SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
+_FIRST_CALLS: Final = 1  # slow start: calls at once after an outage, doubled with each response
 _USUAL_LIMIT: Final = 30.0  # seconds for an attempt if nothing else limits it
 _LEAST_LIMIT: Final = 1.0
 
@@ -83,8 +84,8 @@ class Calls:
         self._pool: Pool[Any, Any] | None = None
         self._calls: dict[asyncio.Task[Any] | None, _PermittedCall] = {}
         self._waiters: deque[asyncio.Future[int]] = deque()
-        self._period = 0  # counts the failures
-        self._allowed = concurrency  # calls of this period at once
+        self._period = 0  # raised by each failure: calls permitted before it are withdrawn
+        self._allowed = concurrency  # calls of this period at once; 0: an outage, no call begins
         self._current = 0  # calls of this period
         self._in_flight = 0
         self._resume_at = 0.0  # a response asked not to send before this time
@@ -340,7 +341,7 @@ class Calls:
                 self.fail(error)
                 return
             break
-        self._resume(1)
+        self._resume(_FIRST_CALLS)
 
     # -- patience ----------------------------------------------------------------------------------------------------
 

@@ -58,8 +58,8 @@ class _RequestError(OmiumError):
         return one_line(f"{self.method} {_path(self.url)}", LONGEST_ID)
 
 
-#: Statuses of 4xx after which the same request may succeed.
-_REFUSED_FOR_NOW: Final = frozenset({408, 425, 429, 499})
+#: Statuses of 4xx after which the same request may succeed, as `_transport/retry.py` has them.
+_MAY_SUCCEED_LATER: Final = frozenset({408, 425, 429, 499})
 
 
 class APIConnectionError(_RequestError):
@@ -116,7 +116,7 @@ class APIStatusError(_RequestError):
         return f"{self._request()}: {self.status} {self.message}" if self.method else self.message
 
     def _is_final(self) -> bool:
-        return self.status == 501 or (400 <= self.status < 500 and self.status not in _REFUSED_FOR_NOW)
+        return self.status == 501 or (400 <= self.status < 500 and self.status not in _MAY_SUCCEED_LATER)
 
 
 class BadRequestError(APIStatusError):

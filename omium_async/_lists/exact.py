@@ -28,10 +28,10 @@ import sys
 from collections import Counter, deque
 
 from .._models.types import Execution, ExecutionPage
-from .plain import MOST_FRUITLESS, PlainReading, unstable
+from .plain import PlainReading
 from .search import Search
 from .seen import Seen
-from .windows import SAFE_MINIMUM, Sizes, Window
+from .windows import MOST_FRUITLESS, SAFE_MINIMUM, Sizes, Window, unstable
 
 __all__ = ["Reading"]
 

@@ -5,30 +5,20 @@ No row is yielded twice and the reading always ends. Rows may be missed while th
 
 from __future__ import annotations
 
-from .._errors import UnstableListError
 from .._models.types import Execution, ExecutionPage
 from .seen import Seen
-from .windows import SERVICE_MAXIMUM, Window
+from .windows import MOST_FRUITLESS, SERVICE_MAXIMUM, Window, unstable
 
-__all__ = ["MOST_FRUITLESS", "PlainReading", "unstable"]
+__all__ = ["PlainReading"]
 
-#: Requests in a row that neither advance nor reach the end.
-MOST_FRUITLESS = 64
 _MOST_EQUAL = 3  # pages in a row that show the same rows
-
-
-def unstable() -> UnstableListError:
-    """The error of a list that changes faster than it can be read."""
-    return UnstableListError(
-        f"the list changes faster than it can be read: {MOST_FRUITLESS} requests in a row brought nothing new",
-        outcome="not_applied",
-    )
+_TWICE_EVERY = 64  # requests
 
 
 class PlainReading:
     """Reads one page after the other, from a given one on.
 
-    Every 64 requests it requests a page twice: if the second answer shows none of the rows of the first, the list moves
+    From time to time it requests a page twice: if the second answer shows none of the rows of the first, the list moves
     by a page in the time of a request, and would never end.
 
     :ivar window: the next page to request.
@@ -69,7 +59,7 @@ class PlainReading:
             self._final = True
             self.window = Window(1, SERVICE_MAXIMUM)
         else:
-            self._twice = self._requests % MOST_FRUITLESS == 0
+            self._twice = self._requests % _TWICE_EVERY == 0
             self.window = window if self._twice else Window(window.page + 1, window.size)
         return new
 

@@ -10,14 +10,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .._errors import UnstableListError
 from .._models.types import ExecutionPage
 
-__all__ = ["SAFE_MINIMUM", "SERVICE_MAXIMUM", "Sizes", "Window"]
+__all__ = ["MOST_FRUITLESS", "SAFE_MINIMUM", "SERVICE_MAXIMUM", "Sizes", "Window", "unstable"]
 
 #: The largest page that the service gives.
 SERVICE_MAXIMUM = 1000
 #: With at most 12 rows a window there are points that no window overlaps; with 20 the first is 232,792,560.
 SAFE_MINIMUM = 20
+#: Requests in a row without a new row, after which any reading gives up.
+MOST_FRUITLESS = 64
+
+
+def unstable() -> UnstableListError:
+    """The error of a list that changes faster than it can be read."""
+    return UnstableListError(
+        f"the list changes faster than it can be read: {MOST_FRUITLESS} requests in a row brought nothing new",
+        outcome="not_applied",
+    )
 
 
 class Window(NamedTuple):

@@ -17,18 +17,18 @@ from .._data.validation import ValidationError
 from .._errors import Headers
 
 __all__ = [
-    "LARGEST_REFUSAL",
+    "LARGEST_ERROR_BODY",
     "ErrorBody",
     "RawResponse",
     "joined",
-    "read_refusal",
+    "read_error_body",
     "request_id_of",
     "retry_after_of",
     "says_what_remains",
     "what_remains",
 ]
 
-LARGEST_REFUSAL: Final = 2**16  # bytes, decompressed: kept of an unsuccessful response
+LARGEST_ERROR_BODY: Final = 2**16  # bytes, decompressed: kept of an unsuccessful response
 _MOST_FIELDS: Final = 20
 _REMAINING: Final = ("ratelimit-remaining", "x-ratelimit-remaining-minute", "x-ratelimit-remaining")
 _RESET: Final = ("ratelimit-reset", "x-ratelimit-reset-minute", "x-ratelimit-reset")
@@ -78,7 +78,7 @@ def _text(value: str) -> str:
 
 def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
     """Return the request id of a response: of a header, or ``trace_id`` of a body that is not large."""
-    return _id_in(headers) or (_trace_id(_json_object(body)) if len(body) <= LARGEST_REFUSAL else None)
+    return _id_in(headers) or (_trace_id(_json_object(body)) if len(body) <= LARGEST_ERROR_BODY else None)
 
 
 def _id_in(headers: Mapping[str, str]) -> str | None:
@@ -113,10 +113,10 @@ class ErrorBody(NamedTuple):
     request_id: str | None
 
 
-def read_refusal(body: bytes, headers: Mapping[str, str], reason: str | None) -> ErrorBody:
+def read_error_body(body: bytes, headers: Mapping[str, str], reason: str | None) -> ErrorBody:
     """Parse an unsuccessful response.
 
-    :param body: at most `LARGEST_REFUSAL` bytes; the time is linear in their number.
+    :param body: at most `LARGEST_ERROR_BODY` bytes; the time is linear in their number.
     """
     data = _json_object(body)
     text = None if data is None else _message_of(data)

@@ -12,10 +12,10 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from .._request import Request
-from .answers import LARGEST_REFUSAL
+from .answers import LARGEST_ERROR_BODY
 from .attempt import LiveAttempt
 from .connector import REQUEST_ID, AttemptWatch, Stale, current_attempt
-from .failures import Refused, TooLarge
+from .failures import NotSuccessful, TooLarge
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,7 +50,7 @@ class Exchange:
     async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
         """Send the request once and read the response, within the time-out of ``attempt``, which records the progress.
 
-        :raises Refused: the status is not 2xx.
+        :raises NotSuccessful: the status is not 2xx.
         :raises TooLarge: the body is larger than allowed.
         """
         current_attempt.set(attempt)
@@ -77,7 +77,7 @@ class Exchange:
                     return await self._read(response)
                 target = _redirect(url, response, request) if hops < _MAX_REDIRECTS else None
                 if target is None:
-                    raise await _refusal_of(response, attempt)  # noqa: TRY301
+                    raise await _not_successful(response, attempt)  # noqa: TRY301
             except BaseException:
                 response.close()
                 raise
@@ -136,21 +136,21 @@ class Exchange:
         raise TooLarge(self._limit, b"".join(chunks))
 
 
-async def _refusal_of(response: ClientResponse, attempt: LiveAttempt) -> Refused:
+async def _not_successful(response: ClientResponse, attempt: LiveAttempt) -> NotSuccessful:
     """Read as much of the body as possible: the status alone decides, also if the body is cut off or too large."""
     if response.status == 101:  # from here on no HTTP is spoken
         response.close()
-        return Refused(response.reason, b"", cut=False)
+        return NotSuccessful(response.reason, b"", cut=False)
     chunks: list[bytes] = []
     whole = False
     try:
-        whole = await _collect(response, chunks, LARGEST_REFUSAL)
+        whole = await _collect(response, chunks, LARGEST_ERROR_BODY)
     except asyncio.CancelledError:
         if not attempt.take_time_out():
             raise
     except Exception:  # noqa: BLE001, S110 - the status was read before the body failed
         pass
-    return Refused(response.reason, b"".join(chunks), cut=not whole)
+    return NotSuccessful(response.reason, b"".join(chunks), cut=not whole)
 
 
 async def _collect(response: ClientResponse, chunks: list[bytes], most: int) -> bool:

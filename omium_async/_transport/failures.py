@@ -21,21 +21,21 @@ from .._errors import (
     status_error_class,
 )
 from .._request import Request
-from .answers import LARGEST_REFUSAL, joined, read_refusal, request_id_of, retry_after_of
+from .answers import LARGEST_ERROR_BODY, joined, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
 from .retry import status_meaning
 
 if TYPE_CHECKING:
     from .._settings.declared import Options, Settings
 
-__all__ = ["Failure", "FailureReader", "Refused", "TooLarge", "never_sent", "write_is_unknown"]
+__all__ = ["Failure", "FailureReader", "NotSuccessful", "TooLarge", "never_sent", "write_is_unknown"]
 
 _LONGEST_QUOTE: Final = 500  # characters of a server's or library's words in a message
 #: OpenSSL's reasons, in all its versions, for bytes that are not TLS, such as the head of an HTTP response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 
-class Refused(Exception):  # noqa: N818 - a signal within the transport
+class NotSuccessful(Exception):  # noqa: N818 - a signal within the transport
     """A response whose status is no success, with what was received of its body."""
 
     def __init__(self, reason: str | None, body: bytes, *, cut: bool) -> None:
@@ -83,7 +83,7 @@ class FailureReader:
         :param body: of a success that could not be understood.
         """
         found: _AttemptError | None
-        if isinstance(problem, Refused):
+        if isinstance(problem, NotSuccessful):
             found = self._refused(problem, attempt)
         elif isinstance(problem, (ValidationError, TooLarge)):
             found = self._not_understood(problem, body, attempt)
@@ -108,10 +108,10 @@ class FailureReader:
 
     # -- the error and its words ---------------------------------------------------------------------------------------
 
-    def _refused(self, problem: Refused, attempt: LiveAttempt) -> _AttemptError:
+    def _refused(self, problem: NotSuccessful, attempt: LiveAttempt) -> _AttemptError:
         status, headers = attempt.status or 0, attempt.headers or {}
         body = self._redactor.body(problem.body, cut=problem.cut)
-        refusal = read_refusal(body, headers, problem.reason)
+        refusal = read_error_body(body, headers, problem.reason)
         message = one_line(self._redactor.text(refusal.message), _LONGEST_QUOTE)
         message += self._hint(status, message)
         kind = status_error_class(status)
@@ -167,7 +167,7 @@ class FailureReader:
         return f"no connection: nothing listens at {url.scheme}://{url.netloc}; is the server running?"
 
     def _not_understood(self, problem: ValidationError | TooLarge, body: bytes, attempt: LiveAttempt) -> _AttemptError:
-        cut = isinstance(problem, TooLarge) or len(body) > LARGEST_REFUSAL
+        cut = isinstance(problem, TooLarge) or len(body) > LARGEST_ERROR_BODY
         if isinstance(problem, TooLarge):
             body = problem.body
         text = self._redactor.text(str(problem))
@@ -176,7 +176,7 @@ class FailureReader:
         error = InvalidResponseError(
             f"the response cannot be understood: {summary}",
             status=attempt.status,
-            body=self._redactor.body(body[:LARGEST_REFUSAL], cut=cut),
+            body=self._redactor.body(body[:LARGEST_ERROR_BODY], cut=cut),
             path=path,
         )
         answered = request_id_of(attempt.headers or {}, body)

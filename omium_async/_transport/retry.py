@@ -38,7 +38,7 @@ _STATUSES: Final[Mapping[int, StatusMeaning]] = {
     408: _FAILED_FOR_NOW,  # sent by gateways when a handler ran too long
     425: _REFUSED_FOR_NOW,
     429: _REFUSED_FOR_NOW,
-    499: _FAILED,  # as 408
+    499: _FAILED,  # sent by gateways as 408 is; a read is not retried
     501: _REFUSED,
     **dict.fromkeys([500, 502, 503, 504, *range(520, 528), 529, 530], _FAILED_FOR_NOW),
 }
@@ -54,7 +54,7 @@ def status_meaning(status: int) -> StatusMeaning:
 
 
 def is_retryable(error: OmiumError) -> bool:
-    """Whether a read that failed with this error may succeed later."""
+    """Whether the same request may succeed later. A write also needs a known outcome to be sent again."""
     if isinstance(error, APIConnectionError):
         return not isinstance(error.__cause__, SSLCertVerificationError)
     if isinstance(error, APIStatusError):

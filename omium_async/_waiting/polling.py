@@ -18,8 +18,8 @@ __all__ = ["PendingMonitor", "PollInterval", "Polling"]
 _log = logging.getLogger("omium_async.waiting")
 
 _GROWTH: Final = 1.5
-_LONGEST_OF_GIVEN: Final = 4
-_SECONDS_PER_REQUEST: Final = 0.5  # of a poll with many requests: the service counts them, and may charge for them
+_LONGEST_OF_GIVEN: Final = 4  # the longest pause, in first pauses, if a call gives only the first
+_SECONDS_PER_REQUEST: Final = 0.5  # after the first of a poll: the service counts them, and may charge for them
 _LONG_PENDING: Final = 60.0  # seconds
 
 
@@ -29,7 +29,7 @@ class Polling:
 
     :ivar timeout: seconds in all; 0: one poll; ``None``: no limit.
     :ivar interval: the first and the longest pause between two polls, in seconds.
-    :ivar per_request: seconds by which each request of a poll lengthens the pause after it, up to the longest.
+    :ivar per_request: the least pause after a poll, in seconds for each of its requests after the first.
     :ivar until: the statuses to wait for.
     :ivar deadline: on ``time.monotonic``; ``None``: not begun, or no limit.
     """
@@ -107,7 +107,7 @@ class PollInterval:
         """
         if changed:
             self._interval = self._first
-        least = min(requests * self._per_request, self._longest)
+        least = min((requests - 1) * self._per_request, self._longest)
         pause = max(self._interval * random.uniform(0.8, 1.2), least)  # noqa: S311
         self._interval = min(self._interval * _GROWTH, self._longest)
         return pause

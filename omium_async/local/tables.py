@@ -65,7 +65,8 @@ COLUMNS: Final = (
 #: The columns that responses show.
 SHOWN: Final = tuple(column for column in COLUMNS if column.shown is not None)
 
-#: The columns of the table of checkpoints that responses show, with the JSON Schemas of their values.
+#: The columns of the table of checkpoints that responses show, with the JSON Schemas of their values. A new one also
+#: stands in the SQL below and in the INSERT of `store.py`, and raises the version of the format.
 CHECKPOINT: Final = {"id": _TEXT, "name": _TEXT, "created_at": _MOMENT}
 
 

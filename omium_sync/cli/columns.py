@@ -1,6 +1,6 @@
 """Objects of the service as output: whole, as facts below each other, and as rows with columns of the user's choice.
 
-To add a column or a fact, add the name of its field to one of the constants below.
+A new column of tables is a name in `..._COLUMNS`, a new line of `show` a name in `..._FACTS`.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ class Columns:
         return [_cell(row, name, output) for name in self.names]
 
 
-EXECUTIONS: Final = Columns(("id", "workflow_id", "status", "created_at", "error"))
-CHECKPOINTS: Final = Columns(("id", "name", "created_at"), first="checkpoint")
-WORKFLOWS: Final = Columns(("id", "name", "workflow_type", "status", "created_at"))
+EXECUTION_COLUMNS: Final = Columns(("id", "workflow_id", "status", "created_at", "error"))
+CHECKPOINT_COLUMNS: Final = Columns(("id", "name", "created_at"), first="checkpoint")
+WORKFLOW_COLUMNS: Final = Columns(("id", "name", "workflow_type", "status", "created_at"))
 
 #: The fields of one object that stand on a line; others are JSON below them.
-EXECUTION: Final = (
+EXECUTION_FACTS: Final = (
     "id", "workflow_id", "status", "agent_id", "created_at", "started_at", "updated_at", "completed_at", "duration",
     "error",
 )  # fmt: skip
-WORKFLOW: Final = ("id", "name", "workflow_type", "status", "description", "tags", "created_at", "updated_at")
+WORKFLOW_FACTS: Final = ("id", "name", "workflow_type", "status", "description", "tags", "created_at", "updated_at")
 
 _HEADINGS: Final = {
     "workflow_id": "workflow",
@@ -138,7 +138,8 @@ def columns_option(function: F) -> F:
         "--columns",
         callback=_columns,
         metavar="NAME,...",
-        help=f"The fields that a table shows, also such as input_data.day. Default: {','.join(EXECUTIONS.names)}.",
+        help="The fields that a table shows, also such as input_data.day. "
+        f"Default: {','.join(EXECUTION_COLUMNS.names)}.",
     )(function)
 
 
@@ -163,14 +164,14 @@ def write_execution(execution: Execution, output: Output) -> None:
     if output is not Output.TABLE:
         write_json(to_row(execution), output)
         return
-    print_facts(execution, EXECUTION)
+    print_facts(execution, EXECUTION_FACTS)
     print_json("input", execution.input_data)
     print_json("output", execution.output_data)
     if isinstance(execution, ExecutionDetail):
         # The service repeats the checkpoints in the metadata.
         own = {name: value for name, value in (execution.metadata or {}).items() if name != "checkpoints"}
         print_json("metadata", own)
-        write_rows(execution.checkpoints, CHECKPOINTS, output, "no checkpoints")
+        write_rows(execution.checkpoints, CHECKPOINT_COLUMNS, output, "no checkpoints")
     else:
         print_json("metadata", execution.metadata)
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import omium_async as om
-from omium_async._transport.answers import read_refusal
+from omium_async._transport.answers import read_error_body
 
 GOOD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nX-Request-Id: abc\r\n\r\n"
@@ -268,7 +268,7 @@ async def test_an_endless_head(raw, form: str) -> None:
 @given(st.binary(max_size=200))
 @example(b'{"detail": ' + b"[" * 5000)
 def test_any_body_of_a_refusal_gives_a_message(body: bytes) -> None:
-    assert read_refusal(body, {"x": "y"}, "Reason").message.strip()
+    assert read_error_body(body, {"x": "y"}, "Reason").message.strip()
 
 
 async def test_what_is_wrong_with_an_answer_is_said_with_its_place(raw) -> None:

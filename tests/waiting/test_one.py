@@ -65,6 +65,9 @@ class TestWait:
         fleet = Fleet({"x": 3600.0})
         await fleet.executions.wait("x", poll_interval=60)
         assert 13 <= fleet.gets["x"] <= 22  # at most four times as long
+        fleet = Fleet({"x": 1.0}, poll_interval=(0.1, 0.1))
+        await fleet.executions.wait("x")
+        assert 8 <= fleet.gets["x"] <= 14  # the client's interval counts below the default too
 
     async def test_the_time_out_ends_a_request_in_flight(self, omium, local):
         execution = await omium.executions.create("nobody")

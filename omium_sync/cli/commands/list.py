@@ -16,7 +16,7 @@ from omium_async._executions import Executions
 from omium_async._outage import Outage
 from omium_sync import Execution, Omium
 
-from ..columns import EXECUTIONS, Columns, columns_option, write_rows
+from ..columns import EXECUTION_COLUMNS, Columns, columns_option, write_rows
 from ..connection import Connection, client_command, service_command
 from ..options import filter_options, limit_option, output_option
 from ..output import Output, complain, write_json
@@ -57,7 +57,7 @@ def list_command(
         raise click.UsageError("--columns is for tables and csv; JSON has every field")
     if watching and output in (Output.JSON, Output.CSV):
         raise click.UsageError("--watch has no end; use it with a table or --output jsonl")
-    chosen = columns or EXECUTIONS
+    chosen = columns or EXECUTION_COLUMNS
     if limit is None and (output is Output.TABLE or watching):
         limit = _ROWS_OF_A_TABLE
     if watching:

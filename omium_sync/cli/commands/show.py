@@ -10,9 +10,9 @@ from omium_sync import CheckpointDetail, ExecutionDetail, Omium, OmiumError
 
 from .. import options
 from ..columns import (
-    CHECKPOINTS,
-    WORKFLOW,
-    WORKFLOWS,
+    CHECKPOINT_COLUMNS,
+    WORKFLOW_COLUMNS,
+    WORKFLOW_FACTS,
     print_facts,
     print_json,
     to_row,
@@ -79,14 +79,14 @@ def checkpoints_command(omium: Omium, /, execution_id: str, with_state: bool, ou
         if output is Output.TABLE:
             _print_states(found)
             return
-    write_rows(found, CHECKPOINTS, output, "no checkpoints")
+    write_rows(found, CHECKPOINT_COLUMNS, output, "no checkpoints")
 
 
 def _print_states(found: Iterator[CheckpointDetail]) -> None:
     is_empty = True
     for checkpoint in found:
         is_empty = False
-        print_facts(checkpoint, CHECKPOINTS.names)
+        print_facts(checkpoint, CHECKPOINT_COLUMNS.names)
         print_json("state", checkpoint.state)
     if is_empty:
         click.echo("no checkpoints")
@@ -98,11 +98,11 @@ def _print_states(found: Iterator[CheckpointDetail]) -> None:
 def workflows_command(omium: Omium, /, workflow_id: str | None, output: Output) -> None:
     """List the workflows of the service, or show one with its definition."""
     if workflow_id is None:
-        write_rows(omium.workflows.list(), WORKFLOWS, output, "no workflows")
+        write_rows(omium.workflows.list(), WORKFLOW_COLUMNS, output, "no workflows")
         return
     workflow = omium.workflows.get(workflow_id)
     if output is not Output.TABLE:
         write_json(to_row(workflow), output)
         return
-    print_facts(workflow, WORKFLOW)
+    print_facts(workflow, WORKFLOW_FACTS)
     print_json("definition", workflow.definition)
