@@ -123,7 +123,7 @@ def run_call(thread: LoopThread, call: Call) -> Any:
         thread.wait(future)
     except BaseException as interrupt:
         with contextlib.suppress(RuntimeError):  # the loop ended meanwhile, and the call with it
-            if thread.alive:
+            if thread.alive and thread.has_started:  # otherwise the call has not begun
                 thread.wait(thread.start_task(call.cancel))
         call.add_notes(interrupt)
         raise

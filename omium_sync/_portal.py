@@ -94,6 +94,11 @@ class LoopThread:
             self._end(error)
 
     @property
+    def has_started(self) -> bool:
+        """Whether the portal runs, or did."""
+        return self._portal is not None
+
+    @property
     def portal(self) -> BlockingPortal:
         """The portal, once it runs.
 
