@@ -1,4 +1,4 @@
-"""An async-first client of the Omium Executions API that never duplicates a write and never lies about one."""
+"""An async-first client of the Omium Executions API that never duplicates a write and never reports a wrong outcome."""
 
 from typing import TYPE_CHECKING, Any
 
