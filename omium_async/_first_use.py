@@ -20,7 +20,7 @@ _ = logging  # imported first: its hooks for forks then run after those of this 
 _LONGEST_WAIT: Final = 10.0  # seconds that a fork waits; the import takes less than one on an idle machine
 
 
-class _State:
+class _ImportState:
     """The packages that a thread imports while it holds the lock, innermost last.
 
     :ivar lock: reentrant, because the public names of omium_sync need those of omium_async.
@@ -35,7 +35,7 @@ class _State:
         self.cut = False
 
 
-_state: Final = _State()
+_state: Final = _ImportState()
 
 
 def import_exports(package: str, module: str) -> ModuleType:

@@ -76,13 +76,13 @@ def batch_command(
         if not yes and reader.is_file and can_ask():
             confirm(f"Start an execution for each of the {reader.count():,} lines of {printable(file)}?")
         with connection.client(rate_limit=rate) as omium:
-            return Batch(omium, reader, interrupt, **how).run()
+            return BatchRun(omium, reader, interrupt, **how).run()
     finally:
         os.close(descriptor)
 
 
 @attrs.define
-class Batch:
+class BatchRun:
     """One run of a batch."""
 
     omium: Omium
