@@ -225,7 +225,8 @@ def _struct_form(value: Any) -> Any:
     found: dict[str, Any] = {} if config.tag is None else {config.tag_field: config.tag}
     for field in msgspec.structs.fields(value):
         entry = getattr(value, field.name)
-        if entry is not msgspec.UNSET and not (config.omit_defaults and entry == field.default):
+        is_default = entry is msgspec.UNSET or (config.omit_defaults and entry is field.default)
+        if config.array_like or not is_default:  # the entries of an array have no names, so all must keep their places
             found[field.encode_name] = entry
     return list(found.values()) if config.array_like else found
 

@@ -292,3 +292,18 @@ def test_none_of_the_supported_libraries_is_needed(monkeypatch: pytest.MonkeyPat
     assert converter.structure([1, None], list[int | None]) == [1, None]
     with pytest.raises(TypeError, match="has no form"):
         converter.dumps(np.int64(1))
+
+
+def test_a_struct_is_sent_as_msgspec_sends_it() -> None:
+    class Named(msgspec.Struct, omit_defaults=True):
+        first: Any = 1
+        second: float = 0.0
+
+    class Listed(msgspec.Struct, array_like=True, omit_defaults=True):
+        first: int | msgspec.UnsetType = 0
+        second: int = 0
+
+    for value in (Named(), Named(True, -0.0), Listed(second=5)):
+        assert repr(CONVERTER.unstructure(value)) == repr(msgspec.to_builtins(value))
+    with pytest.raises(TypeError):
+        CONVERTER.unstructure(Listed(msgspec.UNSET))
