@@ -78,6 +78,16 @@ class Movie(TypedDict):
     year: NotRequired[int]
 
 
+class Pair(NamedTuple, Generic[T]):
+    first: T
+    others: list[T]
+
+
+class Shelf(TypedDict, Generic[T]):
+    rows: list[T]
+    by_name: NotRequired[dict[str, T | None]]
+
+
 @attrs.define
 class Box(Generic[T]):
     value: T
