@@ -31,10 +31,11 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextvars import Token
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ._errors import APIStatusError, Attempt, OmiumError, WriteOutcome
+from ._models.types import CheckpointDetail, Execution
 from ._request import Request
 
 try:
@@ -324,8 +325,8 @@ class _CallSpan:
             more["http.request.resend_count"] = self._attempts - 1
         if self._request.is_write:
             more["omium.outcome"] = str(self._outcome(error))
-        execution_id = self._request.execution_id or getattr(result, "id", None)
-        if isinstance(execution_id, str):
+        execution_id = self._request.execution_id or _execution_of(result)
+        if execution_id is not None:
             more["omium.execution_id"] = execution_id
         self._span.describe(more, error)
 
@@ -362,9 +363,20 @@ def _status_and_error(status: int | None, error: BaseException | None) -> dict[s
     return more
 
 
+def _execution_of(result: object) -> str | None:
+    """Return the id of the execution that a call of a path without one returned."""
+    if isinstance(result, tuple):  # a new execution, with the body of its response
+        result = cast("tuple[object, ...]", result)[0]
+    if isinstance(result, Execution):
+        return result.id
+    return result.execution_id if isinstance(result, CheckpointDetail) else None
+
+
 def _succeeded_with(result: object, *, writes: bool) -> dict[str, AttributeValue]:
     execution_id = getattr(result, "id", None)
-    found: dict[str, AttributeValue] = {"omium.outcome": str(WriteOutcome.APPLIED)} if writes else {}
+    wrote = getattr(result, "cancelled", True)  # a `CancelResult` says whether anything was sent
+    outcome = WriteOutcome.APPLIED if wrote else WriteOutcome.NOT_APPLIED
+    found: dict[str, AttributeValue] = {"omium.outcome": str(outcome)} if writes else {}
     return found | ({"omium.execution_id": execution_id} if isinstance(execution_id, str) else {})
 
 

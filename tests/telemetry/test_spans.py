@@ -121,6 +121,24 @@ async def test_a_run_says_what_it_wrote_and_a_wait_which_execution_it_saw(omium,
     assert failed.status.status_code is trace.StatusCode.ERROR
 
 
+async def test_a_span_names_the_execution_and_nothing_else_as_one(omium, local, recorded):
+    run = await omium.workflow("echo").start(1)
+    await run.wait()
+    (checkpoint,) = [row async for row in omium.checkpoints.list(run.id)]
+    await omium.checkpoints.get(checkpoint.id)
+    await omium.workflows.get("echo")
+    named = {name: span.attributes.get("omium.execution_id") for name, span in recorded.spans.items()}
+    assert named["omium.executions.create"] == run.id
+    assert named["omium.checkpoints.get"] == run.id
+    assert named["omium.workflows.get"] is None
+
+
+async def test_a_cancel_that_sends_nothing_applies_nothing(omium, recorded):
+    done = await omium.executions.run("echo", 1)
+    assert not (await omium.executions.cancel(done.id)).cancelled
+    assert recorded.spans["omium.executions.cancel"].attributes["omium.outcome"] == "not_applied"
+
+
 async def test_in_the_body_of_a_loop_the_users_span_is_current(omium, recorded):
     tracer = recorded.tracers.get_tracer("test")
     with tracer.start_as_current_span("mine") as mine:
