@@ -198,10 +198,7 @@ starts a thread with an event loop, which serves all clients of the process.
 
     def __dask_tokenize__(self) -> NoReturn:
         """Dask's ``map`` calls this, and would otherwise hide why the client cannot be pickled."""
-        self.__reduce_ex__(2)
+        self._dispatcher.__reduce_ex__(2)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled, because it has a key and connections; create one in the other "
-            "process, from its own settings"
-        )
+        self._dispatcher.__reduce_ex__(protocol)

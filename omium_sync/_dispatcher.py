@@ -8,7 +8,7 @@ import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from omium_async import Execution
 from omium_async import _arguments as check
@@ -197,6 +197,12 @@ class Dispatcher:
             with contextlib.suppress(RuntimeError):  # the loop ends just now
                 thread.wait(thread.start_task(self._close, thread))
             thread.join_ended()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "Omium cannot be pickled, because it has a key and connections; create one in the other process, from its "
+            "own settings"
+        )
 
     def __del__(self) -> None:
         if self._thread is not None and self._thread.alive:

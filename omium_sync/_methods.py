@@ -104,12 +104,11 @@ def sync_iterator(
     def read(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
         source = None
         if iterable:
-            given = args[0] if args else kwargs.get(iterable)
-            source = IterableAdapter.of(given, kwargs.get("concurrency", 32))
-            args, kwargs = (
-                (given if source is None else source, *args[1:]),
-                {k: kwargs[k] for k in kwargs if k != iterable},
-            )
+            source = IterableAdapter.of(args[0] if args else kwargs.get(iterable), kwargs.get("concurrency", 32))
+        if source is not None and args:
+            args = (source, *args[1:])
+        elif source is not None:
+            kwargs[iterable] = source
         items = (groups or method)(self._core, *args, **kwargs)
         return SyncIterator(self._dispatcher, Groups[T](items, grouped=groups is not None, ahead=ahead), source)
 

@@ -155,6 +155,10 @@ class IterableAdapter(AsyncIterator[T]):
             if not self._arrived.is_set():
                 thread.call_soon(self._arrived.set)
 
+    def release(self) -> None:
+        """In the reader's thread: drop the iterable. A generator is closed here, as its database cursor may need."""
+        self._items = iter(())
+
     async def __anext__(self) -> T:
         while not self._ready:
             if self._ended and not self._ready:
@@ -192,6 +196,8 @@ class SyncIterator(Iterator[T]):
         """End the iteration. Its work in progress is cancelled and has ended when this returns."""
         self._ended = True
         self._group = iter(())
+        if self._adapter is not None:
+            self._adapter.release()
         thread = self._thread
         if thread is None or not thread.alive:
             return
@@ -202,6 +208,8 @@ class SyncIterator(Iterator[T]):
             thread.wait(thread.start_task(self._groups.close))
 
     def __del__(self) -> None:
+        if self._adapter is not None:
+            self._adapter.release()
         # A generator between two steps is closed by asyncio when it is collected.
         if self._thread is not None and self._thread.alive:
             self._thread.call_soon(self._groups.cancel)

@@ -91,6 +91,26 @@ def test_a_batch_takes_its_requests_in_the_thread_of_the_caller(client):
     assert threading.active_count() < 100  # none for each item
 
 
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_generator_of_requests_is_closed_by_the_thread_that_leaves_the_batch(client, closes):
+    closed = []
+
+    def requests():
+        try:
+            while True:
+                yield ExecutionRequest("left")
+        finally:
+            closed.append(threading.current_thread())
+
+    outcomes = client.executions.create_many(requests(), concurrency=1)
+    next(outcomes)
+    if closes:
+        outcomes.close()
+    else:
+        del outcomes  # as a `break` does
+    assert closed == [threading.current_thread()]
+
+
 def test_a_batch_from_an_async_iterable(client):
     async def requests():
         for number in range(30):
@@ -133,6 +153,7 @@ def test_bad_arguments_raise_at_the_call(client):
     for call in (
         lambda: client.executions.create_many("text"),
         lambda: client.executions.create_many(None),
+        lambda: client.executions.create_many([], requests=[]),
         lambda: client.executions.create_many([], concurrency="x"),
         lambda: client.executions.wait_many(1),
         lambda: client.with_options(base_url="http://x"),
@@ -174,9 +195,10 @@ def test_no_request_is_made_that_nobody_asked_for(client, local):
     rows.close()
 
 
-def test_a_client_cannot_be_pickled(client):
-    with pytest.raises(TypeError, match="Omium cannot be pickled"):
-        pickle.dumps(client)
+def test_a_client_and_its_methods_cannot_be_pickled(client):
+    for given in (client, client.executions.get, client.checkpoints, client.executions.list()):
+        with pytest.raises(TypeError, match="Omium cannot be pickled"):
+            pickle.dumps(given)
 
 
 async def test_a_session_of_ones_own_is_refused_at_its_use():
