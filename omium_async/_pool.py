@@ -247,8 +247,9 @@ class Pool(Generic[T, R]):
                 self._hire()
         except StopAsyncIteration:
             pass
-        except Exception as error:  # noqa: BLE001 - the consumer receives it
-            self._source_error = error
+        except BaseException as error:  # noqa: BLE001 - the consumer receives it, also a `CancelledError` of the source
+            if not self._stopped:
+                self._source_error = error
         finally:
             self._exhausted = True
             self._changed()

@@ -119,6 +119,19 @@ async def test_an_error_of_the_iterable_is_raised_after_the_outcomes(omium):
         assert states(found) == {("created", False): 50}
 
 
+async def test_a_cancellation_inside_the_iterable_is_raised_and_is_not_the_end_of_the_iterable(omium):
+    async def requests():
+        for request in numbered(5):
+            yield request
+        raise asyncio.CancelledError
+
+    found = []
+    with pytest.raises(asyncio.CancelledError):
+        async for outcome in omium.executions.create_many(requests()):
+            found.append(outcome)  # noqa: PERF401
+    assert states(found) == {("created", False): 5}
+
+
 async def test_a_batch_that_is_never_iterated_sends_nothing(omium, local):
     omium.executions.create_many(numbered(3))
     gc.collect()
