@@ -19,7 +19,7 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
-from .._errors import NotFoundError, OmiumError
+from .._errors import OmiumError
 from .._filters import Filters
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import FIRST_NAMED, Identity
@@ -72,7 +72,7 @@ async def _with_journal(
     file = await JournalFile.open(journal.path, identity, wait=journal.wait)
     try:
         replay = _Replay(selection, checkpoint_name, file)
-        outcomes = with_verdict(replay.continue_journal(limit, dry_run=dry_run), file.states)
+        outcomes = with_verdict(replay.continue_journal(limit, dry_run=dry_run), file.earlier_states)
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 yield outcome
@@ -99,7 +99,9 @@ class _Replay:
             return ReplayOutcome(row, "planned")
         try:
             return ReplayOutcome(await self.selection.detail(row.id), "planned")
-        except NotFoundError as error:
+        except OmiumError as error:
+            if key_is_refused(error):
+                raise
             return ReplayOutcome(row, "rejected", None, error)
 
     async def replay(self, position: int, row: Execution) -> ReplayOutcome:

@@ -127,6 +127,13 @@ async def test_a_dry_run_plans_and_sends_nothing(omium, runs, local, path):
     assert local.counts[SENT] == 8
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_an_id_that_the_service_refuses_is_rejected(omium, local, ids, dry_run):
+    local.inject(Fault(method="GET", path=f"/executions/{ids[0]}", status=422))
+    outcomes = await collect(omium.executions.replay_many(ids, dry_run=dry_run))
+    assert by_id(outcomes) == dict.fromkeys(ids, "planned" if dry_run else "replayed") | {ids[0]: "rejected"}
+
+
 async def test_bad_arguments_are_rejected_at_the_call(omium):
     for kind, arguments in (
         (ValueError, {"execution_ids": ["exec_1"], "workflow_id": "fails"}),
