@@ -108,9 +108,9 @@ class Outage:
             raise error
 
     def excuse(self, until: float) -> None:
-        """Do not count the time from now to ``until`` (on ``time.monotonic``)."""
+        """Do not count the time from now to ``until`` (on ``time.monotonic``), unless there is no patience at all."""
         now = time.monotonic()
-        if self._since is not None:
+        if self._since is not None and self._patience != 0:
             self._since += max(0.0, until - max(now, self._excused_until))
             self._excused_until = max(self._excused_until, until)
 

@@ -92,6 +92,13 @@ async def test_refusals_that_ask_to_wait_again_and_again_end_it():
     assert run.end == ({}, RateLimitError)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_without_patience_it_does_not_wait_as_a_response_asks(status):
+    run = await run_batch(**always(Answer(status, 0.1, {"Retry-After": "3"})), patience=0)
+    assert run.end[1] in (RateLimitError, ServerError)
+    assert run.seconds < 1
+
+
 async def test_slow_writes_are_no_outage():
     run = await run_batch(lambda number: Answer(seconds=8.0), patience=2.0)
     assert run.end == ({"created": 20}, None)
