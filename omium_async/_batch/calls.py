@@ -81,7 +81,7 @@ class Calls:
         self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
         self._outage = Outage(what, options.patience, self._first_pause, telemetry=client.telemetry)
         self._writer, self._reader = self._limited(is_write=True), self._limited(is_write=False)
-        self._pool: Pool[Any, Any] | None = None
+        self._pool: Pool[Any, Any]  # from `each` on
         self._calls: dict[asyncio.Task[Any] | None, _PermittedCall] = {}
         self._waiters: deque[asyncio.Future[int]] = deque()
         self._period = 0  # raised by each failure: calls permitted before it are withdrawn
@@ -109,12 +109,11 @@ class Calls:
 
     def fail(self, error: Exception) -> None:
         """End the batch with this error."""
-        if self._pool is not None:
-            self._pool.fail(error)
+        self._pool.fail(error)
 
     def parked(self) -> contextlib.AbstractContextManager[None]:
         """Let another item take the place of this one, which waits for long."""
-        return contextlib.nullcontext() if self._pool is None else self._pool.parked()
+        return self._pool.parked()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep.
@@ -307,7 +306,7 @@ class Calls:
         self._allowed = self._current = 0
         if not self._stopping.is_set():
             self._note(error, time.monotonic() - (error.attempts[-1].elapsed if error.attempts else 0.0))
-            if self._pool is not None and (self._recovery is None or self._recovery.done()):
+            if self._recovery is None or self._recovery.done():
                 self._recovery = self._pool.add_helper(self._recover())
 
     def _resume(self, calls: int) -> None:

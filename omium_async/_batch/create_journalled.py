@@ -63,7 +63,7 @@ async def create_journalled(
     try:
         create = _JournalledCreate(caller, calls, file, journal.key_field, settle)
         outcomes = calls.each(requests, create.create, _WORKERS_PER_CALL * calls.concurrency)
-        async with aclosing(with_verdict(outcomes, file.states)) as found:
+        async with aclosing(with_verdict(outcomes, file.earlier_states)) as found:
             async for outcome in found:
                 yield outcome
     finally:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TypeVar
 
-from .._errors import JournalError, OmiumError, WriteOutcome
+from .._errors import OmiumError, WriteOutcome
 from .._errors.base import set_batch_outcome
 from .._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
 
@@ -47,11 +47,11 @@ class BatchVerdict:
 
 
 async def with_verdict(
-    outcomes: AsyncGenerator[O], recorded: Callable[[], Awaitable[Iterable[str | None]]] | None = None
+    outcomes: AsyncGenerator[O], earlier: Callable[[], Awaitable[Iterable[str | None]]] | None = None
 ) -> AsyncGenerator[O]:
     """Yield the outcomes; an error that ends them gets the outcome of the whole batch.
 
-    :param recorded: returns the states that a journal holds, also of items that this run did not come to.
+    :param earlier: returns the states of items that earlier runs recorded and this one did not come to.
     """
     verdict = BatchVerdict()
     try:
@@ -60,9 +60,8 @@ async def with_verdict(
                 verdict.count(outcome.state)
                 yield outcome
     except OmiumError as error:
-        if recorded is not None and not isinstance(error, JournalError):
-            with suppress(JournalError):
-                for state in await recorded():
-                    verdict.count(state)
+        if earlier is not None:
+            for state in await earlier():
+                verdict.count(state)
         verdict.set_on(error)
         raise

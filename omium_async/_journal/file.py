@@ -58,7 +58,9 @@ _ENTRIES: Final = (
     "FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id "
 )
 _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT value FROM json_each(?))"
-_STATES: Final = "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id"
+_EARLIER_STATES: Final = (
+    "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id WHERE i.run < ?"
+)
 _OPTIONAL_TEXT: Final = (str, NoneType)
 _TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, *[_OPTIONAL_TEXT] * 4)
 _encode = msgspec.json.Encoder().encode
@@ -188,9 +190,19 @@ class JournalFile:
         ids = _encode(execution_ids).decode()
         return await self.do(lambda connection: {row[0] for row in connection.execute(_KNOWN, (ids,))})
 
-    async def states(self) -> set[str | None]:
-        """Return the states of all items; ``None``: about to be sent."""
-        return await self.do(lambda connection: {row[0] for row in connection.execute(_STATES)})
+    async def earlier_states(self) -> set[str | None]:
+        """Return the states of items that only earlier runs recorded; ``None``: about to be sent, or not readable.
+
+        It also works after a commit has failed, as on a full disk.
+        """
+
+        def read() -> set[str | None]:
+            return {row[0] for row in self._connection.execute(_EARLIER_STATES, (self.run,))}
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+        except sqlite3.Error:
+            return {None}
 
     def reading(self, read: Callable[[str | None], T], text: str | None) -> T:
         """Return the result of ``read`` for the text of an entry.

@@ -211,8 +211,9 @@ async def test_an_item_with_the_key_of_another_is_rejected(omium, path, apart):
 
 async def test_a_key_with_other_content_ends_the_batch(omium, path):
     await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 1}, key="k")], journal=path))
-    with pytest.raises(JournalError, match="belongs to another batch"):
+    with pytest.raises(JournalError, match="belongs to another batch") as caught:
         await collect(omium.executions.create_many([ExecutionRequest("work", {"number": 2}, key="k")], journal=path))
+    assert caught.value.outcome == "applied"  # by the earlier run
 
 
 async def test_the_same_requests_in_another_journal_are_another_batch(omium, local, path):
@@ -316,6 +317,15 @@ async def test_a_full_disk_ends_the_batch_and_a_later_run_continues(omium, path,
     outcomes = await collect(omium.executions.create_many(numbered(300), journal=path, settle=0.2))
     assert {outcome.state for outcome in outcomes} == {"created"}
     assert await applied(omium) == dict.fromkeys(range(300), 1)
+
+
+async def test_the_outcome_of_a_full_disk_counts_the_writes_of_an_earlier_run(omium, path, limit_files):
+    await collect(omium.executions.create_many(numbered(3), journal=path))
+    later = omium.executions.create_many([ExecutionRequest("work", key="new"), *numbered(3)], journal=path)
+    limit_files(path.stat().st_size)
+    found, error = await ended(later)
+    assert isinstance(error, JournalError)
+    assert error.outcome == "applied"
 
 
 async def test_a_service_that_is_down_at_the_start_applies_and_rejects_nothing(path, local):
