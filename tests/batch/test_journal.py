@@ -323,7 +323,7 @@ async def test_the_outcome_of_a_full_disk_counts_the_writes_of_an_earlier_run(om
     await collect(omium.executions.create_many(numbered(3), journal=path))
     later = omium.executions.create_many([ExecutionRequest("work", key="new"), *numbered(3)], journal=path)
     limit_files(path.stat().st_size)
-    found, error = await ended(later)
+    _, error = await ended(later)
     assert isinstance(error, JournalError)
     assert error.outcome == "applied"
 
