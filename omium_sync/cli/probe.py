@@ -186,7 +186,11 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def _object(response: RawResponse) -> dict[str, Any]:
-    body = response.json()
+    """Return the body of a response; of a page that is not JSON, such as one of a gateway, nothing."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
 

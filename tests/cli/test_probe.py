@@ -72,6 +72,8 @@ class Fake:
             return web.json_response(self.page(request), headers=headers)
         if request.path == "/api/v1/workflows":
             return web.json_response({"workflows": []}, headers=headers)
+        if request.path == "/api/v1/failures":
+            return web.Response(text="<h1>Sign in</h1>", content_type="text/html", headers=headers)
         if request.path == "/api/v1/checkpoints":
             return web.json_response({"detail": "Execution not found"}, status=404, headers=headers)
         return web.json_response({"message": "no Route matched with those values"}, status=404, headers=headers)
@@ -111,7 +113,8 @@ async def test_the_report_names_endpoints_headers_and_the_skew_of_the_clock():
     answers = report["endpoints"]
     assert answers["GET /workflows?page=1&page_size=1"] == "answers (workflows)"
     assert answers["GET /checkpoints?execution_id={}&limit=1"] == "answers with 404"
-    assert answers["GET /failures?limit=1"] == "missing"
+    assert answers["GET /failures?limit=1"] == "answers"  # with a page that is not JSON
+    assert answers["GET /failures/stats"] == "missing"
     assert "exec_" not in json.dumps(report)
 
 
