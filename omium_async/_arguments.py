@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode
 
 from ._data.masked import kind_of
 from ._data.plain import plain
-from ._filters import Filters
+from ._filters import Filters, time_of
 from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._settings import checks
 from ._settings.checks import CONTROL, InvalidSettingError
@@ -277,7 +277,7 @@ def _time(value: Any, name: str) -> datetime | None:
         if value < timedelta():
             raise ValueError(f"{name}: {value} is negative; give an age of 0 or more, or a datetime with a time zone")
         try:
-            return datetime.now(UTC) - value
+            return time_of(value)
         except OverflowError:
             raise ValueError(f"{name}: {value} is too large; give an age that ends after the year 0") from None
     if not isinstance(value, datetime):

@@ -1,16 +1,20 @@
-"""The filters of a list, as data."""
+"""The filters of a list, as data, and times as people type them."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import attrs
 
-__all__ = ["Filters"]
+__all__ = ["Filters", "time_of", "time_or_age"]
+
+_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _wire(filters: Filters) -> str:
@@ -56,3 +60,33 @@ class Filters:
         if self.metadata:
             found += f", with metadata {json.dumps(self.metadata, sort_keys=True)}"
         return found
+
+
+def time_or_age(text: str) -> datetime | timedelta:
+    """Parse a time, or an age such as ``2h`` back from now. A time without a zone is UTC.
+
+    :raises ValueError: the text is neither, or the age ends before the first date.
+    """
+    age = _AGE.fullmatch(text)
+    try:
+        if age is not None:
+            found = timedelta(**{_UNITS[age[2]]: float(age[1])})
+            time_of(found)
+            return found
+        moment = datetime.fromisoformat(text)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the first date; give a shorter age") from None
+    except ValueError:
+        raise ValueError(
+            f"{text[:60]!r} is neither a time, such as 2026-11-27T08:30 or 2026-11-27 (UTC unless it has a zone), "
+            "nor an age, such as 90s, 30m, 2h, 1d or 1w"
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def time_of(value: datetime | timedelta) -> datetime:
+    """Return a time; an age counts back from now.
+
+    :raises OverflowError: the age ends before the first date.
+    """
+    return datetime.now(UTC) - value if isinstance(value, timedelta) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,15 +15,13 @@ from multidict import MultiMapping
 from omium_async import Execution, ExecutionStatus
 
 from .._data.codec import parse_json
+from .._filters import time_of, time_or_age
 
 #: The statuses that the service is known to use; those that need attention come first.
 STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back")
 FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "error", "page", "window")
 
-_AGE: Final = re.compile(r"(\d{1,6}) ?(s|m|h|d|w)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LAST_PAGE: Final = 1_000_000
-_MOST_STATUSES: Final = 12
 _COMPARED: Final = 2_000  # characters of an error
 _WORD: Final = re.compile(r"[\w-]+")
 _STATUS_OF_HTTP: Final = re.compile(r"[45]\d\d")
@@ -107,8 +105,9 @@ class View:
                     parser(text)
                 except ValueError as error:
                     problems[name] = f"{name}: {error}"
-        if len(self.statuses) > _MOST_STATUSES:
-            problems["status"] = f"status: {len(self.statuses)} were given; give at most {_MOST_STATUSES}"
+        for text in self.statuses:
+            if text not in STATUSES:
+                problems["status"] = f"status: {text[:60]!r} is not one of {', '.join(STATUSES)}"
         if max(self.page, self.window) > _LAST_PAGE:
             problems["page"] = f"page: at most {_LAST_PAGE:,}"
         if self.error and not re.fullmatch(r"[0-9a-f]{16}", self.error):
@@ -144,7 +143,7 @@ class View:
             found["status"] = [ExecutionStatus(text) for text in self.statuses]
         for name, text in (("since", self.since), ("before", self.before)):
             if text:
-                found[name] = _moment(text)
+                found[name] = time_or_age(text)
         if self.metadata:
             found["metadata"] = dict(_pair(text) for text in self.metadata)
         return found
@@ -234,19 +233,7 @@ def _equal(held: Any, wanted: Any) -> bool:
 
 
 def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
-    age = _AGE.fullmatch(text)
-    if age is not None:
-        try:
-            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
-        except OverflowError:
-            raise ValueError(f"{text} is before the first date; give a shorter age") from None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text[:60]!r} is neither a time (2026-01-31T08:00Z) nor an age (30m, 2h, 7d)") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return time_of(time_or_age(text)) if text else None
 
 
 def _pair(text: str) -> tuple[str, Any]:

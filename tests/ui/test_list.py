@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from omium_async import AsyncOmium
-from omium_async.ui.view import View
+from omium_async.ui.view import STATUSES, View
 
 from .conftest import KEY, NASTY, ids, row, served
 
@@ -127,7 +127,7 @@ async def test_a_page_that_is_opened_in_an_outage_says_what_is_wrong(page, servi
 
 
 async def test_invalid_filters_are_rejected_before_anything_is_requested(page, service):
-    for query in ("since=soon", "since=999999w", "metadata=x", "page=99999999", "error=x"):
+    for query in ("since=soon", "since=999999w", "metadata=x", "page=99999999", "error=x", "status=faild"):
         assert f'id="problem-{query.partition("=")[0]}"' in await page.get(f"/?{query}", 400)
         await page.get(f"/bulk?{query}", 400)
     assert service.requests == []
@@ -187,8 +187,8 @@ pairs = st.builds(lambda key, value: f"{key}={value}".strip(), st.from_regex(r"[
     st.builds(
         View,
         workflow_id=st.just("") | texts,
-        statuses=st.lists(texts, unique=True, max_size=3).map(tuple),
-        since=st.sampled_from(["", "2h", "30 m", "2026-01-01", "2026-01-01T10:00:00+02:00"]),
+        statuses=st.lists(st.sampled_from(STATUSES), unique=True, max_size=3).map(tuple),
+        since=st.sampled_from(["", "2h", "30 m", "1.5d", "2026-01-01", "2026-01-01T10:00:00+02:00"]),
         before=st.sampled_from(["", "7d", "2026-01-01T00:00Z"]),
         metadata=st.lists(pairs, unique=True, max_size=3).map(tuple),
         page=st.integers(1, 10_000),
