@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
 
 from omium_async._data.codec import parse_json
+from omium_async._filters import time_of, time_or_age
 
 from .endings import CommandFailed
 from .output import Output
@@ -93,23 +93,12 @@ def pair(value: str) -> tuple[str, str]:
     return key, text
 
 
-_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-def time_or_age(value: str) -> datetime:
-    """Parse a time, or an age such as ``2h`` before now, as click's type of an option. Times without a zone are UTC."""
-    age = _AGE.fullmatch(value)
+def time(value: str) -> datetime | timedelta:
+    """Parse a time, or an age such as ``2h``, as click's type of an option. Times without a zone are UTC."""
     try:
-        if age is not None:
-            return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
-        found = datetime.fromisoformat(value)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is neither a time, such as 2026-11-27T08:30 or 2026-11-27 (UTC unless it has a zone), "
-            "nor an age, such as 90s, 30m, 2h, 1d or 1w"
-        ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        return time_or_age(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def file_path() -> click.Path:
@@ -123,9 +112,9 @@ def file_path() -> click.Path:
 def _json(value: str) -> Any:
     try:
         if value == "@-":
-            value = sys.stdin.buffer.read().decode()
+            value = sys.stdin.buffer.read().decode("utf-8-sig")
         elif value.startswith("@"):
-            value = Path(value[1:]).read_text(encoding="utf-8")
+            value = Path(value[1:]).read_text(encoding="utf-8-sig")
         return parse_json(value)
     except OSError as error:
         raise click.BadParameter(f"{value[1:]} cannot be read: {error.strerror}") from None
@@ -198,12 +187,12 @@ def filter_options(begin: str) -> Callable[[F], F]:
             *arguments: Any,
             workflow_id: str | None,
             status: tuple[str, ...],
-            since: datetime | None,
-            before: datetime | None,
+            since: datetime | timedelta | None,
+            before: datetime | timedelta | None,
             metadata: tuple[tuple[str, str], ...],
             **values: Any,
         ) -> Any:
-            if since is not None and before is not None and since > before:
+            if since is not None and before is not None and time_of(since) > time_of(before):
                 raise click.UsageError("--since is after --before; no execution was created then")
             if len(dict(metadata)) < len(metadata):
                 raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
@@ -233,11 +222,11 @@ def _filters(begin: str) -> list[Callable[[Callable[..., Any]], Callable[..., An
         ),
         click.option(
             "--since",
-            type=time_or_age,
+            type=time,
             metavar="TIME",
             help=f"{begin} executions created then or later: a time, or an age such as 2h.",
         ),
-        click.option("--before", type=time_or_age, metavar="TIME", help=f"{begin} executions created before then."),
+        click.option("--before", type=time, metavar="TIME", help=f"{begin} executions created before then."),
         click.option(
             "--metadata",
             type=pair,

@@ -55,7 +55,7 @@ def test_create_with_wait_ends_with_the_status_of_the_execution(connected):
 
 @pytest.mark.parametrize("given", ['{"from": "line"}', "@input.json", "@-"])
 def test_input_comes_from_the_line_a_file_or_stdin(connected, service, given):
-    connected.write("input.json", '{"from": "file"}')
+    connected.write("input.json", '\ufeff{"from": "file"}')  # as some editors of Windows write it
     assert connected("create", "nobody", "--input", given, stdin=b'{"from": "stdin"}').code == 0
     wanted = {"@input.json": "file", "@-": "stdin"}.get(given, "line")
     assert service.inputs() == [{"from": wanted}]
@@ -207,11 +207,21 @@ def test_all_matching_executions_are_replayed_once(connected, service, mixed):
     assert "nothing to do" in connected("replay", "--yes", "--status", "failed").out
 
 
+def test_the_same_command_with_the_same_journal_continues_a_bulk_replay_also_with_an_age(connected, service, mixed):
+    command = ("replay", "--yes", "--status", "failed", "--since", "1h", "--before", "0s", "--journal", "j")
+    assert "2 replayed in" in connected(*command).out
+    again = connected(*command)
+    assert (again.code, "2 replayed (2 known from an earlier run)" in again.out) == (0, True), again.err
+    assert "it belongs to another batch" in connected(*command, "--since", "2h").err
+
+
 def test_executions_that_cannot_be_replayed_are_rejected(connected, mixed):
     replay = ("replay", "--yes", "--status", "failed", "--checkpoint-name", "none")
     refused = connected(*replay, "-o", "jsonl")
     assert (refused.code, {row["state"] for row in refused.rows}) == (1, {"rejected"})
-    assert "2 x NoCheckpointError" in connected(*replay).out
+    table = connected(*replay)
+    assert ("2 x NoCheckpointError" in table.out, table.lines_of_errors) == (True, 1)
+    assert table.err.endswith(" (and 1 more)\n")
 
 
 def test_key_and_url_stand_before_or_after_the_command(omiumctl, service):
