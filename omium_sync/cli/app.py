@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import io
 import os
@@ -46,6 +47,12 @@ COMMANDS: Final = {
 }
 
 
+def unknown_command(name: str) -> str:
+    """Say that there is no such command, and suggest a similar one."""
+    similar = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"No such command {name!r}." + "".join(f" Did you mean {each}?" for each in similar)
+
+
 class Commands(click.Group):
     """A group that imports a command when it is used: `omiumctl --help` and completion import none."""
 
@@ -60,6 +67,14 @@ class Commands(click.Group):
         module = importlib.import_module(f".commands.{COMMANDS[cmd_name][0]}", __package__)
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(unknown_command(args[0]))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands."""

@@ -12,7 +12,7 @@ import pytest
 
 from omium_sync.cli import main
 from omium_sync.cli.app import COMMANDS
-from omium_sync.cli.options import time_or_age
+from omium_sync.cli.options import time
 
 
 def refused(ended, *words):
@@ -24,7 +24,8 @@ def refused(ended, *words):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["lst"], "No such command 'lst'"),
+        (["lst"], "No such command 'lst'. Did you mean list?"),
+        (["nothing"], "No such command 'nothing'. (see"),
         (["list", "--lmit", "3"], "--lmit"),
         (["list", "--json"], "Did you mean --output json?"),
         (["list", "--limit", "x"], "'x' is not a whole number, 0 or more"),
@@ -33,6 +34,7 @@ def refused(ended, *words):
         (["list", "--url", "http://example.org"], "--allow-insecure-http"),
         (["list", "--api-key-file", "nowhere"], "the file of --api-key-file cannot be read"),
         (["list", "--since", "yesterday"], "'yesterday' is neither a time"),
+        (["list", "--since", "999999w"], "'999999w' is before the first date"),
         (["list", "--since", "1h", "--before", "2h"], "--since is after --before"),
         (["list", "--metadata", "team"], "'team' is not KEY=VALUE"),
         (["list", "--columns", "id,stats"], "there is no column 'stats'"),
@@ -54,7 +56,7 @@ def refused(ended, *words):
         (["wait", "x", "--until", "complete"], "'complete' is not one of 'pending', "),
         (["serve", "--port", "65536"], "'65536' is not a whole number from 0 to 65535"),
         (["batch", "nowhere", "--workflow-id", "w", "--journal", "j"], "nowhere"),
-        (["help", "lst"], "there is no command 'lst'"),
+        (["help", "lst"], "No such command 'lst'. Did you mean list?"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -141,6 +143,6 @@ def test_a_defect_is_one_line_too(omiumctl, monkeypatch):
 
 
 def test_a_time_without_a_zone_is_utc():
-    assert time_or_age("2026-11-27") == datetime(2026, 11, 27, tzinfo=UTC)
-    assert time_or_age("2026-11-27T08:30+02:00") == datetime(2026, 11, 27, 6, 30, tzinfo=UTC)
-    assert abs(time_or_age("90m") - (datetime.now(UTC) - timedelta(minutes=90))) < timedelta(minutes=1)
+    assert time("2026-11-27") == datetime(2026, 11, 27, tzinfo=UTC)
+    assert time("2026-11-27T08:30+02:00") == datetime(2026, 11, 27, 6, 30, tzinfo=UTC)
+    assert (time("90m"), time("1.5h")) == (timedelta(minutes=90), timedelta(minutes=90))

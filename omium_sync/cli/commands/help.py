@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from omium_sync import __version__
 
-from ..app import COMMANDS, COMPLETION_VARIABLE
+from ..app import COMMANDS, COMPLETION_VARIABLE, unknown_command
 from ..connection import local_command
 
 _SHELLS: Final = ("bash", "zsh", "fish")
@@ -30,7 +30,7 @@ def help_command(context: click.Context, /, name: str | None) -> None:
         return
     found = root.command.get_command(root, name) if isinstance(root.command, click.Group) else None
     if found is None:
-        raise click.UsageError(f"there is no command {name!r}; `omiumctl help` lists them")
+        raise click.UsageError(unknown_command(name))
     click.echo(click.Context(found, info_name=name, parent=root).get_help())
 
 
