@@ -92,7 +92,9 @@ class Omiumctl:
             out, err = self._capture.readouterr()
             return self._kept(code, out + shown.getvalue(), err)
 
-    def interrupted(self, when: Callable[[], object], *arguments: object, number: int = signal.SIGINT) -> Ended:
+    def interrupted(
+        self, when: Callable[[], object], *arguments: object, number: int = signal.SIGINT, columns: int = 0
+    ) -> Ended:
         """Run a command in this process, and send it a signal as soon as ``when``, in a thread, has returned."""
         lock, failures, is_over = threading.Lock(), [], False
 
@@ -110,7 +112,7 @@ class Omiumctl:
         thread = threading.Thread(target=send)
         thread.start()
         try:
-            ended = self(*arguments)
+            ended = self(*arguments, columns=columns)
         except KeyboardInterrupt:
             raise AssertionError(f"{arguments} had ended before the signal") from None
         finally:

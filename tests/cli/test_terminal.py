@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -46,6 +47,16 @@ def test_a_table_has_colours_unless_no_color_is_set(connected, service):
     assert (failed in written, "\x1b[31mfailed" in written, "\x1b[31mcity" in written) == (True, True, False)
     connected.environment["NO_COLOR"] = "1"
     assert "\x1b[3" not in connected("list", columns=120).out
+
+
+def test_a_watched_list_fits_the_screen_so_that_the_newest_rows_stay_in_sight(connected, service, monkeypatch):
+    ids = service.pending(20)
+    monkeypatch.setattr("omium_sync.cli.commands.list._FIRST_PAUSE", 0.01)
+    connected.environment["LINES"] = "10"
+    twice = functools.partial(service.until, "GET /executions", many=2)
+    ended = connected.interrupted(twice, "list", "--watch", columns=120)
+    first = ended.out.split("watching: ")[0]
+    assert (ended.code, re.findall("exec_[0-9a-f]+", first)) == (130, ids[:-8:-1])
 
 
 def test_progress_is_a_bar_on_a_terminal_and_otherwise_a_line_every_few_seconds(connected, monkeypatch):

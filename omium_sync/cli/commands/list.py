@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import sys
 import time
 from typing import Any, Final
@@ -23,6 +24,7 @@ from ..output import Output, complain, write_json
 from ..progress import ProgressBar
 
 _ROWS_OF_A_TABLE: Final = 50
+_LINES_AROUND: Final = 3  # the headings, the line below the table, and the cursor's
 _FIRST_PAUSE: Final = 2.0  # seconds between two reads of a watched list
 _LONGEST_PAUSE: Final = 15.0
 _GROWTH: Final = 1.5
@@ -36,7 +38,9 @@ _GROWTH: Final = 1.5
     "omiumctl list --watch",
 )
 @filter_options("Only")
-@limit_option(f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table, otherwise all.")
+@limit_option(
+    f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table (watched: as fit the screen), otherwise all."
+)
 @click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
 @output_option(*Output)
@@ -60,6 +64,8 @@ def list_command(
     chosen = columns or EXECUTION_COLUMNS
     if limit is None and (output is Output.TABLE or watching):
         limit = _ROWS_OF_A_TABLE
+        if watching and sys.stdout.isatty():  # the newest rows, which are at the top, must stay on the screen
+            limit = max(1, min(limit, shutil.get_terminal_size().lines - _LINES_AROUND))
     if watching:
         asyncio.run(_watch(connection.async_client(), {**filters, "limit": limit}, chosen, output))
         return
