@@ -14,7 +14,7 @@ from omium_sync import CancelOutcome, OmiumError, ReplayOutcome
 
 from .endings import INTERRUPTED, REFUSED, CommandFailed
 from .options import can_ask, confirm
-from .output import Output, printable, write_json
+from .output import Output, complain, printable, write_json
 from .progress import ProgressBar
 from .tables import Table, state_text
 
@@ -69,6 +69,7 @@ class BulkWrite:
                 click.echo("A dry run reads the list only: it does not check whether the service accepts each write.")
         if interrupted:
             raise CommandFailed(f"interrupted; {self._how_to_resume()}", INTERRUPTED)
+        tally.complain()
         return REFUSED if tally.states["rejected"] or tally.states["unknown"] else 0
 
     def _how_to_resume(self) -> str:
@@ -127,6 +128,7 @@ class Tally:
     states: Counter[str] = attrs.field(factory=Counter[str])
     errors: Counter[str] = attrs.field(factory=Counter[str])
     resumed: int = 0
+    first_error: BaseException | None = None
     started: float = attrs.field(factory=time.monotonic)
 
     def add(
@@ -138,6 +140,8 @@ class Tally:
         """
         self.states[state] += 1
         self.resumed += resumed
+        if isinstance(error, BaseException):
+            self.first_error = self.first_error or error
         if error is not None:
             why = reason(error, about)
             self.errors[why if why in self.errors or len(self.errors) < _REASONS else "(others)"] += 1
@@ -153,6 +157,12 @@ class Tally:
             if state in ("rejected", "unknown", "malformed")
         )
         return f"{rate:,.0f}/s{f', {failures}' if failures else ''}"
+
+    def complain(self) -> None:
+        """Write the first error to stderr: the summary has no request ids."""
+        if self.first_error is not None:
+            others = sum(self.states[state] for state in ("rejected", "unknown")) - 1
+            complain(f"{self.first_error}{f' (and {others:,} more)' if others > 0 else ''}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary for programs."""

@@ -20,6 +20,7 @@ def test_cancel_takes_ids_and_reports_executions_that_have_ended(connected, serv
     assert (table.code, "settled" in table.out) == (0, True)
     unknown = connected("cancel", "nope", "-o", "jsonl")
     assert (unknown.code, states(unknown)) == (1, {"nope": "rejected"})
+    assert (unknown.lines_of_errors, "404 Execution not found [request id " in unknown.err) == (1, True)
 
 
 def test_cancel_with_filters_cancels_what_is_pending_or_running(connected, service):

@@ -127,6 +127,7 @@ class BatchRun:
         if interrupted:
             raise CommandFailed(f"interrupted; {self._resume}", INTERRUPTED)
         states = self._tally.states
+        self._tally.complain()
         if states["unknown"]:
             complain(f"{states['unknown']:,} may or may not have been created; {self._resume}")
         return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *FAILED_STATUSES)) else 0
