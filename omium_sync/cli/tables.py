@@ -85,12 +85,14 @@ class Table:
         widths = [
             max(len(name), *(row[index].cell_len for row in self._waiting)) for index, name in enumerate(self._columns)
         ]
-        needed = sum(
-            width if name in _WHOLE else min(width, len(name))
-            for name, width in zip(self._columns, widths, strict=True)
-        )
+        excess = sum(widths) + _GAP * (len(widths) - 1) - self._screen.width
+        for index, name in reversed(list(enumerate(self._columns))):  # the last columns give way first
+            if excess > 0 and name not in _WHOLE:
+                cut = min(excess, widths[index] - len(name))
+                widths[index] -= cut
+                excess -= cut
         with self._aside():
-            if needed + _GAP * (len(self._columns) - 1) > self._screen.width:
+            if excess > 0:
                 self._print_stacked()
             else:
                 self._screen.print(self._table(widths), soft_wrap=False)
@@ -99,14 +101,8 @@ class Table:
     def _table(self, widths: Sequence[int]) -> RichTable:
         table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for name, width in zip(self._columns, widths, strict=True):
-            keep = name in _WHOLE
-            table.add_column(
-                name,
-                no_wrap=keep,
-                min_width=width if keep else None,
-                justify="right" if name in self._numbers else "left",
-                overflow="ellipsis",
-            )
+            justify = "right" if name in self._numbers else "left"
+            table.add_column(name, width=width, justify=justify, overflow="ellipsis")
         for row in self._waiting:
             table.add_row(*row)
         return table

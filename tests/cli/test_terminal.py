@@ -41,6 +41,13 @@ def test_ids_and_statuses_stay_whole_at_40_columns(connected, service, command):
     assert any(re.match(r"(status|outcome) +[a-z_]+ *$", line) for line in lines)
 
 
+def test_a_table_that_does_not_fit_cuts_its_last_columns_first(connected, service):
+    service.run("fail")
+    assert re.search(
+        r"fail +.*failed.* 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ +ValueError:", connected("list", columns=100).out
+    )
+
+
 def test_a_table_has_colours_unless_no_color_is_set(connected, service):
     failed = service.run("fail")
     written = connected("list", columns=120).out
