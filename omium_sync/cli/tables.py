@@ -101,8 +101,9 @@ class Table:
     def _table(self, widths: Sequence[int]) -> RichTable:
         table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for name, width in zip(self._columns, widths, strict=True):
-            justify = "right" if name in self._numbers else "left"
-            table.add_column(name, width=width, justify=justify, overflow="ellipsis")
+            table.add_column(
+                name, width=width, justify="right" if name in self._numbers else "left", overflow="ellipsis"
+            )
         for row in self._waiting:
             table.add_row(*row)
         return table
