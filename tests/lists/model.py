@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from omium_async import Execution, ExecutionPage
 from omium_async._lists.exact import Reading
 from omium_async._lists.windows import Window
-from omium_async._models.types import Execution, ExecutionPage
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from omium_async._errors import UnstableListError
+from omium_async import UnstableListError
 
 from .model import ModelList, ModelServer, Reader
 

@@ -11,9 +11,9 @@ from contextlib import aclosing
 
 import pytest
 
+from omium_async import ExecutionPage
 from omium_async._lists.streams import stream_batches, stream_groups, stream_pages, stream_rows
 from omium_async._lists.windows import Window
-from omium_async._models.types import ExecutionPage
 
 from ..development import complaints
 from .model import ModelList, ModelServer
@@ -346,7 +346,7 @@ def test_an_abandoned_list_gives_no_warning_when_the_loop_ends() -> None:
     """A ``break`` as the last thing of a program, a stream never begun, one kept until the interpreter ends."""
     program = """
         import asyncio, sys
-        from omium_async._models.types import Execution, ExecutionPage
+        from omium_async import Execution, ExecutionPage
         from omium_async._lists.streams import stream_rows
 
         async def fetch(page, size):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omium_async import Execution
 from omium_async._lists import seen
 from omium_async._lists.seen import Seen
-from omium_async._models.types import Execution
 
 
 def rows(ids: list[str]) -> list[Execution]:

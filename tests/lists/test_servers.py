@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from omium_async import UnstableListError
+from omium_async import Execution, ExecutionPage, UnstableListError
 from omium_async._lists.windows import Window
-from omium_async._models.types import Execution, ExecutionPage
 
 from .model import ModelList, ModelServer, Reader
 

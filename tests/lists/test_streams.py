@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omium_async import Execution, ExecutionPage
 from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
 from omium_async._lists.windows import Window
-from omium_async._models.types import Execution, ExecutionPage
 
 from .model import ModelList, ModelServer
 
