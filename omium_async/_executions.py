@@ -123,9 +123,9 @@ class Executions:
     ) -> AsyncGenerator[Execution]:
         """Iterate over all executions that pass the filters, none twice and none missed while the list changes.
 
-        Read it with ``async for``. The service filters by workflow and by one status, the client by the rest. If the
-        list is in descending order of creation, the reading stops after 100 executions older than ``since``; otherwise
-        it reads to the end. After an outage of less than ``patience`` seconds the list continues.
+        The service filters by workflow and by one status, the client by the rest. If the list is in descending order of
+        creation, the reading stops after 100 executions older than ``since``; otherwise it reads to the end. After an
+        outage of less than ``patience`` seconds the list continues.
 
         :param workflow_id: only those of this workflow.
         :param status: only those with this status, or with one of several; an unknown one is rejected unless it is an

@@ -119,8 +119,7 @@ class Omium:
 
 It works with and without ``with``, in any number of threads, and inside a running event loop, which it blocks.
 Each setting comes from the first of these that has it: the argument, the environment, ``~/.omium/config.json``, the
-default. The first call
-starts a thread with an event loop, which serves all clients of the process.
+default. The first call starts a thread with an event loop, which serves all clients of the process.
 
 :param api_key: {docstring(AsyncOmium).partition(":param api_key: ")[2]}
 """

@@ -18,6 +18,7 @@ import threading
 from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from anyio.from_thread import BlockingPortal
@@ -32,6 +33,7 @@ T = TypeVar("T")
 _logger = logging.getLogger("omium_sync")
 _STOP_TIMEOUT: Final = 5.0  # seconds for a loop to end; a hook of the user may block it forever
 _STOP_TIMEOUT_AT_EXIT: Final = 1.0
+_ANSWER_TIMEOUT: Final = 1.0  # seconds that an ending loop still answers threads that just start a task
 #: Seconds that a waiting thread sleeps at a time. A signal that arrives just before the thread falls asleep does not
 #: wake it, so the exception of its handler, such as `KeyboardInterrupt`, is raised when the thread wakes by itself.
 _NAP: Final = 0.5
@@ -72,6 +74,7 @@ class LoopThread:
         self._ready: Future[None] = Future()
         self._stopping = asyncio.Event()
         self._closing: dict[asyncio.Task[None], Shared] = {}
+        self._starting: set[object] = set()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     # -- in other threads --------------------------------------------------------------------------------------------
@@ -114,8 +117,14 @@ class LoopThread:
 
         :raises RuntimeError: the loop does not run any more.
         """
+        start = object()
         try:
-            return self.portal.start_task_soon(function, *args)
+            portal = self.portal
+            try:
+                self._starting.add(start)
+                return portal.start_task_soon(function, *args)
+            finally:
+                self._starting.discard(start)
         except BaseException as error:  # noqa: BLE001 - raised again
             interrupt = _repaired(error)
             if interrupt is error and isinstance(error, RuntimeError):
@@ -235,6 +244,10 @@ class LoopThread:
             if self.alive:
                 await self._stopping.wait()
             await self._portal.stop(cancel_remaining=True)
+        # The portal makes a thread that starts a task wait for the loop, without a limit.
+        last = monotonic() + _ANSWER_TIMEOUT
+        while self._starting and monotonic() < last:  # noqa: ASYNC110 - other threads change it
+            await asyncio.sleep(0.001)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

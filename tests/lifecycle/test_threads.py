@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
+
+from omium_sync._portal import LoopThread, start_thread
+
+from .recorder import LONG
 
 
 def test_many_threads_on_one_client(anywhere):
@@ -115,6 +122,43 @@ def test_closed_while_other_threads_call(anywhere):
         assert all(end.startswith(known) for end in ends), ended.lines
         assert "('APIConnectionError', True)" in ends, ended  # the verdict on the write that had been sent
         ended.check(*ended.lines)
+
+
+def test_a_call_that_starts_while_the_loop_ends_does_not_hang(monkeypatch):
+    async def running():
+        return asyncio.get_running_loop()
+
+    def close():  # after this nothing that was sent to the loop is done any more
+        closing.set()
+        sent.wait(LONG)
+        do_close()
+
+    def send(*args, **options):
+        if threading.current_thread() is caller:
+            sending.set()
+            closing.wait(0.2)
+        try:
+            return do_send(*args, **options)
+        finally:
+            if threading.current_thread() is caller:
+                sent.set()
+
+    def call():
+        with pytest.raises(RuntimeError):
+            thread.start_task(running)
+
+    monkeypatch.setattr("omium_sync._portal._ANSWER_TIMEOUT", LONG)
+    closing, sending, sent = threading.Event(), threading.Event(), threading.Event()
+    thread = start_thread(LoopThread("omium_sync.test"))
+    loop = thread.start_task(running).result()
+    do_close, do_send = loop.close, loop.call_soon_threadsafe
+    loop.close, loop.call_soon_threadsafe = close, send
+    caller = threading.Thread(target=call, daemon=True)
+    caller.start()
+    assert sending.wait(LONG)
+    thread.stop()
+    caller.join(LONG)
+    assert not caller.is_alive()
 
 
 def test_an_iterator_shared_between_threads(anywhere):
