@@ -191,9 +191,9 @@ def measure_speed(items: int, concurrency: int, rounds: int, delay: float) -> It
             journal = Path(folder) / f"{number}.journal"
             rates[kept].append(items / timed(by_batch(url, items, concurrency, journal)))
     for ours, bound in ((plain, WITHOUT_JOURNAL), (kept, WITH_JOURNAL)):
-        told = f"{items:,} creates, {concurrency} at once" + (", with a journal" if ours is kept else "")
+        title = f"{items:,} creates, {concurrency} at once" + (", with a journal" if ours is kept else "")
         values = {plain: rates[ours], hand: rates[hand], tuned: rates[tuned]}
-        yield _report.Comparison(told, "items a second", plain, values, more=True, bounds={hand: bound})
+        yield _report.Comparison(title, "items a second", plain, values, more=True, bounds={hand: bound})
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------

@@ -145,10 +145,10 @@ def main() -> int:
     given = parser.parse_args()
     report = _report.Report(__file__, given)
     rounds, seconds = (5, 0.01) if given.smoke else (given.rounds, 0.1)
-    for form, told in FORMS.items():
+    for form, description in FORMS.items():
         times = measure(form, given.rows, rounds, seconds)
         rows = {name: [each / given.rows * 1e6 for each in taken] for name, taken in times.items()}
-        what = f"a page of {given.rows} rows, {told}"
+        what = f"a page of {given.rows} rows, {description}"
         report.add(_report.Comparison(what, "µs a row", "omium-async", rows, bounds=BOUNDS[form]))
     return report.end()
 

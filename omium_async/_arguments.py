@@ -65,7 +65,7 @@ _QUERY_SAFE: Final = _PATH_SAFE + "?"
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: text and numbers shortened, of others the type."""
+    """Return a value for a message: text and numbers shortened, the type of any other."""
     return checks.shown(value, show_text=True)
 
 

@@ -342,7 +342,7 @@ class Executions:
         journal: str | os.PathLike[str] | Journal | None = None,
         settle: float | None = None,
     ) -> AsyncGenerator[CreateOutcome]:
-        """Create an execution for each request, and yield outcomes in the order in which they finish.
+        """Create an execution for each request, and yield each outcome when it is known.
 
         Requests are read lazily, at most 4 * ``concurrency`` + 64 ahead of the consumer. A request that cannot be sent
         or is refused has an outcome (``rejected``) and does not end the batch. Items wait for the rate limit longer

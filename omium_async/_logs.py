@@ -50,7 +50,7 @@ def _shows(handler: logging.Handler, record: logging.LogRecord) -> bool:
 
 
 def set_up() -> None:
-    """Silence both packages until somebody listens, or show them as the environment asks."""
+    """Silence both packages until a handler is added, or show them as the environment asks."""
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(logging.NullHandler())
     asked = os.environ.get(_VARIABLE, "").strip()

@@ -154,7 +154,7 @@ class Pool(Generic[T, R]):
 
     @contextlib.contextmanager
     def parked(self) -> Generator[None]:
-        """Let another worker take the place of this one, which waits for long."""
+        """Let another worker take the place of this one during a long wait."""
         self._active -= 1
         self._parked += 1
         self._changed()

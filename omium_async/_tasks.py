@@ -1,4 +1,4 @@
-"""Waiting for tasks that were told to end, however often the waiting task is cancelled meanwhile."""
+"""Wait for tasks that were cancelled, also if the waiting task is cancelled meanwhile."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Calls:
         self._pool.fail(error)
 
     def parked(self) -> contextlib.AbstractContextManager[None]:
-        """Let another item take the place of this one, which waits for long."""
+        """Let another item take the place of this one during a long wait."""
         return self._pool.parked()
 
     async def sleep(self, seconds: float) -> None:

@@ -33,7 +33,7 @@ class BatchVerdict:
             self._applied = True
 
     def count_error(self, error: BaseException) -> None:
-        """Count the error that ended a part of the batch. Errors of others do not say how far it had come."""
+        """Count the error that ended a part of the batch. Other errors do not say how far it had come."""
         outcome = error.outcome if isinstance(error, OmiumError) else WriteOutcome.UNKNOWN
         self._unknown |= outcome == WriteOutcome.UNKNOWN
         self._applied |= outcome == WriteOutcome.APPLIED

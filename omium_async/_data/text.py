@@ -1,4 +1,4 @@
-"""Text of others for messages, logs and terminals: one line, clean and of limited length."""
+"""Text from outside for messages, logs and terminals: one line, clean and of limited length."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 
 def clean_id(text: str) -> str:
-    """Return an id of others for messages. Ids that are sent to the service are rejected instead of cleaned."""
+    """Return an id from outside, cleaned for messages. (An id that is sent to the service is rejected instead.)"""
     return one_line(text, LONGEST_ID)
 
 

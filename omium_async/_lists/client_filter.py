@@ -19,7 +19,7 @@ _SURE: Final = 100  # rows older than `since` after which the reading stops; row
 
 
 class ClientFilter:
-    """Filters rows in the order in which they come.
+    """Filters rows in the order of the list.
 
     :param limit: at most so many pass.
     :ivar ended: no more rows are wanted: the limit is reached, or a hundred rows of a list in descending order of

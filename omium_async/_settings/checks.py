@@ -58,7 +58,7 @@ class InvalidSettingError(Exception):
 
 
 def shown(value: Any, *, show_text: bool = False) -> str:
-    """Return a value for a message: numbers and constants as they are, of others the type.
+    """Return a value for a message: numbers and constants as they are, the type of any other.
 
     :param show_text: whether text may be shown, shortened. Text in the place of a setting may be a key.
     """

@@ -47,7 +47,7 @@ class Connector(aiohttp.TCPConnector):
         return _connect(self, req, traces, timeout)  # type: ignore[return-value]
 
     def __del__(self, *_: Any) -> None:
-        # aiohttp warns here. `Connections` closes what it can before; nothing else is owed to anybody.
+        # aiohttp warns here. `Connections` has closed the rest, so the user can do nothing about it.
         self._closed = True
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "fixed_headers"]
 
 _MAX_REDIRECTS: Final = 5
-_AT_ONE_GO: Final = 2**20  # bytes
+_LARGEST_WRITE: Final = 2**20  # bytes
 _NO_TIMEOUT: Final = ClientTimeout()  # the time-out of the attempt costs less
 _JOINED: Final = {hdrs.USER_AGENT: " ", hdrs.ACCEPT: ", "}  # how a user's value is added to the client's own
 _API_KEY: Final = istr("X-API-Key")
@@ -172,8 +172,8 @@ async def _collect(response: ClientResponse, chunks: list[bytes], most: int) -> 
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:
-    # aiohttp warns of large bodies given as bytes: it would write them at one go.
-    return body if len(body) <= _AT_ONE_GO else io.BytesIO(body)
+    # aiohttp warns of large bodies given as bytes: it would write them in one call.
+    return body if len(body) <= _LARGEST_WRITE else io.BytesIO(body)
 
 
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:

@@ -200,7 +200,7 @@ class Gate:
         except BaseException as error:
             self._line.pop(turn, None)
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.leave(sent=False)  # it was admitted at the moment at which it gave up
+                self.leave(sent=False)  # it was admitted just when it gave up
             else:
                 self._admit()
             if isinstance(error, TimeoutError):

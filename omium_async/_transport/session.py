@@ -225,7 +225,7 @@ class Sessions:
         return session
 
     async def close(self) -> None:
-        """Close the connections of every loop: of this one now, of others as soon as they run."""
+        """Close the connections of every loop: this one's now, the others' as soon as they run."""
         with self._lock:
             self.closed = True
             all_connections = list(self._by_loop.values())

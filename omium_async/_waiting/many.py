@@ -114,7 +114,7 @@ class _WaitSet:
         self._failed_at: dict[str, float] = {}  # when the last read of a single execution failed
         self._monitor = PendingMonitor()
         self._single: set[str] = set()  # those that the list does not show, or shows too far from its start
-        # Beside a list that is polled they have their own interval: changes in the list say nothing about them.
+        # They have their own interval, because changes in the polled list say nothing about them.
         self._single_interval = PollInterval(polling)
         self._single_pause = 0.0  # seconds until they are read again
         self._pages = 0  # of the last poll of the list

@@ -203,7 +203,7 @@ class RunningServer:
                 await self._end()
 
     async def _end(self) -> None:
-        """Close the parts in an order in which no response claims what was not done."""
+        """Close the parts in such an order that no response reports a write that was not made."""
         _serving.discard(self)
         self._settings.workflows.notify(None)
         async with contextlib.AsyncExitStack() as each:  # an error keeps no other part from its end

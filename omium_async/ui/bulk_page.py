@@ -116,7 +116,7 @@ def _forgotten(site: Site, depth: int = 1) -> web.Response:
     return site.renderer.notice(
         "No such bulk replay",
         "The console keeps its last fifty bulk replays while it runs. If it was stopped during one, look in the list"
-        " for what became of its executions.",
+        " for the status of its executions.",
         ("", "To the executions"),
         depth=depth,
     )

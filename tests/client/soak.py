@@ -1,4 +1,4 @@
-"""Many calls, flat memory and file descriptors: `python tests/transport/soak.py [CALLS]` (100,000 unless told).
+"""Many calls, flat memory and file descriptors: `python tests/client/soak.py [CALLS]` (100,000 by default).
 
 Half of the calls meet a fault: refused, dropped, cut, garbage, slow, cancelled by their caller.
 """

@@ -58,9 +58,9 @@ async def sweep(raw, handler, call, *, warm: bool, most: int = 2000, **options) 
             except asyncio.CancelledError:
                 ends.add("cancelled")
             assert leftovers(omium) == NOTHING, turns
-            for attempt in attempts:  # each is told of, the cancelled one too
+            for attempt in attempts:  # each is reported, the cancelled one too
                 if attempt.error == "CancelledError":
-                    ends.add("told sent" if attempt.sent else "told not sent")
+                    ends.add("reported sent" if attempt.sent else "reported not sent")
                     assert attempt.outcome_unknown is (attempt.sent and attempt.idempotency_key is not None)
             server.handler = None
             await asyncio.gather(*(omium.executions.get("e") for _ in range(3)))
@@ -89,8 +89,8 @@ async def in_parts(request) -> None:
 @pytest.mark.parametrize("warm", [False, True], ids=["a new connection", "a used one"])
 async def test_a_write(raw, warm: bool) -> None:
     ends = await sweep(raw, in_parts, lambda omium: omium.executions.create("wf", {"x": "y" * 100}), warm=warm)
-    assert ends >= {"cancelled", "answered", "told sent"}
-    assert ("told not sent" in ends) is not warm
+    assert ends >= {"cancelled", "answered", "reported sent"}
+    assert ("reported not sent" in ends) is not warm
 
 
 async def test_a_read_while_its_refusal_is_read(raw) -> None:
@@ -117,7 +117,7 @@ async def test_a_read_while_its_refusal_is_read(raw) -> None:
 async def test_a_large_write(raw) -> None:
     body = {"x": "y" * 1_500_000}
     ends = await sweep(raw, None, lambda omium: omium.executions.create("wf", body), warm=True)
-    assert "told sent" in ends
+    assert "reported sent" in ends
 
 
 async def test_a_read_that_is_redirected_and_retried(raw) -> None:
@@ -131,7 +131,7 @@ async def test_a_read_that_is_redirected_and_retried(raw) -> None:
                 await in_parts(request)
 
     ends = await sweep(raw, handler, lambda omium: omium.executions.get("e"), warm=True, max_retries=3)
-    assert ends >= {"cancelled", "told sent"}
+    assert ends >= {"cancelled", "reported sent"}
 
 
 async def test_in_line_for_a_connection(raw) -> None:

@@ -17,9 +17,9 @@ async def test_an_id_of_the_users_own_is_text_that_pickles(raw) -> None:
     async with raw.pair(handler) as (omium, _, attempts):
         with pytest.raises(om.ServerError) as caught:
             await omium.request("POST", "/x", headers={"X-Request-ID": "my-rid-1"})
-    for told in (caught.value, pickle.loads(pickle.dumps(caught.value)), attempts[0]):
-        assert type(told.request_id) is str
-        assert told.request_id == "my-rid-1"
+    for each in (caught.value, pickle.loads(pickle.dumps(caught.value)), attempts[0]):
+        assert type(each.request_id) is str
+        assert each.request_id == "my-rid-1"
 
 
 async def test_reads_never_go_out_on_a_connection_that_the_server_closed(raw) -> None:

@@ -104,7 +104,7 @@ def test_a_call_without_a_task_is_no_attempt_that_was_sent(raw) -> None:
     attempts: list[om.Attempt] = []
     omium = raw.client("http://127.0.0.1:9", on_attempt=attempts.append)
     loop = asyncio.new_event_loop()
-    told: list[BaseException] = []
+    received: list[BaseException] = []
 
     def without_a_task() -> None:
         call = omium.executions.create("wf")
@@ -112,7 +112,7 @@ def test_a_call_without_a_task_is_no_attempt_that_was_sent(raw) -> None:
             while True:
                 call.send(None)
         except RuntimeError as error:
-            told.append(error)
+            received.append(error)
         loop.stop()
 
     async def open_first() -> None:
@@ -123,7 +123,7 @@ def test_a_call_without_a_task_is_no_attempt_that_was_sent(raw) -> None:
     attempts.clear()
     loop.call_soon(without_a_task)
     loop.run_forever()
-    assert "in a task" in str(told[0])
+    assert "in a task" in str(received[0])
     assert attempts == []
     assert omium._caller.shared.transport._sessions._by_loop[loop].gate.enter_now()
     loop.run_until_complete(omium.aclose())
@@ -134,38 +134,38 @@ def test_a_call_without_a_task_is_no_attempt_that_was_sent(raw) -> None:
 
 
 class Span:
-    """Keeps what it is told."""
+    """Keeps what it receives."""
 
-    def __init__(self, told: list[tuple]) -> None:
-        self.told = told
+    def __init__(self, received: list[tuple]) -> None:
+        self.received = received
 
     def waits(self) -> None:
-        self.told.append(("waits",))
+        self.received.append(("waits",))
 
     def waited(self) -> None:
-        self.told.append(("waited",))
+        self.received.append(("waited",))
 
     def attempt_starts(self, number: int) -> Mapping[str, str]:
-        self.told.append(("starts", number))
+        self.received.append(("starts", number))
         return {"traceparent": f"00-trace-{number}"}
 
     def attempt_ended(self, attempt: om.Attempt, error: BaseException | None) -> None:
-        self.told.append(("ended", attempt.number, attempt.status))
+        self.received.append(("ended", attempt.number, attempt.status))
 
     def ended(self, result: object, error: BaseException | None) -> None:
-        self.told.append(("over", getattr(result, "id", None), type(error).__name__))
+        self.received.append(("over", getattr(result, "id", None), type(error).__name__))
 
 
 class Watcher:
     """As `omium_async.otel.Telemetry` is seen by the transport."""
 
     def __init__(self) -> None:
-        self.told: list[tuple] = []
+        self.received: list[tuple] = []
         self.requests: list = []
 
     def call_started(self, request) -> Span:
         self.requests.append(request)
-        return Span(self.told)
+        return Span(self.received)
 
 
 def watched(omium: om.AsyncOmium) -> Watcher:
@@ -186,7 +186,7 @@ async def test_a_call_is_watched_from_its_beginning_to_its_end(raw, sessions: st
         ):
             watcher = watched(omium)
             await omium.executions.get("a/b")
-    assert watcher.told == [
+    assert watcher.received == [
         ("starts", 1),
         ("ended", 1, 503),
         ("starts", 2),
@@ -226,4 +226,4 @@ async def test_waits_and_cancellations_are_watched_too(raw) -> None:
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
     over = ("over", None, "CancelledError")
-    assert watcher.told == [("starts", 1), ("waits",), ("waited",), over, ("ended", 1, None), over]
+    assert watcher.received == [("starts", 1), ("waits",), ("waited",), over, ("ended", 1, None), over]

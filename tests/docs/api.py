@@ -36,7 +36,7 @@ def of_ours(thing: Any) -> bool:
 
 
 def members(cls: type) -> dict[str, Any]:
-    """What a class of ours has that is public, where the project says what it is."""
+    """The public attributes that a class or its bases define in this project."""
     found: dict[str, Any] = {}
     for name, value in inspect.getmembers_static(cls):
         owner = next((base for base in cls.__mro__ if name in vars(base)), object)
@@ -46,7 +46,7 @@ def members(cls: type) -> dict[str, Any]:
 
 
 def exported() -> Iterator[tuple[str, str, Any]]:
-    """Each public name: its dotted name, its module, what it stands for."""
+    """Each public name: its dotted name, its module, and its value."""
     for module in MODULES:
         names = importlib.import_module(module)
         for name in names.__all__:

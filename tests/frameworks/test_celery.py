@@ -48,7 +48,7 @@ def test_a_task_is_tried_again_only_when_nothing_was_written(tasks, local):
     assert module.start_report.delay(2).get(60).startswith("exec_")
     assert local.counts["POST /executions"] == 4
 
-    # The answer is lost: nobody sends again, and the error is whole at the other end of a JSON result.
+    # The answer is lost: it is not sent again, and the error is whole at the other end of a JSON result.
     local.inject(Fault(method="POST", path="/executions", when="after", action="drop"))
     result = module.start_report.delay(3)
     with pytest.raises(module.OmiumError) as lost:

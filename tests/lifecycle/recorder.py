@@ -1,4 +1,4 @@
-"""A server for processes under test: it notes each request and the end of held ones, and answers when told to."""
+"""A server for processes under test: it notes each request and the end of held ones, and answers on request."""
 
 from __future__ import annotations
 

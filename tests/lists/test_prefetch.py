@@ -219,7 +219,7 @@ async def test_a_failed_request_ahead_raises_when_its_window_is_needed() -> None
 
 
 async def test_a_failed_request_behind_the_end_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The list ends before the windows asked for: what became of those does not matter."""
+    """The list ends before the windows asked for: their results do not matter."""
     desk = Desk(3000)
     batches = await four_ahead(desk)
     first, second, *_ = sorted(desk.open)

@@ -114,7 +114,7 @@ async def test_a_run_waits_while_another_program_has_locked_the_file(tmp_path):
 
 
 async def test_a_full_disk_is_reported_and_loses_nothing_that_was_answered(tmp_path):
-    """Here the largest size of a file stands for the end of the disk."""
+    """The largest size of a file simulates a full disk."""
     import resource
 
     local, ran = LocalOmium(tmp_path / "o.db", strict=False), []

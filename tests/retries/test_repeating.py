@@ -65,8 +65,8 @@ SCHEDULES = st.builds(
 )
 
 
-def told(write: str, error: BaseException, attempts: list[om.Attempt]) -> str:
-    """What became of a write, as its owner is told by what ended the call."""
+def reported(write: str, error: BaseException, attempts: list[om.Attempt]) -> str:
+    """The outcome of a write, as the end of the call reports it."""
     if isinstance(error, om.OmiumError):
         if error.outcome == "applied":
             assert error.execution_id is not None
@@ -90,7 +90,7 @@ async def once(schedule: Schedule, omium: om.AsyncOmium, attempts: list[om.Attem
     try:
         await task
     except (om.OmiumError, asyncio.CancelledError) as error:
-        return told(schedule.write, error, attempts)
+        return reported(schedule.write, error, attempts)
     return "applied"
 
 
@@ -134,7 +134,7 @@ def once_in_a_thread(schedule: Schedule, omium: Omium, attempts: list[om.Attempt
         try:
             WRITES[schedule.write](omium, schedule.seconds)
         except (om.OmiumError, KeyboardInterrupt) as error:
-            return told(schedule.write, error, attempts)
+            return reported(schedule.write, error, attempts)
     return "applied"
 
 
@@ -161,7 +161,7 @@ class Bench:
     facade: Omium
 
     async def judge(self, schedule: Schedule, *, in_a_thread: bool) -> None:
-        """Meet one schedule, and compare what was told with what was done."""
+        """Meet one schedule, and compare what was reported with what was done."""
         self.service.faults = list(schedule.faults)
         self.service.applied.clear()
         if in_a_thread:

@@ -133,7 +133,7 @@ async def test_a_write(raw, case, sessions: str) -> None:
     async with client_of(raw, case, sessions, max_retries=2, attempt_timeout=0.2) as (omium, server, attempts):
         for make in (lambda: omium.executions.create("wf"), lambda: omium.request("PUT", "/x", json={})):
             if make.__code__.co_names[0] == "request" and case in (no_json, empty, wrong_type):
-                continue  # nobody looks at the body of `request`
+                continue  # the body of `request` is not decoded
             server.requests.clear()
             attempts.clear()
             with pytest.raises(om.OmiumError) as caught:

@@ -184,7 +184,7 @@ def test_copies_and_requests(client):
     assert repr(client).startswith("<Omium http://127.0.0.1:")
 
 
-def test_no_request_is_made_that_nobody_asked_for(client, local):
+def test_no_request_is_made_without_a_call(client, local):
     list(client.executions.create_many([ExecutionRequest("asked")] * 100))
     before = local.counts.get("GET /executions", 0)
     rows = client.executions.list(workflow_id="asked", page_size=20, prefetch=0)

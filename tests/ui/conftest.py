@@ -43,7 +43,7 @@ def row(number: int, status: str = "completed", **more: Any) -> dict[str, Any]:
 
 @attrs.define
 class Service:
-    """A service in memory that ignores idempotency keys, records requests, and can be told to misbehave."""
+    """A service in memory that ignores idempotency keys, records requests, and misbehaves on request."""
 
     rows: list[dict[str, Any]] = attrs.field(factory=list)  # newest first
     requests: list[str] = attrs.field(factory=list)
