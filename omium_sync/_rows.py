@@ -49,8 +49,8 @@ class Groups(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Whether the next group is ready."""
-        return self._step is not None and self._step.done()
+        """Whether the next group is ready, or none comes any more."""
+        return self._closed or (self._step is not None and self._step.done())
 
     async def start(self) -> None:
         """Start the next step, if none is in progress."""
@@ -59,6 +59,8 @@ class Groups(Generic[T]):
 
     async def next_group(self) -> Sequence[T] | None:
         """Return the next group, or ``None`` at the end."""
+        if self._closed:  # with the client, just now: this is not the end
+            raise asyncio.CancelledError
         self._being_read = True
         try:
             await self.start()

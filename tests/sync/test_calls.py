@@ -350,6 +350,24 @@ def test_closing_the_client_lets_an_async_iterable_of_the_user_clean_up(local):
     assert cleaned == ["all"]
 
 
+@pytest.mark.parametrize("call", ["list", "create_many"])
+def test_an_iterator_never_ends_early_because_its_client_is_closed(client, local, monkeypatch, call):
+    client.executions.create("w")  # and this client keeps the loop
+    with Omium(local.api_key, base_url=local.url) as other:
+        rows = other.executions.list() if call == "list" else other.executions.create_many([ExecutionRequest("w")])
+        connect = rows._dispatcher.connect
+
+        def connect_too_late():
+            thread = connect()
+            if rows._thread is not None:
+                other.close()
+            return thread
+
+        monkeypatch.setattr(rows._dispatcher, "connect", connect_too_late)
+        with pytest.raises(RuntimeError, match="closed"):
+            next(rows, None)
+
+
 def test_rows_before_an_error_are_yielded_first(client, local):
     list(client.executions.create_many([ExecutionRequest("double", 1)] * 100))
     rows = client.executions.list(page_size=20)
