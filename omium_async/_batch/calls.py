@@ -127,21 +127,21 @@ class Calls:
         if self._stopping.is_set():
             raise Stopped
 
-    async def write(self, send: Callable[[Caller], Awaitable[T]]) -> T:
+    def write(self, send: Callable[[Caller], Awaitable[T]]) -> Awaitable[T]:
         """Make a write, and repeat it as long as it is certain that it was not applied and may be accepted later.
 
         :raises OmiumError: the last failure, with all attempts.
         :raises Stopped: the batch ends, and the item was not sent or was refused for now.
         """
-        return await self._repeat(send, is_write=True)
+        return self._repeat(send, is_write=True)
 
-    async def read(self, get: Callable[[Caller], Awaitable[T]]) -> T:
+    def read(self, get: Callable[[Caller], Awaitable[T]]) -> Awaitable[T]:
         """Send a read, and retry it while its error is retryable.
 
         :raises OmiumError: the last failure.
         :raises Stopped: the batch ends.
         """
-        return await self._repeat(get, is_write=False)
+        return self._repeat(get, is_write=False)
 
     async def page(self, _: Caller, page: int, page_size: int, filters: Filters) -> ExecutionPage:
         """Read one page of the list, as `_lists` asks for it."""
@@ -182,37 +182,32 @@ class Calls:
 
     async def _call(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         """Send the request once, as soon as a call may begin."""
+        task = asyncio.current_task()
         while True:
             call = _PermittedCall(await self._acquire(), is_write)
+            self._calls[task] = call
             try:
-                return await self._send(request, call)
+                if self._stopping.is_set():
+                    raise Stopped
+                self._excuse_rate_limit()
+                found = await request(self._writer if is_write else self._reader)
+                self._responded()
             except _Withdrawn:
                 continue
+            except asyncio.CancelledError:
+                if call.stopped and task is not None and not task.uncancel():
+                    raise Stopped from None
+                raise
+            except OmiumError as error:
+                if is_outage(error):
+                    self._failed(error)
+                else:
+                    self._responded()
+                raise
             finally:
+                del self._calls[task]
                 self._release(call.period)
-
-    async def _send(self, request: Callable[[Caller], Awaitable[T]], call: _PermittedCall) -> T:
-        if self._stopping.is_set():
-            raise Stopped
-        task = asyncio.current_task()
-        self._calls[task] = call
-        self._excuse_rate_limit()
-        try:
-            found = await request(self._writer if call.is_write else self._reader)
-        except asyncio.CancelledError:
-            if call.stopped and task is not None and not task.uncancel():
-                raise Stopped from None
-            raise
-        except OmiumError as error:
-            if is_outage(error):
-                self._failed(error)
-            else:
-                self._responded()
-            raise
-        finally:
-            del self._calls[task]
-        self._responded()
-        return found
+            return found
 
     def _limited(self, *, is_write: bool) -> Caller:
         """The client for one attempt. Waiting for the turn of the attempt has no limit, because it is no outage."""
