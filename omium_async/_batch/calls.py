@@ -40,7 +40,7 @@ _log = logging.getLogger("omium_async.batch")
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MOST_REFUSALS: Final = 8  # of one item while others get responses; then it is rejected
+_MOST_REFUSALS: Final = 8  # of one item while others get responses and none is refused; then it is rejected
 _SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
@@ -88,6 +88,7 @@ class Calls:
         self._allowed = concurrency  # calls of this period at once; 0: an outage, no call begins
         self._current = 0  # calls of this period
         self._in_flight = 0
+        self._refusals = 0  # of all items
         self._resume_at = 0.0  # a response asked not to send before this time
         self._recovery: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -151,17 +152,19 @@ class Calls:
 
     async def _repeat(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         failure: OmiumError | None = None
-        refusals, refused_at, pause = 0, 0.0, self._first_pause
+        alone, refused_at, refusals, pause = 0, 0.0, self._refusals, self._first_pause
         try:
             while True:
                 try:
                     return await self._call(request, is_write=is_write)
                 except OmiumError as error:
                     failure = _joined(failure, error)
-                    refusals += self._outage.answered_at >= refused_at
-                    if refusals >= _MOST_REFUSALS or not self._may_repeat(error):
+                    if self._outage.answered_at >= refused_at:  # others get responses
+                        alone = alone + 1 if self._refusals == refusals else 0  # a rate limit refuses others too
+                    if alone >= _MOST_REFUSALS or not self._may_repeat(error):
                         raise
-                refused_at = time.monotonic()
+                self._refusals += 1
+                refusals, refused_at = self._refusals, time.monotonic()
                 seconds = _retry_after(failure) or 0.0
                 if self._allowed:  # others get responses; the jitter spreads those that wait as well
                     seconds += random.uniform(pause / 2, pause)  # noqa: S311

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 from itertools import pairwise
@@ -71,6 +72,24 @@ async def test_an_item_that_alone_is_refused_again_and_again_is_rejected_in_the_
     run = await run_batch(lambda number: HEALTHY, of_item={3: REFUSED}, items=200, backoff=(0.05, 0.1))
     assert run.end == ({"created": 199, "rejected": 1}, None)
     assert len(run.writes) > 200 + 2
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 32])
+async def test_a_rate_limit_that_names_no_time_rejects_nothing(concurrency):
+    loop = asyncio.get_running_loop()
+    free_at = loop.time()
+
+    def script(number: int) -> Answer:
+        """One write a second, in bursts of five."""
+        nonlocal free_at
+        if loop.time() < free_at - 4:
+            return REFUSED
+        free_at = max(free_at, loop.time()) + 1
+        return Answer(seconds=0.05)
+
+    run = await run_batch(script, items=80, concurrency=concurrency)
+    assert run.end == ({"created": 80}, None)
+    assert len(run.writes) > 100, "the limit refused many"
 
 
 async def test_successful_probes_do_not_prolong_patience_and_each_costs_one_item():
