@@ -61,6 +61,7 @@ class Omiumctl:
         self.home = home
         self._monkeypatch = monkeypatch
         self._capture = capture
+        self._read = 0  # bytes of the output that `written_until` has returned
         self._started: list[subprocess.Popen[bytes]] = []
         self.outputs: list[str] = []
         self.environment = {
@@ -88,9 +89,10 @@ class Omiumctl:
                 for name in ("stdout", "stderr"):
                     patch.setattr(sys, name, Terminal(shown, write_through=True))
             self._capture.readouterr()
+            self._read = 0
             code = main([str(argument) for argument in arguments])
             out, err = self._capture.readouterr()
-            return self._kept(code, out + shown.getvalue(), err)
+            return self._kept(code, out[self._read :] + shown.getvalue(), err)
 
     def interrupted(
         self, when: Callable[[], object], *arguments: object, number: int = signal.SIGINT, columns: int = 0
@@ -126,12 +128,16 @@ class Omiumctl:
         return ended
 
     def written_until(self, text: bytes) -> bytes:
-        """What the running command has written, once it contains a text and ends with a line."""
+        """What the running command has written, once it contains a text and ends with a line.
+
+        ``readouterr`` would lose what the command writes while it reads.
+        """
         written, deadline = b"", time.monotonic() + 30
         while text not in written or not written.endswith(b"\n"):
             assert time.monotonic() < deadline, written
             time.sleep(0.01)
-            written += self._capture.readouterr()[0]
+            written = os.pread(1, 2**20, self._read)  # of the file that captures the output
+        self._read += len(written)
         return written
 
     def serve(
