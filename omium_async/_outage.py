@@ -154,14 +154,23 @@ class Outage:
     def limited(self, caller: Caller, seconds: float | None = None) -> Caller:
         """Return ``caller`` for one read: within patience, and without retries while the outage lasts.
 
+        Before an outage, waiting for the client's own ``rate_limit`` uses no patience.
+
         :param seconds: another limit of the read; ``None``: no other limit.
         """
         left = self.left() or None
         if self._since is not None and self._patience is not None:
             left = max(left or 0.0, _SHORTEST_READ)
+        elif left is not None:
+            left += caller.rate_limit_delay()
         limits = [limit for limit in (seconds, left) if limit is not None]
         caller = caller.within(min(limits)) if limits else caller
         return caller.with_options(attrs.evolve(caller.options, max_retries=0)) if self.lasts else caller
+
+    def is_held(self, caller: Caller, error: OmiumError) -> bool:
+        """Whether a read was not sent because of the client's own ``rate_limit``: that begins no outage."""
+        may_wait = not self.lasts and self._patience != 0
+        return may_wait and not error.attempts and caller.rate_limit_delay() > 0
 
     async def read(self, caller: Caller, get: Callable[[Caller], Awaitable[T]]) -> T:
         """Return the result of ``get``, which is repeated during an outage.
@@ -197,13 +206,16 @@ class Outage:
         get: Callable[[Caller], Awaitable[T]],
         on_failure: Callable[[OmiumError, float], object],
     ) -> T | None:
-        started = time.monotonic()
+        started = time.monotonic() + caller.rate_limit_delay()
         try:
             found = await get(self.limited(caller, self._until_deadline()))
         except OmiumError as error:
             if not is_retryable(error) or self._until_deadline() == 0:
                 raise
-            on_failure(error, started)
+            if self.is_held(caller, error):
+                await asyncio.sleep(self.pause())
+            else:
+                on_failure(error, started)
             return None
         self.answered()
         return found

@@ -32,7 +32,7 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_cr
     failure: OmiumError | None = None
     was_only_pending = True
     while True:
-        left, started = polling.left(), time.monotonic()
+        left, started = polling.left(), time.monotonic() + caller.rate_limit_delay()
         pause = 0.0
         if left != 0:
             try:
@@ -41,7 +41,8 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_cr
                 failure = error
                 if not is_retryable(error):
                     raise
-                if polling.left() != 0:  # otherwise this poll may only have had too little time
+                # If no time is left, this poll may only have had too little of it.
+                if polling.left() != 0 and not outage.is_held(caller, error):
                     outage.failed(error, started)
                 pause = outage.pause()
             else:

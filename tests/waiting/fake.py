@@ -61,6 +61,9 @@ class Fleet:
     def with_options(self, _: Any) -> Fleet:
         return self
 
+    def rate_limit_delay(self) -> float:
+        return 0.0
+
     async def read(self, path: str, *_: Any) -> Any:
         await asyncio.sleep(0)
         parts = urlsplit(path)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from omium_async import APIConnectionError, APITimeoutError, ServerError, WaitTimeoutError
+from omium_async import APIConnectionError, APITimeoutError, Attempt, ServerError, WaitTimeoutError
 from omium_async.local import Fault
 
 from .fake import Fleet
@@ -134,6 +134,40 @@ async def test_a_list_waits_out_an_outage_after_its_first_window(omium, local):
     with pytest.raises(ServerError) as raised:
         await drained(rows)
     assert raised.value.outcome == "not_applied"
+
+
+class OneAMinute(Fleet):
+    """A fleet whose client has a rate limit of one request a minute."""
+
+    free_at = 0.0
+    timeout: float | None = None
+
+    def within(self, seconds: float | None) -> Fleet:
+        self.timeout = seconds
+        return self
+
+    def rate_limit_delay(self) -> float:
+        return max(0.0, self.free_at - self.now)
+
+    async def read(self, path: str, *how):
+        held = self.rate_limit_delay()
+        if self.timeout is not None and held > self.timeout:
+            raise APITimeoutError("the timeout ends before the request may be sent", outcome="not_applied")
+        await asyncio.sleep(held)
+        self.free_at = self.now + 60
+        return await super().read(path, *how)
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_waiting_for_the_rate_limit_is_no_outage():
+    fleet = OneAMinute({"x": 200.0, "y": 200.0}, patience=3)
+    assert (await fleet.executions.wait("x")).status == "completed"
+    fleet.ends["x"] = fleet.now + 200
+    assert len(await drained(fleet.executions.wait_many(["x", "y"]))) == 2
+    fleet.ends["z"] = 1e6
+    fleet.failures = [ServerError("away", status=503, attempts=(Attempt(1),))]
+    with pytest.raises(APITimeoutError):  # the outage has begun, and no read may begin within patience
+        await fleet.executions.wait("z")
 
 
 async def test_an_execution_whose_reads_fail_delays_no_other_and_is_no_outage(omium, local):
