@@ -48,7 +48,7 @@ class OmiumConverter(cattrs.Converter):
         except ValidationError as error:
             place = f"{error.path}: " if error.path else ""
             invalid: Any = InvalidValueError  # exception groups have a constructor of other types
-            raise invalid(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from None
+            raise invalid(f"While structuring {cl!r}: {place}{error.message}", [error], cl) from error.__cause__
 
     def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
         """Unstructure a value, as cattrs does, and check that JSON has a form for the result.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import sys
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from .codec import read_moment
 from .containers import array_hook, choice_hook, hook_of, mapping_hook, read_choice, typed_dict_hook
 from .kinds import below
 from .unions import union_hook
-from .validation import ValidationError, read_inside, wrong
+from .validation import ValidationError, of_pydantic, read_inside, wrong
 
 __all__ = ["read_text", "read_whole_number", "register_readers", "reject_bytes"]
 
@@ -60,9 +61,9 @@ def _read_number(value: Any, cls: Any = float) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong("a number", value)
     with suppress(OverflowError):
-        found = cls(value)
-        if isinstance(value, float) or found == value:
-            return found
+        number = float(value)  # numpy's numbers compare as floats
+        if number == value or isinstance(value, float):
+            return number if cls is float else cls(number)
     raise ValidationError("expected a number, got a whole number that no float is equal to")
 
 
@@ -174,7 +175,15 @@ def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Hook,
 
 
 def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:
-    return lambda value, _: cls.model_validate(value)
+    pydantic: Any = sys.modules["pydantic"]
+
+    def hook(value: Any, _: Any) -> Any:
+        try:
+            return cls.model_validate(value)
+        except pydantic.ValidationError as error:
+            raise of_pydantic(error, value) from error
+
+    return hook
 
 
 def _struct_hook(cls: Any, converter: cattrs.Converter) -> Hook:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Self, cast
 
 import msgspec
 
-__all__ = ["ValidationError", "join", "json_type", "origin_of", "read_inside", "validation_error_of", "wrong"]
+__all__ = [
+    "ValidationError",
+    "join",
+    "json_type",
+    "of_pydantic",
+    "origin_of",
+    "read_inside",
+    "validation_error_of",
+    "wrong",
+]
 
 _JSON_TYPES: Final[dict[type, str]] = {
     dict: "an object",
@@ -85,7 +94,8 @@ def read_inside(place: str, hook: Callable[[Any, Any], Any], kind: Any, value: A
     try:
         return hook(value, kind)
     except Exception as error:  # noqa: BLE001 - a user's hook may raise anything
-        raise validation_error_of(error).inside(place) from (None if isinstance(error, ValidationError) else error)
+        cause = error.__cause__ if isinstance(error, ValidationError) else error
+        raise validation_error_of(error).inside(place) from cause
 
 
 def origin_of(error: BaseException | None) -> BaseException | None:
@@ -108,8 +118,32 @@ def _places(error: BaseException) -> Iterator[str]:
         elif isinstance(index, int):
             yield f"[{index}]"
         elif index is not None:
-            text = str(index)
-            yield text if text.isidentifier() else f"[{text!r}]"
+            yield _key_place(str(index))
+
+
+def _key_place(key: str) -> str:
+    return key if key.isidentifier() else f"[{key!r}]"
+
+
+def of_pydantic(error: Any, value: Any) -> ValidationError:
+    """Return the error of a pydantic model.
+
+    Its location also has the members of unions and the tags of models, which are no places of the value.
+
+    :param error: the first of its problems is reported.
+    :param value: the value that was validated.
+    """
+    problem = error.errors(include_url=False, include_input=False)[0]
+    path, inner = "", value
+    for place in problem["loc"]:
+        if isinstance(inner, Mapping) and place in inner:
+            path, inner = join(path, _key_place(str(place))), cast("Any", inner[place])
+        elif isinstance(inner, list) and isinstance(place, int) and place < len(inner):  # pyright: ignore[reportUnknownArgumentType]
+            path, inner = join(path, f"[{place}]"), cast("Any", inner[place])
+    if problem["type"] == "missing":
+        last = problem["loc"][-1]
+        path = join(path, f"[{last}]" if isinstance(last, int) else _key_place(last))
+    return ValidationError(problem["msg"], path)
 
 
 def _of_another_library(error: Any) -> ValidationError:

@@ -67,6 +67,22 @@ class Validated:
     count: int
 
 
+class Named(pydantic.BaseModel):
+    kind: Literal["cat", "dog"]
+    name: str
+
+
+class Tailed(pydantic.BaseModel):
+    kind: Literal["tail"]
+
+
+class Unions(pydantic.BaseModel):
+    either: int | list[int] = 0
+    pet: typing.Annotated[Named | Tailed, pydantic.Field(discriminator="kind")] | None = None
+    counts: dict[str, int] = {}
+    pair: tuple[int, str] = (1, "a")
+
+
 BOTH_WAYS: list[tuple[Any, Any]] = [
     (LINE, Line),
     (Frozen(date(2025, 1, 1)), Frozen),
@@ -160,6 +176,7 @@ UNFIT: list[tuple[Any, Any, str, str]] = [
     (1, bool, "", "expected a boolean"),
     (0, type(None), "", "expected null"),
     (2**53 + 1, float, "", "no float"),
+    (2**53 + 1, np.float64, "", "no float"),
     ({"a": 1}, list[int], "", "expected an array, got an object"),
     ("abc", list[str], "", "expected an array, got text"),
     ([1], dict, "", "expected an object, got an array"),
@@ -188,6 +205,11 @@ UNFIT: list[tuple[Any, Any, str, str]] = [
     ([{"id": "e"}, {"id": 4}], list[Execution], "[1].id", "expected text"),
     ({"lines": "x"}, Model, ".lines", "valid integer"),
     ({"lines": [1]}, Model, ".lines", ""),
+    ({"either": "x"}, Unions, ".either", "valid integer"),
+    ({"pet": {"kind": "dog"}}, Unions, ".pet.name", "required"),
+    ({"pet": {"kind": "dog", "name": 5}}, Unions, ".pet.name", "valid string"),
+    ({"counts": {"a b": "x"}}, Unions, ".counts['a b']", "valid integer"),
+    ({"pair": [1]}, Unions, ".pair[1]", "required"),
     ({"name": "r", "at": "2025-01-01", "lines": [{"text": 4}]}, Record, ".lines[0].text", "Expected `str`"),
     ({"type": "Other"}, Tagged, ".type", ""),
     (300, np.int8, "", "int8"),

@@ -95,7 +95,9 @@ def test_a_silent_cap_that_the_total_contradicts_is_noticed(caplog: pytest.LogCa
     assert len(warnings(caplog)) == 1
 
 
-@pytest.mark.parametrize(("size", "fixed", "shown"), [(500, None, 500), (1500, None, 1000), (300, 50, 50), (300, 10, 10)])
+@pytest.mark.parametrize(
+    ("size", "fixed", "shown"), [(500, None, 500), (1500, None, 1000), (300, 50, 50), (300, 10, 10)]
+)
 def test_a_server_that_ignores_the_page_is_noticed(
     size: int, fixed: int | None, shown: int, caplog: pytest.LogCaptureFixture
 ) -> None:
