@@ -187,7 +187,12 @@ def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:
 
 
 def _struct_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    return lambda value, _: msgspec.convert(value, cls, dec_hook=lambda kind, inner: converter.structure(inner, kind))
+    msgspec.json.Decoder(cls)  # raises an error for a field that msgspec does not support
+
+    def read_other(kind: Any, value: Any) -> Any:
+        return read_inside("", converter.get_structure_hook(kind), kind, value)
+
+    return lambda value, _: msgspec.convert(value, cls, dec_hook=read_other)
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------

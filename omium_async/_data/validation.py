@@ -72,7 +72,9 @@ def validation_error_of(error: Exception) -> ValidationError:
     """Return the error that a hook of the converter means; the first of several."""
     found = error if isinstance(error, ValidationError) else error.__cause__
     if isinstance(found, ValidationError):
-        return type(found)(found.message, found.path)
+        # msgspec itself adds the place of a value that another hook read.
+        outer = _of_another_library(error).path if isinstance(error, msgspec.ValidationError) else ""
+        return type(found)(found.message, join(outer, found.path))
     if isinstance(error, ExceptionGroup):  # cattrs' own, with one exception for each wrong value
         inner = cast("ExceptionGroup[Exception]", error).exceptions[0]
         first = validation_error_of(inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import enum
 import sys
 import typing
 import uuid
@@ -74,6 +75,30 @@ class Named(pydantic.BaseModel):
 
 class Tailed(pydantic.BaseModel):
     kind: Literal["tail"]
+
+
+class Other:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+
+CONVERTER.register_structure_hook(
+    Other, lambda value, _: Other(CONVERTER.get_structure_hook(Box[int])(value, Box[int]))
+)
+
+
+class Numbers(msgspec.Struct):
+    numbers: list[np.int8] = []
+    rows: list[Other] = []
+
+
+class Mixed(enum.Enum):
+    A = 1
+    B = "b"
+
+
+class Unreadable(msgspec.Struct):
+    inner: Mixed
 
 
 class Unions(pydantic.BaseModel):
@@ -212,6 +237,8 @@ UNFIT: list[tuple[Any, Any, str, str]] = [
     ({"pair": [1]}, Unions, ".pair[1]", "required"),
     ({"name": "r", "at": "2025-01-01", "lines": [{"text": 4}]}, Record, ".lines[0].text", "Expected `str`"),
     ({"type": "Other"}, Tagged, ".type", ""),
+    ({"numbers": [1, 300]}, Numbers, ".numbers[1]", "int8"),
+    ({"rows": [{"value": 1}, {"value": "x"}]}, Numbers, ".rows[1].value", "expected a whole number"),
     (300, np.int8, "", "int8"),
     (0.1, np.float32, "", "float32"),
 ]
@@ -269,6 +296,7 @@ UNREADABLE: list[tuple[Any, str]] = [
     (Cat | Lookalike, "JSON does not distinguish .*Lookalike"),
     (Any | int, "JSON does not distinguish"),
     (Bytes, "no hook for bytes in Bytes"),
+    (Unreadable, "Unreadable cannot be structured: Enums must contain"),
     (complex, "no hook for complex"),
     (TypeVar("T"), "no hook"),
     (Callable[[int], int], "no hook"),
