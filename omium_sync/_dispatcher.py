@@ -14,7 +14,7 @@ from omium_async import Execution
 from omium_async import _arguments as check
 from omium_async._caller import Shared
 
-from ._portal import LoopThread, shared_thread, state
+from ._portal import LoopThread, shared_thread, sleep_at_exit, state
 
 __all__ = ["Call", "Dispatcher", "run_call"]
 
@@ -209,6 +209,7 @@ class Dispatcher:
             self._thread.call_soon(self._thread.close_soon, self._shared)
 
     def _start(self) -> LoopThread:
+        sleep_at_exit()
         with state.lock:
             self.check_open()
             if self._thread is None or not self._thread.alive:  # otherwise another thread was faster

@@ -25,7 +25,7 @@ from anyio.from_thread import BlockingPortal
 
 from omium_async._caller import Shared
 
-__all__ = ["LoopThread", "shared_thread", "start_thread", "state"]
+__all__ = ["LoopThread", "shared_thread", "sleep_at_exit", "start_thread", "state"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +67,6 @@ class LoopThread:
         self.users: set[Shared] = set()
         self.ident: int | None = None
         self._keep_signals = keep_signals
-        self._exiting = False
         self._forked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._portal: BlockingPortal | None = None
@@ -128,7 +127,7 @@ class LoopThread:
         except BaseException as error:  # noqa: BLE001 - raised again
             interrupt = _repaired(error)
             if interrupt is error and isinstance(error, RuntimeError):
-                self._sleep_at_exit()
+                sleep_at_exit()
             raise interrupt from interrupt.__cause__
 
     def wait(self, *futures: Future[Any]) -> None:
@@ -154,12 +153,7 @@ class LoopThread:
         except BaseException as error:  # noqa: BLE001 - raised again
             interrupt = _repaired(error)
             raise interrupt from interrupt.__cause__
-        self._sleep_at_exit()
-
-    def _sleep_at_exit(self) -> None:
-        """Put a daemon thread to sleep when the interpreter exits, because it would otherwise print an error."""
-        if self._exiting:
-            threading.Event().wait()
+        sleep_at_exit()
 
     def check_other_thread(self) -> None:
         """:raises RuntimeError: this is the thread of the loop."""
@@ -174,13 +168,9 @@ class LoopThread:
         with contextlib.suppress(AttributeError, RuntimeError):  # there is no loop yet, or it was closed just now
             cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(function, *args)
 
-    def stop(self, timeout: float = _STOP_TIMEOUT, *, exiting: bool = False) -> None:
-        """Cancel all calls and end the loop. Waits until it has ended, except in its own thread.
-
-        :param exiting: the interpreter exits: threads that wait for a call stay asleep.
-        """
+    def stop(self, timeout: float = _STOP_TIMEOUT) -> None:
+        """Cancel all calls and end the loop. Waits until it has ended, except in its own thread."""
         self.alive = False
-        self._exiting = exiting
         state.running.discard(self)
         self.call_soon(self._stopping.set)
         if get_ident() != self.ident and self._thread.is_alive():
@@ -336,6 +326,12 @@ state: Final = _State()
 _EXITING: Final = "no call can be started any more: the interpreter is shutting down"
 
 
+def sleep_at_exit() -> None:
+    """Put a daemon thread to sleep when the interpreter exits, because it would otherwise print an error."""
+    if state.exiting and threading.current_thread().daemon:
+        threading.Event().wait()
+
+
 def shared_thread() -> LoopThread:
     """Return the thread of all clients, started if necessary. Hold `state.lock` until the client is one of its users.
 
@@ -369,7 +365,7 @@ def _at_exit() -> None:
     state.exiting = True
     state.shared = None
     for thread in list(state.running):
-        thread.stop(_STOP_TIMEOUT_AT_EXIT, exiting=True)
+        thread.stop(_STOP_TIMEOUT_AT_EXIT)
 
 
 def _after_fork() -> None:

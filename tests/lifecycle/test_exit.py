@@ -170,6 +170,32 @@ def test_calls_in_exit_handlers_older_than_the_package_do_not_hang(processes):
 
 
 @pytest.mark.slow
+def test_daemon_threads_start_no_call_when_the_loop_has_ended(processes):
+    program = """
+    import omium_sync._portal
+    ended, called = threading.Event(), threading.Event()
+    def late():
+        ended.set()
+        called.wait(1)  # long enough for a call
+    atexit.unregister(omium_sync._portal._at_exit)
+    atexit.register(late)
+    atexit.register(omium_sync._portal._at_exit)  # as if it was imported now
+    client = Omium()
+    def call(of):
+        ended.wait()
+        of()
+        called.set()
+        say("called")
+    client.executions.get("a")
+    for of in (lambda: client.executions.get("b"), Omium().executions.count, lambda: list(client.executions.list())):
+        threading.Thread(target=call, args=[of], daemon=True).start()
+    say("end")
+    """
+    for end in processes.run(program):
+        end.check("end")
+
+
+@pytest.mark.slow
 def test_calls_in_finalizers_at_the_end_do_not_hang(processes):
     program = """
     class Last:
