@@ -36,6 +36,22 @@ def test_ctrl_c_before_the_create_was_answered_says_that_the_outcome_is_unknown(
     assert said == "omiumctl: interrupted: it is not known whether an execution was created\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "request_", "verb"),
+    [
+        (("replay", "ID"), "POST /executions/*/replay", "replayed"),
+        (("rollback", "ID", "--checkpoint-name", "first"), "POST /executions/*/rollback", "rolled back"),
+        (("delete", "ID", "--yes"), "DELETE /executions/*", "deleted"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_ctrl_c_in_a_write_says_that_its_outcome_is_unknown(interrupted, service, command, request_, verb):
+    execution_id = service.run("fail")
+    service.local.inject(Fault(method=request_.split()[0], action="stall", times=9))
+    said = interrupted(request_, *(execution_id if word == "ID" else word for word in command))
+    assert said == f"omiumctl: interrupted: it is not known whether execution {execution_id} was {verb}\n"
+
+
 def test_ctrl_c_in_replay_with_wait_names_the_execution(interrupted, service):
     execution_id = service.run("fail")
     with service.client() as omium:

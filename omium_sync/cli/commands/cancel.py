@@ -11,7 +11,7 @@ from omium_sync import Omium, OmiumError
 from .. import options
 from ..bulk import BulkWrite
 from ..connection import client_command
-from ..endings import REFUSED
+from ..endings import REFUSED, note_at_interrupt
 from ..options import can_ask, concurrency_option, confirm, filter_options, limit_option, output_option, yes_option
 from ..output import Output, complain, write_json_rows
 from ..tables import Table
@@ -76,7 +76,8 @@ def delete_command(omium: Omium, /, execution_ids: tuple[str, ...], yes: bool, o
     try:
         for execution_id in dict.fromkeys(execution_ids):
             try:
-                omium.executions.delete(execution_id)
+                with note_at_interrupt(f"it is not known whether execution {execution_id} was deleted"):
+                    omium.executions.delete(execution_id)
             except OmiumError as error:
                 complain(str(error))
             else:

@@ -88,7 +88,8 @@ def replay_command(
         if value not in (None, False):
             raise click.UsageError(f"--{name.replace('_', '-')} is for many executions: leave EXECUTION_ID out")
     one_checkpoint(checkpoint_id, checkpoint_name)
-    result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+    with note_at_interrupt(f"it is not known whether execution {execution_id} was replayed"):
+        result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
     if not wait:
         write_move(result, result.execution_id, output)
         return 0
@@ -136,5 +137,6 @@ def rollback_command(
         raise click.UsageError("give --checkpoint-id or --checkpoint-name: later checkpoints are discarded")
     if not yes and can_ask():
         confirm(f"Discard all that execution {printable(execution_id)} did after checkpoint {printable(target)}?")
-    result = omium.executions.rollback(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+    with note_at_interrupt(f"it is not known whether execution {execution_id} was rolled back"):
+        result = omium.executions.rollback(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
     write_move(result, result.id, output)

@@ -10,7 +10,7 @@ import click
 from omium_sync import Omium
 
 from ..connection import client_command
-from ..endings import sdk_arguments
+from ..endings import note_at_interrupt, sdk_arguments
 from ..options import json_option, pair
 from ..output import printable, write_json
 
@@ -30,7 +30,7 @@ def request_command(omium: Omium, /, method: str, path: str, params: tuple[tuple
     All methods except GET, HEAD and OPTIONS are writes: they carry an Idempotency-Key, and are retried only if they
     were certainly not applied.
     """
-    with sdk_arguments():
+    with sdk_arguments(), note_at_interrupt(f"it is not known whether the {printable(method)} was applied"):
         response = omium.request(method, path, params=dict(params) or None, json=body)
     if not response.body:
         return
