@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -30,7 +31,9 @@ def request_command(omium: Omium, /, method: str, path: str, params: tuple[tuple
     All methods except GET, HEAD and OPTIONS are writes: they carry an Idempotency-Key, and are retried only if they
     were certainly not applied.
     """
-    with sdk_arguments(), note_at_interrupt(f"it is not known whether the {printable(method)} was applied"):
+    is_read = method.upper() in ("GET", "HEAD", "OPTIONS")
+    unknown = f"it is not known whether the {printable(method)} was applied"
+    with sdk_arguments(), nullcontext() if is_read else note_at_interrupt(unknown):
         response = omium.request(method, path, params=dict(params) or None, json=body)
     if not response.body:
         return
