@@ -46,14 +46,21 @@ class Engine:
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    async def create(self, tenant: Tenant, new: Submission, key: IdempotencyKey | None) -> WriteAnswer:
-        """Add an execution, and start it if its workflow is registered; otherwise it stays pending."""
+    async def create(
+        self, tenant: Tenant, new: Submission, key: IdempotencyKey | None, refusal: Exception | None
+    ) -> WriteAnswer:
+        """Add an execution, and start it if its workflow is registered; otherwise it stays pending.
+
+        :param refusal: raised instead, unless the key was used before.
+        """
         now = self._now()
         status = "running" if new.workflow_id in self._workflows else "pending"
         execution_id = ""
 
         def write(connection: sqlite3.Connection) -> bytes:
             nonlocal execution_id
+            if refusal is not None:
+                raise refusal
             execution_id, created_at = store.create(connection, tenant, new, status=status, now=now)
             return wire.created(execution_id, new.workflow_id, status, created_at)
 

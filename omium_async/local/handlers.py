@@ -95,9 +95,9 @@ class Handlers:
         body = inputs.json_object(await inputs.read_body(call.request))
         new = inputs.submission(body)
         strict = bool(self._workflows) if self._options.strict is None else self._options.strict
-        if strict and new.workflow_id not in self._workflows:
-            raise inputs.unknown_workflow(new.workflow_id, self._workflows)
-        return _reply(await self._engine.create(call.tenant, new, self._key(call, body)))
+        is_unknown = strict and new.workflow_id not in self._workflows
+        refusal = inputs.unknown_workflow(new.workflow_id, self._workflows) if is_unknown else None
+        return _reply(await self._engine.create(call.tenant, new, self._key(call, body), refusal))
 
     async def replay_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))

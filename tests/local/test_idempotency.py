@@ -130,6 +130,20 @@ async def test_keys_survive_a_restart(tmp_path):
         assert [row["id"] for row in (await http.page())["items"]] == [answer.json["id"]]
 
 
+async def test_the_same_key_gets_the_same_response_when_its_workflow_is_no_longer_accepted():
+    async with serving(LocalOmium()) as http:
+        first = await http.post({"workflow_id": "w"}, "k")
+
+        @http.local.workflow("another")
+        async def another(run):
+            """Make the server reject the other workflow ids."""
+
+        again = await http.post({"workflow_id": "w"}, "k")
+        assert (again.status, again.text) == (201, first.text)
+        assert (await http.post({"workflow_id": "w"}, "new")).status == 422
+        assert await http.total() == 1
+
+
 async def test_a_server_can_ignore_keys(local, http):
     local.honor_idempotency = False
     assert len({(await http.post({"workflow_id": "w"}, "k")).json["id"] for _ in range(3)}) == 3
