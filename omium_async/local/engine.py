@@ -171,7 +171,7 @@ class Engine:
 
     async def _resume(self, workflow_id: str) -> None:
         after = 0
-        while found := await self._database.do(
+        while found := await self._database.insist(
             lambda c: store.unfinished(c, workflow_id=workflow_id, after=after, limit=_READ_AT_ONCE)  # noqa: B023
         ):
             after = found[-1][0]

@@ -113,6 +113,26 @@ async def test_a_run_waits_while_another_program_has_locked_the_file(tmp_path):
         assert ((await http.until(execution_id, "completed"))["output_data"], ran) == ("two", [1])
 
 
+async def test_executions_of_a_workflow_that_is_registered_while_the_file_is_locked_run_later(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("omium_async.local.database._BUSY_TIMEOUT", 0)
+    local = LocalOmium(tmp_path / "o.db")
+    async with serving(local) as http:
+        execution_id = await http.create("w")
+        with contextlib.closing(sqlite3.connect(tmp_path / "o.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+            @local.workflow("w")
+            async def w(run):
+                return 1
+
+            while "runs wait" not in caplog.text:
+                await asyncio.sleep(0.001)
+            other.execute("COMMIT")
+        assert (await http.until(execution_id, "completed"))["output_data"] == 1
+
+
 async def test_a_full_disk_is_reported_and_loses_nothing_that_was_answered(tmp_path):
     """The largest size of a file simulates a full disk."""
     import resource
