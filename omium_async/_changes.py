@@ -38,7 +38,7 @@ async def rollback(
     """
     _check(execution_id, checkpoint_id, checkpoint_name, key)
     if checkpoint_id is None and checkpoint_name is None:
-        raise ValueError("rollback needs checkpoint_id or checkpoint_name: it discards what came after")
+        raise ValueError("rollback needs checkpoint_id or checkpoint_name, because it discards all later checkpoints")
     found, caller = await _checkpoint_and_rest(caller, execution_id, checkpoint_id, checkpoint_name)
     return await endpoints.rollback(caller, execution_id, found, key)
 

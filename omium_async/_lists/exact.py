@@ -238,7 +238,7 @@ class Reading:
         search.saw_end(window.start)
 
     def _is_contradicted(self, end: int) -> bool:
-        """Whether the total says that the list goes on behind ``end``."""
+        """Whether the total says that the list continues behind ``end``."""
         return self.total is not None and self.total > end
 
     def _ask_again(self, window: Window, *, proven: bool) -> None:

@@ -122,7 +122,7 @@ def auth(value: Any) -> Literal["x-api-key", "bearer"]:
     """Validate how the key is sent."""
     if value not in ("x-api-key", "bearer"):
         raise InvalidSettingError(
-            "this text is neither of them" if isinstance(value, str) else f"{shown(value)} is neither of them"
+            "this text is not a known scheme" if isinstance(value, str) else f"{shown(value)} is not a known scheme"
         )
     return "bearer" if value == "bearer" else "x-api-key"
 

@@ -144,4 +144,4 @@ async def _call(on_created: Callable[[Execution], object], created: Execution) -
 
 def created_note(execution_id: str) -> str:
     """Return the note for an exception that interrupts a wait after the create."""
-    return f"execution {execution_id} was created before this, and goes on"
+    return f"execution {execution_id} was created before this, and continues"

@@ -60,7 +60,7 @@ def test_ctrl_c_in_replay_with_wait_names_the_execution(interrupted, service):
     service.local.inject(Fault(method="GET", action="stall", times=9))
     replay = ("replay", execution_id, "--checkpoint-id", checkpoint.id, "--wait")
     said = interrupted("GET /executions/*", *replay, many=gets + 1)
-    assert said == f"omiumctl: interrupted: execution {execution_id} was replayed and goes on\n"
+    assert said == f"omiumctl: interrupted: execution {execution_id} was replayed and continues\n"
 
 
 def test_ctrl_c_in_a_bulk_replay_says_how_to_continue(interrupted, service):

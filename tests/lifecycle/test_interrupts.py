@@ -126,7 +126,7 @@ def test_what_was_created_before_is_said(anywhere):
         say(*interrupt.__notes__)
     """
     for ended in anywhere.run(program, interrupt_at("GET exec_0")):
-        ended.check("ready", "execution exec_0 was created before this, and goes on")
+        ended.check("ready", "execution exec_0 was created before this, and continues")
 
 
 def test_a_batch_sends_nothing_more(anywhere):

@@ -93,7 +93,7 @@ def replay_command(
     if not wait:
         write_move(result, result.execution_id, output)
         return 0
-    was_replayed = note_at_interrupt(f"execution {result.execution_id} was replayed and goes on")
+    was_replayed = note_at_interrupt(f"execution {result.execution_id} was replayed and continues")
     with ProgressBar("running", 1, lines=False), was_replayed:
         settled = omium.executions.wait(result.execution_id)
     return write_settled([settled], output)
