@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Unpack
+from typing import Any, ClassVar, Unpack
 
 from .._data.text import LONGEST_ID, one_line
 from .attempts import Headers
 from .base import CommonFields, Details, OmiumError
+from .statuses import status_meaning
 
 __all__ = [
     "APIConnectionError",
@@ -56,10 +57,6 @@ class _RequestError(OmiumError):
 
     def _request(self) -> str:
         return one_line(f"{self.method} {_path(self.url)}", LONGEST_ID)
-
-
-#: Statuses of 4xx after which the same request may succeed, as `_transport/retry.py` has them.
-_MAY_SUCCEED_LATER: Final = frozenset({408, 425, 429, 499})
 
 
 class APIConnectionError(_RequestError):
@@ -116,7 +113,7 @@ class APIStatusError(_RequestError):
         return f"{self._request()}: {self.status} {self.message}" if self.method else self.message
 
     def _is_final(self) -> bool:
-        return self.status == 501 or (400 <= self.status < 500 and self.status not in _MAY_SUCCEED_LATER)
+        return self.status >= 400 and not status_meaning(self.status).outage
 
 
 class BadRequestError(APIStatusError):

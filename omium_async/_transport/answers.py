@@ -218,7 +218,7 @@ def what_remains(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
     remaining = _first_number(headers, _REMAINING)
     reset = _first_number(headers, _RESET)
     if remaining is None and "ratelimit" in headers:  # one header, as in drafts of the IETF
-        fields = dict(re.findall(r"(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
+        fields = dict(re.findall(r"\b(remaining|reset|[rt])\s*=\s*(\d+)", headers["ratelimit"]))
         remaining = _number(fields.get("remaining", fields.get("r")))
         reset = _number(fields.get("reset", fields.get("t")))
     if reset is not None and reset > 10**6:  # some servers send the time as seconds since 1970

@@ -20,10 +20,10 @@ from .._errors import (
     RateLimitError,
     status_error_class,
 )
+from .._errors.statuses import status_meaning
 from .._request import Request
 from .answers import LARGEST_ERROR_BODY, joined, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
-from .retry import status_meaning
 
 if TYPE_CHECKING:
     from .._settings.declared import Options, Settings

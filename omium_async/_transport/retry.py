@@ -1,56 +1,16 @@
-"""When a request is sent again: the meaning of each status, backoff, and the retry budget of a client."""
+"""When a request is sent again: which errors allow it, backoff, and the retry budget of a client."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
 from ssl import SSLCertVerificationError
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, OmiumError
+from .._errors.statuses import status_meaning
 
-__all__ = ["Budget", "StatusMeaning", "backoff", "is_outage", "is_retryable", "status_meaning"]
-
-
-class StatusMeaning(NamedTuple):
-    """What a status means for the call.
-
-    :ivar retries_read: a read is sent again.
-    :ivar refused_for_now: a write was not applied, and is sent again.
-    :ivar write_unknown: a write may have been applied.
-    :ivar outage: the service has a problem, not the request.
-    """
-
-    retries_read: bool = False
-    refused_for_now: bool = False
-    write_unknown: bool = False
-    outage: bool = False
-
-
-_REFUSED: Final = StatusMeaning()
-_UNCLEAR: Final = StatusMeaning(write_unknown=True)
-_REFUSED_FOR_NOW: Final = StatusMeaning(retries_read=True, refused_for_now=True, outage=True)
-_FAILED: Final = StatusMeaning(write_unknown=True, outage=True)
-_FAILED_FOR_NOW: Final = StatusMeaning(retries_read=True, write_unknown=True, outage=True)
-
-_STATUSES: Final[Mapping[int, StatusMeaning]] = {
-    408: _FAILED_FOR_NOW,  # sent by gateways when a handler ran too long
-    425: _REFUSED_FOR_NOW,
-    429: _REFUSED_FOR_NOW,
-    499: _FAILED,  # sent by gateways as 408 is; a read is not retried
-    501: _REFUSED,
-    **dict.fromkeys([500, 502, 503, 504, *range(520, 528), 529, 530], _FAILED_FOR_NOW),
-}
-
-
-def status_meaning(status: int) -> StatusMeaning:
-    """Return the meaning of a status: of an error, or of a success or redirect that the client cannot use."""
-    if status in _STATUSES:
-        return _STATUSES[status]
-    if status >= 500:
-        return _FAILED
-    return _REFUSED if status >= 400 else _UNCLEAR
+__all__ = ["Budget", "backoff", "is_outage", "is_retryable"]
 
 
 def is_retryable(error: OmiumError) -> bool:

@@ -11,7 +11,7 @@ from omium_async import WriteOutcome
 
 from .bulk import CONCURRENCY, Bulk
 from .guard import read_form
-from .site import SITE, Site
+from .site import LOOK_EVERY, SITE, Site
 from .view import InvalidView, View, page_number
 from .writes import Result, SentOtherwiseError, StaleFormError
 
@@ -21,7 +21,6 @@ _PARTS: Final = ("state", "decide", "items", "pages")
 _LIMITS: Final = (100, 500, 2_000, 10_000)
 _SHOWN: Final = 100  # items a page: a look sends what changed of these, not of thousands
 _WHILE_BUSY: Final = 1.0  # seconds between looks, which cost the service nothing
-_WHILE_IDLE: Final = 10.0
 
 
 @routes.get("/bulk")
@@ -84,7 +83,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         shown=bulk.by_importance()[(page - 1) * _SHOWN : page * _SHOWN],
         page=page,
         pages=pages,
-        every=_WHILE_BUSY if bulk.is_busy else _WHILE_IDLE,
+        every=_WHILE_BUSY if bulk.is_busy else LOOK_EVERY,
     )
 
 

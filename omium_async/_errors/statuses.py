@@ -1,0 +1,48 @@
+"""What each HTTP status means: for retries, for the outcome of a write, and for outages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+__all__ = ["StatusMeaning", "status_meaning"]
+
+
+class StatusMeaning(NamedTuple):
+    """What a status means for the call.
+
+    :ivar retries_read: a read is sent again.
+    :ivar refused_for_now: a write was not applied, and is sent again.
+    :ivar write_unknown: a write may have been applied.
+    :ivar outage: the service has a problem, not the request.
+    """
+
+    retries_read: bool = False
+    refused_for_now: bool = False
+    write_unknown: bool = False
+    outage: bool = False
+
+
+_REFUSED: Final = StatusMeaning()
+_UNCLEAR: Final = StatusMeaning(write_unknown=True)
+_REFUSED_FOR_NOW: Final = StatusMeaning(retries_read=True, refused_for_now=True, outage=True)
+_FAILED: Final = StatusMeaning(write_unknown=True, outage=True)
+_FAILED_FOR_NOW: Final = StatusMeaning(retries_read=True, write_unknown=True, outage=True)
+
+_STATUSES: Final[Mapping[int, StatusMeaning]] = {
+    408: _FAILED_FOR_NOW,  # sent by gateways when a handler ran too long
+    425: _REFUSED_FOR_NOW,
+    429: _REFUSED_FOR_NOW,
+    499: _FAILED,  # sent by gateways as 408 is; a read is not retried
+    501: _REFUSED,
+    **dict.fromkeys([500, 502, 503, 504, *range(520, 528), 529, 530], _FAILED_FOR_NOW),
+}
+
+
+def status_meaning(status: int) -> StatusMeaning:
+    """Return the meaning of a status: of an error, or of a success or redirect that the client cannot use."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status >= 500:
+        return _FAILED
+    return _REFUSED if status >= 400 else _UNCLEAR
