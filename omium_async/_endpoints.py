@@ -104,7 +104,7 @@ class Endpoint(Generic[T]):
     ) -> Coroutine[Any, Any, R]:
         """Make the request, and read the answer by a function."""
         path = self._start
-        if id is not None:
+        if self._id:  # also if `None` was given as the id: without it, the path would be that of the collection
             segment = check.execution_segment(id) if self._id == "execution_id" else check.segment(id, self._id)
             path = f"{path}{segment}{self._end}"
         if self._method == "GET":
