@@ -116,9 +116,9 @@ class WorkflowRun:
     async def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             if is_async(func):
-                return await func(*args, **kwargs)
+                return await self._runner.watched(func(*args, **kwargs))
             result = await self._runner.in_thread(func, *args, **kwargs)
-            return await result if inspect.isawaitable(result) else result  # such as of `lambda: fetch(url)`
+            return await self._runner.watched(result) if inspect.isawaitable(result) else result  # as of `lambda: f(x)`
         except SystemExit as error:
             raise StepExit from error
 

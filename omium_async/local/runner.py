@@ -117,6 +117,12 @@ class Runner:
             if not self._steps[task]:
                 del self._steps[task]
 
+    def watched(self, work: Awaitable[Any]) -> Awaitable[Any]:
+        """Report an async step that blocks the event loop in a task of its own; the function's task is watched."""
+        if asyncio.current_task() is self._function or not inspect.iscoroutine(work):
+            return work
+        return _Watched(work, cast("RunState", self._state))
+
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the function of a step in a thread."""
         return await self._step_threads.run(function, *args, **kwargs)
@@ -196,16 +202,22 @@ class Runner:
 
 
 class _Watched(Coroutine[Any, Any, Any]):
-    """Drives the coroutine of a workflow, and reports a turn of the event loop that it blocks."""
+    """Drives a coroutine of a workflow, and reports a turn of the event loop that it blocks."""
 
-    def __init__(self, inner: Coroutine[Any, Any, Outcome], state: RunState) -> None:
+    def __init__(self, inner: Coroutine[Any, Any, Any], state: RunState) -> None:
         self._inner = inner
         self._state = state
 
     def send(self, value: Any, /) -> Any:
+        return self._timed(self._inner.send, value)
+
+    def throw(self, *raised: Any) -> Any:
+        return self._timed(self._inner.throw, *raised)
+
+    def _timed(self, advance: Callable[..., Any], *args: Any) -> Any:
         started = time.monotonic()
         try:
-            return self._inner.send(value)
+            return advance(*args)
         finally:
             seconds = time.monotonic() - started
             if seconds > _BLOCKED:
@@ -215,14 +227,14 @@ class _Watched(Coroutine[Any, Any, Any]):
                     self._state.workflow_id, seconds, extra=_fields(self._state),
                 )  # fmt: skip
 
-    def throw(self, *raised: Any) -> Any:
-        return self._inner.throw(*raised)
-
     def close(self) -> None:
         self._inner.close()
 
     def __await__(self) -> Any:
-        return self._inner.__await__()
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
 
 def _fields(state: RunState) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
@@ -103,10 +104,28 @@ async def test_a_step_that_was_not_awaited_fails_the_execution_and_is_named(loca
     assert ("another reason" in detail["error"]) == (ending == "raises")
 
 
-async def test_an_async_workflow_that_blocks_the_loop_is_named_in_a_warning(local, http, caplog):
+async def blocking():
+    time.sleep(1.05)  # noqa: ASYNC251 - the loop is to be blocked
+
+
+async def after_a_failure(run):
+    with contextlib.suppress(ZeroDivisionError):
+        await run.step("fails", lambda: 1 / 0)
+    await blocking()
+
+
+BLOCKING = {
+    "the function": lambda run: blocking(),
+    "a step in a task": lambda run: asyncio.gather(run.step("one", blocking), run.step("two", lambda: 2)),
+    "after a failure": after_a_failure,
+}
+
+
+@pytest.mark.parametrize("where", BLOCKING)
+async def test_an_async_workflow_that_blocks_the_loop_is_named_in_a_warning(local, http, caplog, where):
     @local.workflow("blocks-the-loop")
     async def blocks(run):
-        time.sleep(1.05)  # noqa: ASYNC251 - the loop is to be blocked
+        await BLOCKING[where](run)
 
     @local.workflow("waits")
     async def waits(run):
