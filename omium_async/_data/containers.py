@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NotRequired, Required, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NotRequired, Required, TypedDict, get_args, get_origin
 
 import cattrs
 import cattrs.cols
 import cattrs.gen.typeddicts
 
 from .codec import encode
-from .kinds import base_of, is_enum
+from .kinds import base_of, is_enum, types_of_fields
 from .plain import plain
 from .validation import ValidationError, json_type, read_inside, wrong
 
@@ -44,20 +44,6 @@ def hook_of(kind: Any, converter: cattrs.Converter) -> Hook:
     return hook
 
 
-def _fields_of(cls: Any) -> dict[str, Any]:
-    """Return the types of a TypedDict's or named tuple's fields, with the arguments of a generic one filled in."""
-    base = base_of(cls)
-    arguments = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
-    return {name: _filled_in(hint, arguments) for name, hint in get_type_hints(base, include_extras=True).items()}
-
-
-def _filled_in(hint: Any, arguments: dict[Any, Any]) -> Any:
-    if isinstance(hint, TypeVar):
-        return arguments.get(hint, hint)
-    variables = getattr(hint, "__parameters__", ())
-    return hint[tuple([arguments.get(variable, variable) for variable in variables])] if variables else hint
-
-
 # -- arrays ------------------------------------------------------------------------------------------------------------
 
 
@@ -75,7 +61,7 @@ def array_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """Return the hook of a list, a tuple, a named tuple, a set or the like."""
     base, kinds = base_of(cls), get_args(cls)
     if hasattr(base, "_fields"):
-        hints = _fields_of(cls)
+        hints = types_of_fields(cls)
         read = _tuple_hook([hints.get(name, Any) for name in base._fields], converter)
         return lambda value, cls: base(*read(value, cls))
     if issubclass(base, tuple) and cls is not tuple and not (len(kinds) == 2 and kinds[1] is ...):
@@ -131,7 +117,7 @@ def typed_dict_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     """
     base = base_of(cls)
     fields: dict[str, Any] = {}
-    for name, kind in _fields_of(cls).items():
+    for name, kind in types_of_fields(cls).items():
         is_marked = get_origin(kind) in (Required, NotRequired)
         fields[name] = kind if is_marked or name in base.__required_keys__ else NotRequired[kind]
     resolved: Any = TypedDict(base.__name__, fields)  # type: ignore[misc] # pyright: ignore[reportArgumentType]

@@ -16,10 +16,11 @@ from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path, PurePath
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import attrs
 import cattrs
+import cattrs.gen
 import msgspec
 
 from . import kinds
@@ -150,8 +151,8 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     base = kinds.base_of(cls)
     if attrs.has(base):
         attrs.resolve_types(base)  # before cattrs does: some releases cannot resolve those of generic classes
-    read: Hook = converter.gen_structure_attrs_fromdict(cls)
-    late = _late_fields(base, converter)
+    read = _init_fields_hook(cls, converter)
+    late = _late_fields(cls, converter)
 
     def hook(value: Any, cls: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -167,11 +168,33 @@ def _fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
     return hook
 
 
+def _init_fields_hook(cls: Any, converter: cattrs.Converter) -> Hook:
+    """Return cattrs' hook. cattrs fills in the variables of a generic class, but not those in `list[T] | None`."""
+    if not kinds.type_arguments(cls):
+        return converter.gen_structure_attrs_fromdict(cls)
+    types = kinds.types_of_fields(cls)
+    overrides: Any = {
+        field.name: cattrs.override(struct_hook=_hook_with_type(types[field.name], converter))
+        for field in _fields_of(cls)
+        if field.init
+    }
+    return cattrs.gen.make_dict_structure_fn(cls, converter, **overrides)
+
+
+def _hook_with_type(kind: Any, converter: cattrs.Converter) -> Hook:
+    hook = hook_of(kind, converter)
+    return lambda value, _: hook(value, kind)
+
+
 def _late_fields(cls: Any, converter: cattrs.Converter) -> list[tuple[str, Hook, Any]]:
-    fields: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
-    names = [field.name for field in fields if not field.init]
-    hints: dict[str, Any] = get_type_hints(cls, include_extras=True) if names else {}
-    return [(name, hook_of(hints[name], converter), hints[name]) for name in names]
+    names = [field.name for field in _fields_of(cls) if not field.init]
+    types = kinds.types_of_fields(cls) if names else {}
+    return [(name, hook_of(types[name], converter), types[name]) for name in names]
+
+
+def _fields_of(cls: Any) -> Any:
+    base = kinds.base_of(cls)
+    return attrs.fields(base) if attrs.has(base) else dataclasses.fields(base)
 
 
 def _pydantic_hook(cls: Any, _: cattrs.Converter) -> Hook:

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, Union, get_origin, is_typeddict
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 import msgspec
@@ -29,12 +29,37 @@ __all__ = [
     "is_typed_dict",
     "is_union",
     "shown_type",
+    "type_arguments",
+    "types_of_fields",
 ]
 
 
 def base_of(cls: Any) -> Any:
     """Return the type without its arguments: ``list`` for ``list[int]``."""
     return get_origin(cls) or cls
+
+
+def type_arguments(cls: Any) -> dict[Any, Any]:
+    """Return the types of a generic class's variables, also of those of its bases."""
+    base = base_of(cls)
+    found = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
+    for parent in getattr(base, "__orig_bases__", ()):
+        found |= {variable: _filled_in(kind, found) for variable, kind in type_arguments(parent).items()}
+    return found
+
+
+def types_of_fields(cls: Any) -> dict[str, Any]:
+    """Return the types of a class's fields, with those of its variables in their places."""
+    arguments = type_arguments(cls)
+    hints = get_type_hints(base_of(cls), include_extras=True)
+    return {name: _filled_in(hint, arguments) for name, hint in hints.items()}
+
+
+def _filled_in(hint: Any, arguments: Mapping[Any, Any]) -> Any:
+    if isinstance(hint, TypeVar):
+        return arguments.get(hint, hint)
+    variables = getattr(hint, "__parameters__", ())
+    return hint[tuple([arguments.get(variable, variable) for variable in variables])] if variables else hint
 
 
 def below(*bases: type) -> Callable[[Any], bool]:

@@ -13,6 +13,7 @@ import msgspec
 import pydantic
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Colour(enum.Enum):
@@ -91,6 +92,18 @@ class Shelf(TypedDict, Generic[T]):
 @attrs.define
 class Box(Generic[T]):
     value: T
+
+
+@attrs.define
+class Crate(Generic[T]):
+    items: list[T] | None = None
+    inner: Crate[T] | None = None
+
+
+@attrs.define
+class Labelled(Crate[T], Generic[T, U]):
+    labels: Annotated[dict[str, T | U], "by place"] = attrs.field(factory=dict)
+    last: T | None = attrs.field(init=False, default=None)
 
 
 class Model(pydantic.BaseModel):
