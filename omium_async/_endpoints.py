@@ -314,7 +314,7 @@ def checkpoint_of(detail: ExecutionDetail, name: str | None) -> str:
     named = [found.id for found in detail.checkpoints if found.name == name]
     if name is not None and named:
         return named[-1]
-    wanted = "no checkpoint yet" if name is None else f"no checkpoint {name!r}; there are: {detail.checkpoint_names()}"
+    wanted = "no checkpoint yet" if name is None else f"no checkpoint {name!r}; {detail.checkpoint_names()}"
     raise NoCheckpointError(
         f"execution {detail.id} has {wanted}",
         execution_id=detail.id,

@@ -112,7 +112,7 @@ def _tuple(entries: Any) -> tuple[Any, ...]:
 
 
 def extra_field(*known: str) -> Any:
-    """Declare ``extra``.
+    """Return the field ``extra`` of a model, for keys without a field.
 
     :param known: keys without a field that the live service sends, so that they do not slow down decoding.
     """

@@ -198,11 +198,12 @@ class ExecutionDetail(Execution):
         for found in reversed(self.checkpoints):
             if found.name == name:
                 return found
-        raise KeyError(f"no checkpoint {name!r} in execution {self.id}; there are: {self.checkpoint_names()}")
+        raise KeyError(f"no checkpoint {name!r} in execution {self.id}; {self.checkpoint_names()}")
 
     def checkpoint_names(self) -> str:
-        """Return the names of the checkpoints in words, for messages."""
-        return ", ".join(repr(found.name) for found in self.checkpoints) or "none"
+        """Return a clause for messages that names the checkpoints."""
+        names = ", ".join(repr(found.name) for found in self.checkpoints)
+        return f"there are: {names}" if names else "it has no checkpoints yet"
 
     @property
     def latest_checkpoint(self) -> Checkpoint | None:

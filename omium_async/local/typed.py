@@ -42,7 +42,7 @@ class Types:
 
     @property
     def converter(self) -> OmiumConverter:
-        """The converter."""
+        """The converter of the server, for users' types."""
         return shared() if self._given is None else self._given
 
     def check(self, type: Any, name: str) -> None:

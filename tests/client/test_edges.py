@@ -56,7 +56,7 @@ async def test_jitter_never_ends_a_call_that_has_time_left(raw) -> None:
             await omium.executions.get("e")
 
 
-async def test_a_trace_id_is_the_request_id_of_whatever_carries_it(raw) -> None:
+async def test_a_trace_id_is_the_request_id_of_results_and_errors(raw) -> None:
     answers = {
         1: raw.answer(200, b'{"id": 5, "trace_id": "T1"}'),
         2: raw.answer(200, b'{"trace_id": "T2"}'),
@@ -128,7 +128,7 @@ async def test_a_key_that_is_used_as_an_id_is_not_shown(raw) -> None:
     assert key not in str(caught.value) + caught.value.url + repr(caught.value)
 
 
-async def test_connect_is_no_call(raw) -> None:
+async def test_request_rejects_the_method_connect(raw) -> None:
     async with raw.pair() as (omium, server, _attempts):
         with pytest.raises(ValueError, match="CONNECT"):
             await omium.request("CONNECT", "/x")

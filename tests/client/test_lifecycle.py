@@ -308,7 +308,7 @@ async def test_a_session_of_the_users_that_is_closed_is_said_to_be(raw, when: st
     assert [attempt.sent for attempt in attempts] == ([] if when == "before" else [True, False])
 
 
-def test_a_loop_that_goes_on_after_closing_its_generators_is_given_other_connections(raw) -> None:
+def test_a_loop_that_continues_after_closing_its_generators_opens_new_connections(raw) -> None:
     loop = asyncio.new_event_loop()
 
     async def with_server() -> None:

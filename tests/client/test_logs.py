@@ -70,7 +70,7 @@ def test_what_the_application_does_not_show_is_shown() -> None:
     assert len(said("info", after=own)) == 4
 
 
-def test_a_process_without_stderr_goes_on() -> None:
+def test_a_process_without_stderr_continues() -> None:
     assert said("debug", after="import sys; sys.stderr = None") == []
 
 

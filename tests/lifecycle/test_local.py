@@ -59,7 +59,7 @@ say("end")
 
 
 @pytest.mark.slow
-def test_what_a_stop_or_exit_cut_off_goes_on(processes):
+def test_executions_cut_off_by_a_stop_or_exit_continue(processes):
     program = (
         LOCAL
         + """

@@ -60,7 +60,7 @@ async def test_filters_of_the_client_find_rows_and_say_how_far_they_searched(pag
     assert ids(await page.get("/?status=failed&status=completed")) == [f"exec_{n}" for n in range(120, 70, -1)]
 
 
-async def test_a_search_says_how_far_it_got_and_goes_on_from_there(page, service):
+async def test_a_search_says_how_far_it_got_and_continues_from_there(page, service):
     service.rows = [row(n, metadata={"user": "ada" if n == 1 else "bob"}) for n in range(8_000, 0, -1)]
     text = await page.get("/?metadata=user%3Dada")
     assert "Searched the newest 6,000 executions, back to 2026-01-01 12:33:21 UTC, with 12 requests" in text

@@ -81,5 +81,6 @@ def _print(report: dict[str, Any]) -> None:
     click.echo(f"key        from {printable(report['key_from'])}")
     click.echo(f"url        {printable(report['url'])}, from {printable(report['url_from'])}")
     if report["ok"]:
-        count = "" if report["executions"] is None else f"; {report['executions']:,} executions"
+        total = report["executions"]
+        count = "" if total is None else f"; {total:,} execution{'s' * (total != 1)}"
         click.echo(f"service    answers in {report['milliseconds']:,.0f} ms{count}")
