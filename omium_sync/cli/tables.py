@@ -85,7 +85,8 @@ class Table:
         widths = [
             max(len(name), *(row[index].cell_len for row in self._waiting)) for index, name in enumerate(self._columns)
         ]
-        excess = sum(widths) + _GAP * (len(widths) - 1) - self._screen.width
+        # Older releases of rich also count a gap after the last column.
+        excess = sum(widths) + _GAP * len(widths) - self._screen.width
         for index, name in reversed(list(enumerate(self._columns))):  # the last columns give way first
             if excess > 0 and name not in _WHOLE:
                 cut = min(excess, widths[index] - len(name))
