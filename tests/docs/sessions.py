@@ -48,7 +48,7 @@ class Desk:
     folder: Path
     now: datetime
     local: LocalOmium = attrs.field(init=False)
-    columns: int = 116
+    columns: int = 118
     shown: list[str] = attrs.field(factory=list)
     status: int = 0
     environment: dict[str, str] = attrs.field(factory=dict)
