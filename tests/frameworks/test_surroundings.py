@@ -79,7 +79,8 @@ def test_the_async_client_runs_in_each_event_loop_of_asyncio(local, library):
     async def main():
         async with AsyncOmium(local.api_key, base_url=local.url) as omium:
             done = await omium.executions.run("report", {"day": 3})
-            with anyio.move_on_after(0) as scope:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
                 await omium.executions.get(done.id)
             return (
                 done.output_data,
