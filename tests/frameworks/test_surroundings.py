@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from omium_async import AsyncOmium
+from omium_async.local import Fault
 from omium_sync import Omium
 
 from .conftest import EXAMPLES
@@ -79,8 +80,8 @@ def test_the_async_client_runs_in_each_event_loop_of_asyncio(local, library):
     async def main():
         async with AsyncOmium(local.api_key, base_url=local.url) as omium:
             done = await omium.executions.run("report", {"day": 3})
-            with anyio.CancelScope() as scope:
-                scope.cancel()
+            local.inject(Fault(method="GET", path="/executions/*", action="stall"))
+            with anyio.move_on_after(0.01) as scope:
                 await omium.executions.get(done.id)
             return (
                 done.output_data,
