@@ -29,6 +29,7 @@ from ._models.types import (
     RollbackResult,
     WorkflowInfo,
     WorkflowPage,
+    existing_checkpoints,
 )
 from ._request import Operation
 from ._transport.answers import LARGEST_ERROR_BODY
@@ -314,7 +315,7 @@ def checkpoint_of(detail: ExecutionDetail, name: str | None) -> str:
     named = [found.id for found in detail.checkpoints if found.name == name]
     if name is not None and named:
         return named[-1]
-    wanted = "no checkpoint yet" if name is None else f"no checkpoint {name!r}; {detail.checkpoint_names()}"
+    wanted = "no checkpoint yet" if name is None else f"no checkpoint {name!r}; {existing_checkpoints(detail)}"
     raise NoCheckpointError(
         f"execution {detail.id} has {wanted}",
         execution_id=detail.id,

@@ -34,6 +34,7 @@ __all__ = [
     "WorkflowInfo",
     "WorkflowPage",
     "ended_as",
+    "existing_checkpoints",
 ]
 
 
@@ -198,12 +199,7 @@ class ExecutionDetail(Execution):
         for found in reversed(self.checkpoints):
             if found.name == name:
                 return found
-        raise KeyError(f"no checkpoint {name!r} in execution {self.id}; {self.checkpoint_names()}")
-
-    def checkpoint_names(self) -> str:
-        """Return a clause for messages that names the checkpoints."""
-        names = ", ".join(repr(found.name) for found in self.checkpoints)
-        return f"there are: {names}" if names else "it has no checkpoints yet"
+        raise KeyError(f"no checkpoint {name!r} in execution {self.id}; {existing_checkpoints(self)}")
 
     @property
     def latest_checkpoint(self) -> Checkpoint | None:
@@ -217,6 +213,12 @@ class ExecutionDetail(Execution):
         """
         if self.status in _FAILURES:
             raise ExecutionFailedError(ended_as(self), execution=self)
+
+
+def existing_checkpoints(execution: ExecutionDetail) -> str:
+    """Return a clause for messages that names the checkpoints."""
+    names = ", ".join(repr(found.name) for found in execution.checkpoints)
+    return f"there are: {names}" if names else "it has no checkpoints yet"
 
 
 @attrs.frozen(slots=True)
