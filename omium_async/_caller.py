@@ -25,11 +25,11 @@ from ._settings.declared import Options, Settings
 from ._transport.answers import RawResponse
 from ._transport.call import Transport
 
-__all__ = ["Caller", "Shared"]
+__all__ = ["READS", "Caller", "Shared"]
 
 T = TypeVar("T")
 
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Shared:
@@ -118,7 +118,7 @@ class Caller:
         method = method.upper()
         if method == "CONNECT":
             raise ValueError("method must not be CONNECT, which clients send only to proxies")
-        is_read = method in _READS
+        is_read = method in READS
         own, key = _own_headers(mapping(headers, "headers"), is_read=is_read)
         if key is None and not is_read:
             key = _fresh_key()

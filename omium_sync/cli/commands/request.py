@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from omium_async._caller import READS
 from omium_sync import Omium
 
 from ..connection import client_command
@@ -31,9 +32,8 @@ def request_command(omium: Omium, /, method: str, path: str, params: tuple[tuple
     All methods except GET, HEAD and OPTIONS are writes: they carry an Idempotency-Key, and are retried only if they
     were certainly not applied.
     """
-    is_read = method.upper() in ("GET", "HEAD", "OPTIONS")
     unknown = f"it is not known whether the {printable(method)} was applied"
-    with sdk_arguments(), nullcontext() if is_read else note_at_interrupt(unknown):
+    with sdk_arguments(), nullcontext() if method.upper() in READS else note_at_interrupt(unknown):
         response = omium.request(method, path, params=dict(params) or None, json=body)
     if not response.body:
         return
