@@ -168,7 +168,7 @@ class Outage:
         return caller.with_options(attrs.evolve(caller.options, max_retries=0)) if self.lasts else caller
 
     def is_held(self, caller: Caller, error: OmiumError) -> bool:
-        """Whether a read was not sent because of the client's own ``rate_limit``: that begins no outage."""
+        """Whether the client's own ``rate_limit`` held back a read, which does not begin an outage."""
         may_wait = not self.lasts and self._patience != 0
         return may_wait and not error.attempts and caller.rate_limit_delay() > 0
 

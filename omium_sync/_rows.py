@@ -49,7 +49,7 @@ class Groups(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Whether the next group is ready, or none comes any more."""
+        """Whether the next group is ready, or the iterator is closed."""
         return self._closed or (self._step is not None and self._step.done())
 
     async def start(self) -> None:
@@ -59,7 +59,7 @@ class Groups(Generic[T]):
 
     async def next_group(self) -> Sequence[T] | None:
         """Return the next group, or ``None`` at the end."""
-        if self._closed:  # with the client, just now: this is not the end
+        if self._closed:  # another thread closed the client just now: this is not the end of the list
             raise asyncio.CancelledError
         self._being_read = True
         try:

@@ -40,7 +40,7 @@ def base_of(cls: Any) -> Any:
 
 
 def type_arguments(cls: Any) -> dict[Any, Any]:
-    """Return the types of a generic class's variables, also of those of its bases."""
+    """Return the argument of each type variable of a generic class and of its bases."""
     base = base_of(cls)
     found = dict(zip(getattr(base, "__parameters__", ()), get_args(cls), strict=False))
     for parent in getattr(base, "__orig_bases__", ()):
@@ -49,7 +49,7 @@ def type_arguments(cls: Any) -> dict[Any, Any]:
 
 
 def types_of_fields(cls: Any) -> dict[str, Any]:
-    """Return the types of a class's fields, with those of its variables in their places."""
+    """Return the types of a class's fields, with type variables replaced by their arguments."""
     arguments = type_arguments(cls)
     hints = get_type_hints(base_of(cls), include_extras=True)
     return {name: _filled_in(hint, arguments) for name, hint in hints.items()}

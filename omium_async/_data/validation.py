@@ -130,9 +130,9 @@ def _key_place(key: str) -> str:
 def of_pydantic(error: Any, value: Any) -> ValidationError:
     """Return the error of a pydantic model.
 
-    Its location also has the members of unions and the tags of models, which are no places of the value.
+    pydantic's location also names members of unions and tags of models, which the value does not contain.
 
-    :param error: the first of its problems is reported.
+    :param error: its first problem is reported.
     :param value: the value that was validated.
     """
     problem = error.errors(include_url=False, include_input=False)[0]

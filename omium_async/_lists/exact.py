@@ -302,7 +302,7 @@ class Reading:
     def _take_plain(self, plain: PlainReading, window: Window, answer: ExecutionPage) -> list[Execution]:
         new = plain.take(window, answer, self._seen)
         self.ended = plain.ended
-        # A list that ends at a page with rows: later pages show the same ones.
+        # It also ends at a page with rows but no new ones: the server ignores the page number.
         if new or (plain.ended and (answer.items or self._is_contradicted(len(self._seen)))):
             self._warn("the server sends fewer rows than requested")
         return new

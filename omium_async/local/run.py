@@ -118,7 +118,8 @@ class WorkflowRun:
             if is_async(func):
                 return await self._runner.watched(func(*args, **kwargs))
             result = await self._runner.in_thread(func, *args, **kwargs)
-            return await self._runner.watched(result) if inspect.isawaitable(result) else result  # as of `lambda: f(x)`
+            # A plain function may return a coroutine, such as `lambda: fetch(url)`.
+            return await self._runner.watched(result) if inspect.isawaitable(result) else result
         except SystemExit as error:
             raise StepExit from error
 

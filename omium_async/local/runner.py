@@ -118,7 +118,10 @@ class Runner:
                 del self._steps[task]
 
     def watched(self, work: Awaitable[Any]) -> Awaitable[Any]:
-        """Report an async step that blocks the event loop in a task of its own; the function's task is watched."""
+        """Return the work of a step, which reports if it blocks the event loop.
+
+        In the task of the workflow function it is returned unchanged, because that task is watched already.
+        """
         if asyncio.current_task() is self._function or not inspect.iscoroutine(work):
             return work
         return _Watched(work, cast("RunState", self._state))

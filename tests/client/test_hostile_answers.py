@@ -311,7 +311,7 @@ async def test_a_refusal_costs_no_more_than_what_is_kept_of_it(raw, cost: str) -
 
 
 @pytest.mark.parametrize("status", [200, 404])
-async def test_headers_and_reasons_that_are_no_utf_8_are_told_as_text(raw, status: int) -> None:
+async def test_headers_and_reasons_that_are_not_utf_8_are_shown_as_text(raw, status: int) -> None:
     lines = [b"HTTP/1.1 %d \xff\xfe\x9b31m" % status, b"X-Mine: \xe9\xff", b"X-Request-Id: \xff\x1b[2J" + b"r" * 3000]
 
     async def handler(request) -> None:

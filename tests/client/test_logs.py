@@ -46,7 +46,7 @@ def test_shown_from_the_level_on_that_was_asked_for(value: str, levels: int) -> 
 
 
 @pytest.mark.parametrize("value", ["trace", "omium_live_0123456789"])
-def test_an_unknown_level_is_told(value: str) -> None:
+def test_an_unknown_level_is_reported(value: str) -> None:
     first, *others = said(value)
     assert "WARNING omium_async.settings: OMIUM_LOG (environment):" in first
     assert "give debug, info, warning" in first

@@ -109,7 +109,7 @@ async def test_no_failure_shows_the_key(raw, failure, auth, source, monkeypatch,
     assert caplog.records
 
 
-async def test_a_success_is_told_without_the_key_and_given_as_sent(raw, caplog) -> None:
+async def test_a_success_is_logged_without_the_key_and_returned_as_sent(raw, caplog) -> None:
     caplog.set_level(logging.DEBUG)
     attempts: list[om.Attempt] = []
     body = f'{{"id": "{KEY}"}}'.encode()

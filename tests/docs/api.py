@@ -69,7 +69,7 @@ def listing() -> str:
 
 
 #: Of the classes behind a class, those that say nothing to its users.
-_UNTOLD = {"object", "Exception", "BaseException", "Generic", "Protocol"}
+_NOT_DOCUMENTED = {"object", "Exception", "BaseException", "Generic", "Protocol"}
 
 
 def is_made_by_users(cls: type) -> bool:
@@ -79,7 +79,7 @@ def is_made_by_users(cls: type) -> bool:
 
 
 def _of_class(dotted: str, cls: type) -> Iterator[str]:
-    bases = [base.__name__ for base in cls.__mro__[1:] if _is_told(base)]
+    bases = [base.__name__ for base in cls.__mro__[1:] if _is_documented(base)]
     shown = "" if dotted in GIVEN or not is_made_by_users(cls) else _signature(cls)
     yield f"{dotted}{shown}" + (f": {', '.join(bases)}" if bases else "")
     found = members(cls)
@@ -90,9 +90,9 @@ def _of_class(dotted: str, cls: type) -> Iterator[str]:
         yield f"{dotted}.{name}" + (f"{_signature(function)} {word}".rstrip() if inspect.isfunction(function) else "")
 
 
-def _is_told(base: type) -> bool:
+def _is_documented(base: type) -> bool:
     private = "._" in base.__module__ or base.__name__.startswith("_")
-    return not private and base.__name__ not in _UNTOLD
+    return not private and base.__name__ not in _NOT_DOCUMENTED
 
 
 def fields(cls: type) -> set[str]:
@@ -106,7 +106,7 @@ def fields(cls: type) -> set[str]:
 
 def of_public_bases(cls: type) -> set[str]:
     """Return the names that a class inherits from public bases, which describe them."""
-    above = [base for base in cls.__mro__[1:] if of_ours(base) and _is_told(base)]
+    above = [base for base in cls.__mro__[1:] if of_ours(base) and _is_documented(base)]
     return {name for base in above for name in {*members(base), *fields(base)}} - {*vars(cls)}
 
 

@@ -102,7 +102,7 @@ def test_a_fork_during_the_first_use_in_another_thread_leaves_the_child_a_whole_
     assert output_of(FIRST_USE + FORK) == ["APIConnectionError"] * 2
 
 
-def test_a_signal_handler_that_interrupts_the_first_use_is_told_so_and_later_calls_work() -> None:
+def test_a_signal_handler_that_interrupts_the_first_use_gets_an_error_and_later_calls_work() -> None:
     assert output_of(FIRST_USE + SIGNAL) == ["ImportError", "APIConnectionError", "APIConnectionError"]
 
 

@@ -39,7 +39,8 @@ _GROWTH: Final = 1.5
 )
 @filter_options("Only")
 @limit_option(
-    f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table (watched: as fit the screen), otherwise all."
+    f"At most this number. Default: {_ROWS_OF_A_TABLE} in a table (with --watch: as many as fit the screen), "
+    "otherwise all."
 )
 @click.option("--watch", "watching", is_flag=True, help="Continue, and show changes, until Ctrl-C.")
 @columns_option
