@@ -196,9 +196,10 @@ def print_json(name: str, value: Any) -> None:
     if value in (None, {}):
         return
     lines, is_whole = readable_json(value)
-    label = click.style(name.ljust(_LABEL), bold=True)
+    console = screen()
+    label = name.ljust(_LABEL)
     for line in lines:
-        click.echo(label + line)
+        console.print(Text.assemble((label, "bold"), line))
         label = " " * _LABEL
     if not is_whole:
         click.echo(f"{label}... shortened; --output json shows all")

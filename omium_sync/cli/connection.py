@@ -30,11 +30,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Connection:
     """How to reach the service.
 
-    :ivar given: the values of the shared options, by the names of a client's arguments. The environment, the config
-        file or the default decides the others.
+    :ivar settings: the client's arguments that shared options set. The environment, the config file or the default
+        decides the others.
+    :ivar verbose: whether attempts and retries are logged to stderr.
     """
 
-    given: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    settings: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    verbose: bool = False
 
     def client(self, **more: Any) -> Omium:
         """Create a client.
@@ -59,10 +61,9 @@ class Connection:
     def _create(self, kind: Callable[..., C], more: dict[str, Any]) -> C:
         from omium_sync import ConfigurationError  # noqa: PLC0415 - `--help` does not need the SDK
 
-        settings = {**self.given, **more}
-        show_log(verbose=settings.pop("verbose", False))
+        show_log(verbose=self.verbose)
         try:
-            return kind(**settings)
+            return kind(**self.settings | more)
         except ConfigurationError as error:
             raise CommandFailed(_message(error), USAGE) from None
 
@@ -71,7 +72,7 @@ def _message(error: ConfigurationError) -> str:
     """Return the message with the names of options instead of arguments."""
     if error.setting == "api_key" and error.source is None:
         return _NO_KEY
-    options = {setting: option for option, (setting, _) in _SHARED.items()}
+    options = {option.setting: option.names[0] for option in SHARED_OPTIONS if option.setting is not None}
     options |= {"api_key": "the key of --api-key-file", "rate_limit": "--rate"}
     setting = error.setting or ""
     option = options.get(setting, "--" + setting.replace("_", "-"))
@@ -96,65 +97,120 @@ def key_of_file(name: str | Path) -> str:
         raise click.UsageError("the file of --api-key-file is not text") from None
 
 
-def _shared(setting: str, text: str, metavar: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
-    return setting, {"help": text, "metavar": metavar, **more}
+class SharedOption:
+    """An option of all commands that reach the service. It may stand before or after the command's name.
+
+    :param names: the option, and its short form if it has one.
+    :param text: its help.
+    :param setting: the client's argument that it sets; ``None`` if ``apply`` does something else with the value.
+    :param apply: what a value changes; by default the argument ``setting``.
+    :param click_options: further arguments of `click.option`.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        text: str,
+        setting: str | None = None,
+        apply: Callable[[Connection, Any], None] | None = None,
+        **click_options: Any,
+    ) -> None:
+        self.names, self.setting = names, setting
+        self._apply = apply or self._set
+        self._click_options = {"help": text, **click_options}
+
+    def _set(self, connection: Connection, value: Any) -> None:
+        connection.settings[str(self.setting)] = value
+
+    def _on_value(self, context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value is not None and value is not False:  # 0 is a value: the client checks it
+            self._apply(context.ensure_object(Connection), value)
+
+    def add_to(self, function: F, *, hidden: bool) -> F:
+        """Add the option to a command or group."""
+        decorate = click.option(
+            *self.names, hidden=hidden, expose_value=False, callback=self._on_value, **self._click_options
+        )
+        return decorate(function)
 
 
-#: The options that all commands share, each with the client's argument that it sets.
-_SHARED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "--url": _shared("base_url", "The service. Default: OMIUM_API_URL, the config file, https://api.omium.ai.", "URL"),
-    "--api-key-file": _shared(
-        "api_key", "A file with the key. Default: OMIUM_API_KEY, the config file.", "FILE", type=click.Path()
+def _set_key(connection: Connection, file: str) -> None:
+    connection.settings["api_key"] = key_of_file(file)
+
+
+def _set_verbose(connection: Connection, verbose: bool) -> None:
+    connection.verbose = verbose
+
+
+#: The options that all commands share. A new one is an entry here, and no more if it sets an argument of the client.
+SHARED_OPTIONS: Final = (
+    SharedOption(
+        "--url",
+        setting="base_url",
+        text="The service. Default: OMIUM_API_URL, the config file, https://api.omium.ai.",
+        metavar="URL",
     ),
-    "--auth": _shared("auth", "How the key is sent.", type=click.Choice(["x-api-key", "bearer"])),
-    "--timeout": _shared(
-        "timeout",
-        "For one whole call with its retries. Default: OMIUM_TIMEOUT, the config file, 120.",
-        "SECONDS",
+    SharedOption(
+        "--api-key-file",
+        apply=_set_key,
+        text="A file with the key. Default: OMIUM_API_KEY, the config file.",
+        metavar="FILE",
+        type=click.Path(),
+    ),
+    SharedOption("--auth", setting="auth", text="How the key is sent.", type=click.Choice(["x-api-key", "bearer"])),
+    SharedOption(
+        "--timeout",
+        setting="timeout",
+        text="For one whole call with its retries. Default: OMIUM_TIMEOUT, the config file, 120.",
+        metavar="SECONDS",
         type=Number(float),
     ),
-    "--attempt-timeout": _shared(
-        "attempt_timeout", "For one attempt of a call. Default: 30.", "SECONDS", type=Number(float)
+    SharedOption(
+        "--attempt-timeout",
+        setting="attempt_timeout",
+        text="For one attempt of a call. Default: 30.",
+        metavar="SECONDS",
+        type=Number(float),
     ),
-    "--retries": _shared(
-        "max_retries",
-        "Attempts after the first. Default: OMIUM_RETRY_ATTEMPTS, the config file, 3.",
-        "N",
+    SharedOption(
+        "--retries",
+        setting="max_retries",
+        text="Attempts after the first. Default: OMIUM_RETRY_ATTEMPTS, the config file, 3.",
+        metavar="N",
         type=Number(int),
     ),
-    "--patience": _shared(
-        "patience",
-        "How long waits, lists and batches wait out an outage. Default: OMIUM_PATIENCE, 300.",
-        "SECONDS",
+    SharedOption(
+        "--patience",
+        setting="patience",
+        text="How long waits, lists and batches wait out an outage. Default: OMIUM_PATIENCE, 300.",
+        metavar="SECONDS",
         type=Number(float),
     ),
-    "--allow-insecure-http": _shared(
-        "allow_insecure_http", "Allow http:// to a host that is not this machine.", is_flag=True
+    SharedOption(
+        "--allow-insecure-http",
+        setting="allow_insecure_http",
+        text="Allow http:// to a host that is not this machine.",
+        is_flag=True,
     ),
-    "--verbose": _shared("verbose", "Log attempts and retries to stderr.", is_flag=True),
-}
+    SharedOption("--verbose", "-v", apply=_set_verbose, text="Log attempts and retries to stderr.", is_flag=True),
+)
 
 
 def connection_options(*, hidden: bool = True, without: tuple[str, ...] = ()) -> Callable[[F], F]:
-    """Add the shared options. They may stand before or after the command's name; the help lists them once, before."""
+    """Add the shared options, and refuse a key on the command line. The help lists them once, before commands.
+
+    :param without: options that the command defines itself.
+    """
 
     def add(function: F) -> F:
-        function = click.option("--api-key", hidden=True, expose_value=False, is_eager=True, callback=_refuse_key)(
-            function
-        )
-        for option, (setting, settings) in reversed(_SHARED.items()):
-            if option not in without:
-                names = (option, "-v") if option == "--verbose" else (option,)
-                keep = functools.partial(_keep, setting)
-                function = click.option(*names, hidden=hidden, expose_value=False, callback=keep, **settings)(function)
+        refuse = click.option("--api-key", hidden=True, expose_value=False, is_eager=True, callback=_refuse_key)
+        function = refuse(function)
+        for option in reversed(SHARED_OPTIONS):
+            if option.names[0] not in without:
+                function = option.add_to(function, hidden=hidden)
         return function
 
     return add
-
-
-def _keep(setting: str, context: click.Context, _parameter: click.Parameter, value: Any) -> None:
-    if value is not None and value is not False:  # 0 was given: the client checks it
-        context.ensure_object(Connection).given[setting] = key_of_file(value) if setting == "api_key" else value
 
 
 def _refuse_key(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -74,3 +74,18 @@ def test_progress_is_a_bar_on_a_terminal_and_otherwise_a_line_every_few_seconds(
     assert "50/50" not in connected(*batch, "k", columns=120).out
     monkeypatch.setattr("omium_sync.cli.progress._SECONDS_BETWEEN_LINES", -1.0)
     assert "omiumctl: sending: 1 of 50, " in connected(*batch, "l").err
+
+
+def test_a_terminal_without_escape_sequences_gets_none(connected, service):
+    connected.environment["TERM"] = "dumb"
+    done = service.run("echo", {"n": 1})
+    for command in (("list",), ("show", done)):
+        ended = connected(*command, columns=100)
+        assert (ended.code, done in ended.out, "\x1b" in ended.out) == (0, True, False)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_shared_option_may_stand_before_or_after_the_command(connected, service, before):
+    arguments = ("-v", "list") if before else ("list", "-v")
+    assert "omiumctl: debug: " in connected(*arguments).err
+    assert "debug" not in connected("list").err

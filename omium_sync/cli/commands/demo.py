@@ -27,7 +27,7 @@ from ..endings import CommandFailed
 from ..options import file_path
 from ..output import printable
 from ..signals import stop_signals
-from ..tables import Table, state_text
+from ..tables import Table, screen, state_text
 from .serve import state_folder
 from .ui import console_served, require_console
 
@@ -228,7 +228,7 @@ def _largest_first(execution: Execution) -> tuple[int, str]:
 
 
 def _heading(text: str) -> None:
-    click.secho(f"\n{text}", bold=True)
+    screen().print(f"\n{text}", style="bold")
 
 
 def _say(text: str) -> None:

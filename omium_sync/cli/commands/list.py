@@ -22,6 +22,7 @@ from ..connection import Connection, client_command, service_command
 from ..options import filter_options, limit_option, output_option
 from ..output import Output, complain, write_json
 from ..progress import ProgressBar
+from ..tables import screen
 
 _ROWS_OF_A_TABLE: Final = 50
 _LINES_AROUND: Final = 3  # the headings, the line below the table, and the cursor's
@@ -91,7 +92,8 @@ async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, out
     async def read(caller: Caller) -> list[Execution]:
         return [row async for row in Executions(caller).list(**which)]
 
-    in_place = output is Output.TABLE and sys.stdout.isatty()
+    console = screen()
+    in_place = output is Output.TABLE and console.is_terminal and not console.is_dumb_terminal
     known: dict[str, Execution] = {}
     pause = _FIRST_PAUSE
     async with omium:
@@ -100,7 +102,7 @@ async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, out
             now = {row.id: row for row in rows}
             changed = [row for row in rows if known.get(row.id) != row]
             if in_place:
-                click.clear()
+                console.clear()
                 write_rows(rows, columns, output)
                 complain(f"{len(rows)} at {time.strftime('%H:%M:%S')}; stop with Ctrl-C", name="watching")
             else:
