@@ -48,8 +48,11 @@ class BulkWrite:
         """
         if not can_ask():
             raise click.UsageError(f"there is no terminal to ask before {self.doing} many executions: give --yes")
-        with ProgressBar("counting", lines=False) as progress:
-            count = sum(1 for _ in progress.over(self.begin(**which, dry_run=True)))
+        if "execution_ids" in which:
+            count = len(which["execution_ids"])
+        else:
+            with ProgressBar("counting", lines=False) as progress:
+                count = sum(1 for _ in progress.over(self.begin(**which, dry_run=True)))
         confirm(f"{self.verb} {count:,} {'execution' if count == 1 else 'executions'}?")
 
     def run(self, **arguments: Any) -> int:

@@ -117,7 +117,7 @@ class SharedOption:
     ) -> None:
         self.names, self.setting = names, setting
         self._apply = apply or self._set
-        self._click_options = {"help": text, **click_options}
+        self._click_options: dict[str, Any] = {"help": text, **click_options}
 
     def _set(self, connection: Connection, value: Any) -> None:
         connection.settings[str(self.setting)] = value

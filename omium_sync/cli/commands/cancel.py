@@ -8,10 +8,10 @@ import click
 
 from omium_sync import Omium, OmiumError
 
-from .. import options
 from ..bulk import BulkWrite
 from ..connection import client_command
 from ..endings import REFUSED, note_at_interrupt
+from ..ids import Ids, ids_argument
 from ..options import can_ask, concurrency_option, confirm, filter_options, limit_option, output_option, yes_option
 from ..output import Output, complain, write_json_rows
 from ..tables import Table
@@ -23,7 +23,7 @@ from ..tables import Table
     "omiumctl cancel --workflow-id report --since 1h --dry-run",
     "omiumctl cancel --status pending --workflow-id report --yes",
 )
-@click.argument("execution_ids", type=options.execution_id, nargs=-1, metavar="[EXECUTION_ID]...")
+@ids_argument(required=False)
 @filter_options("Only")
 @limit_option("With filters: at most this number.")
 @concurrency_option
@@ -33,7 +33,7 @@ from ..tables import Table
 def cancel_command(
     omium: Omium,
     /,
-    execution_ids: tuple[str, ...],
+    execution_ids: Ids | None,
     filters: dict[str, Any],
     limit: int | None,
     yes: bool,
@@ -45,36 +45,36 @@ def cancel_command(
     An execution that has ended stays as it is and is reported as settled; the exit status is 0 then. With ids it does
     not ask. With filters it states their number and asks on a terminal; without one it requires --yes.
     """
-    if execution_ids and (filters or limit is not None):
+    if execution_ids is not None and (filters or limit is not None):
         raise click.UsageError("give EXECUTION_IDs or filters, not both")
-    if not execution_ids and not filters:
+    if execution_ids is None and not filters:
         raise click.UsageError("give EXECUTION_IDs, or a filter such as --workflow-id to cancel many")
-    which: dict[str, Any] = {"execution_ids": execution_ids} if execution_ids else {**filters, "limit": limit}
+    which = {**filters, "limit": limit} if execution_ids is None else {"execution_ids": execution_ids.all}
     resume = "executions cancelled so far have another status"
     bulk = BulkWrite("Cancel", "cancelling", omium.executions.cancel_many, output, resume)
-    if not execution_ids and not yes and not how["dry_run"]:
+    if execution_ids is None and not yes and not how["dry_run"]:
         bulk.ask(**which)
     return bulk.run(**which, **how)
 
 
 @client_command("delete", "omiumctl delete exec_abc", "omiumctl delete exec_abc exec_def --yes")
-@click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
+@ids_argument()
 @yes_option
 @output_option()
-def delete_command(omium: Omium, /, execution_ids: tuple[str, ...], yes: bool, output: Output) -> int:
+def delete_command(omium: Omium, /, execution_ids: Ids, yes: bool, output: Output) -> int:
     """Delete executions with their checkpoints. There is no undo.
 
     On a terminal it asks; without one it requires --yes. An execution that cannot be deleted is reported, and the
     others are deleted; the exit status is 1 then.
     """
-    what = execution_ids[0] if len(execution_ids) == 1 else f"{len(execution_ids):,} executions"
+    what = execution_ids.single or f"{len(execution_ids.all):,} executions"
     if not yes and not can_ask():
         raise click.UsageError(f"there is no terminal to ask before {what} is deleted: give --yes")
     if not yes:
         confirm(f"Delete {what} permanently?")
     deleted: list[str] = []
     try:
-        for execution_id in dict.fromkeys(execution_ids):
+        for execution_id in execution_ids.all:
             try:
                 with note_at_interrupt(f"it is not known whether execution {execution_id} was deleted"):
                     omium.executions.delete(execution_id)
@@ -90,4 +90,4 @@ def delete_command(omium: Omium, /, execution_ids: tuple[str, ...], yes: bool, o
         for row in rows if output is Output.TABLE else ():
             table.add(row["id"], "deleted")
         table.flush()
-    return 0 if len(deleted) == len(set(execution_ids)) else REFUSED
+    return 0 if len(deleted) == len(execution_ids.all) else REFUSED

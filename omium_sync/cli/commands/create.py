@@ -13,6 +13,7 @@ from .. import options
 from ..columns import to_row, write_execution, write_settled
 from ..connection import Connection, service_command
 from ..endings import CommandFailed, note_at_interrupt, say_if_unwritten, sdk_arguments
+from ..ids import Ids, ids_argument
 from ..options import STATUSES, Number, json_option, output_option
 from ..output import Output, write_json
 from ..progress import ProgressBar
@@ -65,9 +66,10 @@ def create_command(connection: Connection, /, output: Output, wait: bool, timeou
     "omiumctl wait exec_abc --timeout 600",
     "omiumctl wait exec_abc exec_def --output jsonl",
     "omiumctl wait exec_abc --until completed --until failed",
+    "omiumctl list --status running --output jsonl | omiumctl wait -",
     without=("--timeout",),
 )
-@click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
+@ids_argument()
 @click.option("--timeout", type=Number(float, least=0), metavar="SECONDS", help="Stop waiting then. Default: no limit.")
 @click.option(
     "--poll-interval",
@@ -84,7 +86,7 @@ def create_command(connection: Connection, /, output: Output, wait: bool, timeou
 )
 @output_option()
 def wait_command(
-    connection: Connection, /, execution_ids: tuple[str, ...], until: tuple[str, ...], output: Output, **polling: Any
+    connection: Connection, /, execution_ids: Ids, until: tuple[str, ...], output: Output, **polling: Any
 ) -> int:
     """Wait until executions have settled: completed, failed, cancelled, paused, rolled_back or error.
 
@@ -92,12 +94,12 @@ def wait_command(
     """
     statuses = tuple(map(ExecutionStatus, until)) or SETTLED
     with connection.client() as omium:
-        if len(execution_ids) == 1:
+        if execution_ids.single is not None:
             with ProgressBar("waiting", 1, lines=False):
-                settled = omium.executions.wait(execution_ids[0], until=statuses, **polling)
+                settled = omium.executions.wait(execution_ids.single, until=statuses, **polling)
             return write_settled([settled], output, judged=not until)
-        found = omium.executions.wait_many(execution_ids, until=statuses, **polling)
-        with ProgressBar("waiting", len(execution_ids), lines=False, beside=output is Output.JSONL) as progress:
+        found = omium.executions.wait_many(execution_ids.all, until=statuses, **polling)
+        with ProgressBar("waiting", len(execution_ids.all), lines=False, beside=output is Output.JSONL) as progress:
             ended = list(progress.over(_written(found, output, progress)))
     return write_settled(ended, None, judged=not until)
 

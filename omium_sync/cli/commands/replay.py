@@ -14,6 +14,7 @@ from ..bulk import BulkWrite
 from ..columns import write_move, write_settled
 from ..connection import client_command
 from ..endings import note_at_interrupt
+from ..ids import Ids, ids_argument
 from ..options import (
     can_ask,
     checkpoint_options,
@@ -36,12 +37,13 @@ from ..progress import ProgressBar
     "omiumctl replay exec_abc --checkpoint-name fetched",
     "omiumctl replay --status failed --since 1d --dry-run",
     "omiumctl replay --status failed --workflow-id report --journal night.journal --yes",
+    "omiumctl list --status failed --output jsonl | omiumctl replay - --yes",
 )
-@click.argument("execution_id", type=options.execution_id, required=False)
+@ids_argument(required=False)
 @checkpoint_options
-@click.option("--wait", is_flag=True, help="Wait until it has settled; exit with 1 if it failed.")
+@click.option("--wait", is_flag=True, help="One: wait until it has settled; exit with 1 if it failed.")
 @filter_options("Many: only")
-@limit_option("Many: at most this number.")
+@limit_option("With filters: at most this number.")
 @concurrency_option
 @click.option("--dry-run", is_flag=True, help="Many: show which executions match, and replay none.")
 @click.option(
@@ -55,39 +57,54 @@ from ..progress import ProgressBar
 def replay_command(
     omium: Omium,
     /,
-    execution_id: str | None,
+    execution_ids: Ids | None,
     checkpoint_id: str | None,
     checkpoint_name: str | None,
     filters: dict[str, Any],
+    limit: int | None,
     wait: bool,
     yes: bool,
     output: Output,
     **many: Any,
 ) -> int:
-    """Run an execution again from a checkpoint, by default the latest. Recorded steps up to it do not run again.
+    """Run executions again from a checkpoint, by default the latest. Recorded steps up to it do not run again.
 
-    Without EXECUTION_ID and with a filter, all matching executions are replayed, each at most once; without --status
-    those that failed. On a terminal it states their number and asks; without one it requires --yes. It does not wait
-    for them: `omiumctl wait` does.
+    One EXECUTION_ID is replayed at once. Several, those of stdin (-), or all that match the filters (without --status
+    those that failed) are replayed each at most once: on a terminal the command states their number and asks; without
+    one it requires --yes. It does not wait for them: `omiumctl wait` does.
 
-    --dry-run looks at the rows of the list only. The real run rejects executions that have no checkpoint.
+    --dry-run with filters looks at the rows of the list only. The real run rejects executions that have no checkpoint.
 
     Use a journal for one round: with it the same command continues after an interruption. To replay executions that
     failed again, use a new one.
     """
-    if execution_id is None:
-        if not filters:
-            raise click.UsageError("give an EXECUTION_ID, or a filter such as --status failed to replay many")
-        if checkpoint_id is not None:
-            raise click.UsageError("--checkpoint-id is for one execution; for many use --checkpoint-name")
-        if wait:
-            raise click.UsageError("--wait is for one execution; for many use omiumctl wait")
-        return _replay_many(omium, output, yes=yes, checkpoint_name=checkpoint_name, **filters, **many)
-    del many["concurrency"]  # it has a default
-    for name, value in {**filters, **many}.items():
-        if value not in (None, False):
-            raise click.UsageError(f"--{name.replace('_', '-')} is for many executions: leave EXECUTION_ID out")
-    one_checkpoint(checkpoint_id, checkpoint_name)
+    if execution_ids is None and not filters:
+        raise click.UsageError("give EXECUTION_IDs, or a filter such as --status failed to replay many")
+    if execution_ids is not None and (filters or limit is not None):
+        raise click.UsageError("give EXECUTION_IDs or filters, not both")
+    if execution_ids is not None and execution_ids.single is not None:
+        for option in ("dry_run", "journal"):
+            if many[option]:
+                raise click.UsageError(f"--{option.replace('_', '-')} is for many executions")
+        one_checkpoint(checkpoint_id, checkpoint_name)
+        return _replay_one(omium, output, execution_ids.single, checkpoint_id, checkpoint_name, wait=wait)
+    if checkpoint_id is not None:
+        raise click.UsageError("--checkpoint-id is for one execution; for many use --checkpoint-name")
+    if wait:
+        raise click.UsageError("--wait is for one execution; for many use omiumctl wait")
+    which = {**filters, "limit": limit} if execution_ids is None else {"execution_ids": execution_ids.all}
+    return _replay_many(omium, output, which | {"checkpoint_name": checkpoint_name}, yes=yes, **many)
+
+
+def _replay_one(
+    omium: Omium,
+    output: Output,
+    execution_id: str,
+    checkpoint_id: str | None,
+    checkpoint_name: str | None,
+    *,
+    wait: bool,
+) -> int:
     with note_at_interrupt(f"it is not known whether execution {execution_id} was replayed"):
         result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
     if not wait:
@@ -100,9 +117,21 @@ def replay_command(
 
 
 def _replay_many(
-    omium: Omium, output: Output, *, yes: bool, dry_run: bool, journal: Path | None, concurrency: int, **which: Any
+    omium: Omium,
+    output: Output,
+    which: dict[str, Any],
+    *,
+    yes: bool,
+    dry_run: bool,
+    journal: Path | None,
+    concurrency: int,
 ) -> int:
-    resume = f"{journal} records what was done" if journal else "executions replayed so far have another status"
+    if journal is not None:
+        resume = f"{journal} records what was done"
+    elif "execution_ids" in which:
+        resume = "without --journal, executions that failed again are replayed again"
+    else:
+        resume = "executions replayed so far have another status"
     bulk = BulkWrite("Replay", "replaying", omium.executions.replay_many, output, resume)
     if not yes and not dry_run:
         bulk.ask(**which)

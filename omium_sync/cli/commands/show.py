@@ -21,6 +21,7 @@ from ..columns import (
 )
 from ..connection import client_command
 from ..endings import REFUSED
+from ..ids import Ids, ids_argument
 from ..options import output_option
 from ..output import Output, complain, write_json, write_json_rows
 
@@ -30,20 +31,21 @@ from ..output import Output, complain, write_json, write_json_rows
     "omiumctl show exec_abc",
     "omiumctl show exec_abc exec_def",
     "omiumctl show exec_abc --output json | jq .output_data",
+    "omiumctl list --status failed --output jsonl | omiumctl show -",
 )
-@click.argument("execution_ids", type=options.execution_id, nargs=-1, required=True, metavar="EXECUTION_ID...")
+@ids_argument()
 @output_option()
-def show_command(omium: Omium, /, execution_ids: tuple[str, ...], output: Output) -> int:
+def show_command(omium: Omium, /, execution_ids: Ids, output: Output) -> int:
     """Show executions: status, checkpoints, input and output.
 
-    With --output json one execution is an object, several are an array. An id that cannot be shown is reported, and
-    the others are shown; the exit status is 1 then.
+    With --output json one execution is an object; several, and those of stdin (-), are an array. An id that cannot be
+    shown is reported, and the others are shown; the exit status is 1 then.
     """
-    if len(execution_ids) == 1:
-        write_execution(omium.executions.get(execution_ids[0]), output)
+    if execution_ids.single is not None:
+        write_execution(omium.executions.get(execution_ids.single), output)
         return 0
     failed: list[str] = []
-    found = _found(omium, execution_ids, failed)
+    found = _found(omium, execution_ids.all, failed)
     if output is not Output.TABLE:
         write_json_rows(map(to_row, found), output)
     else:
