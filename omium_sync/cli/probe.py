@@ -6,7 +6,7 @@ The report has names, numbers of seconds and rows of a page, and yes or no. It c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
@@ -22,6 +22,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 _RATE_LIMIT: Final = re.compile(r"(x-)?rate-?limit[a-z-]{0,40}|retry-after(-ms)?")
 _NO_ROUTE: Final = re.compile(r"no Route matched|^Not Found$")
 _PLAIN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
+_FIELD: Final = re.compile(r"[A-Za-z_]{1,40}")  # a name of a schema; an id or data as a key has digits or spaces
+_MOST_FIELDS: Final = 40
+_TYPES: Final = {str: "text", bool: "boolean", int: "number", float: "number", dict: "object", list: "list"}
 _NOT_KNOWN: Final = "not known"
 #: The sister endpoints; {} is the id of an execution that the list shows.
 _SISTERS: Final = (
@@ -34,10 +37,12 @@ _SISTERS: Final = (
     ("OPTIONS", "/executions/{}/status"),
     ("OPTIONS", "/executions/{}/execute"),
 )
+_LOGS: Final = "/executions/{}/logs?tail=5"
+_EXECUTIONS_WITH_LOGS: Final = 3  # that are tried: those without a log entry show no form
 
 
 async def probe(connect: Callable[..., AsyncOmium]) -> dict[str, Any]:
-    """Make at most 19 requests, all reads without retries, and return the report.
+    """Make at most 22 requests, all reads without retries, and return the report.
 
     :param connect: creates a client with further settings.
     :raises OmiumError: the first request failed.
@@ -69,9 +74,10 @@ class _Probe:
         self._auth = next((auth for auth, answer in authentication.items() if answer == "accepted"), self._auth)
         largest, body = await self._largest_page()
         rows = _rows(body)
-        execution_id = next((row["id"] for row in rows if _PLAIN_ID.fullmatch(str(row.get("id")))), "unknown")
+        ids = [row["id"] for row in rows if _PLAIN_ID.fullmatch(str(row.get("id")))] or ["unknown"]
         total = body.get("total")
-        endpoints = {f"{method} {path}": await self._endpoint(method, path, execution_id) for method, path in _SISTERS}
+        endpoints = {f"{method} {path}": await self._endpoint(method, path, ids[0]) for method, path in _SISTERS}
+        endpoints[f"GET {_LOGS}"] = await self._logs(ids[:_EXECUTIONS_WITH_LOGS])
         return {
             "omium_async": __version__,
             "authentication": authentication,
@@ -158,11 +164,8 @@ class _Probe:
     async def _endpoint(self, method: str, path: str, execution_id: str) -> str:
         try:
             response = await self._get(path.format(execution_id), method=method)
-        except APIStatusError as error:
-            is_missing = error.status == 405 or (error.status == 404 and _NO_ROUTE.search(error.message))
-            return "missing" if is_missing else f"answers with {error.status}"
         except OmiumError as error:
-            return type(error).__name__
+            return _refusal(error)
         if method == "OPTIONS":
             allowed = dict(response.headers).get("Allow", "").replace(" ", "").upper().split(",")
             shown = sorted(_METHODS.intersection(allowed))
@@ -170,6 +173,49 @@ class _Probe:
             body = _object(response)
             shown = [name for name in _ENVELOPE if name in body]
         return f"answers ({', '.join(shown)})" if shown else "answers"
+
+    async def _logs(self, execution_ids: list[str]) -> str:
+        """Return the form of an execution's logs: the first one that has any."""
+        forms: list[str] = []
+        for execution_id in execution_ids:
+            try:
+                body = _object(await self._get(_LOGS.format(execution_id)))
+            except OmiumError as error:
+                return _refusal(error)
+            forms.append(f"answers ({_form(body, _type_with_items)})")
+            if body.get("logs"):
+                return forms[-1]
+        return forms[0]
+
+
+def _refusal(error: OmiumError) -> str:
+    if not isinstance(error, APIStatusError):
+        return type(error).__name__
+    is_missing = error.status == 405 or (error.status == 404 and _NO_ROUTE.search(error.message))
+    return "missing" if is_missing else f"answers with {error.status}"
+
+
+def _form(fields: dict[str, Any], type_of: Callable[[Any], str]) -> str:
+    """Return the keys and types of an object, such as ``{level: text}``, and none of its content."""
+    names = sorted(filter(_FIELD.fullmatch, fields))[:_MOST_FIELDS]
+    shown = [f"{name}: {type_of(fields[name])}" for name in names]
+    return f"{{{', '.join(shown + ['...'] * (len(names) < len(fields)))}}}"
+
+
+def _type(value: object) -> str:
+    return next((name for kind, name in _TYPES.items() if isinstance(value, kind)), "null")
+
+
+def _type_with_items(value: Any) -> str:
+    """Return the type; of a list also the forms of its items. Keys of objects further inside may be data."""
+    if not isinstance(value, list):
+        return _type(value)
+    forms = dict.fromkeys(map(_type_of_item, cast("Iterable[Any]", value)))
+    return f"[{' or '.join(forms)}]"
+
+
+def _type_of_item(item: Any) -> str:
+    return _form(cast("dict[str, Any]", item), _type) if isinstance(item, dict) else _type(item)
 
 
 def print_report(report: dict[str, Any]) -> None:

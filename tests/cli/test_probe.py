@@ -72,6 +72,8 @@ class Fake:
             return web.json_response(self.page(request), headers=headers)
         if request.path == "/api/v1/workflows":
             return web.json_response({"workflows": []}, headers=headers)
+        if request.path.endswith("/logs") and "logs" in self.habits:
+            return web.json_response(self.habits["logs"].pop(0), headers=headers)
         if request.path == "/api/v1/failures":
             return web.Response(text="<h1>Sign in</h1>", content_type="text/html", headers=headers)
         if request.path == "/api/v1/checkpoints":
@@ -114,8 +116,33 @@ async def test_the_report_names_endpoints_headers_and_the_skew_of_the_clock():
     assert answers["GET /workflows?page=1&page_size=1"] == "answers (workflows)"
     assert answers["GET /checkpoints?execution_id={}&limit=1"] == "answers with 404"
     assert answers["GET /failures?limit=1"] == "answers"  # with a page that is not JSON
-    assert answers["GET /failures/stats"] == "missing"
+    assert answers["GET /failures/stats"] == answers[LOGS] == "missing"
     assert "exec_" not in json.dumps(report)
+
+
+LOGS = "GET /executions/{}/logs?tail=5"
+
+
+@pytest.mark.parametrize(
+    ("logs", "form"),
+    [
+        (
+            [
+                {"logs": []},
+                {"logs": [{"level": "swordfish", "at": 1.5, "x": None, "context": {"swordfish": 1}}, "no", [{}]]},
+            ],
+            "answers ({logs: [{at: number, context: object, level: text, x: null} or text or list]})",
+        ),
+        ([{"logs": []}] * 3, "answers ({logs: []})"),
+        ([{"exec_1": "swordfish", "logs": {"swordfish": 1}}], "answers ({logs: object, ...})"),
+        (["swordfish"] * 3, "answers ({})"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_the_report_has_the_form_of_logs_and_never_their_content(logs, form):
+    report = await report_of(Fake(logs=logs))
+    assert (report["endpoints"][LOGS], "swordfish" in json.dumps(report)) == (form, False)
+    assert report["requests"] <= 30
 
 
 def test_a_service_that_does_not_answer_is_one_line(omiumctl):

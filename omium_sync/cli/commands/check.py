@@ -30,8 +30,8 @@ def check_command(connection: Connection, /, probing: bool, output: Output) -> N
     The key is never shown, only the variable, file or option that it came from.
 
     --probe reports what the service's document does not say: page sizes, totals, order, authentication, rate limits,
-    clock, other endpoints. It only reads. The report contains no key, no ids and no data: please attach it to an
-    issue.
+    clock, other endpoints, the form of logs. It only reads. The report contains no key, no ids and no data: please
+    attach it to an issue.
     """
     attempts: list[Attempt] = []
     try:
