@@ -19,9 +19,11 @@ from ._arguments import idempotency_key, mapping, query, relative_path, text
 from ._data.codec import encode
 from ._data.converter import OmiumConverter, shared
 from ._data.plain import plain
+from ._outage import Outage
 from ._request import Operation, Request
 from ._settings.configure import checked_header
 from ._settings.declared import Options, Settings
+from ._transport.admission import Lane
 from ._transport.answers import RawResponse
 from ._transport.call import Transport
 
@@ -51,11 +53,15 @@ class Shared:
 
 
 class Caller:
-    """Makes the calls of one copy of a client."""
+    """Makes the calls of one copy of a client.
 
-    def __init__(self, shared: Shared, options: Options) -> None:
+    :param lane: the lane in which the calls wait; ``None``: that of all calls outside batches.
+    """
+
+    def __init__(self, shared: Shared, options: Options, lane: Lane | None = None) -> None:
         self.shared = shared
         self.options = options
+        self._lane = lane
         self.telemetry = shared.settings.telemetry
         self._base_url = shared.settings.base_url
 
@@ -66,7 +72,11 @@ class Caller:
 
     def with_options(self, options: Options) -> Caller:
         """The same connections, other options."""
-        return Caller(self.shared, options)
+        return Caller(self.shared, options, self._lane)
+
+    def in_lane(self, lane: Lane, **changes: Any) -> Caller:
+        """Return a copy whose calls wait in the lane of a batch, with these options changed."""
+        return Caller(self.shared, attrs.evolve(self.options, **changes), lane)
 
     def within(self, seconds: float | None) -> Caller:
         """Return a copy whose calls have a timeout of at most ``seconds``."""
@@ -79,10 +89,14 @@ class Caller:
         """Seconds for which the client's ``rate_limit`` holds back the next request; 0: it does not."""
         return self.shared.transport.rate_limit_delay()
 
+    def outage(self) -> Outage:
+        """Return the outage that the client's operations on this loop share, after a request of one of them."""
+        return self.shared.transport.outage()
+
     def read(self, path: str, decode: Callable[[bytes], T], operation: Operation) -> Coroutine[Any, Any, T]:
         """GET ``path``, which is escaped already."""
         return self.shared.transport.call(
-            Request("GET", self._base_url + path, None, None, None, operation), decode, self.options
+            Request("GET", self._base_url + path, None, None, None, operation), decode, self.options, self._lane
         )
 
     def write(
@@ -101,7 +115,7 @@ class Caller:
         """
         key = _fresh_key() if key is None else idempotency_key(key)
         request = Request(method, self._base_url + path, None if body is None else encode(body), None, key, operation)
-        return self.shared.transport.call(request, decode, self.options)
+        return self.shared.transport.call(request, decode, self.options, self._lane)
 
     async def raw(
         self,

@@ -1,224 +1,163 @@
-"""Outages: how long the service has not responded, how much patience is left, and when to try again."""
+"""The outage of a service, shared by the operations of a client that it has hit.
+
+It is announced once. While it lasts, one operation at a time sends a request, in turn and less and less often. The
+first response lets all of them go on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
-import attrs
+from ._pause import growing_pause
 
-from ._caller import Caller
-from ._errors import OmiumError
-from ._telemetry import Telemetry
-from ._transport.retry import is_retryable
+if TYPE_CHECKING:
+    from ._errors import OmiumError
+    from ._telemetry import Telemetry
 
-__all__ = ["Outage"]
+__all__ = ["FIRST_PAUSE", "Outage"]
 
-_log = logging.getLogger("omium_async.waiting")
+_log = logging.getLogger("omium_async.outage")
 
-T = TypeVar("T")
-
-_REMINDER: Final = 60.0  # seconds between two warnings
-_FIRST_PAUSE: Final = 0.5
+FIRST_PAUSE: Final = 0.5  # seconds between the first two requests, at most
 _LONGEST_PAUSE: Final = 10.0
-_GROWTH: Final = 1.5
-_SHORTEST_READ: Final = 0.1  # seconds for the last read before patience ends
+_REMINDER: Final = 60.0  # seconds between two warnings
 
 
 class Outage:
-    """Tracks an outage and the patience that is left.
+    """The outage that the operations of a client share on one event loop.
 
-    :param what: the operation that waits, for log messages: ``wait for execution exec_1``.
-    :param patience: seconds from the start of the first request that failed; ``None``: no limit; 0: the first failure
-        ends the operation.
-    :param first_pause: seconds between the first two attempts, at most half a second; later pauses grow.
-    :param deadline: on ``time.monotonic``. Reads end then; a failure after it is raised and is not an outage.
-    :param telemetry: is notified when an outage begins.
-    :ivar last: the latest failure.
-    :ivar answered_at: time of the latest response, on ``time.monotonic``.
+    An operation is hit by its first failure. It leaves when it gets a response or ends.
     """
 
-    def __init__(
-        self,
-        what: str,
-        patience: float | None,
-        first_pause: float = _FIRST_PAUSE,
-        *,
-        deadline: float | None = None,
-        telemetry: Telemetry | None = None,
+    def __init__(self) -> None:
+        self._operations: dict[object, str] = {}  # those hit, with their names for messages
+        self._since = 0.0
+        self._error: OmiumError | None = None  # the latest
+        self._reminder: asyncio.TimerHandle | None = None
+        self._requests = 0  # sent in turn since the last response
+        self._is_taken = False  # whether an operation has the turn
+        self._line: deque[asyncio.Future[bool]] = deque()  # operations that wait for the turn
+        self._response = asyncio.Event()  # the next one
+
+    # -- who is hit ------------------------------------------------------------------------------------------------
+
+    def hit(
+        self, operation: object, name: str, error: OmiumError, since: float, telemetry: Telemetry | None = None
     ) -> None:
-        self._what = what
-        self._patience = patience
-        self._first_pause = min(first_pause, _FIRST_PAUSE)
-        self._pause = self._first_pause
-        self._deadline = deadline
-        self._telemetry = telemetry
-        self._excused_until = 0.0
-        self._retry_after = 0.0
-        self._since: float | None = None
-        self._warned_at: float | None = None
-        self._turn = asyncio.Lock()
-        self.answered_at = 0.0
-        self.last: OmiumError | None = None
+        """Count a failure of an operation. The first of an outage announces it.
 
-    @property
-    def lasts(self) -> bool:
-        """Whether the latest request failed."""
-        return self._since is not None
-
-    def left(self) -> float | None:
-        """Seconds of patience that are left, below 0 when it is exceeded; ``None``: no limit."""
-        if self._patience is None or self._since is None:
-            return self._patience
-        return self._since + self._patience - time.monotonic()
-
-    # -- what was observed ---------------------------------------------------------------------------------------
-
-    def record(self, error: OmiumError, started: float, *, announce: bool = True) -> None:
-        """Count a failed request to the outage.
-
-        :param started: when the request began, on ``time.monotonic``.
-        :param announce: log it.
+        :param name: of the operation, for messages.
+        :param since: when the request that failed began, on ``time.monotonic``.
+        :param telemetry: is notified when an outage begins.
         """
-        if self._since is None:
-            self._since, self._pause = max(started, self.answered_at), self._first_pause
-        self.last = error
-        self._retry_after = (error.attempts[-1].retry_after if error.attempts else None) or 0.0
-        now = time.monotonic()
-        if announce and (self._warned_at is None or now - self._warned_at >= _REMINDER):
-            if self._warned_at is None and self._telemetry is not None:
-                self._telemetry.outage_began()
-            self._warned_at = now
-            self._warn(error, max(0.0, now - self._since))
+        self._error = error
+        is_new = not self._operations
+        self._operations.setdefault(operation, name)
+        if is_new:
+            self._since, self._requests = since, 0
+            if telemetry is not None:
+                telemetry.outage_began()
+            self._warn()
 
-    def failed(self, error: OmiumError, started: float) -> None:
-        """Count a failed read, except one that began before the latest response.
-
-        :raises OmiumError: ``error``, if patience is exceeded, or ends before the ``Retry-After`` of the response.
-        """
-        if started < self.answered_at:
+    def leave(self, operation: object, *, has_response: bool = False) -> None:
+        """Count an operation no longer as hit: it got a response, or ended."""
+        if has_response:
+            self._requests = 0
+        name = self._operations.pop(operation, None)
+        if name is None or self._operations:
             return
-        self.record(error, started)
-        left = self.left()
-        if left is not None and left <= self._retry_after:
-            raise error
-
-    def excuse(self, until: float) -> None:
-        """Do not count the time from now to ``until`` (on ``time.monotonic``), unless there is no patience at all."""
-        now = time.monotonic()
-        if self._since is not None and self._patience != 0:
-            self._since += max(0.0, until - max(now, self._excused_until))
-            self._excused_until = max(self._excused_until, until)
-
-    def answered(self) -> None:
-        """A response came, which ends the outage."""
-        self.answered_at = time.monotonic()
-        if self._since is None:
-            return
-        seconds = self.answered_at - self._since
-        self._since = None
-        if self._warned_at is not None:
-            self._warned_at = None
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        if has_response:
+            seconds = time.monotonic() - self._since
             _log.warning(
                 "%s: the service responds again, after %.1f s",
-                self._what,
+                name,
                 seconds,
-                extra={"omium_waiting": self._what, "omium_outage": seconds},
+                extra={"omium_waiting": name, "omium_outage": seconds, "omium_operations": 0},
             )
 
-    def _warn(self, error: OmiumError, seconds: float) -> None:
-        left = self.left()
-        limit = "without limit" if left is None else f"for at most {max(left, 0):.0f} s more"
+    def _warn(self) -> None:
+        count, name = len(self._operations), next(iter(self._operations.values()))
+        seconds = max(0.0, time.monotonic() - self._since)
+        who = name if count == 1 else f"{name} and {count - 1} more"
         _log.warning(
-            "%s: no response for %.1f s (%s); trying again %s",
-            self._what,
+            "%s: no response for %.1f s (%s); %s",
+            who,
             seconds,
-            error,
-            limit,
-            extra={"omium_waiting": self._what, "omium_outage": seconds, "omium_error": type(error).__name__},
+            self._error,
+            "1 operation waits" if count == 1 else f"{count} operations wait",
+            extra={
+                "omium_waiting": name,
+                "omium_outage": seconds,
+                "omium_operations": count,
+                "omium_error": type(self._error).__name__,
+            },
         )
+        self._reminder = asyncio.get_running_loop().call_later(_REMINDER, self._warn)
 
-    # -- trying again ----------------------------------------------------------------------------------------------
+    # -- whose turn it is ------------------------------------------------------------------------------------------
 
-    def pause(self) -> float:
-        """Seconds until the next attempt: growing, jittered, at least ``Retry-After``, and within patience."""
-        pause = max(self._pause * random.uniform(0.8, 1.2), self._retry_after)  # noqa: S311
-        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
-        left = self.left()
-        return pause if left is None else max(0.0, min(pause, left))
+    async def turn(self, until: float = math.inf, first_pause: float = FIRST_PAUSE) -> bool:
+        """Wait for the turn to send a request.
 
-    def limited(self, caller: Caller, seconds: float | None = None) -> Caller:
-        """Return ``caller`` for one read: within patience, and without retries while the outage lasts.
-
-        Before an outage, waiting for the client's own ``rate_limit`` uses no patience.
-
-        :param seconds: another limit of the read; ``None``: no other limit.
+        :param until: the end of the operation's patience, on ``time.monotonic``.
+        :param first_pause: seconds before the first request of the outage; later pauses grow.
+        :return: ``True``: it is the operation's turn, and `end_turn` must follow. ``False``: another operation got a
+            response.
+        :raises TimeoutError: it was not the operation's turn in time.
         """
-        left = self.left() or None
-        if self._since is not None and self._patience is not None:
-            left = max(left or 0.0, _SHORTEST_READ)
-        elif left is not None:
-            left += caller.rate_limit_delay()
-        limits = [limit for limit in (seconds, left) if limit is not None]
-        caller = caller.within(min(limits)) if limits else caller
-        return caller.with_options(attrs.evolve(caller.options, max_retries=0)) if self.lasts else caller
-
-    def is_held(self, caller: Caller, error: OmiumError) -> bool:
-        """Whether the client's own ``rate_limit`` held back a read, which does not begin an outage."""
-        may_wait = not self.lasts and self._patience != 0
-        return may_wait and not error.attempts and caller.rate_limit_delay() > 0
-
-    async def read(self, caller: Caller, get: Callable[[Caller], Awaitable[T]]) -> T:
-        """Return the result of ``get``, which is repeated during an outage.
-
-        :raises OmiumError: an error that is not retryable, or the last failure when patience is exceeded.
-        """
-        while (found := await self.try_read(caller, get)) is None:
-            pass
-        return found
-
-    async def try_read(
-        self,
-        caller: Caller,
-        get: Callable[[Caller], Awaitable[T]],
-        on_failure: Callable[[OmiumError, float], object] | None = None,
-    ) -> T | None:
-        """Call ``get`` once. During an outage the callers take turns, each after a pause.
-
-        :param on_failure: receives a failure outside an outage, and when the read began; by default it is `failed`.
-        :return: the result; ``None``: it failed in a way that a retry may help.
-        :raises OmiumError: as `read`.
-        """
-        if self.lasts:
-            async with self._turn:
-                if self.lasts:
-                    await asyncio.sleep(self.pause())
-                    return await self._try(caller, get, self.failed)
-        return await self._try(caller, get, on_failure or self.failed)
-
-    async def _try(
-        self,
-        caller: Caller,
-        get: Callable[[Caller], Awaitable[T]],
-        on_failure: Callable[[OmiumError, float], object],
-    ) -> T | None:
-        started = time.monotonic() + caller.rate_limit_delay()
+        if self._is_taken and not await self._wait_in_line(until):
+            return False
+        self._is_taken = True
+        pause = growing_pause(self._requests, (min(first_pause, FIRST_PAUSE), _LONGEST_PAUSE))
+        self._requests += 1
+        is_over = True
         try:
-            found = await get(self.limited(caller, self._until_deadline()))
-        except OmiumError as error:
-            if not is_retryable(error) or self._until_deadline() == 0:
-                raise
-            if self.is_held(caller, error):
-                await asyncio.sleep(self.pause())
-            else:
-                on_failure(error, started)
-            return None
-        self.answered()
-        return found
+            is_over = await self._responds_within(min(pause, until - time.monotonic()))
+        finally:
+            if is_over:
+                self.end_turn()
+        return not is_over
 
-    def _until_deadline(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+    def end_turn(self) -> None:
+        """Give the turn to the next operation in line."""
+        self._is_taken = False
+        while self._line and not self._is_taken:
+            waiter = self._line.popleft()
+            if not waiter.done():
+                waiter.set_result(True)
+                self._is_taken = True
+
+    def let_all_go(self) -> None:
+        """Let all operations go on, because a response arrived or the client was closed."""
+        self._response.set()
+        self._response = asyncio.Event()
+        while self._line:
+            waiter = self._line.popleft()
+            if not waiter.done():
+                waiter.set_result(False)
+
+    async def _wait_in_line(self, until: float) -> bool:
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._line.append(waiter)
+        try:
+            async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
+                return await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.result():
+                self.end_turn()  # the turn came just when the operation gave up
+            raise
+
+    async def _responds_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                return await self._response.wait()
+        except TimeoutError:
+            return False

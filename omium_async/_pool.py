@@ -1,7 +1,7 @@
 """A pool of workers that take items from an iterable: flat memory, limited concurrency, results as they finish.
 
-Each worker is a task that handles one item after the other, and there are only as many as there is work for. For a
-million items, a task for each item would take gigabytes, and a limiter for each item would halve the speed.
+Each worker is a task that handles one item after the other. For a million items, a task for each item would take
+gigabytes.
 
 Nothing is yielded inside a task group or a cancel scope.
 """
@@ -9,7 +9,7 @@ Nothing is yielded inside a task group or a cancel scope.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -18,7 +18,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
-    Generator,
     Iterable,
     Iterator,
 )
@@ -26,29 +25,28 @@ from typing import Any, Final, Generic, TypeVar
 
 from ._tasks import wait_until_done
 
-__all__ = ["Pool", "Stopped"]
+__all__ = ["Pool", "most_ahead"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD_PER_CALL: Final = 4
-_AHEAD: Final = 64
-_NOTHING: Final[Any] = object()
+_ITEMS_AT_ONCE: Final = 16
 
 
-class Stopped(Exception):  # noqa: N818 - a signal to the pool, not an error
-    """The pool is ending, and the work on an item was abandoned without a result."""
+def most_ahead(concurrency: int) -> int:
+    """Return how many items a batch may take before the consumer has received their results."""
+    return 4 * concurrency + 64
 
 
 class Pool(Generic[T, R]):
     """Runs ``work(position, item)`` for each item of ``source``.
 
-    Items are taken only while fewer than 4 * ``concurrency`` + 64 are ahead of the consumer. A plain iterable is read
-    on the event loop, because it may belong to this thread, as a database cursor does; one that blocks should be an
-    async iterable. An exception of ``work`` or of the source ends the pool: no more items are taken, and `more` raises
-    it after the results known by then.
+    A plain iterable is read on the event loop, because it may belong to this thread, as a database cursor does; one
+    that blocks should be an async iterable. An exception of ``work`` or of the source ends the pool: no more items are
+    taken, and `more` raises it after the results known by then.
 
-    :param workers: items in work at once; by default ``concurrency``.
+    :param workers: items in work at once.
+    :param ahead: items taken whose results the consumer has not received.
     :ivar on_stop: called once when the pool begins to end: it has failed or is closed.
     """
 
@@ -56,34 +54,22 @@ class Pool(Generic[T, R]):
         self,
         source: Iterable[T] | AsyncIterable[T],
         work: Callable[[int, T], Awaitable[R]],
-        concurrency: int,
-        workers: int | None = None,
+        workers: int,
+        ahead: int,
     ) -> None:
         self.on_stop: Callable[[], object] = lambda: None
+        self._items = aiter(source) if isinstance(source, AsyncIterable) else _Items(iter(source))
         self._work = work
-        self._most_workers = workers or concurrency
-        self._most_ahead = _AHEAD_PER_CALL * concurrency + _AHEAD
-        self._stream: AsyncIterator[T] | None = None
-        self._items: Iterator[T] = iter(())
-        if isinstance(source, AsyncIterable):
-            self._stream = aiter(source)
-        else:
-            self._items = iter(source)
-        self._buffer: deque[T] = deque()  # items of an async source that no worker has taken yet
-        self._results: deque[R] = deque()
-        self._position = 0  # of the next item
-        self._read = 0  # items read from the source
-        self._given = 0  # results given to the consumer
-        self._active = 0
-        self._parked = 0
-        self._started = False
-        self._exhausted = False
-        self._stopped = False
+        self._workers = min(workers, ahead)
+        self._room = asyncio.Semaphore(ahead)
+        self._queue: asyncio.Queue[tuple[int, T] | None] = asyncio.Queue()  # `None` ends a worker
+        self._started = self._stopped = False
         self._error: BaseException | None = None
         self._source_error: BaseException | None = None
+        self._results: deque[R] = deque()
+        self._news = asyncio.Event()  # a result, or the end of a worker
+        self._running = 0  # workers that have not ended
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
-        self._news = asyncio.Event()
 
     # -- for the consumer ----------------------------------------------------------------------------------------
 
@@ -104,24 +90,23 @@ class Pool(Generic[T, R]):
 
         :raises BaseException: the exception that ended the pool, after all results.
         """
-        self._start()
-        while not self._results:
-            if self._is_finished():
-                error = self._error or self._source_error
-                if error is not None:
-                    raise error
-                return False
+        if not self._started:
+            self._started, self._running = True, self._workers
+            self.add_helper(self._read())
+            for _ in range(self._workers):
+                self.add_helper(self._run())
+        while not self._results and self._running:
             self._news.clear()
             await self._news.wait()
-        return True
+        error = self._error or self._source_error
+        if not self._results and error is not None:
+            raise error
+        return bool(self._results)
 
     def pop(self) -> R:
         """Return the next result after `more` has returned ``True``."""
-        self._given += 1
-        self._room.set()
-        result = self._results.popleft()
-        self._hire()
-        return result
+        self._room.release()
+        return self._results.popleft()
 
     @property
     def has_results(self) -> bool:
@@ -150,67 +135,38 @@ class Pool(Generic[T, R]):
         if self._error is None:
             self._error = error
         self._stop()
-        self._changed()
-
-    @contextlib.contextmanager
-    def parked(self) -> Generator[None]:
-        """Let another worker take the place of this one during a long wait."""
-        self._active -= 1
-        self._parked += 1
-        self._changed()
-        try:
-            yield
-        finally:
-            self._parked -= 1
-            self._active += 1
 
     # -- inside --------------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        if not self._started:
-            self._started = True
-            if self._stream is not None:
-                self.add_helper(self._read_stream(self._stream))
-            self._hire()
 
     def _stop(self) -> None:
         if not self._stopped:
             self._stopped = True
+            self._end_workers()
             self.on_stop()
 
-    def _changed(self) -> None:
-        self._news.set()
-        self._hire()
+    def _end_workers(self) -> None:
+        for _ in range(self._workers):
+            self._queue.put_nowait(None)
 
-    def _is_finished(self) -> bool:
-        if self._active or self._parked:
-            return False
-        return self._stopped or (self._exhausted and not self._buffer)
-
-    def _has_room(self) -> bool:
-        return self._read - self._given < self._most_ahead
-
-    def _hire(self) -> None:
-        """Start one more worker if there is work for it; it starts the next."""
-        if self._active < self._most_workers and self._may_take():
-            self._active += 1
-            self.add_helper(self._run())
-
-    def _may_take(self) -> bool:
-        if self._stopped:
-            return False
-        return bool(self._buffer) or (self._stream is None and not self._exhausted and self._has_room())
+    async def _read(self) -> None:
+        """Read the source in one task, because a generator may hold a scope that belongs to a task."""
+        try:
+            for position in itertools.count():
+                await self._room.acquire()
+                self._queue.put_nowait((position, await anext(self._items)))
+        except StopAsyncIteration:
+            pass
+        except BaseException as error:
+            if self._stopped and isinstance(error, asyncio.CancelledError):
+                raise
+            self._source_error = error  # also a `CancelledError` of the source
+        self._end_workers()
 
     async def _run(self) -> None:
         """Handle one item after the other."""
         try:
-            while self._active <= self._most_workers and self._may_take():
-                item = self._take()
-                if item is _NOTHING:
-                    break
-                position, self._position = self._position, self._position + 1
-                self._hire()
-                self._results.append(await self._work(position, item))
+            while (taken := await self._queue.get()) is not None and not self._stopped:
+                self._results.append(await self._work(*taken))
                 self._news.set()
         except BaseException as error:
             if not self._stopped:
@@ -218,38 +174,22 @@ class Pool(Generic[T, R]):
             if isinstance(error, asyncio.CancelledError):
                 raise
         finally:
-            self._active -= 1
-            self._changed()
+            self._running -= 1
+            self._news.set()
 
-    def _take(self) -> Any:
-        if self._buffer:
-            return self._buffer.popleft()
-        try:
-            item = next(self._items)
-        except StopIteration:
-            self._exhausted = True
-            return _NOTHING
-        except Exception as error:  # noqa: BLE001 - the consumer receives it
-            self._exhausted, self._source_error = True, error
-            return _NOTHING
+
+class _Items(AsyncIterator[T]):
+    """An iterator as an async iterator, which lets the workers begin after every few items."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._read = 0
+
+    async def __anext__(self) -> T:
         self._read += 1
-        return item
-
-    async def _read_stream(self, stream: AsyncIterator[T]) -> None:
+        if self._read % _ITEMS_AT_ONCE == 0:
+            await asyncio.sleep(0)
         try:
-            while not self._stopped:
-                if not self._has_room():
-                    self._room.clear()
-                    await self._room.wait()
-                    continue
-                self._buffer.append(await anext(stream))
-                self._read += 1
-                self._hire()
-        except StopAsyncIteration:
-            pass
-        except BaseException as error:  # noqa: BLE001 - the consumer receives it, also a `CancelledError` of the source
-            if not self._stopped:
-                self._source_error = error
-        finally:
-            self._exhausted = True
-            self._changed()
+            return next(self._items)
+        except StopIteration:
+            raise StopAsyncIteration from None

@@ -9,7 +9,7 @@ from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
 from ._models.types import CheckpointDetail, WorkflowInfo
-from ._outage import Outage
+from ._patience import Patience
 from ._telemetry import Telemetry, spanned_each
 
 __all__ = ["Checkpoints", "Workflows"]
@@ -153,7 +153,7 @@ async def _each_once(
         return request(caller, page, offset)
 
     answer = await next_page(caller)
-    outage = Outage(name, caller.options.patience, caller.options.poll_interval[0], telemetry=caller.telemetry)
+    patience = Patience(caller, name, caller.options.patience, caller.options.poll_interval[0])
     while True:
         new = {row.id: row for row in answer.items if row.id not in seen}
         seen.update(new)
@@ -162,4 +162,4 @@ async def _each_once(
         page, offset = page + 1, offset + len(answer.items)
         if not answer.items or (not new if answer.total is None else offset >= answer.total):
             return
-        answer = await outage.read(caller, next_page)
+        answer = await patience.read(next_page)

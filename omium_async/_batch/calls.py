@@ -1,10 +1,10 @@
-"""The calls of one batch, behind a circuit breaker.
+"""The calls of one batch: a lane of the transport that is paused in an outage.
 
 While the service responds, calls begin freely, at most ``concurrency`` at once. After a failure that may be an outage
-no call begins until a response arrives. If one arrives to a call in flight, all go on. Otherwise single reads probe the
-service, and after a successful probe one call begins, then twice as many with each response. Calls that wait in the
-client for ``rate_limit`` or a connection are withdrawn when their turn comes during an outage. So an outage makes only
-the calls in flight ``unknown``.
+no call begins until a response arrives. If one arrives to a call in flight, all go on. Otherwise the batch sends single
+reads in its turn among the operations that the outage has hit; after a response one call begins, then twice as many
+with each response. Calls that wait in the lane are not sent into an outage, so it makes only the calls in flight
+``unknown``.
 
 Each call of the client makes one attempt: whether a failed item is sent again is decided here.
 """
@@ -15,23 +15,24 @@ import asyncio
 import contextlib
 import copy
 import logging
-import random
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome
+from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome, ends_batch
 from .._filters import Filters
 from .._models.types import ExecutionPage
-from .._outage import Outage
-from .._pool import Pool, Stopped
+from .._patience import Patience, retry_after
+from .._pause import growing_pause
+from .._pool import Pool, most_ahead
+from .._transport.admission import Lane, LaneClosed
+from .._transport.attempt import LONGEST_PAUSE
 from .._transport.retry import is_outage, is_retryable
-from .refusals import key_is_refused
 
 __all__ = ["Calls"]
 
@@ -44,27 +45,10 @@ _MOST_REFUSALS: Final = 8  # of one item while others get responses and none is 
 _SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
+_LONG_WAIT: Final = 60.0  # seconds of a `Retry-After` that is announced
 _FIRST_CALLS: Final = 1  # slow start: calls at once after an outage, doubled with each response
 _USUAL_LIMIT: Final = 30.0  # seconds for an attempt if nothing else limits it
 _LEAST_LIMIT: Final = 1.0
-
-
-class _Withdrawn(Exception):  # noqa: N818 - a signal
-    """The call began no attempt, and must wait for its turn again."""
-
-
-@attrs.define(eq=False)
-class _PermittedCall:
-    """A call that may begin.
-
-    :ivar period: the breaker's period in which it was permitted.
-    :ivar begun: whether its attempt has begun.
-    """
-
-    period: int
-    is_write: bool
-    begun: bool = False
-    stopped: bool = False
 
 
 class Calls:
@@ -73,21 +57,19 @@ class Calls:
     :param what: the operation, for log messages.
     """
 
-    def __init__(self, client: Caller, concurrency: int, what: str) -> None:
-        options = client.options
-        self._client = client
+    def __init__(self, caller: Caller, concurrency: int, what: str) -> None:
+        options = caller.options
+        self._caller = caller
         self._what = what
         self.concurrency = concurrency
         self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
-        self._outage = Outage(what, options.patience, self._first_pause, telemetry=client.telemetry)
-        self._writer, self._reader = self._limited(is_write=True), self._limited(is_write=False)
+        self._patience = Patience(caller, what, options.patience, self._first_pause)
+        self._lane = Lane(concurrency)
+        self._writer = caller.in_lane(self._lane, **self._limits(is_write=True))
+        self._reader = caller.in_lane(self._lane, **self._limits(is_write=False))
+        self._prober = caller.with_options(attrs.evolve(options, **self._limits(is_write=False)))
         self._pool: Pool[Any, Any]  # from `each` on
-        self._calls: dict[asyncio.Task[Any] | None, _PermittedCall] = {}
-        self._waiters: deque[asyncio.Future[int]] = deque()
-        self._period = 0  # raised by each failure: calls permitted before it are withdrawn
-        self._allowed = concurrency  # calls of this period at once; 0: an outage, no call begins
-        self._current = 0  # calls of this period
-        self._in_flight = 0
+        self._reads: set[asyncio.Task[Any] | None] = set()  # tasks whose reads may be in flight
         self._refusals = 0  # of all items
         self._resume_at = 0.0  # a response asked not to send before this time
         self._recovery: asyncio.Task[None] | None = None
@@ -104,35 +86,33 @@ class Calls:
 
         :param workers: items in work at once; by default ``concurrency``.
         """
-        self._pool = Pool(items, work, self.concurrency, workers)
+        self._pool = Pool(items, work, workers or self.concurrency, most_ahead(self.concurrency))
         self._pool.on_stop = self._stop
         return self._pool.results()
 
     def fail(self, error: Exception) -> None:
-        """End the batch with this error."""
-        self._pool.fail(error)
-
-    def parked(self) -> contextlib.AbstractContextManager[None]:
-        """Let another item take the place of this one during a long wait."""
-        return self._pool.parked()
+        """End the batch with a copy of this error, which may also be the error of an item."""
+        ending = copy.copy(error)
+        ending.__cause__ = error.__cause__
+        self._pool.fail(ending)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep.
 
-        :raises Stopped: the batch ends.
+        :raises LaneClosed: the batch ends.
         """
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._stopping.wait()
         if self._stopping.is_set():
-            raise Stopped
+            raise LaneClosed
 
     def write(self, send: Callable[[Caller], Awaitable[T]]) -> Awaitable[T]:
         """Make a write, and repeat it as long as it is certain that it was not applied and may be accepted later.
 
         :raises OmiumError: the last failure, with all attempts.
-        :raises Stopped: the batch ends, and the item was not sent or was refused for now.
+        :raises LaneClosed: the batch ends, and the item was not sent or was refused for now.
         """
         return self._repeat(send, is_write=True)
 
@@ -140,7 +120,7 @@ class Calls:
         """Send a read, and retry it while its error is retryable.
 
         :raises OmiumError: the last failure.
-        :raises Stopped: the batch ends.
+        :raises LaneClosed: the batch ends.
         """
         return self._repeat(get, is_write=False)
 
@@ -152,26 +132,27 @@ class Calls:
 
     async def _repeat(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
         failure: OmiumError | None = None
-        alone, refused_at, refusals, pause = 0, 0.0, self._refusals, self._first_pause
+        alone, pauses, refused_at, refusals = 0, 0, 0.0, self._refusals
         try:
             while True:
                 try:
                     return await self._call(request, is_write=is_write)
                 except OmiumError as error:
                     failure = _joined(failure, error)
-                    if self._outage.answered_at >= refused_at:  # others get responses
+                    if self._patience.responded_at >= refused_at:  # others get responses
                         alone = alone + 1 if self._refusals == refusals else 0  # a rate limit refuses others too
                     if alone >= _MOST_REFUSALS or not self._may_repeat(error):
                         raise
                 self._refusals += 1
                 refusals, refused_at = self._refusals, time.monotonic()
-                seconds = _retry_after(failure) or 0.0
-                if self._allowed:  # others get responses; the jitter spreads those that wait as well
-                    seconds += random.uniform(pause / 2, pause)  # noqa: S311
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                seconds = retry_after(failure) or 0.0
+                if self._lane.limit:  # others get responses; the jitter spreads those that wait as well
+                    bounds = (self._first_pause, _LONGEST_PAUSE)
+                    seconds += growing_pause(pauses, bounds, growth=2.0, spread=(0.5, 1.0))
+                    pauses += 1
                     self._warn(failure, seconds)
                 await self.sleep(seconds)
-        except Stopped:
+        except LaneClosed:
             if failure is not None and failure.outcome_unknown:
                 raise failure from None
             raise
@@ -179,62 +160,47 @@ class Calls:
     def _may_repeat(self, error: OmiumError) -> bool:
         if is_outage(error) and not error.outcome_unknown:
             return True
-        options = self._client.options
+        options = self._caller.options
         is_safe = options.retry_ambiguous_writes or not error.outcome_unknown
         return is_safe and is_retryable(error) and len(error.attempts) <= options.max_retries
 
     async def _call(self, request: Callable[[Caller], Awaitable[T]], *, is_write: bool) -> T:
-        """Send the request once, as soon as a call may begin."""
-        task = asyncio.current_task()
-        while True:
-            call = _PermittedCall(await self._acquire(), is_write)
-            self._calls[task] = call
-            try:
-                if self._stopping.is_set():
-                    raise Stopped
-                self._excuse_rate_limit()
-                found = await request(self._writer if is_write else self._reader)
+        """Send the request once, as soon as the lane lets it begin."""
+        self._excuse_rate_limit()
+        try:
+            found = await (request(self._writer) if is_write else self._read(request))
+        except OmiumError as error:
+            if is_outage(error):
+                self._failed(error)
+            else:
                 self._responded()
-            except _Withdrawn:
-                continue
-            except asyncio.CancelledError:
-                if call.stopped and task is not None and not task.uncancel():
-                    raise Stopped from None
-                raise
-            except OmiumError as error:
-                if is_outage(error):
-                    self._failed(error)
-                else:
-                    self._responded()
-                raise
-            finally:
-                del self._calls[task]
-                self._release(call.period)
-            return found
+            if ends_batch(error):
+                self.fail(error)
+            raise
+        self._responded()
+        return found
 
-    def _limited(self, *, is_write: bool) -> Caller:
-        """The client for one attempt. Waiting for the turn of the attempt has no limit, because it is no outage."""
-        options = self._client.options
+    async def _read(self, request: Callable[[Caller], Awaitable[T]]) -> T:
+        """Send a read, which `_stop` may cancel."""
+        task = asyncio.current_task()
+        self._reads.add(task)
+        try:
+            return await request(self._reader)
+        except asyncio.CancelledError:
+            if self._stopping.is_set() and task is not None and not task.uncancel():  # not the consumer's cancellation
+                raise LaneClosed from None
+            raise
+        finally:
+            self._reads.discard(task)
+
+    def _limits(self, *, is_write: bool) -> dict[str, Any]:
+        """Return the options for one attempt. The time in the lane has no limit, because it is no outage."""
+        options = self._caller.options
         limits = [limit for limit in (options.timeout, options.attempt_timeout) if limit is not None]
         patience = _USUAL_LIMIT if options.patience == 0 else options.patience
         if patience is not None and not (is_write and limits):
             limits.append(max(patience, _LEAST_LIMIT) if is_write else patience)
-        limit = min(limits, default=None)
-        hook = self._before_attempt
-        return self._client.with_options(
-            attrs.evolve(options, timeout=None, attempt_timeout=limit, max_retries=0, before_attempt=hook)
-        )
-
-    def _before_attempt(self) -> None:
-        """Called by the client in the task of the call, when nothing holds back the attempt any more."""
-        if self._stopping.is_set():
-            raise Stopped
-        call = self._calls.get(asyncio.current_task())
-        if call is None:  # a probe
-            return
-        if call.period != self._period:
-            raise _Withdrawn
-        call.begun = True
+        return {"timeout": None, "attempt_timeout": min(limits, default=None), "max_retries": 0}
 
     def _warn(self, error: OmiumError, seconds: float) -> None:
         last = error.attempts[-1] if error.attempts else Attempt(0)
@@ -252,137 +218,124 @@ class Calls:
             },
         )
 
-    # -- the breaker -------------------------------------------------------------------------------------------------
-
-    async def _acquire(self) -> int:
-        """Wait until one more call may begin, and return its period; in the end comes `_release`.
-
-        :raises Stopped: the batch ends.
-        """
-        if self._stopping.is_set():
-            raise Stopped
-        if not self._waiters and self._current < self._allowed and self._in_flight < self.concurrency:
-            self._current += 1
-            self._in_flight += 1
-            return self._period
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._release(waiter.result())
-            raise
-
-    def _release(self, period: int) -> None:
-        self._in_flight -= 1
-        if period == self._period:
-            self._current -= 1
-        self._wake()
-
-    def _wake(self) -> None:
-        """Let as many calls begin as may, the first that waits first."""
-        while self._waiters and self._current < self._allowed and self._in_flight < self.concurrency:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                self._current += 1
-                self._in_flight += 1
-                waiter.set_result(self._period)
+    # -- outages -----------------------------------------------------------------------------------------------------
 
     def _responded(self) -> None:
         """A response to a call of the batch arrived."""
-        self._outage.answered()
-        if not self._allowed:
+        self._patience.responded()
+        if not self._lane.limit:
             self._resume(self.concurrency)
-        elif self._allowed < self.concurrency:
-            self._allowed = min(self._allowed * 2, self.concurrency)
-            self._wake()
+        elif self._lane.limit < self.concurrency:
+            self._lane.resume(min(self._lane.limit * 2, self.concurrency))
 
     def _failed(self, error: OmiumError) -> None:
         """A call failed in a way that may be an outage: no call begins until `_resume`."""
-        self._period += 1
-        self._allowed = self._current = 0
+        self._lane.pause()
         if not self._stopping.is_set():
             self._note(error, time.monotonic() - (error.attempts[-1].elapsed if error.attempts else 0.0))
-            if self._recovery is None or self._recovery.done():
+            if not self._stopping.is_set() and (self._recovery is None or self._recovery.done()):
                 self._recovery = self._pool.add_helper(self._recover())
 
     def _resume(self, calls: int) -> None:
-        self._allowed = calls
         if self._recovery is not None and self._recovery is not asyncio.current_task():
             self._recovery.cancel()
         self._recovery = None
-        self._wake()
+        self._excuse_rate_limit()
+        self._lane.resume(calls)
 
     async def _recover(self) -> None:
         """Wait and probe until calls may begin again."""
-        while not self._allowed:
-            held = self._resume_at - time.monotonic()
-            await asyncio.sleep(held if held > 0 else self._outage.pause())
-            if isinstance(self._outage.last, RateLimitError) and held > 0:
-                break  # it said when to come again: no probe is needed
-            self._excuse_rate_limit()
-            started = time.monotonic()
-            try:
-                await endpoints.page(self._reader, 1, 1, Filters())
-            except Stopped:
-                return
-            except OmiumError as error:
-                if key_is_refused(error):
-                    self.fail(error)
-                    return
-                if is_outage(error):
-                    self._note(error, started)
-                    continue
-            except Exception as error:  # noqa: BLE001 - such as a client that was closed meanwhile
-                self.fail(error)
-                return
-            break
-        self._resume(_FIRST_CALLS)
+        try:
+            while not await self._may_resume():
+                pass
+        except Exception as error:  # noqa: BLE001 - a refusal of the account, or the client was closed meanwhile
+            self.fail(error)
+        else:
+            self._resume(_FIRST_CALLS)
+
+    async def _may_resume(self) -> bool:
+        """Wait for the time that a response named, or for the batch's turn and the response to a probe."""
+        last = self._patience.last
+        await asyncio.sleep(max(0.0, self._resume_at - time.monotonic()))
+        if isinstance(last, RateLimitError) and retry_after(last):
+            return True  # it said when to send again: no probe is needed
+        outage = self._patience.hit()
+        if not await outage.turn(first_pause=self._first_pause):
+            return True
+        try:
+            if not await self._is_answered():
+                return False
+        finally:
+            outage.end_turn()
+        outage.let_all_go()
+        return True
+
+    async def _is_answered(self) -> bool:
+        """Send one read."""
+        self._excuse_rate_limit()
+        began = time.monotonic()
+        try:
+            await endpoints.page(self._prober, 1, 1, Filters())
+        except OmiumError as error:
+            if ends_batch(error):
+                raise
+            if is_outage(error):
+                self._note(error, began)
+                return False
+        return True
 
     # -- patience ----------------------------------------------------------------------------------------------------
 
-    def _note(self, error: OmiumError, started: float) -> None:
+    def _note(self, error: OmiumError, began: float) -> None:
         """Count a failure, and end the batch when patience is exceeded."""
-        asked = _retry_after(error)
-        # A refusal that says when to come again is no outage: it is not announced, and the wait does not count.
-        is_held = isinstance(error, RateLimitError) and bool(asked)
-        self._outage.record(error, started, announce=not is_held)
+        self._patience.note(error, began)
+        asked = retry_after(error)
         if asked:
             self._resume_at = max(self._resume_at, time.monotonic() + asked)
-            self._outage.excuse(time.monotonic() + asked)
+            self._patience.excuse(self._resume_at)
+        if asked and isinstance(error, RateLimitError):  # the service responds, and says when to send again
+            self._announce_wait(error, asked)
+        else:
+            self._patience.hit()
         self._check_patience()
 
+    def _announce_wait(self, error: OmiumError, seconds: float) -> None:
+        if seconds > _LONG_WAIT:
+            when = datetime.fromtimestamp(time.time() + seconds, UTC)
+            _log.warning(
+                "%s: %s; the service accepts requests again at %s UTC, and the batch goes on then",
+                self._what,
+                error,
+                f"{when:%Y-%m-%d %H:%M:%S}",
+                extra={"omium_waiting": self._what, "omium_retry_after": seconds},
+            )
+
     def _excuse_rate_limit(self) -> None:
-        if self._outage.lasts and (delay := self._client.rate_limit_delay()):
-            self._outage.excuse(time.monotonic() + delay)
+        if self._patience.counts and (delay := self._caller.rate_limit_delay()):
+            self._patience.excuse(time.monotonic() + delay)
 
     def _check_patience(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        left = self._outage.left()
-        if left is None or not self._outage.lasts or self._stopping.is_set():
+        last = self._patience.last
+        if not self._patience.counts or last is None or self._stopping.is_set():
             return
+        left = self._patience.left()
         if left > 0:
-            self._timer = asyncio.get_running_loop().call_later(left, self._check_patience)
-        elif self._outage.last is not None:
-            ending = copy.copy(self._outage.last)  # it may also be the error of an item
-            ending.__cause__ = self._outage.last.__cause__
-            self.fail(ending)
+            self._timer = asyncio.get_running_loop().call_later(min(left, LONGEST_PAUSE), self._check_patience)
+        else:
+            self.fail(last)
 
     def _stop(self) -> None:
         """The batch ends: let only the writes in flight finish."""
         self._stopping.set()
+        self._patience.leave()
         if self._timer is not None:
             self._timer.cancel()
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(Stopped())
-        for task, call in self._calls.items():
-            if task is not None and not (call.is_write and call.begun):
-                call.stopped = True
+        self._lane.close()
+        for task in self._reads:
+            if task is not None:
                 task.cancel()
         if self._recovery is not None and self._recovery is not asyncio.current_task():
             self._recovery.cancel()
@@ -397,7 +350,3 @@ def _joined(earlier: OmiumError | None, error: OmiumError) -> OmiumError:
         if earlier.outcome_unknown:
             error.outcome = WriteOutcome.UNKNOWN
     return error
-
-
-def _retry_after(error: OmiumError) -> float | None:
-    return error.attempts[-1].retry_after if error.attempts else None

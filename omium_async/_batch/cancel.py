@@ -16,7 +16,6 @@ from .._errors import ConflictError, OmiumError
 from .._filters import Filters
 from .._models.outcomes import CancelOutcome
 from .._models.types import CancelResult, Execution
-from .refusals import key_is_refused
 from .selection import Selection
 from .verdict import with_verdict
 
@@ -53,8 +52,6 @@ class _Cancel:
             try:
                 row = await self.selection.detail(row.id)
             except OmiumError as error:
-                if key_is_refused(error):
-                    raise
                 return CancelOutcome(row, "rejected", None, error)
         return _settled(row, row) if row.status in ENDED else CancelOutcome(row, "planned")
 
@@ -75,8 +72,6 @@ class _Cancel:
                     return _settled(shown, detail)
                 raise
         except OmiumError as error:
-            if key_is_refused(error):
-                raise
             return CancelOutcome(shown, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CancelOutcome(shown, "cancelled", result)
 

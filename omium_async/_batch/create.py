@@ -17,7 +17,6 @@ from .._models.types import ExecutionRequest
 from .calls import Calls
 from .create_journalled import create_journalled
 from .items import BATCH, body_of, check_item, header_key, rejected
-from .refusals import key_is_refused
 from .verdict import with_verdict
 
 __all__ = ["create_many"]
@@ -60,7 +59,5 @@ class _Create:
         try:
             execution = await self.calls.write(lambda caller: endpoints.create(caller, body, key))
         except OmiumError as error:
-            if key_is_refused(error):
-                raise
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
         return CreateOutcome(request, "created", execution)

@@ -21,25 +21,23 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import JournalError, OmiumError
+from .._errors import JournalError, OmiumError, is_final_refusal
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
 from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest
-from .._pool import Stopped
+from .._pool import most_ahead
+from .._transport.admission import LaneClosed
 from .calls import Calls
 from .items import Item, body_of, check_item, make_item, rejected
 from .lookup import Lookup
 from .reconcile import Doubt, Reconciler
 from .recording import execution_from, record, refusal_from, stored_answer, stored_refusal
-from .refusals import is_final_refusal, key_is_refused
 from .verdict import with_verdict
 
 __all__ = ["create_journalled"]
 
-#: While some items are in flight, others are prepared and recorded, so that no call waits for the disk.
-_WORKERS_PER_CALL: Final = 3
 _INTERVAL_PER_CALL: Final = 0.0001  # seconds between commits, for each concurrent call
 _LONGEST_INTERVAL: Final = 0.005
 _LATEST: Final = 2.0**32  # seconds since 1970, in messages: a file may contain any number
@@ -62,7 +60,8 @@ async def create_journalled(
     file = await JournalFile.open(journal.path, identity, interval, journal.wait)
     try:
         create = _JournalledCreate(caller, calls, file, journal.key_field, settle)
-        outcomes = calls.each(requests, create.create, _WORKERS_PER_CALL * calls.concurrency)
+        # While some items are in flight, others are recorded, so that no call waits for the disk, or are in doubt.
+        outcomes = calls.each(requests, create.create, most_ahead(calls.concurrency))
         async with aclosing(with_verdict(outcomes, file.earlier_states)) as found:
             async for outcome in found:
                 yield outcome
@@ -155,7 +154,7 @@ class _JournalledCreate:
             )
         except OmiumError as error:
             return await self._take_failure(item, error)
-        except Stopped:  # it was not sent, so the next run need not look it up
+        except LaneClosed:  # it was not sent, so the next run need not look it up
             await self._record(item, "rejected")
             raise
         return await self._created(item, execution, stored_answer(execution, body))
@@ -168,8 +167,6 @@ class _JournalledCreate:
         await self._record(
             item, "refused" if is_final else "rejected", None, stored_refusal(error) if is_final else None
         )
-        if key_is_refused(error):
-            raise error
         return CreateOutcome(item.request, "rejected", None, error)
 
     async def _created(

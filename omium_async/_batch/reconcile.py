@@ -17,11 +17,10 @@ import attrs
 
 from .._errors import OmiumError
 from .._models.types import Execution
-from .._pool import Stopped
+from .._transport.admission import LaneClosed
 from .calls import Calls
 from .items import Item
 from .lookup import Found, Lookup
-from .refusals import key_is_refused
 
 __all__ = ["Decision", "Doubt", "Reconciler"]
 
@@ -83,13 +82,12 @@ class Reconciler:
         """Return the decision when the item is found or due; other items are handled meanwhile."""
         self._doubts.append(doubt)
         try:
-            with self._calls.parked():
-                while doubt.decision is None:
-                    await self._calls.sleep(self._seconds_left(doubt))
-                    async with self._turn:
-                        if doubt.decision is None and self._seconds_left(doubt) <= 0:
-                            await self._look_up()
-        except Stopped:
+            while doubt.decision is None:
+                await self._calls.sleep(self._seconds_left(doubt))
+                async with self._turn:
+                    if doubt.decision is None and self._seconds_left(doubt) <= 0:
+                        await self._look_up()
+        except LaneClosed:
             return Decision(reason="the batch ended before it was looked up")
         else:
             return doubt.decision
@@ -111,9 +109,6 @@ class Reconciler:
             try:
                 found = await self._lookup.find(doubts[0].item.workflow_id, {doubt.item.key for doubt in doubts})
             except OmiumError as error:
-                if key_is_refused(error):
-                    self._calls.fail(error)
-                    raise Stopped from error
                 self._failed(doubts, error, now)
             else:
                 _decide(doubts, found, now)

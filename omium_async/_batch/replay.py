@@ -19,17 +19,16 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
-from .._errors import OmiumError
+from .._errors import OmiumError, is_final_refusal
 from .._filters import Filters
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import FIRST_NAMED, Identity
 from .._journal.settings import Journal, journal_of
 from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
-from .._pool import Stopped
+from .._transport.admission import LaneClosed
 from .items import item_key
 from .recording import execution_from, record, refusal_from, result_from, snapshot_of, stored_refusal
-from .refusals import is_final_refusal, key_is_refused
 from .selection import Selection
 from .verdict import with_verdict
 
@@ -100,8 +99,6 @@ class _Replay:
         try:
             return ReplayOutcome(await self.selection.detail(row.id), "planned")
         except OmiumError as error:
-            if key_is_refused(error):
-                raise
             return ReplayOutcome(row, "rejected", None, error)
 
     async def replay(self, position: int, row: Execution) -> ReplayOutcome:
@@ -112,16 +109,10 @@ class _Replay:
             shown = self.selection.shown(row, detail)
             checkpoint_id = endpoints.checkpoint_of(detail, self.checkpoint_name)
         except (ValueError, OmiumError) as error:
-            if key_is_refused(error):
-                raise
             return ReplayOutcome(shown, "rejected", None, error)
         if self.file is None:
-            outcome = await self._send(shown, checkpoint_id, os.urandom(16).hex())
-        else:
-            outcome = await self._send_recorded(self.file, position, shown, detail, checkpoint_id)
-        if outcome.error is not None and key_is_refused(outcome.error):
-            raise outcome.error
-        return outcome
+            return await self._send(shown, checkpoint_id, os.urandom(16).hex())
+        return await self._send_recorded(self.file, position, shown, detail, checkpoint_id)
 
     async def _send(self, row: Execution, checkpoint_id: str, key: str) -> ReplayOutcome:
         try:
@@ -147,7 +138,7 @@ class _Replay:
         key = item_key(file.batch, 0, f"{row.id}:{checkpoint_id}")
         try:
             outcome = await self._send(row, checkpoint_id, key)
-        except Stopped:  # it was not sent
+        except LaneClosed:  # it was not sent
             await record(file, self.selection.calls, item_id, "rejected", None, None)
             raise
         calls, result, error = self.selection.calls, outcome.result, outcome.error
@@ -214,8 +205,6 @@ class _Replay:
         try:
             now = await self.selection.detail(entry.key)
         except OmiumError as failure:
-            if key_is_refused(failure):
-                raise
             error.__cause__ = failure
             return ReplayOutcome(execution, "unknown", None, error, resumed=True)
         if not _has_changed(execution, now):

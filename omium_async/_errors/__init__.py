@@ -15,6 +15,8 @@ from .calls import (
     RateLimitError,
     ServerError,
     UnprocessableEntityError,
+    ends_batch,
+    is_final_refusal,
     status_error_class,
 )
 from .others import (
@@ -49,5 +51,7 @@ __all__ = [
     "UnstableListError",
     "WaitTimeoutError",
     "WriteOutcome",
+    "ends_batch",
+    "is_final_refusal",
     "status_error_class",
 ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
+from .._data.codec import InvalidJSONError, decode_json
 from .._data.text import LONGEST_ID, one_line
+from .._data.validation import ValidationError
 from .attempts import Headers
 from .base import CommonFields, Details, OmiumError
 from .statuses import status_meaning
@@ -23,6 +25,8 @@ __all__ = [
     "RateLimitError",
     "ServerError",
     "UnprocessableEntityError",
+    "ends_batch",
+    "is_final_refusal",
     "status_error_class",
 ]
 
@@ -113,7 +117,7 @@ class APIStatusError(_RequestError):
         return f"{self._request()}: {self.status} {self.message}" if self.method else self.message
 
     def _is_final(self) -> bool:
-        return self.status >= 400 and not status_meaning(self.status).outage
+        return is_final_refusal(self)
 
 
 class BadRequestError(APIStatusError):
@@ -214,3 +218,29 @@ def _path(url: str) -> str:
     _, _, rest = url.partition("://")
     slash = rest.find("/")
     return rest[slash:] if slash >= 0 else "/"
+
+
+def ends_batch(error: Exception) -> bool:
+    """Whether a response refuses the account or the address, so that it would refuse each item of a batch."""
+    if not isinstance(error, APIStatusError):
+        return False
+    if error.status == 404:
+        return not isinstance(error, NotFoundError)  # no such route
+    return status_meaning(error.status).ends_batch and (error.status != 403 or _is_json(error.body))
+
+
+def is_final_refusal(error: Exception) -> bool:
+    """Whether the service refused the item itself, and would refuse it again."""
+    if not isinstance(error, APIStatusError) or error.outcome_unknown or ends_batch(error):
+        return False
+    return 400 <= error.status < 500 and not status_meaning(error.status).outage
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        decode_json(body)
+    except InvalidJSONError:
+        return False
+    except ValidationError:
+        pass
+    return True

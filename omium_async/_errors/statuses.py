@@ -15,21 +15,28 @@ class StatusMeaning(NamedTuple):
     :ivar refused_for_now: a write was not applied, and is sent again.
     :ivar write_unknown: a write may have been applied.
     :ivar outage: the service has a problem, not the request.
+    :ivar ends_batch: the account or the address is refused, so that each other request would be refused too.
     """
 
     retries_read: bool = False
     refused_for_now: bool = False
     write_unknown: bool = False
     outage: bool = False
+    ends_batch: bool = False
 
 
 _REFUSED: Final = StatusMeaning()
+_ACCOUNT_REFUSED: Final = StatusMeaning(ends_batch=True)
 _UNCLEAR: Final = StatusMeaning(write_unknown=True)
 _REFUSED_FOR_NOW: Final = StatusMeaning(retries_read=True, refused_for_now=True, outage=True)
 _FAILED: Final = StatusMeaning(write_unknown=True, outage=True)
 _FAILED_FOR_NOW: Final = StatusMeaning(retries_read=True, write_unknown=True, outage=True)
 
 _STATUSES: Final[Mapping[int, StatusMeaning]] = {
+    401: _ACCOUNT_REFUSED,
+    402: _ACCOUNT_REFUSED,
+    403: _ACCOUNT_REFUSED,  # in JSON: the edge refuses single requests, in HTML
+    405: _ACCOUNT_REFUSED,  # this address does not serve the call
     408: _FAILED_FOR_NOW,  # sent by gateways when a handler ran too long
     425: _REFUSED_FOR_NOW,
     429: _REFUSED_FOR_NOW,

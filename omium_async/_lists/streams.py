@@ -15,7 +15,7 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._filters import Filters
 from .._models.types import Execution, ExecutionPage
-from .._outage import Outage
+from .._patience import Patience
 from .client_filter import ClientFilter
 from .exact import Reading
 from .prefetch import Fetch, Prefetch, default_bound
@@ -39,23 +39,22 @@ class Batch(NamedTuple):
     total: int | None
 
 
-def windows(caller: Caller, filters: Filters, outage: Outage | None = None, page: Page | None = None) -> Fetch:
+def windows(caller: Caller, filters: Filters, patience: Patience | None = None, page: Page | None = None) -> Fetch:
     """Return the function that requests the windows of a list.
 
     The first request fails as any single call does; during later ones an outage is waited out.
 
-    :param outage: of the work that the list is a part of, which waits it out from the first window on.
+    :param patience: of the work that the list is a part of, which waits it out from the first window on.
     :param page: requests a page in place of the endpoint.
     """
     request = page or endpoints.page
 
     async def fetch(page: int, page_size: int) -> ExecutionPage:
-        nonlocal outage
-        if outage is not None:
-            return await outage.read(caller, lambda caller: request(caller, page, page_size, filters))
+        nonlocal patience
+        if patience is not None:
+            return await patience.read(lambda caller: request(caller, page, page_size, filters))
         first = await request(caller, page, page_size, filters)
-        options = caller.options
-        outage = Outage("list of executions", options.patience, options.poll_interval[0], telemetry=caller.telemetry)
+        patience = Patience(caller, "list of executions", caller.options.patience, caller.options.poll_interval[0])
         return first
 
     return fetch

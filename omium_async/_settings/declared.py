@@ -92,11 +92,7 @@ def declarations(cls: type) -> Mapping[str, Declaration]:
 
 @attrs.frozen
 class Options:
-    """The options of calls, which ``with_options`` changes.
-
-    :ivar before_attempt: called when nothing holds back an attempt any more; an exception ends the call without it.
-        Not a setting: batches set it.
-    """
+    """The options of calls, which ``with_options`` changes."""
 
     timeout: float | None = _setting(
         checks.number, _SECONDS, default=DEFAULT_TIMEOUT, optional=True, variable="OMIUM_TIMEOUT", in_file="timeout",
@@ -124,7 +120,6 @@ class Options:
         checks.delays, "give two numbers of seconds above 0: the first delay and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
-    before_attempt: Callable[[], object] | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen

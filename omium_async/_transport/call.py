@@ -18,16 +18,18 @@ from .._data.text import clean_id
 from .._errors import APITimeoutError, Attempt, OmiumError, WriteOutcome
 from .._request import Request
 from .._settings.secret import Redactor
+from .admission import Lane, TooLate
 from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
 from .failures import Failure, FailureReader, never_sent, write_is_unknown
-from .pacing import MINUTE, Pacer, TooLate
+from .pacing import MINUTE, Pacer
 from .reports import Reports, log
 from .retry import Budget, backoff
 from .session import Connections, Sessions
 
 if TYPE_CHECKING:
+    from .._outage import Outage
     from .._settings.declared import Options, Settings
     from .._telemetry import CallSpan
 
@@ -43,16 +45,26 @@ class _CallState:
     """The state of a call.
 
     :ivar deadline: by ``time.monotonic``; infinity: none.
+    :ivar period: of the lane, when it admitted the attempt.
     :ivar attempts: those that failed.
     :ivar failure: the last attempt's; ``None`` before the first failed.
     """
 
-    __slots__ = ("attempts", "connections", "deadline", "failure", "options", "request", "span")
+    __slots__ = ("attempts", "connections", "deadline", "failure", "lane", "options", "period", "request", "span")
 
-    def __init__(self, request: Request, options: Options, connections: Connections, span: CallSpan | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        options: Options,
+        connections: Connections,
+        lane: Lane | None,
+        span: CallSpan | None,
+    ) -> None:
         self.request = request
         self.options = options
         self.connections = connections
+        self.lane = lane
+        self.period = 0
         self.deadline = math.inf if options.timeout is None else monotonic() + options.timeout
         self.span = span
         self.attempts: tuple[Attempt, ...] = ()
@@ -113,10 +125,20 @@ class Transport:
         """Return the seconds for which the client's own ``rate_limit`` holds back the next request; 0: it does not."""
         return self._pacer.rate_limit_delay()
 
+    def outage(self) -> Outage:
+        """Return the outage that all operations on the running loop share, after a request of one was made.
+
+        :raises RuntimeError: the client was closed meanwhile.
+        """
+        connections = self._sessions.known()
+        if connections is None:
+            self._sessions.raise_closed()
+        return connections.outage
+
     async def call_raw(self, request: Request, options: Options) -> RawResponse:
         """Send ``request`` as `call` does, and return the response undecoded."""
         kept: list[LiveAttempt] = []
-        body = await self.call(request, bytes, options, kept.append)
+        body = await self.call(request, bytes, options, keep=kept.append)
         (attempt,) = kept
         headers = joined(attempt.headers or {})
         request_id = clean_id(request_id_of(headers, body) or attempt.request_id)
@@ -127,30 +149,34 @@ class Transport:
         request: Request,
         decode: Callable[[bytes], T],
         options: Options,
+        lane: Lane | None = None,
         keep: Callable[[LiveAttempt], object] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """Send ``request`` until an attempt succeeds or none may follow, and decode the response.
 
+        :param lane: the lane of a batch, which decides when the call may begin.
         :param keep: receives the attempt that succeeded.
         :raises OmiumError: the error of the last attempt, with the outcome of all of them.
+        :raises LaneClosed: the lane is closed; nothing was sent.
         :raises RuntimeError: the client is closed, or no asyncio task makes the call.
         """
         make = self._call if self._telemetry is None else self._traced_call
-        return make(request, decode, options, keep)
+        return make(request, decode, options, lane, keep)
 
     async def _traced_call(
         self,
         request: Request,
         decode: Callable[[bytes], T],
         options: Options,
+        lane: Lane | None,
         keep: Callable[[LiveAttempt], object] | None,
     ) -> T:
         assert self._telemetry is not None  # noqa: S101 - for the type checkers
         span = self._telemetry.call_started(request)
         if span is None:
-            return await self._call(request, decode, options, keep)
+            return await self._call(request, decode, options, lane, keep)
         try:
-            result = await self._call(request, decode, options, keep, span)
+            result = await self._call(request, decode, options, lane, keep, span)
         except BaseException as error:
             span.ended(None, error)
             raise
@@ -162,19 +188,20 @@ class Transport:
         request: Request,
         decode: Callable[[bytes], T],
         options: Options,
+        lane: Lane | None,
         keep: Callable[[LiveAttempt], object] | None,
         span: CallSpan | None = None,
     ) -> T:
         connections = self._sessions.known() or await self._sessions.open()
-        state = _CallState(request, options, connections, span)
+        state = _CallState(request, options, connections, lane, span)
         while True:
-            if not connections.gate.enter_now():
+            if not connections.gate.enter_now(lane):
                 await self._admit(state)
+            elif lane is not None:
+                state.period = lane.period
             attempt = LiveAttempt(len(state.attempts) + 1, f"{_ID_PREFIX}{next(self._numbers)}", monotonic())
             body = b""
             try:
-                if options.before_attempt is not None:
-                    options.before_attempt()
                 connections.timeouts.start(attempt, state.attempt_timeout(attempt.started))
                 if span is not None:
                     attempt.traced = span.attempt_starts(attempt.number)
@@ -194,15 +221,15 @@ class Transport:
     # -- before an attempt ---------------------------------------------------------------------------------------------
 
     async def _admit(self, state: _CallState) -> None:
-        """Wait for the rate limit, a pause, and a free connection."""
+        """Wait for the lane, the rate limit, a pause, and a free connection."""
         gate = state.connections.gate
         if state.span is not None:
             state.span.waits()
         try:
-            await gate.enter(state.deadline, first=bool(state.attempts))
+            state.period = await gate.enter(state.lane, state.deadline, first=bool(state.attempts))
             if not self._sessions.closed and state.time_left > 0:
                 return
-            gate.leave(sent=False)
+            gate.leave(state.lane, state.period, sent=False)
         except TooLate:
             pass
         finally:
@@ -274,7 +301,7 @@ class Transport:
         if attempt.headers is not None and self._pacer.concerns(attempt.status, attempt.headers):
             retry_after = None if failure is None else failure.retry_after
             self._pacer.learn(attempt, retry_after, state.options.backoff, state.time_left)
-        state.connections.gate.leave(sent=sent)
+        state.connections.gate.leave(state.lane, state.period, sent=sent)
 
     async def _before_next(self, state: _CallState) -> None:
         """Wait before the next attempt, or raise the failure if none may follow."""

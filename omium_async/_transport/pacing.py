@@ -1,31 +1,24 @@
-"""Pacing: when calls may begin. A `Gate` admits the calls of one event loop, a `Pacer` paces all loops of a client."""
+"""Pacing: the client's own rate limit, and the pauses that responses ask for, of all event loops of a client."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from .answers import says_what_remains, what_remains
-from .attempt import LONGEST_PAUSE, LiveAttempt
+from .attempt import LiveAttempt
 from .retry import backoff
 
-__all__ = ["MINUTE", "Gate", "Pacer", "TooLate"]
+__all__ = ["MINUTE", "Pacer"]
 
 MINUTE: Final = 60.0  # seconds: the window of a rate limit, and the longest pause that one response may cause
 
 _log: Final = logging.getLogger("omium_async.transport.pace")
-
-
-class TooLate(Exception):  # noqa: N818 - a signal to the call, which raises its own error
-    """The call cannot begin before its deadline."""
 
 
 class RateWindow:
@@ -65,6 +58,19 @@ class RateWindow:
         return first + self._seconds * (windows + 1)
 
 
+class WaitingCalls(Protocol):
+    """The calls of one event loop that wait to begin."""
+
+    @property
+    def waiting(self) -> int:
+        """Their number."""
+        ...
+
+    def pause_soon(self, until: float) -> None:
+        """Notify them, from any thread, that the pacer pauses."""
+        ...
+
+
 class Pacer:
     """The rate limit and the pauses of one client. Times are those of ``time.monotonic``.
 
@@ -76,12 +82,12 @@ class Pacer:
     def __init__(self, rate_limit: float | None) -> None:
         self._lock = threading.RLock()
         self._window = None if rate_limit is None else RateWindow(rate_limit)
-        self._gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+        self._gates: weakref.WeakSet[WaitingCalls] = weakref.WeakSet()
         self._paused_until = 0.0
         self._pauses = 0  # pauses since the last response other than 429
         self.open = rate_limit is None
 
-    def add(self, gate: Gate) -> None:
+    def add(self, gate: WaitingCalls) -> None:
         """Notify a gate of pauses from now on."""
         with self._lock:
             self._gates.add(gate)
@@ -152,105 +158,6 @@ class Pacer:
             self._paused_until = max(self._paused_until, now + min(pause, MINUTE))
             for gate in self._gates:
                 gate.pause_soon(self._paused_until)
-
-
-class Gate:
-    """Admits the calls of one event loop in order: at most ``size`` at once, and only when the pacer allows it."""
-
-    def __init__(self, pacer: Pacer, size: int) -> None:
-        self._pacer = pacer
-        self._loop = asyncio.get_running_loop()
-        self._free = size
-        # Ordered, and fast to leave from the middle: a thousand calls may give up at once.
-        self._line: OrderedDict[asyncio.Future[None], float] = OrderedDict()  # with the deadline of each
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        pacer.add(self)
-
-    @property
-    def waiting(self) -> int:
-        """The number of calls that wait."""
-        return len(self._line)
-
-    def enter_now(self) -> bool:
-        """Admit a call at once, if nothing holds it back."""
-        if self._free <= 0 or not self._pacer.open:
-            return False
-        self._free -= 1
-        return True
-
-    async def enter(self, deadline: float, *, first: bool) -> None:
-        """Wait until a call may begin. `leave` must follow.
-
-        :param deadline: of the call, by ``time.monotonic``; infinity: none.
-        :param first: whether the call goes before all waiting calls, because it was refused or failed before.
-        :raises TooLate: the call cannot begin before the deadline.
-        """
-        now = monotonic()
-        if self._pacer.earliest(now, first=first) > deadline:
-            raise TooLate
-        turn: asyncio.Future[None] = self._loop.create_future()
-        self._line[turn] = deadline
-        if first:
-            self._line.move_to_end(turn, last=False)
-        self._admit()
-        try:
-            async with asyncio.timeout(None if deadline == math.inf else max(0.0, deadline - now)):
-                await turn
-        except BaseException as error:
-            self._line.pop(turn, None)
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.leave(sent=False)  # it was admitted just when it gave up
-            else:
-                self._admit()
-            if isinstance(error, TimeoutError):
-                raise TooLate from None
-            raise
-
-    def leave(self, *, sent: bool) -> None:
-        """End an attempt, or a call that was admitted and began none.
-
-        :param sent: whether an attempt began, which counts for the rate limit.
-        """
-        self._pacer.end(sent=sent)
-        self._free += 1
-        if self._line:
-            self._admit()
-
-    def _admit(self) -> None:
-        """Admit the first calls in line, and come back when the pacer allows more."""
-        if self._loop.is_closed():
-            return
-        while self._line and (self._free > 0 or self._closed):
-            turn = next(iter(self._line))
-            if not turn.done() and not self._closed and (when := self._pacer.start(monotonic())):
-                self._come_back(when)
-                return
-            del self._line[turn]
-            if not turn.done():
-                self._free -= 1
-                turn.set_result(None)
-
-    def _come_back(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(min(when - monotonic(), LONGEST_PAUSE), self._admit)
-
-    def pause_soon(self, until: float) -> None:
-        """Notify the gate, from any thread, that the pacer pauses: calls that must begin before fail at once."""
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._refuse, until)
-
-    def _refuse(self, until: float) -> None:
-        for turn in [turn for turn, deadline in self._line.items() if deadline < until]:
-            del self._line[turn]
-            if not turn.done():
-                turn.set_exception(TooLate())
-
-    def close(self) -> None:
-        """Admit all that wait: each finds out that the client is closed."""
-        self._closed = True
-        self._admit()
 
 
 def _warn_of_long_wait(attempt: LiveAttempt, seconds: float) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from ssl import SSLCertVerificationError
 from typing import Final
 
 from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, OmiumError
 from .._errors.statuses import status_meaning
+from .._pause import growing_pause
 
 __all__ = ["Budget", "backoff", "is_outage", "is_retryable"]
 
@@ -35,8 +35,7 @@ def backoff(retries: int, bounds: tuple[float, float]) -> float:
     :param retries: the retries so far.
     :param bounds: the upper limit of the first delay, and of any.
     """
-    first, longest = bounds
-    return random.uniform(0, min(longest, first * 2.0 ** min(retries, 64)))  # noqa: S311
+    return growing_pause(retries, bounds, growth=2.0, spread=(0.0, 1.0))
 
 
 class Budget:

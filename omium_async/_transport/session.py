@@ -13,9 +13,11 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from multidict import CIMultiDict
 
+from .._outage import Outage
+from .admission import Gate
 from .attempt import LONGEST_PAUSE, Timeouts
 from .connector import Connector, Outgoing
-from .pacing import Gate, Pacer
+from .pacing import Pacer
 
 __all__ = ["Connections", "Sessions"]
 
@@ -23,13 +25,17 @@ _KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 secon
 
 
 class Connections:
-    """The connections of one event loop."""
+    """The connections of one event loop.
+
+    :ivar outage: the one that the client's operations on this loop share.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, gate: Gate, *, owned: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.session = session
         self.owned = owned
         self.gate = gate
+        self.outage = Outage()
         self.timeouts = Timeouts()
         self._close_session = functools.partial(_close_once, session, asyncio.Lock())
         self._keeper: AsyncGenerator[None, None] | None = None
@@ -55,6 +61,7 @@ class Connections:
     async def close(self) -> None:
         """Close what was opened here, and wake all waiters; a session of the user stays open."""
         self.gate.close()
+        self.outage.let_all_go()
         for waiter in self._pauses:
             _wake(waiter)
         if self._keeper is not None:

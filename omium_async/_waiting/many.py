@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Final, NamedTuple, NoReturn, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from .. import _endpoints as endpoints
 from .. import _lists as lists
@@ -14,12 +14,10 @@ from .._caller import Caller
 from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
 from .._filters import Filters
 from .._models.types import Execution, ExecutionStatus
-from .._outage import Outage
-from .._pool import Pool
-from .._transport.retry import is_retryable
-from .polling import PendingMonitor, Polling, PollInterval
+from .._pool import Pool, most_ahead
+from .polling import PendingMonitor, Polling, PollInterval, too_late
 
-__all__ = ["wait_for_each"]
+__all__ = ["WaitSet", "wait_for_each"]
 
 T = TypeVar("T")
 
@@ -27,19 +25,7 @@ _FEW: Final = 2  # executions that are read one by one
 _FEW_DETAILS: Final = 8  # the same if the details of each are wanted in the end
 _CONCURRENCY: Final = 16  # reads of single executions
 _PAGE_SIZES: Final = (100, 1000)
-_GRACE: Final = 0.1  # seconds after the deadline, for the error of a read that ends at the deadline
 _NAMED: Final = 5  # the most ids in a message
-
-
-class _Poll(NamedTuple):
-    """The result of one poll of the list.
-
-    :ivar ready: rows at a wanted status.
-    :ivar single: ids to read one by one.
-    """
-
-    ready: list[Execution]
-    single: list[str]
 
 
 class _Read(NamedTuple):
@@ -60,27 +46,17 @@ async def wait_for_each(
     :raises MissingExecutionsError: the service does not know some of them.
     :raises OmiumError: an error that is not retryable, or the last failure of an outage longer than ``patience``.
     """
-    waiting = _WaitSet(caller, polling.begin(), details=details)
+    waiting = WaitSet(caller, polling.begin(), details=details)
     await waiting.gather(execution_ids)
-    while waiting.pending:
-        changed = False
-        poll = await waiting.poll()
-        for row in poll.ready:
-            waiting.remove(row.id)
-            changed = True
-            yield row
-        pool = Pool(poll.single, waiting.read, _CONCURRENCY)
-        try:
-            while await waiting.in_time(pool.more):
-                while pool.has_results:
-                    found = waiting.take(pool.pop())
-                    if found is not None:
-                        changed = True
-                        yield found
-        finally:
-            await pool.close()
-        if waiting.pending and not waiting.outage.lasts:  # an outage has its own pauses
-            await waiting.pause(changed=changed)
+    try:
+        while waiting.pending:
+            async with aclosing(waiting.poll()) as found:
+                async for execution in found:
+                    yield execution
+            if waiting.pending:
+                await waiting.pause()
+    finally:
+        waiting.leave()
     if waiting.missing:
         raise MissingExecutionsError(
             f"the service does not know the executions {_some(map(repr, waiting.missing), len(waiting.missing))}",
@@ -89,9 +65,10 @@ async def wait_for_each(
         )
 
 
-class _WaitSet:
-    """The executions to wait for.
+class WaitSet:
+    """The executions to wait for. More may be added at any time.
 
+    :param details: whether `poll` yields the details of each execution, or its row of the list.
     :ivar pending: those not at a wanted status yet, with the last status seen of each.
     :ivar missing: those that the service does not know.
     """
@@ -104,13 +81,7 @@ class _WaitSet:
         self._details = details
         self._few = _FEW_DETAILS if details else _FEW
         self._interval = PollInterval(polling)
-        self.outage = Outage(
-            "wait for executions",
-            0.0 if polling.once else caller.options.patience,
-            polling.interval[0],
-            deadline=polling.deadline,
-            telemetry=caller.telemetry,
-        )
+        self._patience = polling.patience(caller, "wait for executions")
         self._failed_at: dict[str, float] = {}  # when the last read of a single execution failed
         self._monitor = PendingMonitor()
         self._single: set[str] = set()  # those that the list does not show, or shows too far from its start
@@ -118,7 +89,8 @@ class _WaitSet:
         self._single_interval = PollInterval(polling)
         self._single_pause = 0.0  # seconds until they are read again
         self._pages = 0  # of the last poll of the list
-        self._requests = 0
+        self._requests = 0  # of the last poll that had no result
+        self._changed = False  # whether the last poll had a result
         self._failure: OmiumError | None = None
 
     async def gather(self, execution_ids: Iterable[str] | AsyncIterable[str]) -> None:
@@ -132,35 +104,51 @@ class _WaitSet:
                 execution_segment(execution_id, "execution_ids")
                 self.pending[execution_id] = None
 
-        await self.in_time(collect)
+        await self._in_time(collect)
 
-    async def in_time(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Run one step, at most until the deadline.
+    def remove(self, execution_id: str) -> None:
+        """Stop waiting for an execution."""
+        self.pending.pop(execution_id, None)
+        self._single.discard(execution_id)
+        self._failed_at.pop(execution_id, None)
 
-        :raises WaitTimeoutError: the deadline passed.
-        """
-        left = self._polling.left()
-        scope = asyncio.timeout(None if left is None else left + _GRACE)
-        try:
-            async with scope:
-                return await step()
-        except OmiumError as error:
-            if self._polling.left() != 0 or not is_retryable(error):
-                raise
-            self._raise_late(error)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            self._raise_late()
+    def leave(self) -> None:
+        """The wait ends."""
+        self._patience.leave()
 
-    async def pause(self, *, changed: bool) -> None:
-        """Sleep until the next poll."""
-        seconds = self._interval.next(changed=changed, requests=self._requests)
+    async def pause(self) -> None:
+        """Sleep until the next poll; in an outage the reads wait for their turn instead."""
+        if self._patience.counts:
+            return
+        seconds = self._interval.next(changed=self._changed, requests=self._requests)
         self._single_pause -= seconds
-        if not await self._polling.sleep(seconds):
-            self._raise_late()
+        await self._in_time(lambda: self._polling.sleep(seconds))
 
-    def _raise_late(self, failure: OmiumError | None = None) -> NoReturn:
+    async def poll(self) -> AsyncGenerator[Execution]:
+        """Poll once, and yield the executions whose status is a wanted one."""
+        self._requests, self._changed = 0, False
+        ready, single = await self._poll_list()
+        for row in ready:
+            self.remove(row.id)
+            self._changed = True
+            yield row
+        pool = Pool(single, self._read, _CONCURRENCY, most_ahead(_CONCURRENCY))
+        try:
+            while await self._in_time(pool.more):
+                while pool.has_results:
+                    found = self._take(pool.pop())
+                    if found is not None:
+                        self._changed = True
+                        yield found
+        finally:
+            await pool.close()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    async def _in_time(self, step: Callable[[], Awaitable[T]]) -> T:
+        return await self._polling.in_time(step, self._late)
+
+    def _late(self, failure: OmiumError | None) -> WaitTimeoutError:
         count = len(self.pending)
         last = (f"{id!r} ({status or 'not seen'})" for id, status in self.pending.items())
         text = f"{count} {'execution has' if count == 1 else 'executions have'} {self._polling.not_reached}"
@@ -169,34 +157,30 @@ class _WaitSet:
             text += "; are their workflows served?"
         if self.missing:
             text += f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
-        failure = failure or self.outage.last or self._failure
-        if failure is not None:
-            text += f"; last failure: {failure}"
-        raise WaitTimeoutError(text, pending=tuple(self.pending), outcome="not_applied") from failure
+        return too_late(text, tuple(self.pending), failure or self._patience.last or self._failure)
 
-    # -- polling -------------------------------------------------------------------------------------------------
+    # -- the list ------------------------------------------------------------------------------------------------
 
-    async def poll(self) -> _Poll:
-        """Poll the list for those that it shows near its start."""
-        self._requests = 0
+    async def _poll_list(self) -> tuple[list[Execution], list[str]]:
+        """Return the rows at a wanted status, and the ids of the executions to read one by one."""
         listed = [execution_id for execution_id in self.pending if execution_id not in self._single]
         if len(listed) <= max(self._few, self._pages):
             self._single.update(listed)
-            return _Poll([], list(self.pending))
+            return [], list(self.pending)
         resting = self._single.copy() if self._single_pause > 0 else set[str]()
         if self._single_pause <= 0:
             self._single_pause = self._single_interval.next()
-        ready = await self.in_time(lambda: self._poll_list(listed))
+        ready = await self._in_time(lambda: self._read_list(listed))
         self._requests += self._pages
         single = [execution_id for execution_id in self.pending if execution_id in self._single - resting]
-        return _Poll([], [row.id for row in ready] + single) if self._details else _Poll(ready, single)
+        return ([], [row.id for row in ready] + single) if self._details else (ready, single)
 
-    async def _poll_list(self, listed: list[str]) -> list[Execution]:
+    async def _read_list(self, listed: list[str]) -> list[Execution]:
         """Read the list as far as it shows these executions, and return those at a wanted status."""
         unseen = set(listed)
         ready: list[Execution] = []
         size = min(max(len(listed), _PAGE_SIZES[0]), _PAGE_SIZES[1])
-        fetch = lists.windows(self._caller, Filters(), self.outage)
+        fetch = lists.windows(self._caller, Filters(), self._patience)
         batches = lists.stream_batches(fetch, page_size=size, prefetch=0)
         self._pages = 0
         try:
@@ -221,33 +205,31 @@ class _WaitSet:
         self._monitor.saw(found)
         return found.status in self._polling.until
 
-    async def read(self, _: int, execution_id: str) -> _Read:
-        """Read one execution."""
+    # -- single executions ---------------------------------------------------------------------------------------
 
-        def on_failure(error: OmiumError, started: float) -> None:
-            """An execution whose reads always fail, while others are answered, is no outage."""
-            before, self._failed_at[execution_id] = self._failed_at.get(execution_id), started
-            if before is not None and before < self.outage.answered_at:
-                self.outage.last = error
-            else:
-                self.outage.failed(error, started)
-
+    async def _read(self, _: int, execution_id: str) -> _Read:
+        """Read one execution. If its reads fail again and again while others get responses, it is no outage."""
+        failed_at = self._failed_at.get(execution_id)
+        joins = failed_at is None or failed_at >= self._patience.responded_at
+        self._failed_at[execution_id] = time.monotonic()
         try:
-            found = await self.outage.try_read(
-                self._caller, lambda caller: endpoints.get(caller, execution_id), on_failure
-            )
+            found = await self._patience.try_once(lambda caller: endpoints.get(caller, execution_id), joins=joins)
         except NotFoundError:
-            self.outage.answered()
+            self._patience.responded()
             return _Read(execution_id, None)
+        if found is not None:
+            self._failed_at.pop(execution_id, None)
         return _Read(execution_id, found, failed=found is None)
 
-    def take(self, read: _Read) -> Execution | None:
+    def _take(self, read: _Read) -> Execution | None:
         """Return the execution if its status is a wanted one."""
         found = read.execution
+        if read.id not in self.pending:
+            return None
         if read.failed:
             self._requests += 1
         elif found is None:
-            del self.pending[read.id]
+            self.remove(read.id)
             self.missing.append(read.id)
         elif self._is_ready(read.id, found):
             self.remove(read.id)
@@ -255,11 +237,6 @@ class _WaitSet:
         else:
             self._requests += 1
         return None
-
-    def remove(self, execution_id: str) -> None:
-        """Stop waiting for an execution."""
-        del self.pending[execution_id]
-        self._single.discard(execution_id)
 
 
 def _some(entries: Iterable[str], count: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -11,9 +10,7 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
 from .._models.types import Execution, ExecutionDetail, ExecutionStatus
-from .._outage import Outage
-from .._transport.retry import is_retryable
-from .polling import PendingMonitor, Polling, PollInterval
+from .polling import PendingMonitor, Polling, PollInterval, too_late
 
 __all__ = ["created_note", "run_and_wait", "wait_for", "watch_changes"]
 
@@ -25,40 +22,29 @@ async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_cr
     :raises WaitTimeoutError: it was not in time; its cause is the last failure.
     :raises OmiumError: an error that no later poll can help; or the last failure of an outage longer than ``patience``.
     """
-    patience = 0.0 if polling.once else caller.options.patience
-    outage = Outage(f"wait for execution {execution_id}", patience, polling.interval[0], telemetry=caller.telemetry)
+    patience = polling.patience(caller, f"wait for execution {execution_id}")
     monitor, interval = PendingMonitor(), PollInterval(polling)
     seen: ExecutionDetail | None = None
-    failure: OmiumError | None = None
     was_only_pending = True
-    while True:
-        left, started = polling.left(), time.monotonic() + caller.rate_limit_delay()
-        pause = 0.0
-        if left != 0:
-            try:
-                seen = await endpoints.get(outage.limited(caller, left), execution_id)
-            except OmiumError as error:
-                failure = error
-                if not is_retryable(error):
-                    raise
-                # If no time is left, this poll may only have had too little of it.
-                if polling.left() != 0 and not outage.is_held(caller, error):
-                    outage.failed(error, started)
-                pause = outage.pause()
-            else:
-                outage.answered()
-                if seen.status in polling.until:
-                    return seen
-                was_only_pending &= seen.status is ExecutionStatus.PENDING
-                monitor.saw(seen)
-                pause = interval.next()
-        if not await polling.sleep(pause):
-            break
-    pending = seen if seen is not None and was_only_pending else None
-    text = _too_late(execution_id, polling, seen) if pending is None else _still_pending(pending, polling, is_created)
-    if failure is not None:
-        text += f"; last failure: {failure}"
-    raise WaitTimeoutError(text, pending=(execution_id,), execution_id=execution_id, outcome="not_applied") from failure
+
+    async def poll() -> ExecutionDetail:
+        nonlocal seen, was_only_pending
+        while True:
+            seen = await patience.read(lambda caller: endpoints.get(caller, execution_id))
+            if seen.status in polling.until:
+                return seen
+            was_only_pending &= seen.status is ExecutionStatus.PENDING
+            monitor.saw(seen)
+            await polling.sleep(interval.next())
+
+    def late(failure: OmiumError | None) -> WaitTimeoutError:
+        if seen is not None and was_only_pending:
+            text = _still_pending(seen, polling, is_created)
+        else:
+            text = _too_late(execution_id, polling, seen)
+        return too_late(text, (execution_id,), failure or patience.last, execution_id)
+
+    return await polling.in_time(poll, late)
 
 
 def _too_late(execution_id: str, polling: Polling, seen: ExecutionDetail | None) -> str:
@@ -77,13 +63,11 @@ def _still_pending(seen: ExecutionDetail, polling: Polling, is_created: bool) ->
 
 async def watch_changes(caller: Caller, execution_id: str, polling: Polling) -> AsyncGenerator[ExecutionDetail]:
     """Yield the execution now and after each change, until its status is a wanted one."""
-    outage = Outage(
-        f"watch of execution {execution_id}", caller.options.patience, polling.interval[0], telemetry=caller.telemetry
-    )
+    patience = polling.patience(caller, f"watch of execution {execution_id}")
     interval = PollInterval(polling)
     before: ExecutionDetail | None = None
     while True:
-        detail = await outage.read(caller, lambda caller: endpoints.get(caller, execution_id))
+        detail = await patience.read(lambda caller: endpoints.get(caller, execution_id))
         changed = detail != before
         if changed:
             before = detail

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 
 from .. import _arguments as check
+from .._caller import Caller
+from .._errors import OmiumError, WaitTimeoutError
 from .._models.types import SETTLED, Execution, ExecutionStatus
+from .._patience import Patience
+from .._pause import growing_pause
+from .._transport.retry import is_retryable
 
-__all__ = ["PendingMonitor", "PollInterval", "Polling"]
+__all__ = ["PendingMonitor", "PollInterval", "Polling", "too_late"]
 
 _log = logging.getLogger("omium_async.waiting")
 
-_GROWTH: Final = 1.5
+T = TypeVar("T")
+
 _LONGEST_OF_GIVEN: Final = 4  # the longest pause, in first pauses, if a call gives only the first
 _SECONDS_PER_REQUEST: Final = 0.5  # after the first of a poll: the service counts them, and may charge for them
 _LONG_PENDING: Final = 60.0  # seconds
+_GRACE: Final = 0.1  # seconds after the deadline, for the error of a read that ends at the deadline
+
+
+class _Late(Exception):  # noqa: N818 - a signal
+    """The deadline passed between two polls."""
 
 
 @attrs.frozen
@@ -68,16 +79,45 @@ class Polling:
         """Seconds until the deadline, at least 0; ``None``: no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
-    async def sleep(self, seconds: float) -> bool:
-        """Sleep, at most until the deadline; return whether time is left."""
-        if self.once:
-            return False
+    def patience(self, caller: Caller, what: str) -> Patience:
+        """Return the patience of the wait."""
+        seconds = 0.0 if self.once else caller.options.patience
+        return Patience(caller, what, seconds, self.interval[0], self.deadline)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep between two polls, within `in_time`."""
         left = self.left()
-        if left is None or seconds < left:
-            await asyncio.sleep(seconds)
-            return True
-        await asyncio.sleep(left)
-        return False
+        if self.once:
+            raise _Late
+        if left is not None and seconds >= left:
+            await asyncio.sleep(left)
+            raise _Late
+        await asyncio.sleep(seconds)
+
+    async def in_time(
+        self, step: Callable[[], Awaitable[T]], late: Callable[[OmiumError | None], WaitTimeoutError]
+    ) -> T:
+        """Run a step of the wait, at most until the deadline.
+
+        :param late: returns the error to raise at the deadline, from the failure of the last read.
+        """
+        left = self.left()
+        scope = asyncio.timeout(None if left is None else left + _GRACE)
+        failure: OmiumError | None = None
+        try:
+            async with scope:
+                return await step()
+        except OmiumError as error:
+            if self.left() != 0 or not is_retryable(error):
+                raise
+            failure = error
+        except _Late:
+            pass
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        ending = late(failure)
+        raise ending from ending.__cause__
 
     @property
     def waited(self) -> str:
@@ -91,13 +131,27 @@ class Polling:
         return f"not {wanted} {self.waited}"
 
 
+def too_late(
+    text: str, pending: tuple[str, ...], failure: OmiumError | None, execution_id: str | None = None
+) -> WaitTimeoutError:
+    """Return the error of a wait that was not in time.
+
+    :param failure: the last one seen, for the message and as the cause.
+    """
+    if failure is not None:
+        text += f"; last failure: {failure}"
+    error = WaitTimeoutError(text, pending=pending, execution_id=execution_id, outcome="not_applied")
+    error.__cause__ = failure
+    return error
+
+
 class PollInterval:
     """The pause between two polls. It grows while nothing changes, and is jittered to spread many waits."""
 
     def __init__(self, polling: Polling) -> None:
-        self._first, self._longest = polling.interval
+        self._bounds = polling.interval
         self._per_request = polling.per_request
-        self._interval = self._first
+        self._unchanged = 0  # pauses since the last change
 
     def next(self, *, changed: bool = False, requests: int = 1) -> float:
         """Return the seconds until the next poll.
@@ -106,11 +160,10 @@ class PollInterval:
         :param requests: requests of the last poll that had no result.
         """
         if changed:
-            self._interval = self._first
-        least = min((requests - 1) * self._per_request, self._longest)
-        pause = max(self._interval * random.uniform(0.8, 1.2), least)  # noqa: S311
-        self._interval = min(self._interval * _GROWTH, self._longest)
-        return pause
+            self._unchanged = 0
+        pause = growing_pause(self._unchanged, self._bounds)
+        self._unchanged += 1
+        return max(pause, min((requests - 1) * self._per_request, self._bounds[1]))
 
 
 class PendingMonitor:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
+import math
 import random
 from collections import Counter
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
+
 from omium_async import APIConnectionError, Attempt, Executions, UnprocessableEntityError
 from omium_async._data.converter import shared
+from omium_async._outage import Outage
 from omium_async._settings.declared import Options
+from omium_async._transport.admission import Gate, Lane
+from omium_async._transport.pacing import Pacer
 
 OPTIONS = Options(
     timeout=5.0,
@@ -76,6 +84,26 @@ class MemoryCaller:
         self.telemetry = None
         self.shared = SimpleNamespace(settings=SimpleNamespace(base_url="https://fake/api/v1", converter=None))
         self.converter = shared()
+        self._gate = Gate(Pacer(None), 1000)
+        self._lane: Lane | None = None
+        self._outage = Outage()
+
+    def outage(self) -> Outage:
+        return self._outage
+
+    def in_lane(self, lane: Lane, **changes: Any) -> Self:
+        found = self.with_options(attrs.evolve(self.options, **changes))
+        found._lane = lane
+        return found
+
+    @contextlib.asynccontextmanager
+    async def admitted(self) -> AsyncGenerator[None]:
+        """Wait as a call of a real client does until its lane lets it begin."""
+        period = await self._gate.enter(self._lane, math.inf, first=False)
+        try:
+            yield
+        finally:
+            self._gate.leave(self._lane, period, sent=True)
 
     def within(self, _: float | None) -> Self:
         return self
@@ -105,10 +133,12 @@ class Connection(MemoryCaller):
 
     async def write(self, method: str, path: str, body: dict[str, Any], decode: Any, key: str | None, _: Any) -> Any:
         assert path == "/executions"
-        if self.seen.dead:  # nothing begins after the client died
-            raise asyncio.CancelledError
-        if self.options.before_attempt is not None:
-            self.options.before_attempt()
+        async with self.admitted():
+            if self.seen.dead:  # nothing begins after the client died
+                raise asyncio.CancelledError
+            return await self._write(body, decode)
+
+    async def _write(self, body: dict[str, Any], decode: Any) -> Any:
         self.seen.sent.append(body)
         number = body["input_data"]
         fate = self.chance.random()
@@ -146,6 +176,10 @@ class Connection(MemoryCaller):
             asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.02), self.service.apply, body)
 
     async def read(self, path: str, decode: Any, _: Any) -> Any:
+        async with self.admitted():
+            return await self._read(path, decode)
+
+    async def _read(self, path: str, decode: Any) -> Any:
         self.step("a read")
         await asyncio.sleep(0)
         parts = urlsplit(path)

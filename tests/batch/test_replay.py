@@ -176,7 +176,8 @@ async def test_a_refused_key_ends_the_batch(omium, ids, local, path, journalled,
     how = {"journal": path} if journalled else {}
     local.inject(Fault(**where, action="status", status=401))
     found, error = await ended(omium.executions.replay_many(concurrency=1, **how))
-    assert (found, type(error), error.outcome) == ([], AuthenticationError, "not_applied")
+    assert [(outcome.state, type(outcome.error)) for outcome in found] == [("rejected", AuthenticationError)]
+    assert (type(error), error.outcome) == (AuthenticationError, "not_applied")
     again = await collect(omium.executions.replay_many(**how))
     assert states(again) == {("replayed", False): 6}
 

@@ -58,7 +58,7 @@ def test_a_table_has_colours_unless_no_color_is_set(connected, service):
 
 def test_a_watched_list_fits_the_screen_so_that_the_newest_rows_stay_in_sight(connected, service, monkeypatch):
     ids = service.pending(20)
-    monkeypatch.setattr("omium_sync.cli.commands.list._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("omium_sync.cli.commands.list._PAUSES", (0.01, 15.0))
     connected.environment["LINES"] = "10"
     twice = functools.partial(service.until, "GET /executions", many=2)
     ended = connected.interrupted(twice, "list", "--watch", columns=120)

@@ -125,7 +125,7 @@ def test_a_call_without_a_task_is_no_attempt_that_was_sent(raw) -> None:
     loop.run_forever()
     assert "in a task" in str(received[0])
     assert attempts == []
-    assert omium._caller.shared.transport._sessions._by_loop[loop].gate.enter_now()
+    assert omium._caller.shared.transport._sessions._by_loop[loop].gate.enter_now(None)
     loop.run_until_complete(omium.aclose())
     loop.close()
 

@@ -93,7 +93,7 @@ async def test_two_bulk_replays_at_once_replay_each_execution_once(page, service
     assert len(service.writes) == 3
 
 
-@pytest.mark.parametrize(("trouble", "outcome"), [(409, "rejected"), ("drop", "unknown"), (401, "not sent")])
+@pytest.mark.parametrize(("trouble", "outcome"), [(409, "rejected"), ("drop", "unknown"), (401, "rejected")])
 async def test_each_outcome_is_the_truth(page, service, trouble, outcome):
     service.fill(10)
     path = await plan(page)

@@ -12,6 +12,7 @@ import attrs
 
 from omium_async import Execution, ExecutionDetail, ExecutionPage, Executions, NotFoundError
 from omium_async._data.converter import shared
+from omium_async._outage import Outage
 
 
 @attrs.frozen
@@ -43,6 +44,7 @@ class Fleet:
         self.gets: Counter[str] = Counter()
         self.failures: list[Exception] = []
         self.executions = Executions(self)  # type: ignore[arg-type]
+        self._outage = Outage()
 
     @property
     def now(self) -> float:
@@ -60,6 +62,9 @@ class Fleet:
 
     def with_options(self, _: Any) -> Fleet:
         return self
+
+    def outage(self) -> Outage:
+        return self._outage
 
     def rate_limit_delay(self) -> float:
         return 0.0

@@ -14,7 +14,8 @@ import click
 from omium_async import AsyncOmium
 from omium_async._caller import Caller
 from omium_async._executions import Executions
-from omium_async._outage import Outage
+from omium_async._patience import Patience
+from omium_async._pause import growing_pause
 from omium_sync import Execution, Omium
 
 from ..columns import EXECUTION_COLUMNS, Columns, columns_option, write_rows
@@ -26,9 +27,7 @@ from ..tables import screen
 
 _ROWS_OF_A_TABLE: Final = 50
 _LINES_AROUND: Final = 3  # the headings, the line below the table, and the cursor's
-_FIRST_PAUSE: Final = 2.0  # seconds between two reads of a watched list
-_LONGEST_PAUSE: Final = 15.0
-_GROWTH: Final = 1.5
+_PAUSES: Final = (2.0, 15.0)  # seconds between two reads of a watched list: the first and the longest
 
 
 @service_command(
@@ -87,7 +86,7 @@ def list_command(
 async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, output: Output) -> None:
     """Read the list again and again, less often while nothing changes. Wait out an outage for `patience`."""
     caller = omium._caller  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    outage = Outage("list of executions", caller.options.patience, telemetry=caller.telemetry)
+    patience = Patience(caller, "list of executions", caller.options.patience)
 
     async def read(caller: Caller) -> list[Execution]:
         return [row async for row in Executions(caller).list(**which)]
@@ -95,10 +94,10 @@ async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, out
     console = screen()
     in_place = output is Output.TABLE and console.is_terminal and not console.is_dumb_terminal
     known: dict[str, Execution] = {}
-    pause = _FIRST_PAUSE
+    unchanged = 0  # reads since the last change
     async with omium:
         while True:
-            rows = await outage.read(caller, read)
+            rows = await patience.read(read)
             now = {row.id: row for row in rows}
             changed = [row for row in rows if known.get(row.id) != row]
             if in_place:
@@ -108,9 +107,9 @@ async def _watch(omium: AsyncOmium, which: dict[str, Any], columns: Columns, out
             else:
                 write_rows(changed[::-1], columns, output)
                 sys.stdout.flush()
-            pause = _FIRST_PAUSE if changed or known.keys() - now.keys() else min(pause * _GROWTH, _LONGEST_PAUSE)
+            unchanged = 0 if changed or known.keys() - now.keys() else unchanged + 1
             known = now
-            await asyncio.sleep(pause)
+            await asyncio.sleep(growing_pause(unchanged, _PAUSES))
 
 
 @client_command(
