@@ -168,10 +168,35 @@ def entry_type(kind: Any) -> Any:
 # -- other libraries ---------------------------------------------------------------------------------------------------
 
 
+def _unstructure(value: Any) -> Any:
+    return shared().unstructure(value)
+
+
+class _PydanticSerializer:
+    """The attribute that pydantic reads of a value without a schema. pydantic_core is imported at the first read."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        if instance is None:  # pydantic's own attribute of classes also means a finished schema
+            raise AttributeError("__pydantic_serializer__")
+        return _pydantic_serializer()
+
+
+@cache
+def _pydantic_serializer() -> Any:
+    try:
+        import pydantic_core  # noqa: PLC0415 - only for those who have it
+    except ImportError:
+        raise AttributeError("__pydantic_serializer__: pydantic_core is not installed") from None
+    how: Any = {"type": "function-plain", "function": _unstructure}
+    return pydantic_core.SchemaSerializer({"type": "any", "serialization": how})
+
+
 class PydanticType:
     """A class that pydantic and FastAPI can validate, serialize and describe. Nothing of theirs is imported."""
 
     __slots__ = ()
+    #: For values without a schema: `pydantic_core.to_json` and the like write them as the converter does.
+    __pydantic_serializer__: ClassVar = _PydanticSerializer()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> dict[str, Any]:
@@ -192,10 +217,6 @@ class PydanticType:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         return _json_schema(cls)
-
-
-def _unstructure(value: Any) -> Any:
-    return shared().unstructure(value)
 
 
 def _json_schema(cls: Any) -> dict[str, Any]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import subprocess
+import sys
 from typing import Any
 
 import attrs
 import pandas as pd
 import pydantic
+import pydantic_core
 import pytest
 
 from omium_async import (
+    CancelResult,
     Checkpoint,
+    CheckpointDetail,
     CreateOutcome,
     Execution,
     ExecutionDetail,
@@ -21,6 +26,8 @@ from omium_async import (
     ExecutionRequest,
     ExecutionStatus,
     InvalidResponseError,
+    ReplayResult,
+    RollbackResult,
     WorkflowInfo,
 )
 
@@ -138,6 +145,52 @@ def test_the_json_schema_describes_the_dict() -> None:
     assert detail["properties"]["created_at"]["anyOf"][0] == {"type": "string", "format": "date-time"}
     assert detail["properties"]["checkpoints"]["items"]["properties"].keys() >= {"id", "name", "created_at"}
     assert schema["page"]["properties"]["items"]["items"]["title"] == "Execution"
+
+
+VALUES: list[Any] = [
+    DETAIL,
+    PAGE,
+    ExecutionPage(()),
+    Execution("e", output_data={"big": 2**100}),
+    Checkpoint("c"),
+    CheckpointDetail("c", state=[1, None]),
+    ReplayResult.from_dict({"id": "e", "replay_execution_id": "f"}),
+    RollbackResult("e"),
+    CancelResult("e", cancelled=False),
+    WorkflowInfo("w", tags=("a", "b")),
+]
+
+
+@pytest.mark.parametrize("model", VALUES, ids=lambda model: type(model).__name__)
+def test_pydantic_writes_models_without_a_schema_as_dicts(model: Any) -> None:
+    nested, expected = {"a": [model, (model,)]}, {"a": [model.to_dict(), [model.to_dict()]]}
+    whatever = pydantic.TypeAdapter[Any](Any)
+    for write in (pydantic_core.to_json, whatever.dump_json):
+        assert json.loads(write(model)) == model.to_dict()
+        assert json.loads(write(nested)) == expected
+    assert pydantic_core.to_jsonable_python(model) == model.to_dict()
+    assert pydantic_core.to_jsonable_python(nested) == expected
+
+
+def test_pydantic_writes_a_request_without_a_schema() -> None:
+    found = json.loads(pydantic_core.to_json([ExecutionRequest("w", {"a": 1})]))
+    assert found == [{"workflow_id": "w", "input_data": {"a": 1}, "metadata": None, "agent_id": None, "key": None}]
+
+
+def test_pydantic_is_imported_only_when_it_asks() -> None:
+    lines = (
+        "import sys",
+        "from omium_async import Execution",
+        "row = Execution('e')",
+        "assert not hasattr(Execution, '__pydantic_serializer__')",
+        "assert 'pydantic_core' not in sys.modules",
+        "sys.modules['pydantic_core'] = None",
+        "assert not hasattr(row, '__pydantic_serializer__')",
+        "del sys.modules['pydantic_core']",
+        "assert row.__pydantic_serializer__.to_python(row) == row.to_dict()",
+        "assert 'pydantic' not in sys.modules",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 ROUTES: list[Any] = [
