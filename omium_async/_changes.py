@@ -47,7 +47,7 @@ async def cancel(caller: Caller, execution_id: str, key: str | None) -> CancelRe
     """Cancel an execution that has not ended; of one that has, return its status and send nothing."""
     _check(execution_id, None, None, key)
     rest = _Rest(caller)
-    detail = await endpoints.get.offered(endpoints.get(caller, execution_id))
+    detail = await endpoints.get(caller, execution_id)
     if detail.status not in ENDED:
         try:
             return await endpoints.cancel(rest.caller(), execution_id, key)

@@ -16,7 +16,7 @@ from ._caller import Caller
 from ._data.codec import decode_json, encode
 from ._data.plain import plain
 from ._data.validation import ValidationError, wrong
-from ._errors import APIStatusError, InvalidResponseError, NoCheckpointError
+from ._errors import InvalidResponseError, NoCheckpointError
 from ._filters import Filters
 from ._models.types import (
     CancelResult,
@@ -65,13 +65,12 @@ class Endpoint(Generic[T]):
     :param method: of HTTP.
     :param path: below the base URL, with at most one id in braces, by the name of its argument.
     :param answer: the model of the answer; ``None``: the answer is not read.
-    :param may_be_missing: the service's document of executions does not have it, so a service may not offer it.
+    :param is_documented: whether the service's document of executions has it.
     """
 
-    def __init__(self, name: str, method: str, path: str, answer: type[T], *, may_be_missing: bool = False) -> None:
-        self.operation: Final = Operation(f"omium.{name}", path)
-        self._name, self._method, self._answer = name, method, answer
-        self._may_be_missing = may_be_missing
+    def __init__(self, name: str, method: str, path: str, answer: type[T], *, is_documented: bool = True) -> None:
+        self.operation: Final = Operation(f"omium.{name}", path, is_documented)
+        self._method, self._answer = method, answer
         self._start, _, rest = path.partition("{")
         self._id, _, self._end = rest.partition("}")
 
@@ -109,34 +108,8 @@ class Endpoint(Generic[T]):
             segment = check.execution_segment(id) if self._id == "execution_id" else check.segment(id, self._id)
             path = f"{path}{segment}{self._end}"
         if self._method == "GET":
-            call = caller.read(path + query, read, self.operation)
-        else:
-            call = caller.write(self._method, path + query, body, read, key, self.operation)
-        return self.offered(call) if self._may_be_missing else call
-
-    async def offered(self, call: Coroutine[Any, Any, R]) -> R:
-        """Await a call to an endpoint that the service may not have.
-
-        :raises APIStatusError: the service does not have it; never a `NotFoundError`, which is about an id.
-        """
-        try:
-            return await call
-        except APIStatusError as error:
-            if not _is_missing_route(error):
-                raise
-            message, details = error.args
-            problem = APIStatusError(
-                f"this service does not offer {self._name} ({self._method} {self.operation.template}): {message}",
-                details,
-            )
-        raise problem
-
-
-def _is_missing_route(error: APIStatusError) -> bool:
-    """Whether a gateway or FastAPI answered that it has no such endpoint."""
-    return error.status == 405 or (
-        error.status == 404 and (error.message == "Not Found" or "no route matched" in error.message.lower())
-    )
+            return caller.read(path + query, read, self.operation)
+        return caller.write(self._method, path + query, body, read, key, self.operation)
 
 
 _create: Final = Endpoint("executions.create", "POST", "/executions", Execution)
@@ -146,15 +119,15 @@ get: Final = Endpoint("executions.get", "GET", "/executions/{execution_id}", Exe
 _replay: Final = Endpoint("executions.replay", "POST", "/executions/{execution_id}/replay", ReplayResult)
 _rollback: Final = Endpoint("executions.rollback", "POST", "/executions/{execution_id}/rollback", RollbackResult)
 _cancel: Final = Endpoint(
-    "executions.cancel", "PATCH", "/executions/{execution_id}/status", CancelResult, may_be_missing=True
+    "executions.cancel", "PATCH", "/executions/{execution_id}/status", CancelResult, is_documented=False
 )
-_delete: Final = Endpoint("executions.delete", "DELETE", "/executions/{execution_id}", NoneType, may_be_missing=True)
-_checkpoints: Final = Endpoint("checkpoints.list", "GET", "/checkpoints", CheckpointPage, may_be_missing=True)
+_delete: Final = Endpoint("executions.delete", "DELETE", "/executions/{execution_id}", NoneType, is_documented=False)
+_checkpoints: Final = Endpoint("checkpoints.list", "GET", "/checkpoints", CheckpointPage, is_documented=False)
 checkpoint: Final = Endpoint(
-    "checkpoints.get", "GET", "/checkpoints/{checkpoint_id}", CheckpointDetail, may_be_missing=True
+    "checkpoints.get", "GET", "/checkpoints/{checkpoint_id}", CheckpointDetail, is_documented=False
 )
-_workflows: Final = Endpoint("workflows.list", "GET", "/workflows", WorkflowPage, may_be_missing=True)
-workflow: Final = Endpoint("workflows.get", "GET", "/workflows/{workflow_id}", WorkflowInfo, may_be_missing=True)
+_workflows: Final = Endpoint("workflows.list", "GET", "/workflows", WorkflowPage, is_documented=False)
+workflow: Final = Endpoint("workflows.get", "GET", "/workflows/{workflow_id}", WorkflowInfo, is_documented=False)
 
 
 # -- executions --------------------------------------------------------------------------------------------------------

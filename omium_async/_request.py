@@ -16,10 +16,12 @@ class Operation(NamedTuple):
 
     :ivar name: such as ``omium.executions.get``.
     :ivar template: the path below the base URL, such as ``/executions/{execution_id}``.
+    :ivar is_documented: whether the service's document of executions has it; otherwise a service may not serve it.
     """
 
     name: str
     template: str
+    is_documented: bool = True
 
 
 @attrs.define(eq=False)  # not frozen: creating a frozen instance takes twice as long

@@ -113,7 +113,8 @@ class _Observer:
 
     def call_started(self, request: Request) -> _CallSpan:
         """Start the span of a call."""
-        name, template = request.operation or (_REQUEST, None)
+        operation = request.operation
+        name, template = (_REQUEST, None) if operation is None else (operation.name, operation.template)
         origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
         return _CallSpan(self._instruments, request, name, _attributes(request.method, origin, template))
 

@@ -17,7 +17,6 @@ import copy
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -301,12 +300,10 @@ class Calls:
 
     def _announce_wait(self, error: OmiumError, seconds: float) -> None:
         if seconds > _LONG_WAIT:
-            when = datetime.fromtimestamp(time.time() + seconds, UTC)
             _log.warning(
-                "%s: %s; the service accepts requests again at %s UTC, and the batch goes on then",
+                "%s: %s; the batch goes on then",
                 self._what,
                 error,
-                f"{when:%Y-%m-%d %H:%M:%S}",
                 extra={"omium_waiting": self._what, "omium_retry_after": seconds},
             )
 

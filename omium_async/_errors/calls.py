@@ -21,6 +21,7 @@ __all__ = [
     "ConflictError",
     "InvalidResponseError",
     "NotFoundError",
+    "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
     "ServerError",
@@ -128,12 +129,16 @@ class AuthenticationError(APIStatusError):
     """401: the key is missing, unknown or revoked."""
 
 
+class PaymentRequiredError(APIStatusError):
+    """402: the account is out of credits. Nothing was applied; repeat the call after the account has been topped up."""
+
+
 class PermissionDeniedError(APIStatusError):
     """403: the key is not allowed to do this, or the edge refused the request."""
 
 
 class NotFoundError(APIStatusError):
-    """404: the execution, checkpoint or route does not exist."""
+    """404: the execution, checkpoint or workflow does not exist."""
 
 
 class ConflictError(APIStatusError):
@@ -199,6 +204,7 @@ class InvalidResponseError(_RequestError):
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
+    402: PaymentRequiredError,
     403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
@@ -208,7 +214,10 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status: int) -> type[APIStatusError]:
-    """Return the class of error of an HTTP status."""
+    """Return the class of error of an HTTP status.
+
+    A response that the address does not serve the call is a plain `APIStatusError`, also if its status is 404.
+    """
     if 500 <= status <= 599:
         return ServerError
     return _BY_STATUS.get(status, APIStatusError)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import aiohttp
 
-from .._data.codec import InvalidJSONError
+from .._data.codec import InvalidJSONError, decode_json
 from .._data.text import clean_id, one_line
 from .._data.validation import ValidationError
 from .._errors import (
     APIConnectionError,
+    APIStatusError,
     APITimeoutError,
     InvalidResponseError,
     OmiumError,
@@ -21,7 +26,7 @@ from .._errors import (
     status_error_class,
 )
 from .._errors.statuses import status_meaning
-from .._request import Request
+from .._request import Operation, Request
 from .answers import LARGEST_ERROR_BODY, joined, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
 
@@ -30,6 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "FailureReader", "NotSuccessful", "TooLarge", "never_sent", "write_is_unknown"]
 
+_LONG_WAIT: Final = 60.0  # seconds of a `Retry-After`, after which the message says the time
+_LATEST: Final = 2.0**32  # seconds since 1970, in messages: a response may name any number
+_OUT_OF_CREDITS: Final = (
+    " (the account is out of credits; nothing was applied: top it up, then repeat the call, or start the batch again "
+    "with the same journal)"
+)
 _LONGEST_QUOTE: Final = 500  # characters of a server's or library's words in a message
 #: OpenSSL's reasons, in all its versions, for bytes that are not TLS, such as the head of an HTTP response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
@@ -84,7 +95,7 @@ class FailureReader:
         """
         found: _AttemptError | None
         if isinstance(problem, NotSuccessful):
-            found = self._refused(problem, attempt)
+            found = self._refused(problem, attempt, request)
         elif isinstance(problem, (ValidationError, TooLarge)):
             found = self._not_understood(problem, body, attempt)
         else:
@@ -108,13 +119,14 @@ class FailureReader:
 
     # -- the error and its words ---------------------------------------------------------------------------------------
 
-    def _refused(self, problem: NotSuccessful, attempt: LiveAttempt) -> _AttemptError:
+    def _refused(self, problem: NotSuccessful, attempt: LiveAttempt, request: Request) -> _AttemptError:
         status, headers = attempt.status or 0, attempt.headers or {}
         body = self._redactor.body(problem.body, cut=problem.cut)
         refusal = read_error_body(body, headers, problem.reason)
         message = one_line(self._redactor.text(refusal.message), _LONGEST_QUOTE)
-        message += self._hint(status, message)
-        kind = status_error_class(status)
+        is_missing = _is_missing_route(status, message, request.operation)
+        message += self._advice(status, message, request, headers, is_missing=is_missing)
+        kind = APIStatusError if is_missing else status_error_class(status)
         more: dict[str, Any] = {}
         if issubclass(kind, RateLimitError):
             more["retry_after"] = retry_after_of(headers)
@@ -127,13 +139,21 @@ class FailureReader:
         )
         return _AttemptError(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)
 
-    def _hint(self, status: int, message: str) -> str:
-        """Return the setting that is probably wrong, and its source."""
+    def _advice(
+        self, status: int, message: str, request: Request, headers: Mapping[str, str], *, is_missing: bool
+    ) -> str:
+        """Return what the caller can do about a refusal, for the end of its message."""
+        if is_missing:
+            source = self._source("base_url")
+            return f" (this address does not serve the call; the base URL is {self._base_url}, from {source})"
         if status == 401:
             return f" (the key came from {self._source('api_key')})"
-        if status == 404 and "no route matched" in message.lower():
-            return f" (the base URL is {self._base_url}, from {self._source('base_url')})"
-        return ""
+        if status == 402:
+            return _OUT_OF_CREDITS
+        if status == 422 and request.body is not None:
+            return _advice_about_ids(message, request.body)
+        seconds = retry_after_of(headers)
+        return "" if seconds is None or seconds <= _LONG_WAIT else f"; {_time_after(seconds)}"
 
     def _source(self, name: str) -> str:
         source = self._origins.get(name, "default")
@@ -202,6 +222,49 @@ class _AttemptError(NamedTuple):
     summary: str
     retries_read: bool
     request_id: str | None
+
+
+def _is_missing_route(status: int, message: str, operation: Operation | None) -> bool:
+    """Whether a gateway or FastAPI answered that the address does not serve the call.
+
+    FastAPI's "Not Found" may also be about the id in the path of an endpoint that the service has.
+    """
+    if status != 404:
+        return status == 405
+    if "no route matched" in message.lower():
+        return True
+    names_no_item = operation is not None and ("{" not in operation.template or not operation.is_documented)
+    return message == "Not Found" and names_no_item
+
+
+def _advice_about_ids(message: str, body: bytes) -> str:
+    """Return the advice for a 422 about an id that is no UUID, which the live service wants."""
+    try:
+        sent: Any = decode_json(body)
+    except ValidationError:
+        return ""
+    wrong = [name for name in ("workflow_id", "agent_id") if name in message and not _is_uuid(sent.get(name))]
+    if not wrong:
+        return ""
+    text = f" ({' and '.join(wrong)}: the service wants a UUID"
+    if "workflow_id" in wrong:
+        text += "; `omiumctl workflows` lists those of the workflows"
+    if "agent_id" in wrong:
+        text += "; AsyncOmium(agent_id=...) or with_options(agent_id=...) sets the one of all calls"
+    return text + ")"
+
+
+def _is_uuid(text: Any) -> bool:
+    try:
+        UUID(text)
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _time_after(seconds: float) -> str:
+    when = datetime.fromtimestamp(min(time() + seconds, _LATEST), UTC)
+    return f"the service accepts requests again at {when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def write_is_unknown(attempt: LiveAttempt) -> bool:

@@ -81,4 +81,4 @@ def test_a_service_without_the_endpoint_says_so_and_is_no_unknown_execution(conn
     missing = Fault(method="DELETE", action="status", status=405, times=1)
     service.local.inject(missing)
     ended = connected("delete", pending, "--yes")
-    assert (ended.code, ended.lines_of_errors, "does not offer" in ended.err) == (1, 1, True)
+    assert (ended.code, ended.lines_of_errors, "does not serve the call; the base URL is" in ended.err) == (1, 1, True)

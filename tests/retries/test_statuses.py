@@ -108,8 +108,8 @@ async def test_failures_of_a_mocked_session_are_taken_for_what_they_say(failure:
 BODIES = {
     "service": (b'{"detail": "No such thing", "trace_id": "abc"}', "No such thing", "abc"),
     "validation": (
-        b'{"detail": [{"loc": ["body", "workflow_id"], "msg": "Field required", "input": {"secret": 1}}]}',
-        "body.workflow_id: Field required",
+        b'{"detail": [{"loc": ["body", "metadata"], "msg": "Field required", "input": {"secret": 1}}]}',
+        "body.metadata: Field required",
         None,
     ),
     "validation of nonsense": (
