@@ -15,10 +15,11 @@ from . import _lists as lists
 from ._arguments import Status, Statuses
 from ._batch.cancel import cancel_many
 from ._batch.create import create_many
+from ._batch.delete import delete_many
 from ._batch.replay import replay_many
 from ._caller import Caller
 from ._journal.settings import Journal
-from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     CancelResult,
@@ -466,6 +467,60 @@ class Executions:
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return cancel_many(
+            self._caller,
+            execution_ids,
+            filters,
+            limit=limit,
+            concurrency=concurrency,
+            dry_run=check.flag(dry_run, "dry_run"),
+        )
+
+    @spanned_each(writes=True)
+    def delete_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
+        *,
+        workflow_id: str | None = None,
+        status: Statuses | None = (
+            "completed",
+            "failed",
+            "cancelled",
+            "rolled_back",
+            "error",
+        ),
+        since: datetime | timedelta | None = None,
+        before: datetime | timedelta | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        concurrency: int = 32,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[DeleteOutcome]:
+        """Delete these executions, or all that pass the filters, and yield an outcome for each.
+
+        One that the service does not know is ``absent``. One that is pending or running cannot be deleted: it is
+        ``rejected`` and does not end the batch. The batch continues after outages as `create_many` does.
+
+        The service's document does not list the endpoint; the evidence for it is the service's own ``omium-mcp``.
+
+        :param execution_ids: the executions, each once. No filter may be given with them.
+        :param workflow_id: only those of this workflow.
+        :param status: as in `list`; ``None``: all.
+        :param since: only those created then or later: an aware datetime, or a timedelta back from now.
+        :param before: only those created earlier: an aware datetime, or a timedelta back from now.
+        :param metadata: only those with equal values under all of these keys, if lists show metadata.
+        :param limit: the largest number of executions.
+        :param concurrency: calls in flight, from 1.
+        :param dry_run: delete nothing. Each execution is ``planned``; of those named, one that does not exist is
+            ``absent``.
+        :raises ValueError: a filter is given together with ``execution_ids``.
+        :raises AuthenticationError: the service refuses the key. This and the following errors are raised after the
+            outcomes known by then.
+        :raises PermissionDeniedError: the service refuses the key, in JSON.
+        :raises APIConnectionError: no response came for ``patience`` seconds.
+        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        """
+        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        return delete_many(
             self._caller,
             execution_ids,
             filters,

@@ -28,7 +28,7 @@ from ._errors import (
 )
 from ._executions import Executions
 from ._journal.settings import Journal
-from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
 from ._models.types import (
     SETTLED,
     CancelResult,
@@ -68,6 +68,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "CreateOutcome",
+    "DeleteOutcome",
     "Execution",
     "ExecutionDetail",
     "ExecutionFailedError",

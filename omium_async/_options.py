@@ -12,7 +12,7 @@ from ._journal.settings import Journal
 from ._models.types import Execution
 
 __all__ = [
-    "CancelManyOptions",
+    "ChangeManyOptions",
     "CreateManyOptions",
     "CreateOptions",
     "ExecuteOptions",
@@ -76,15 +76,15 @@ class CreateManyOptions(TypedDict, total=False):
     settle: float | None
 
 
-class CancelManyOptions(FilterOptions, total=False):
-    """Of `Executions.cancel_many`."""
+class ChangeManyOptions(FilterOptions, total=False):
+    """Of `Executions.cancel_many` and `Executions.delete_many`."""
 
     limit: int | None
     concurrency: int
     dry_run: bool
 
 
-class ReplayManyOptions(CancelManyOptions, total=False):
+class ReplayManyOptions(ChangeManyOptions, total=False):
     """Of `Executions.replay_many`."""
 
     checkpoint_name: str | None

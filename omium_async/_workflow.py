@@ -11,7 +11,7 @@ from ._caller import Caller
 from ._data.reading import check_input, check_type, read_typed
 from ._data.validation import ValidationError, origin_of
 from ._executions import Executions
-from ._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
 from ._models.types import (
     Execution,
     ExecutionDetail,
@@ -23,7 +23,7 @@ from ._models.types import (
     ended_as,
 )
 from ._options import (
-    CancelManyOptions,
+    ChangeManyOptions,
     CreateManyOptions,
     CreateOptions,
     ExecuteOptions,
@@ -207,7 +207,7 @@ class Workflow(Definition[In, Out]):
     def cancel_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
-        **options: Unpack[CancelManyOptions],
+        **options: Unpack[ChangeManyOptions],
     ) -> AsyncGenerator[CancelOutcome]:
         """Cancel executions of the workflow, by ids or filters.
 
@@ -215,6 +215,18 @@ class Workflow(Definition[In, Out]):
         :param options: the filters, ``limit``, ``concurrency`` and ``dry_run``, as in `Executions.cancel_many`.
         """
         return self._executions.cancel_many(execution_ids, workflow_id=self._filter(execution_ids), **options)
+
+    def delete_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
+        **options: Unpack[ChangeManyOptions],
+    ) -> AsyncGenerator[DeleteOutcome]:
+        """Delete executions of the workflow, by ids or filters.
+
+        :param execution_ids: the executions, each once. No filter may be given with them.
+        :param options: the filters, ``limit``, ``concurrency`` and ``dry_run``, as in `Executions.delete_many`.
+        """
+        return self._executions.delete_many(execution_ids, workflow_id=self._filter(execution_ids), **options)
 
     @overload
     def wait_many(

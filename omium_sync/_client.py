@@ -11,6 +11,7 @@ from omium_async import (
     CancelOutcome,
     CheckpointDetail,
     CreateOutcome,
+    DeleteOutcome,
     Execution,
     ExecutionDetail,
     ExecutionPage,
@@ -67,6 +68,7 @@ class Executions:
     create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, iterable="requests")
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
+    delete_many = sync_iterator(AsyncExecutions.delete_many, DeleteOutcome, ahead=True)
 
     @overload
     def wait_many(

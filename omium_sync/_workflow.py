@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, Unpack, over
 from omium_async import (
     CancelOutcome,
     CreateOutcome,
+    DeleteOutcome,
     Execution,
     ExecutionDetail,
     ExecutionRequest,
@@ -113,6 +114,7 @@ class Workflow(Definition[In, Out]):
     list = sync_iterator(_Core.list, Execution, groups=_row_groups)
     replay_many = sync_iterator(_Core.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(_Core.cancel_many, CancelOutcome, ahead=True)
+    delete_many = sync_iterator(_Core.delete_many, DeleteOutcome, ahead=True)
 
     @mirrored(_Core.create_many, Iterator[CreateOutcome])
     def create_many(

@@ -1,4 +1,4 @@
-"""The executions that `replay_many` and `cancel_many` change: named one by one, or all that pass filters."""
+"""The executions that a batch replays, cancels or deletes: named one by one, or all that pass filters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._caller import Caller
 from .._filters import Filters
-from .._models.outcomes import CancelOutcome, ReplayOutcome
+from .._models.outcomes import CancelOutcome, DeleteOutcome, ReplayOutcome
 from .._models.types import Execution, ExecutionDetail
 from .calls import Calls
 
 __all__ = ["Selection"]
 
 T = TypeVar("T")
-O = TypeVar("O", ReplayOutcome, CancelOutcome)  # noqa: E741 - an outcome
+O = TypeVar("O", ReplayOutcome, CancelOutcome, DeleteOutcome)  # noqa: E741 - an outcome
 
 
 @attrs.frozen

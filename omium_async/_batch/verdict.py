@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from .._errors import OmiumError, WriteOutcome
 from .._errors.base import set_batch_outcome
-from .._models.outcomes import CancelOutcome, CreateOutcome, ReplayOutcome
+from .._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
 
 __all__ = ["BatchVerdict", "with_verdict"]
 
-O = TypeVar("O", CreateOutcome, ReplayOutcome, CancelOutcome)  # noqa: E741 - an outcome
+O = TypeVar("O", CreateOutcome, ReplayOutcome, CancelOutcome, DeleteOutcome)  # noqa: E741 - an outcome
 
 
 class BatchVerdict:

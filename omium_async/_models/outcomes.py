@@ -8,7 +8,7 @@ import attrs
 
 from .types import CancelResult, Execution, ExecutionRequest, ReplayResult
 
-__all__ = ["CancelOutcome", "CreateOutcome", "ReplayOutcome"]
+__all__ = ["CancelOutcome", "CreateOutcome", "DeleteOutcome", "ReplayOutcome"]
 
 
 @attrs.frozen(slots=True)
@@ -64,4 +64,20 @@ class CancelOutcome:
     execution: Execution
     state: Literal["cancelled", "settled", "rejected", "unknown", "planned"]
     result: CancelResult | None = None
+    error: Exception | None = None
+
+
+@attrs.frozen(slots=True)
+class DeleteOutcome:
+    """The outcome of one execution of ``delete_many``.
+
+    :ivar execution: as the list showed it before; of an execution that was named, only its id is known.
+    :ivar state: ``deleted``; ``absent``: the service does not know it, because it was deleted before; ``rejected``: it
+        was not deleted, and ``error`` says why; ``unknown``: it may have been deleted; ``planned``: a dry run would
+        delete it.
+    :ivar error: why it was not deleted; ``None`` if it was deleted or planned.
+    """
+
+    execution: Execution
+    state: Literal["deleted", "absent", "rejected", "unknown", "planned"]
     error: Exception | None = None

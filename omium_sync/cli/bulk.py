@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from omium_sync import CancelOutcome, OmiumError, ReplayOutcome
+from omium_sync import CancelOutcome, DeleteOutcome, OmiumError, ReplayOutcome
 
 from .endings import INTERRUPTED, REFUSED, CommandFailed
 from .options import can_ask, confirm
@@ -25,18 +25,18 @@ _SHOWN: Final = 5
 
 @attrs.frozen
 class BulkWrite:
-    """A replay or cancellation of many executions.
+    """A replay, cancellation or deletion of many executions.
 
-    :ivar verb: ``Replay`` or ``Cancel``.
+    :ivar verb: ``Replay``, ``Cancel`` or ``Delete``.
     :ivar doing: what the progress bar says.
-    :ivar begin: ``replay_many`` or ``cancel_many`` of a client.
+    :ivar begin: ``replay_many``, ``cancel_many`` or ``delete_many`` of a client.
     :ivar output: the form of output.
     :ivar resume: how a run that was interrupted continues.
     """
 
     verb: str
     doing: str
-    begin: Callable[..., Iterator[ReplayOutcome] | Iterator[CancelOutcome]]
+    begin: Callable[..., Iterator[ReplayOutcome] | Iterator[CancelOutcome] | Iterator[DeleteOutcome]]
     output: Output
     resume: str = ""
 
@@ -101,7 +101,7 @@ class BulkWrite:
                     write_json(kept)
 
 
-def _row(outcome: ReplayOutcome | CancelOutcome) -> dict[str, Any]:
+def _row(outcome: ReplayOutcome | CancelOutcome | DeleteOutcome) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": outcome.execution.id,
         "workflow_id": outcome.execution.workflow_id,

@@ -12,6 +12,7 @@ from omium_async import (
     CancelResult,
     Checkpoint,
     CheckpointDetail,
+    DeleteOutcome,
     Execution,
     ExecutionDetail,
     ExecutionPage,
@@ -46,6 +47,7 @@ async def calls(omium: AsyncOmium) -> None:
     )
     assert_type(await omium.executions.cancel("id"), CancelResult)
     assert_type(omium.executions.cancel_many(["id"]), AsyncGenerator[CancelOutcome])
+    assert_type(omium.executions.delete_many(["id"]), AsyncGenerator[DeleteOutcome])
     assert_type(omium.checkpoints.list("id"), AsyncGenerator[CheckpointDetail])
     assert_type(await omium.checkpoints.get("id"), CheckpointDetail)
     assert_type(omium.workflows.list(status="draft"), AsyncGenerator[WorkflowInfo])
@@ -73,6 +75,7 @@ def sync_calls(omium: Omium) -> None:
     assert_type(omium.executions.wait_many(["id"], details=True, timeout=1), Iterator[ExecutionDetail])
     assert_type(omium.executions.cancel("id"), CancelResult)
     assert_type(next(omium.executions.cancel_many(["id"])), CancelOutcome)
+    assert_type(next(omium.executions.delete_many(["id"])), DeleteOutcome)
     assert_type(next(omium.checkpoints.list("id")), CheckpointDetail)
     assert_type(omium.workflows.get("w"), WorkflowInfo)
     assert_type(omium.with_options(timeout=3), Omium)

@@ -57,16 +57,48 @@ def cancel_command(
     return bulk.run(**which, **how)
 
 
-@client_command("delete", "omiumctl delete exec_abc", "omiumctl delete exec_abc exec_def --yes")
-@ids_argument()
+@client_command(
+    "delete",
+    "omiumctl delete exec_abc exec_def --yes",
+    "omiumctl delete --workflow-id report --before 30d --dry-run",
+)
+@ids_argument(required=False)
+@filter_options("Only")
+@limit_option("With filters: at most this number.")
+@concurrency_option
+@click.option("--dry-run", is_flag=True, help="With filters: show which executions would be deleted, and delete none.")
 @yes_option
 @output_option()
-def delete_command(omium: Omium, /, execution_ids: Ids, yes: bool, output: Output) -> int:
+def delete_command(
+    omium: Omium,
+    /,
+    execution_ids: Ids | None,
+    filters: dict[str, Any],
+    limit: int | None,
+    yes: bool,
+    output: Output,
+    **how: Any,
+) -> int:
     """Delete executions with their checkpoints. There is no undo.
 
-    On a terminal it asks; without one it requires --yes. An execution that cannot be deleted is reported, and the
-    others are deleted; the exit status is 1 then.
+    Those with the ids, or all that match the filters, by default those that have ended. On a terminal it asks; without
+    one it requires --yes. An execution that cannot be deleted is reported, and the others are deleted; the exit status
+    is 1 then.
     """
+    if execution_ids is not None and (filters or limit is not None or how["dry_run"]):
+        raise click.UsageError("give EXECUTION_IDs or filters, not both")
+    if execution_ids is not None:
+        return _delete_each(omium, execution_ids, output, yes=yes)
+    if not filters:
+        raise click.UsageError("give EXECUTION_IDs, or a filter such as --workflow-id to delete many")
+    which = {**filters, "limit": limit}
+    bulk = BulkWrite("Delete", "deleting", omium.executions.delete_many, output, "those deleted so far are gone")
+    if not yes and not how["dry_run"]:
+        bulk.ask(**which)
+    return bulk.run(**which, **how)
+
+
+def _delete_each(omium: Omium, execution_ids: Ids, output: Output, *, yes: bool) -> int:
     what = execution_ids.single or f"{len(execution_ids.all):,} executions"
     if not yes and not can_ask():
         raise click.UsageError(f"there is no terminal to ask before {what} is deleted: give --yes")
