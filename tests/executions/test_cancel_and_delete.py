@@ -105,8 +105,11 @@ MISSING_ROUTES = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("answer", MISSING_ROUTES)
+# FastAPI's own 404 to the read of a cancel may mean the execution.
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [(call, answer) for call in CALLS for answer in MISSING_ROUTES if (call, answer) != ("cancel", "FastAPI")],
+)
 async def test_a_service_without_the_endpoint_is_not_taken_for_an_unknown_id(
     service: Service, omium: om.AsyncOmium, call: str, answer: str
 ):
