@@ -305,6 +305,7 @@ class Executions:
         poll_interval: float | None = None,
         until: Statuses = SETTLED,
         on_created: Callable[[Execution], object] | None = None,
+        cancel_on_exit: bool = False,
     ) -> ExecutionDetail:
         """Create an execution and wait for it.
 
@@ -323,16 +324,20 @@ class Executions:
         :param until: a status, or several; an unknown one is rejected unless it is an `ExecutionStatus`.
         :param on_created: a plain function that receives the new execution before the wait begins. Its exceptions end
             the call.
+        :param cancel_on_exit: cancel the execution, unless it has ended, if the call ends early: by a cancellation,
+            Ctrl-C, ``timeout`` or an error. A create in flight is awaited for that. It takes at most 5 seconds, even in
+            a cancelled scope. A note on the exception has the result; a failure is also a WARNING.
         :raises WaitTimeoutError: the status was not in ``until`` in time. If the create was not answered, ``pending``
             is empty and ``outcome`` is that of the write.
         :raises InvalidResponseError: the response to the create has no id that can be used; ``outcome`` may be
             ``"applied"``.
         """
         check.plain_function(on_created, "on_created")
+        check.flag(cancel_on_exit, "cancel_on_exit")
         polling = self._polling(timeout, poll_interval, until).begin()
         caller = self._caller
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
-        return await one.run_and_wait(caller, body, idempotency_key, polling, on_created)
+        return await one.run_and_wait(caller, body, idempotency_key, polling, on_created, cancel_on_exit=cancel_on_exit)
 
     @spanned_each(writes=True)
     def create_many(

@@ -20,6 +20,7 @@ __all__ = [
     "ListOptions",
     "PollOptions",
     "ReplayManyOptions",
+    "ToolOptions",
     "WaitOptions",
 ]
 
@@ -49,6 +50,16 @@ class ExecuteOptions(CreateOptions, PollOptions, total=False):
     """The options of `Executions.run`, except ``until``."""
 
     on_created: Callable[[Execution], object] | None
+    cancel_on_exit: bool
+
+
+class ToolOptions(TypedDict, total=False):
+    """Of `Workflow.as_tool`."""
+
+    metadata: Mapping[str, Any] | None
+    agent_id: str | None
+    timeout: float | None
+    cancel_on_exit: bool
 
 
 class FilterOptions(TypedDict, total=False):

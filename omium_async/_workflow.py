@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar, Unpack, cast, overload
 
 from . import _arguments as check
@@ -10,6 +10,7 @@ from ._arguments import Status
 from ._caller import Caller
 from ._data.reading import check_input, check_type, read_typed
 from ._data.validation import ValidationError, origin_of
+from ._endpoints import create_body
 from ._executions import Executions
 from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
 from ._models.types import (
@@ -32,6 +33,7 @@ from ._options import (
     WaitOptions,
 )
 from ._run import Run
+from ._tool import describe
 
 __all__ = ["Definition", "Workflow"]
 
@@ -126,7 +128,7 @@ class Workflow(Definition[In, Out]):
 
         :param input_data: the input, of the workflow's input type.
         :param options: ``metadata``, ``agent_id``, ``idempotency_key``, ``timeout``, ``poll_interval`` and
-            ``on_created``, as in `Executions.run`.
+            ``on_created`` and ``cancel_on_exit``, as in `Executions.run`.
         :raises TypeError: the input has another type; nothing was sent.
         :raises ExecutionFailedError: it did not complete.
         :raises OutputError: its output does not have the workflow's output type.
@@ -134,6 +136,47 @@ class Workflow(Definition[In, Out]):
         """
         self._check_input(input_data)
         return self._result_of(await self._executions.run(self.workflow_id, input_data, **options))
+
+    def as_tool(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+        timeout: float | None = None,
+        cancel_on_exit: bool = True,
+    ) -> Callable[[In], Coroutine[Any, Any, Out]]:
+        """Return a function that executes the workflow, for agent frameworks that make tools of functions.
+
+        It has one parameter, ``data``: the input, as the input type or as the JSON of it. Its signature and annotations
+        have the workflow's types; without them it takes ``dict[str, Any]`` and returns JSON. It raises as `execute`
+        does, and ``TypeError`` for an input that does not fit.
+
+        :param name: the function's ``__name__``; ``None``: the workflow's id as an identifier of at most 64 ASCII
+            characters.
+        :param description: its docstring, which the model reads; ``None``: the docstring of the input type, if it has
+            its own, otherwise a sentence with the workflow's id.
+        :param metadata: stored with each execution, as in `Executions.create`.
+        :param agent_id: the agent on whose behalf it runs; ``None``: the client's.
+        :param timeout: seconds for each execution; ``None``: only its create is limited, by the client's ``timeout``.
+        :param cancel_on_exit: cancel the execution if the call ends early, as in `Executions.run`. Only the call knows
+            its id.
+        """
+        create_body(self._bound_caller, self.workflow_id, None, metadata, agent_id)  # rejects what cannot be sent
+        check.seconds(timeout, "timeout", zero=True)
+        check.flag(cancel_on_exit, "cancel_on_exit")
+
+        async def tool(data: In) -> Out:
+            return await self.execute(
+                self._tool_input(data),
+                metadata=metadata,
+                agent_id=agent_id,
+                timeout=timeout,
+                cancel_on_exit=cancel_on_exit,
+            )
+
+        return describe(tool, self, name, description)
 
     def handle(self, execution_id: str) -> Run[Out]:
         """Return the handle of an existing execution; no request is sent.
@@ -284,6 +327,21 @@ class Workflow(Definition[In, Out]):
     def _check_input(self, value: Any) -> None:
         if self.input_type is not None:
             check_input(self._bound_caller.converter, value, self.input_type, "input_data")
+
+    def _tool_input(self, data: Any) -> In:
+        """Return the input of a tool as the input type. Some frameworks pass the JSON of it."""
+        try:
+            self._check_input(data)
+        except TypeError:
+            if not isinstance(data, (dict, list, str)):
+                raise
+        else:
+            return cast("In", data)
+        try:
+            return cast("In", read_typed(self._bound_caller.converter, data, self.input_type, "data"))
+        except ValidationError as error:
+            problem = f"{error.path}: {error.message}"
+        raise TypeError(problem)
 
     def _request(self, given: Any) -> ExecutionRequest | InvalidRequest:
         request = given if isinstance(given, ExecutionRequest) else ExecutionRequest(self.workflow_id, given)

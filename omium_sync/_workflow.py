@@ -16,7 +16,8 @@ from omium_async import (
 )
 from omium_async import Run as AsyncRun
 from omium_async import Workflow as AsyncWorkflow
-from omium_async._options import CreateManyOptions, CreateOptions, ExecuteOptions, PollOptions, WaitOptions
+from omium_async._options import CreateManyOptions, CreateOptions, ExecuteOptions, PollOptions, ToolOptions, WaitOptions
+from omium_async._tool import describe
 from omium_async._workflow import Definition
 
 from ._dispatcher import Dispatcher
@@ -95,6 +96,18 @@ class Workflow(Definition[In, Out]):
     def execute(self, input_data: In = _NO_INPUT, **options: Unpack[ExecuteOptions]) -> Out:
         output: Out = _execute(self, input_data, **options)
         return output
+
+    @mirrored(_Core.as_tool, Callable[[Any], Any])
+    def as_tool(
+        self, name: str | None = None, description: str | None = None, **options: Unpack[ToolOptions]
+    ) -> Callable[[In], Out]:
+        execute = self._core.as_tool(name, description, **options)
+
+        def tool(data: In) -> Out:
+            output: Out = self._call(execute, data)
+            return output
+
+        return describe(tool, self, name, description)
 
     @mirrored(_Core.handle)
     def handle(self, execution_id: str) -> Run[Out]:

@@ -10,6 +10,7 @@ from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
 from .._models.types import Execution, ExecutionDetail, ExecutionStatus
+from .exit import cancel_created, create_or_cancel
 from .polling import PendingMonitor, Polling, PollInterval, too_late
 
 __all__ = ["created_note", "run_and_wait", "wait_for", "watch_changes"]
@@ -83,15 +84,19 @@ async def run_and_wait(
     key: str | None,
     polling: Polling,
     on_created: Callable[[Execution], object] | None = None,
+    *,
+    cancel_on_exit: bool = False,
 ) -> ExecutionDetail:
     """Create an execution and wait for it, both within one time-out.
 
     Every exception after the create has the id of the execution, in a field or a note.
 
+    :param cancel_on_exit: cancel the execution if an exception ends the call.
     :raises WaitTimeoutError: the time ran out, in the create (with the outcome of the write) or after it.
     """
+    create = endpoints.create_keeping_answer(caller.within(polling.left()), body, key)
     try:
-        created, response = await endpoints.create_keeping_answer(caller.within(polling.left()), body, key)
+        created, response = await (create_or_cancel(caller, create) if cancel_on_exit else create)
     except APITimeoutError as error:
         if polling.left() != 0:
             raise
@@ -110,9 +115,14 @@ async def run_and_wait(
     except OmiumError as error:
         error.execution_id = created.id
         error.outcome = WriteOutcome.APPLIED
+        if cancel_on_exit:
+            await cancel_created(caller, created.id, error)
         raise
     except BaseException as error:
-        error.add_note(created_note(created.id))
+        if cancel_on_exit and not isinstance(error, GeneratorExit):  # a closed coroutine cannot wait
+            await cancel_created(caller, created.id, error)
+        else:
+            error.add_note(created_note(created.id))
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -64,6 +64,7 @@ async def typed(omium: AsyncOmium) -> None:
     assert_type(run, Run[Report])
     assert_type(await run.result(timeout=3), Report)
     assert_type(await report.execute(ReportInput(3), on_created=print), Report)
+    assert_type(report.as_tool("report", timeout=3), Callable[[ReportInput], Coroutine[Any, Any, Report]])
     assert_type(report.handle("exec_1"), Run[Report])
     assert_type(await run.get(), ExecutionDetail)
     assert_type(await run.wait(until="failed"), ExecutionDetail)
@@ -92,6 +93,7 @@ def typed_in_a_thread(omium: Omium) -> None:
     assert_type(SyncWorkflow("report", output_type=Report), SyncWorkflow[Any, Report])
     assert_type(report.start(ReportInput(3), metadata={"a": 1}), SyncRun[Report])
     assert_type(report.execute(ReportInput(3), timeout=3), Report)
+    assert_type(report.as_tool(cancel_on_exit=False), Callable[[ReportInput], Report])
     assert_type(next(report.create_many([ReportInput(3)], concurrency=3)), CreateOutcome)
     assert_type(next(report.cancel_many(["id"])), CancelOutcome)
 

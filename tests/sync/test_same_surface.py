@@ -69,6 +69,8 @@ def expected_return(signature, function):
         assert not inspect.iscoroutinefunction(function)
         item = found.removeprefix("AsyncGenerator[").removesuffix("]")
         return collections.abc.Iterator[getattr(omium_async, item, typing.Any)]
+    if found.startswith("Callable["):
+        return collections.abc.Callable[[typing.Any], typing.Any]
     return found
 
 

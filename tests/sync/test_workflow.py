@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import threading
+import typing
 
 import attrs
 import pytest
 
 import omium_async
-from omium_sync import CreateOutcome, ExecutionFailedError, Omium, OutputError, Workflow
+from omium_sync import CreateOutcome, ExecutionFailedError, Omium, OutputError, WaitTimeoutError, Workflow
 
 
 @attrs.frozen
@@ -97,3 +99,20 @@ def test_a_definition_has_no_client():
     for use in (Workflow("add").start, Workflow("add").list, lambda: Workflow("add").handle("a")):
         with pytest.raises(RuntimeError, match="has no client"):
             use()
+
+
+def test_a_tool_is_a_plain_function(workflow):
+    tool = workflow.as_tool("sum_up", "Add numbers.")
+    assert not inspect.iscoroutinefunction(tool)
+    assert not hasattr(tool, "__wrapped__")
+    assert (tool.__name__, tool.__doc__) == ("sum_up", "Add numbers.")
+    assert typing.get_type_hints(tool) == {"data": Numbers, "return": Sum}
+    assert str(inspect.signature(tool)) == str(inspect.signature(workflow._core.as_tool()))
+    assert tool(Numbers([2, 3])) == tool(data={"values": [2, 3]}) == Sum(5)
+
+
+def test_a_tool_that_ends_early_cancels_its_execution(client):
+    tool = client.workflow("nobody serves this").as_tool(timeout=0)
+    with pytest.raises(WaitTimeoutError) as late:
+        tool({})
+    assert client.executions.get(late.value.execution_id).status == "cancelled"

@@ -1,0 +1,98 @@
+"""``cancel_on_exit``: cancel the execution of a call that ends early, even if the caller is cancelled meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from .. import _changes as changes
+from .._caller import Caller
+from .._errors import OmiumError, WriteOutcome
+from .._models.types import Execution
+from .._tasks import wait_until_done
+
+__all__ = ["cancel_created", "create_or_cancel"]
+
+_log = logging.getLogger("omium_async.waiting")
+
+_SECONDS: Final = 5.0  # for the response to the create and the cancel together
+
+_Created = tuple[Execution, bytes]
+
+
+async def create_or_cancel(caller: Caller, create: Coroutine[Any, Any, _Created]) -> _Created:
+    """Await a create. If the caller is cancelled meanwhile, wait for the response and cancel the new execution.
+
+    :raises OmiumError: the error of the create; nothing is cancelled then, because no id is known.
+    """
+    creating = asyncio.ensure_future(create)
+    try:
+        await asyncio.wait([creating])
+    except asyncio.CancelledError as interrupt:
+        await _finish(_cancel_when_created(caller, creating), interrupt)
+        raise
+    return creating.result()
+
+
+async def cancel_created(caller: Caller, execution_id: str, reason: BaseException) -> None:
+    """Cancel an execution unless it has ended, within 5 seconds, and add a note to the exception that is the reason.
+
+    A failure is a note too, and a WARNING.
+
+    :raises asyncio.CancelledError: the caller was cancelled meanwhile, for the first time.
+    """
+    await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS), reason)
+
+
+async def _finish(work: Coroutine[Any, Any, str], reason: BaseException) -> None:
+    """Run the work in a task of its own until it ends, and add the note that it returns."""
+    task = asyncio.ensure_future(work)
+    try:
+        await wait_until_done([task])
+    except asyncio.CancelledError as interrupt:
+        if not isinstance(reason, asyncio.CancelledError):
+            _add_note(interrupt, task)
+            raise
+    finally:
+        _add_note(reason, task)
+
+
+def _add_note(error: BaseException, task: asyncio.Future[str]) -> None:
+    if task.cancelled():  # with all tasks of a loop that ends
+        error.add_note("the cancel of its execution was interrupted")
+    elif note := task.result():
+        error.add_note(note)
+
+
+async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created]) -> str:
+    deadline = asyncio.get_running_loop().time() + _SECONDS
+    try:
+        async with asyncio.timeout_at(deadline):
+            created, _ = await creating
+    except Exception as error:  # noqa: BLE001 - a converter's hook may raise anything
+        if isinstance(error, OmiumError) and error.outcome == WriteOutcome.NOT_APPLIED:
+            return ""
+        note = f"the create was interrupted; it may have been applied, and nothing was cancelled ({_shown(error)})"
+        _log.warning("%s", note)
+        return note
+    return await _cancel(caller, created.id, deadline)
+
+
+async def _cancel(caller: Caller, execution_id: str, deadline: float) -> str:
+    """Cancel an execution unless it has ended, and return a note of the result."""
+    left = max(deadline - asyncio.get_running_loop().time(), 0.001)
+    try:
+        async with asyncio.timeout_at(deadline):
+            result = await changes.cancel(caller.within(left), execution_id, None)
+    except Exception as error:  # noqa: BLE001 - nothing may replace the exception that ended the call
+        note = f"execution {execution_id} was created before this, could not be cancelled and may continue"
+        _log.warning("%s: %s", note, _shown(error), extra={"omium_execution_id": execution_id})
+        return f"{note} ({_shown(error)})"
+    ended = "was cancelled" if result.cancelled else f"has ended as {result.status}"
+    return f"execution {execution_id} was created before this, and {ended}"
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
