@@ -556,6 +556,17 @@ class Executions:
         details: Literal[True],
     ) -> AsyncGenerator[ExecutionDetail]: ...
 
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        until: Statuses = SETTLED,
+        details: bool,
+    ) -> AsyncGenerator[Execution]: ...
+
     @spanned_each(writes=False)
     def wait_many(
         self,

@@ -289,6 +289,15 @@ class Workflow(Definition[In, Out]):
         **options: Unpack[WaitOptions],
     ) -> AsyncGenerator[ExecutionDetail]: ...
 
+    @overload
+    def wait_many(
+        self,
+        execution_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        details: bool,
+        **options: Unpack[WaitOptions],
+    ) -> AsyncGenerator[Execution]: ...
+
     def wait_many(
         self,
         execution_ids: Iterable[str] | AsyncIterable[str],

@@ -80,6 +80,11 @@ class Executions:
         self, execution_ids: Ids, *, details: Literal[True], **options: Unpack[WaitOptions]
     ) -> Iterator[ExecutionDetail]: ...
 
+    @overload
+    def wait_many(
+        self, execution_ids: Ids, *, details: bool, **options: Unpack[WaitOptions]
+    ) -> Iterator[Execution]: ...
+
     @mirrored(AsyncExecutions.wait_many, Iterator[Any])
     def wait_many(self, *args: Any, **options: Any) -> Iterator[Any]:
         rows: AsyncGenerator[Any] = self._core.wait_many(*args, **options)

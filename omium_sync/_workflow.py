@@ -148,6 +148,11 @@ class Workflow(Definition[In, Out]):
         self, execution_ids: Ids, *, details: Literal[True], **options: Unpack[WaitOptions]
     ) -> Iterator[ExecutionDetail]: ...
 
+    @overload
+    def wait_many(
+        self, execution_ids: Ids, *, details: bool, **options: Unpack[WaitOptions]
+    ) -> Iterator[Execution]: ...
+
     @mirrored(_Core.wait_many, Iterator[Any])
     def wait_many(self, *args: Any, **options: Any) -> Iterator[Any]:
         rows: AsyncGenerator[Any] = self._core.wait_many(*args, **options)

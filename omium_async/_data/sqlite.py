@@ -128,7 +128,7 @@ def prepare(connection: sqlite3.Connection, form: Format) -> None:
         )
     if not empty:
         _check_shape(connection, form)
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()  # it writes after its row, and may fail there
     connection.execute("PRAGMA synchronous = FULL")  # a commit survives a crash of the machine
     if empty:
         # In one transaction: if the process is killed, the file is still empty.

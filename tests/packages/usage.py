@@ -58,6 +58,7 @@ async def calls(omium: AsyncOmium) -> None:
     assert_type(omium.with_options(timeout=None, max_retries=0), AsyncOmium)
     assert_type(omium.executions.wait_many(["id"]), AsyncGenerator[Execution])
     assert_type(omium.executions.wait_many(["id"], details=True), AsyncGenerator[ExecutionDetail])
+    assert_type(omium.executions.wait_many(["id"], details=bool(omium)), AsyncGenerator[Execution])
     assert_type(await omium.executions.run("w", on_created=print, until="failed"), ExecutionDetail)
     async for outcome in omium.executions.create_many([ExecutionRequest("w")], journal="j"):
         assert_type(outcome.request, ExecutionRequest)
