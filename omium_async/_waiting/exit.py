@@ -75,7 +75,7 @@ async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created
         if isinstance(error, OmiumError) and error.outcome == WriteOutcome.NOT_APPLIED:
             return ""
         note = f"the create was interrupted; it may have been applied, and nothing was cancelled ({_shown(error)})"
-        _log.warning("%s", note)
+        _log.warning("%s", note, extra={"omium_error": type(error).__name__})
         return note
     return await _cancel(caller, created.id, deadline)
 
