@@ -29,7 +29,7 @@ class BatchVerdict:
         """
         if state in ("unknown", None):
             self._unknown = True
-        elif state in ("created", "replayed", "cancelled"):
+        elif state in ("created", "replayed", "cancelled", "deleted"):
             self._applied = True
 
     def count_error(self, error: BaseException) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from omium_async import APIStatusError, ConflictError, NotFoundError
+from omium_async import APIStatusError, AuthenticationError, ConflictError, NotFoundError
 from omium_async.local import Fault
 
 from .conftest import collect, ended, failed_executions
@@ -63,6 +63,14 @@ async def test_an_address_without_the_route_ends_the_batch_and_marks_nothing_abs
     assert [outcome.state for outcome in outcomes] == ["rejected"]
     assert type(error) is APIStatusError
     assert error.outcome == "not_applied"
+
+
+async def test_a_refused_key_ends_the_batch_with_the_outcome_of_all_its_writes(omium, local, failed):
+    outcomes = omium.executions.delete_many(concurrency=1)
+    assert (await anext(outcomes)).state == "deleted"
+    local.inject(Fault(**DELETE, status=401))
+    _, error = await ended(outcomes)
+    assert (type(error), error.outcome) == (AuthenticationError, "applied")
 
 
 async def test_filters_together_with_ids_are_rejected(omium):
