@@ -21,6 +21,7 @@ __all__ = [
     "ErrorBody",
     "RawResponse",
     "joined",
+    "json_object",
     "read_error_body",
     "request_id_of",
     "retry_after_of",
@@ -78,7 +79,7 @@ def _text(value: str) -> str:
 
 def request_id_of(headers: Mapping[str, str], body: bytes = b"") -> str | None:
     """Return the request id of a response: of a header, or ``trace_id`` of a body that is not large."""
-    return _id_in(headers) or (_trace_id(_json_object(body)) if len(body) <= LARGEST_ERROR_BODY else None)
+    return _id_in(headers) or (_trace_id(json_object(body)) if len(body) <= LARGEST_ERROR_BODY else None)
 
 
 def _id_in(headers: Mapping[str, str]) -> str | None:
@@ -93,7 +94,8 @@ def _trace_id(data: Mapping[str, Any] | None) -> str | None:
     return trace if isinstance(trace, str) and trace else None
 
 
-def _json_object(body: bytes) -> Mapping[str, Any] | None:
+def json_object(body: bytes) -> Mapping[str, Any] | None:
+    """Return a body as the JSON object that it is; ``None`` if it is anything else."""
     if body.lstrip()[:1] != b"{":
         return None
     try:
@@ -118,7 +120,7 @@ def read_error_body(body: bytes, headers: Mapping[str, str], reason: str | None)
 
     :param body: at most `LARGEST_ERROR_BODY` bytes; the time is linear in their number.
     """
-    data = _json_object(body)
+    data = json_object(body)
     text = None if data is None else _message_of(data)
     if text is None:
         text = _page_title(body) or body.decode(errors="replace")

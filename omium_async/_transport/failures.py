@@ -13,7 +13,7 @@ from uuid import UUID
 
 import aiohttp
 
-from .._data.codec import InvalidJSONError, decode_json
+from .._data.codec import InvalidJSONError
 from .._data.text import clean_id, one_line
 from .._data.validation import ValidationError
 from .._errors import (
@@ -27,7 +27,7 @@ from .._errors import (
 )
 from .._errors.statuses import status_meaning
 from .._request import Operation, Request
-from .answers import LARGEST_ERROR_BODY, joined, read_error_body, request_id_of, retry_after_of
+from .answers import LARGEST_ERROR_BODY, joined, json_object, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
 
 if TYPE_CHECKING:
@@ -239,10 +239,7 @@ def _is_missing_route(status: int, message: str, operation: Operation | None) ->
 
 def _advice_about_ids(message: str, body: bytes) -> str:
     """Return the advice for a 422 about an id that is no UUID, which the live service wants."""
-    try:
-        sent: Any = decode_json(body)
-    except ValidationError:
-        return ""
+    sent = json_object(body) or {}
     wrong = [name for name in ("workflow_id", "agent_id") if name in message and not _is_uuid(sent.get(name))]
     if not wrong:
         return ""

@@ -128,6 +128,13 @@ async def test_a_422_about_an_id_that_is_no_uuid_says_what_the_service_wants(omi
     assert (advice in str(caught.value)) is not is_uuid
 
 
+async def test_a_422_to_a_body_that_is_no_object_is_raised_as_any_other(omium, local):
+    body = b'{"detail": [{"loc": ["body", "workflow_id"], "msg": "Field required"}]}'
+    refuse(local, Refusal(422, body, UnprocessableEntityError, ends=False), **CREATES)
+    with pytest.raises(UnprocessableEntityError):
+        await omium.request("POST", "/executions", json=["work"])
+
+
 async def test_an_error_for_a_long_retry_after_says_when_the_service_accepts_requests_again(omium, local):
     local.inject(Fault(method="GET", action="status", status=429, headers={"Retry-After": "3000"}))
     created = await omium.executions.create("work")
