@@ -108,7 +108,7 @@ class Outage:
         """Wait for the turn to send a request.
 
         :param until: the end of the operation's patience, on ``time.monotonic``.
-        :param first_pause: seconds before the first request of the outage; later pauses grow.
+        :param first_pause: seconds before the first request of the outage, at most `FIRST_PAUSE`; later pauses grow.
         :return: ``True``: it is the operation's turn, and `end_turn` must follow. ``False``: another operation got a
             response.
         :raises TimeoutError: it was not the operation's turn in time.
@@ -116,7 +116,7 @@ class Outage:
         if self._is_taken and not await self._wait_in_line(until):
             return False
         self._is_taken = True
-        pause = growing_pause(self._requests, (min(first_pause, FIRST_PAUSE), _LONGEST_PAUSE))
+        pause = growing_pause(self._requests, (first_pause, _LONGEST_PAUSE))
         self._requests += 1
         is_over = True
         try:

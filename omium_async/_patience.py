@@ -32,6 +32,7 @@ class Patience:
     :param deadline: on ``time.monotonic``. Reads end then; a failure after it is raised and is not an outage.
     :ivar last: the latest failure.
     :ivar responded_at: time of the latest response, on ``time.monotonic``.
+    :ivar resume_at: no request may be sent before, because a ``Retry-After`` said so; on ``time.monotonic``.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class Patience:
         self._deadline = deadline
         self._since: float | None = None
         self._excused_until = 0.0
-        self._resume_at = 0.0  # a response asked not to send before this time
         self._outage: Outage | None = None  # that has hit the operation
         self.responded_at = 0.0
+        self.resume_at = 0.0
         self.last: OmiumError | None = None
 
     @property
@@ -73,6 +74,7 @@ class Patience:
         if self._since is None:
             self._since = max(began, self.responded_at)
         self.last = error
+        self.resume_at = max(self.resume_at, time.monotonic() + (retry_after(error) or 0.0))
 
     def hit(self) -> Outage:
         """Return the shared outage, which has hit the operation with its latest failure."""
@@ -104,6 +106,10 @@ class Patience:
             self._since += max(0.0, until - max(now, self._excused_until))
             self._excused_until = max(self._excused_until, until)
 
+    async def obey_retry_after(self) -> None:
+        """Wait until `resume_at`."""
+        await asyncio.sleep(max(0.0, self.resume_at - time.monotonic()))
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def read(self, get: Callable[[Caller], Awaitable[T]]) -> T:
@@ -128,7 +134,7 @@ class Patience:
         """
         if self._outage is None or not joins:
             return await self._try(get, joins=joins)
-        await asyncio.sleep(max(0.0, self._resume_at - time.monotonic()))
+        await self.obey_retry_after()
         outage = self._outage or self._caller.outage()  # it may have ended meanwhile
         try:
             has_turn = await outage.turn(time.monotonic() + self.left(), self._first_pause)
@@ -146,10 +152,11 @@ class Patience:
         try:
             found = await get(self._limited())
         except OmiumError as error:
-            if not is_outage(error) and not is_retryable(error):
-                self.responded()
+            if not is_retryable(error):
+                if not is_outage(error):
+                    self.responded()
                 raise
-            if self._time_left() == 0 or not is_retryable(error):
+            if self._time_left() == 0:
                 raise
             if self._is_held(error):
                 await asyncio.sleep(self._first_pause)
@@ -169,10 +176,8 @@ class Patience:
         if began < self.responded_at:
             return
         self.note(error, began)
-        asked = retry_after(error) or 0.0
-        if self.left() <= asked:
+        if self.left() <= (retry_after(error) or 0.0):
             raise error
-        self._resume_at = time.monotonic() + asked
         self.hit()
 
     def _limited(self) -> Caller:

@@ -26,7 +26,9 @@ def describe(function: F, workflow: Any, name: str | None, description: str | No
     """
     given = dict[str, Any] if workflow.input_type is None else workflow.input_type
     returned = Any if workflow.output_type is None else workflow.output_type
-    function.__name__ = function.__qualname__ = _identifier(workflow.workflow_id) if name is None else _text(name)
+    function.__name__ = function.__qualname__ = (
+        _identifier(workflow.workflow_id) if name is None else check.text(name, "name")
+    )
     if description is None:
         description = _docstring(given) or f"Run the workflow {workflow.workflow_id!r} and return its result."
     function.__doc__ = description
@@ -34,10 +36,6 @@ def describe(function: F, workflow: Any, name: str | None, description: str | No
     data = inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=given)
     vars(function)["__signature__"] = inspect.Signature([data], return_annotation=returned)
     return function
-
-
-def _text(name: str) -> str:
-    return check.text(name, "name")
 
 
 def _identifier(workflow_id: str) -> str:

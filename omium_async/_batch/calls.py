@@ -26,11 +26,13 @@ from .._caller import Caller
 from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome, ends_batch
 from .._filters import Filters
 from .._models.types import ExecutionPage
+from .._outage import FIRST_PAUSE
 from .._patience import Patience, retry_after
 from .._pause import growing_pause
 from .._pool import Pool, most_ahead
 from .._transport.admission import Lane, LaneClosed
 from .._transport.attempt import LONGEST_PAUSE
+from .._transport.pacing import MINUTE
 from .._transport.retry import is_outage, is_retryable
 
 __all__ = ["Calls"]
@@ -42,9 +44,7 @@ R = TypeVar("R")
 
 _MOST_REFUSALS: Final = 8  # of one item while others get responses and none is refused; then it is rejected
 _SHORTEST_PAUSE: Final = 0.01  # seconds before an item is sent again, or of the first pause before a probe
-_FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
-_LONG_WAIT: Final = 60.0  # seconds of a `Retry-After` that is announced
 _FIRST_CALLS: Final = 1  # slow start: calls at once after an outage, doubled with each response
 _USUAL_LIMIT: Final = 30.0  # seconds for an attempt if nothing else limits it
 _LEAST_LIMIT: Final = 1.0
@@ -61,16 +61,16 @@ class Calls:
         self._caller = caller
         self._what = what
         self.concurrency = concurrency
-        self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), _FIRST_PAUSE)
+        self._first_pause = min(max(options.backoff[0], _SHORTEST_PAUSE), FIRST_PAUSE)
         self._patience = Patience(caller, what, options.patience, self._first_pause)
         self._lane = Lane(concurrency)
+        for_reads = self._limits(is_write=False)
         self._writer = caller.in_lane(self._lane, **self._limits(is_write=True))
-        self._reader = caller.in_lane(self._lane, **self._limits(is_write=False))
-        self._prober = caller.with_options(attrs.evolve(options, **self._limits(is_write=False)))
+        self._reader = caller.in_lane(self._lane, **for_reads)
+        self._prober = caller.with_options(attrs.evolve(options, **for_reads))
         self._pool: Pool[Any, Any]  # from `each` on
         self._reads: set[asyncio.Task[Any] | None] = set()  # tasks whose reads may be in flight
         self._refusals = 0  # of all items
-        self._resume_at = 0.0  # a response asked not to send before this time
         self._recovery: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
@@ -255,7 +255,7 @@ class Calls:
     async def _may_resume(self) -> bool:
         """Wait for the time that a response named, or for the batch's turn and the response to a probe."""
         last = self._patience.last
-        await asyncio.sleep(max(0.0, self._resume_at - time.monotonic()))
+        await self._patience.obey_retry_after()
         if isinstance(last, RateLimitError) and retry_after(last):
             return True  # it said when to send again: no probe is needed
         outage = self._patience.hit()
@@ -290,8 +290,7 @@ class Calls:
         self._patience.note(error, began)
         asked = retry_after(error)
         if asked:
-            self._resume_at = max(self._resume_at, time.monotonic() + asked)
-            self._patience.excuse(self._resume_at)
+            self._patience.excuse(self._patience.resume_at)
         if asked and isinstance(error, RateLimitError):  # the service responds, and says when to send again
             self._announce_wait(error, asked)
         else:
@@ -299,7 +298,7 @@ class Calls:
         self._check_patience()
 
     def _announce_wait(self, error: OmiumError, seconds: float) -> None:
-        if seconds > _LONG_WAIT:
+        if seconds > MINUTE:
             _log.warning(
                 "%s: %s; the batch goes on then",
                 self._what,

@@ -13,14 +13,13 @@ from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._caller import Caller
 from .._filters import Filters
-from .._models.outcomes import CancelOutcome, DeleteOutcome, ReplayOutcome
 from .._models.types import Execution, ExecutionDetail
 from .calls import Calls
 
 __all__ = ["Selection"]
 
 T = TypeVar("T")
-O = TypeVar("O", ReplayOutcome, CancelOutcome, DeleteOutcome)  # noqa: E741 - an outcome
+R = TypeVar("R")
 
 
 @attrs.frozen
@@ -76,7 +75,7 @@ class Selection:
         """Return the execution for an outcome: the row of the list, or the first details of an id."""
         return detail if self.by_id else row
 
-    async def each(self, items: AsyncGenerator[T], work: Callable[[int, T], Awaitable[O]]) -> AsyncGenerator[O]:
+    async def each(self, items: AsyncGenerator[T], work: Callable[[int, T], Awaitable[R]]) -> AsyncGenerator[R]:
         """Yield the outcome of ``work`` for each item."""
         async with aclosing(items), aclosing(self.calls.each(items, work)) as outcomes:
             async for outcome in outcomes:

@@ -67,11 +67,9 @@ class Lane:
 
     def begin_now(self) -> bool:
         """Let a call begin that has not waited, if no other one waits."""
-        is_free = self._current < self.limit and self._in_flight < self._most
-        if self._line or self.is_closed or not is_free:
+        if self._line or self.is_closed or self._room() <= 0:
             return False
-        self._in_flight += 1
-        self._current += 1
+        self._count_begun()
         return True
 
     @property
@@ -82,7 +80,7 @@ class Lane:
     @property
     def next_calls(self) -> float:
         """The number of waiting calls that the lane would let begin now."""
-        return max(0, min(len(self._line), self.limit - self._current, self._most - self._in_flight))
+        return max(0, min(len(self._line), self._room()))
 
     def add(self, gate: Gate, turn: asyncio.Future[int], deadline: float, *, first: bool) -> None:
         """Add a waiting call at the end, or before all others."""
@@ -103,8 +101,7 @@ class Lane:
 
     def begin(self, turn: asyncio.Future[int]) -> None:
         """Admit a waiting call."""
-        self._in_flight += 1
-        self._current += 1
+        self._count_begun()
         turn.set_result(self.period)
 
     def end(self, period: int) -> None:
@@ -116,6 +113,13 @@ class Lane:
     def refuse(self, until: float) -> None:
         """Refuse the calls that must begin before a time."""
         self._raise_in([turn for turn, deadline in self._line.items() if deadline < until], TooLate)
+
+    def _room(self) -> float:
+        return min(self.limit - self._current, self._most - self._in_flight)
+
+    def _count_begun(self) -> None:
+        self._in_flight += 1
+        self._current += 1
 
     def _raise_in(self, turns: list[asyncio.Future[int]], signal: type[Exception]) -> None:
         for turn in turns:
@@ -198,7 +202,7 @@ class Gate:
     def _release(self, lane: Lane, period: int, *, sent: bool) -> None:
         self._pacer.end(sent=sent)
         self._free += 1
-        if lane is not self._single_calls:
+        if lane is not self._single_calls:  # its calls are not counted, because it has no limit
             lane.end(period)
         if self._lanes:
             self.admit()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,13 +28,13 @@ from .._errors.statuses import status_meaning
 from .._request import Operation, Request
 from .answers import LARGEST_ERROR_BODY, joined, json_object, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
+from .pacing import MINUTE
 
 if TYPE_CHECKING:
     from .._settings.declared import Options, Settings
 
 __all__ = ["Failure", "FailureReader", "NotSuccessful", "TooLarge", "never_sent", "write_is_unknown"]
 
-_LONG_WAIT: Final = 60.0  # seconds of a `Retry-After`, after which the message says the time
 _LATEST: Final = 2.0**32  # seconds since 1970, in messages: a response may name any number
 _OUT_OF_CREDITS: Final = (
     " (the account is out of credits; nothing was applied: top it up, then repeat the call, or start the batch again "
@@ -125,11 +124,12 @@ class FailureReader:
         refusal = read_error_body(body, headers, problem.reason)
         message = one_line(self._redactor.text(refusal.message), _LONGEST_QUOTE)
         is_missing = _is_missing_route(status, message, request.operation)
-        message += self._advice(status, message, request, headers, is_missing=is_missing)
+        retry_after = retry_after_of(headers)
+        message += self._advice(status, message, request, retry_after, is_missing=is_missing)
         kind = APIStatusError if is_missing else status_error_class(status)
         more: dict[str, Any] = {}
         if issubclass(kind, RateLimitError):
-            more["retry_after"] = retry_after_of(headers)
+            more["retry_after"] = retry_after
         error = kind(
             message,
             status=status,
@@ -140,7 +140,7 @@ class FailureReader:
         return _AttemptError(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)
 
     def _advice(
-        self, status: int, message: str, request: Request, headers: Mapping[str, str], *, is_missing: bool
+        self, status: int, message: str, request: Request, retry_after: float | None, *, is_missing: bool
     ) -> str:
         """Return what the caller can do about a refusal, for the end of its message."""
         if is_missing:
@@ -152,8 +152,7 @@ class FailureReader:
             return _OUT_OF_CREDITS
         if status == 422 and request.body is not None:
             return _advice_about_ids(message, request.body)
-        seconds = retry_after_of(headers)
-        return "" if seconds is None or seconds <= _LONG_WAIT else f"; {_time_after(seconds)}"
+        return "" if retry_after is None or retry_after <= MINUTE else f"; {_time_after(retry_after)}"
 
     def _source(self, name: str) -> str:
         source = self._origins.get(name, "default")

@@ -66,7 +66,7 @@ async def wait_for_each(
 
 
 class WaitSet:
-    """The executions to wait for. More may be added at any time.
+    """The executions to wait for.
 
     :param details: whether `poll` yields the details of each execution, or its row of the list.
     :ivar pending: those not at a wanted status yet, with the last status seen of each.
@@ -215,7 +215,6 @@ class WaitSet:
         try:
             found = await self._patience.try_once(lambda caller: endpoints.get(caller, execution_id), joins=joins)
         except NotFoundError:
-            self._patience.responded()
             return _Read(execution_id, None)
         if found is not None:
             self._failed_at.pop(execution_id, None)
