@@ -13,8 +13,10 @@ from . import _changes as changes
 from . import _endpoints as endpoints
 from . import _lists as lists
 from ._arguments import Status, Statuses
+from ._batch.cancel import DEFAULT_STATUSES as CANCELLABLE
 from ._batch.cancel import cancel_many
 from ._batch.create import create_many
+from ._batch.delete import DEFAULT_STATUSES as DELETABLE
 from ._batch.delete import delete_many
 from ._batch.replay import replay_many
 from ._caller import Caller
@@ -369,9 +371,11 @@ class Executions:
         :raises TypeError: an item is not an `ExecutionRequest`. This and the following errors are raised after the
             outcomes known by then.
         :raises AuthenticationError: the service refuses the key.
+        :raises PaymentRequiredError: the account is out of credits.
         :raises PermissionDeniedError: the service refuses the key, in JSON.
         :raises APIConnectionError: no response came for ``patience`` seconds.
-        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
+            seconds.
         :raises JournalError: the journal cannot be used.
         """
         check.many(requests, "requests", "ExecutionRequest items")
@@ -415,9 +419,11 @@ class Executions:
         :raises ValueError: a filter is given together with ``execution_ids``.
         :raises AuthenticationError: the service refuses the key. This and the following errors are raised after the
             outcomes known by then.
+        :raises PaymentRequiredError: the account is out of credits.
         :raises PermissionDeniedError: the service refuses the key, in JSON.
         :raises APIConnectionError: no response came for ``patience`` seconds.
-        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
+            seconds.
         :raises JournalError: the journal cannot be used.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
@@ -438,7 +444,7 @@ class Executions:
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Statuses | None = ("pending", "running"),
+        status: Statuses | None = CANCELLABLE,
         since: datetime | timedelta | None = None,
         before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -466,9 +472,11 @@ class Executions:
         :raises ValueError: a filter is given together with ``execution_ids``.
         :raises AuthenticationError: the service refuses the key. This and the following errors are raised after the
             outcomes known by then.
+        :raises PaymentRequiredError: the account is out of credits.
         :raises PermissionDeniedError: the service refuses the key, in JSON.
         :raises APIConnectionError: no response came for ``patience`` seconds.
-        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
+            seconds.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return cancel_many(
@@ -486,13 +494,7 @@ class Executions:
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Statuses | None = (
-            "completed",
-            "failed",
-            "cancelled",
-            "rolled_back",
-            "error",
-        ),
+        status: Statuses | None = DELETABLE,
         since: datetime | timedelta | None = None,
         before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -520,9 +522,11 @@ class Executions:
         :raises ValueError: a filter is given together with ``execution_ids``.
         :raises AuthenticationError: the service refuses the key. This and the following errors are raised after the
             outcomes known by then.
+        :raises PaymentRequiredError: the account is out of credits.
         :raises PermissionDeniedError: the service refuses the key, in JSON.
         :raises APIConnectionError: no response came for ``patience`` seconds.
-        :raises APIStatusError: only refusals for now came for ``patience`` seconds.
+        :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
+            seconds.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return delete_many(

@@ -21,7 +21,7 @@ from .verdict import with_verdict
 
 __all__ = ["DEFAULT_STATUSES", "cancel_many"]
 
-DEFAULT_STATUSES: Final = ("pending", "running")
+DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("pending", "running")
 
 
 def cancel_many(

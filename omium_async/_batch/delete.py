@@ -20,7 +20,7 @@ from .verdict import with_verdict
 
 __all__ = ["DEFAULT_STATUSES", "delete_many"]
 
-DEFAULT_STATUSES: Final = ("completed", "failed", "cancelled", "rolled_back", "error")
+DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("completed", "failed", "cancelled", "rolled_back", "error")
 
 
 def delete_many(

@@ -45,10 +45,7 @@ def cancel_command(
     An execution that has ended stays as it is and is reported as settled; the exit status is 0 then. With ids it does
     not ask. With filters it states their number and asks on a terminal; without one it requires --yes.
     """
-    if execution_ids is not None and (filters or limit is not None):
-        raise click.UsageError("give EXECUTION_IDs or filters, not both")
-    if execution_ids is None and not filters:
-        raise click.UsageError("give EXECUTION_IDs, or a filter such as --workflow-id to cancel many")
+    _check_choice("cancel", execution_ids, filters, is_filtered=limit is not None)
     which = {**filters, "limit": limit} if execution_ids is None else {"execution_ids": execution_ids.all}
     resume = "executions cancelled so far have another status"
     bulk = BulkWrite("Cancel", "cancelling", omium.executions.cancel_many, output, resume)
@@ -85,17 +82,25 @@ def delete_command(
     one it requires --yes. An execution that cannot be deleted is reported, and the others are deleted; the exit status
     is 1 then.
     """
-    if execution_ids is not None and (filters or limit is not None or how["dry_run"]):
-        raise click.UsageError("give EXECUTION_IDs or filters, not both")
+    _check_choice("delete", execution_ids, filters, is_filtered=limit is not None or how["dry_run"])
     if execution_ids is not None:
         return _delete_each(omium, execution_ids, output, yes=yes)
-    if not filters:
-        raise click.UsageError("give EXECUTION_IDs, or a filter such as --workflow-id to delete many")
     which = {**filters, "limit": limit}
     bulk = BulkWrite("Delete", "deleting", omium.executions.delete_many, output, "those deleted so far are gone")
     if not yes and not how["dry_run"]:
         bulk.ask(**which)
     return bulk.run(**which, **how)
+
+
+def _check_choice(verb: str, execution_ids: Ids | None, filters: dict[str, Any], *, is_filtered: bool) -> None:
+    """Check that either ids or filters are given.
+
+    :param is_filtered: whether another option is given that only belongs to filters.
+    """
+    if execution_ids is not None and (filters or is_filtered):
+        raise click.UsageError("give EXECUTION_IDs or filters, not both")
+    if execution_ids is None and not filters:
+        raise click.UsageError(f"give EXECUTION_IDs, or a filter such as --workflow-id to {verb} many")
 
 
 def _delete_each(omium: Omium, execution_ids: Ids, output: Output, *, yes: bool) -> int:
