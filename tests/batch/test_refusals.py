@@ -78,7 +78,7 @@ async def test_a_wait_and_a_list_end_at_once(omium, local, refusal):
 @each_refusal
 async def test_a_batch_ends_or_goes_on_and_its_journal_sends_each_item_once(omium, local, refusal, tmp_path):
     path = tmp_path / "batch.journal"
-    found = await collect(omium.executions.create_many(numbered(5), concurrency=1, journal=path))
+    await collect(omium.executions.create_many(numbered(5), concurrency=1, journal=path))
     refuse(local, refusal, times=None if refusal.ends else 2, **CREATES)
     seen, error = [], None
     try:
@@ -102,7 +102,6 @@ async def test_a_batch_ends_or_goes_on_and_its_journal_sends_each_item_once(omiu
         assert states(seen) == {("created", True): 5, ("rejected", False): 2, ("created", False): 13}
         again = await collect(omium.executions.create_many(numbered(20), journal=path))
         assert states(again) == {("created", True): 18, ("rejected", True): 2}
-    assert len(found) == 5
 
 
 async def test_an_address_that_does_not_serve_a_call_is_no_unknown_execution(omium, local):

@@ -34,6 +34,18 @@ async def until_received(local, method):
         await asyncio.sleep(0.01)
 
 
+async def cancel_during_create(omium, local):
+    """Cancel `run` while the server has its create, and return the exception."""
+    count = len(local.requests)
+    running = asyncio.create_task(omium.executions.run("nobody", cancel_on_exit=True))
+    while len(local.requests) == count:  # noqa: ASYNC110 - the server has no event
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await running
+    return raised.value
+
+
 async def test_a_cancelled_run_cancels_its_execution(omium):
     running, execution = await begin(omium)
     running.cancel()
@@ -135,33 +147,18 @@ async def test_a_cancellation_during_the_cleanup_of_an_error_is_raised(omium, lo
 
 async def test_an_execution_of_a_create_in_flight_is_cancelled(omium, local):
     local.inject(Fault(**CREATE, when="after", action="delay", delay=0.1))
-    running = asyncio.create_task(omium.executions.run("nobody", cancel_on_exit=True))
-    await until_received(local, "POST")
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError) as raised:
-        await running
-    assert "was cancelled" in raised.value.__notes__[0]
+    interrupt = await cancel_during_create(omium, local)
+    assert "was cancelled" in interrupt.__notes__[0]
     assert await only_status(omium) == "cancelled"
 
 
 async def test_a_create_without_a_response_is_noted_and_a_rejected_one_is_not(omium, local):
     local.inject(Fault(**CREATE, action="stall"))
-    running = asyncio.create_task(omium.executions.run("nobody", cancel_on_exit=True))
-    await until_received(local, "POST")
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError) as raised:
-        await running
-    assert "the create was interrupted; it may have been applied" in raised.value.__notes__[0]
+    interrupt = await cancel_during_create(omium, local)
+    assert "the create was interrupted; it may have been applied" in interrupt.__notes__[0]
 
     local.inject(Fault(**CREATE, status=422, body={"detail": "no"}, delay=0.1))
-    count = len(local.requests)
-    running = asyncio.create_task(omium.executions.run("nobody", cancel_on_exit=True))
-    while len(local.requests) == count:  # noqa: ASYNC110 - the server has no event
-        await asyncio.sleep(0.01)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError) as rejected:
-        await running
-    assert not hasattr(rejected.value, "__notes__")
+    assert not hasattr(await cancel_during_create(omium, local), "__notes__")
 
 
 async def test_it_must_be_a_bool(omium, local):
