@@ -127,8 +127,8 @@ class Workflow(Definition[In, Out]):
         """Start an execution, wait until it has settled, and return its output.
 
         :param input_data: the input, of the workflow's input type.
-        :param options: ``metadata``, ``agent_id``, ``idempotency_key``, ``timeout``, ``poll_interval`` and
-            ``on_created`` and ``cancel_on_exit``, as in `Executions.run`.
+        :param options: ``metadata``, ``agent_id``, ``idempotency_key``, ``timeout``, ``poll_interval``, ``on_created``
+            and ``cancel_on_exit``, as in `Executions.run`.
         :raises TypeError: the input has another type; nothing was sent.
         :raises ExecutionFailedError: it did not complete.
         :raises OutputError: its output does not have the workflow's output type.

@@ -71,7 +71,8 @@ class CancelOutcome:
 class DeleteOutcome:
     """The outcome of one execution of ``delete_many``.
 
-    :ivar execution: as the list showed it before; of an execution that was named, only its id is known.
+    :ivar execution: as the list showed it before; of an execution that was named, only its id is known, except in
+        a dry run.
     :ivar state: ``deleted``; ``absent``: the service does not know it, because it was deleted before; ``rejected``: it
         was not deleted, and ``error`` says why; ``unknown``: it may have been deleted; ``planned``: a dry run would
         delete it.
