@@ -7,7 +7,8 @@ import contextlib
 import logging
 import sqlite3
 import weakref
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from . import store, wire
 from .errors import LocalOmiumError, StaleRunError
@@ -15,10 +16,8 @@ from .runner import Runner
 from .threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .database import Database
-    from .registry import Registry
+    from .quota import Quota
     from .store import IdempotencyKey, RunState, Submission, Tenant, WriteAnswer
 
 __all__ = ["Engine"]
@@ -30,12 +29,17 @@ _WORKFLOW_THREADS: Final = 100
 _READ_AT_ONCE: Final = 200  # executions to continue
 
 
-class Engine:
-    """Runs the executions of one server. `workflows` may grow meanwhile."""
+#: A change of the tables: it returns the response, and the ids of the executions that begin with it.
+_Write = Callable[[sqlite3.Connection], tuple[bytes, list[str]]]
 
-    def __init__(self, database: Database, workflows: Registry, now: Callable[[], str]) -> None:
+
+class Engine:
+    """Runs the executions of one server. The workflows of its quota may grow meanwhile."""
+
+    def __init__(self, database: Database, quota: Quota, now: Callable[[], str]) -> None:
         self._database = database
-        self._workflows = workflows
+        self._quota = quota
+        self._workflows = quota.workflows
         self._now = now
         self._step_threads = Threads(_STEP_THREADS, "omium-local-step")
         self._workflow_threads = Threads(_WORKFLOW_THREADS, "omium-local-workflow")
@@ -49,39 +53,44 @@ class Engine:
     async def create(
         self, tenant: Tenant, new: Submission, key: IdempotencyKey | None, refusal: Exception | None
     ) -> WriteAnswer:
-        """Add an execution, and start it if its workflow is registered; otherwise it stays pending.
+        """Add an execution. It starts if its workflow is registered and the quota permits, otherwise it is pending.
 
         :param refusal: raised instead, unless the key was used before.
         """
         now = self._now()
-        status = "running" if new.workflow_id in self._workflows else "pending"
         execution_id = ""
 
-        def write(connection: sqlite3.Connection) -> bytes:
+        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
             nonlocal execution_id
             if refusal is not None:
                 raise refusal
+            status = self._quota.status_of_new(new.workflow_id)
             execution_id, created_at = store.create(connection, tenant, new, status=status, now=now)
-            return wire.created(execution_id, new.workflow_id, status, created_at)
+            started = self._started(connection, tenant, execution_id, status, now)
+            status = "running" if execution_id in started else "pending"
+            return wire.created(execution_id, new.workflow_id, status, created_at), started
 
-        answer = await self._database.do(lambda c: store.once(c, tenant, key, 201, lambda: write(c)))
-        if answer.fresh and status == "running":
-            self._launch(execution_id)
-        elif answer.fresh:
+        answer, started = await self._write(tenant, key, 201, write)
+        self._launch_all(started)
+        if answer.fresh and new.workflow_id not in self._workflows:
             self._workflows.warn_of(new.workflow_id, execution_id)
         return answer
 
     async def replay(
         self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
     ) -> WriteAnswer:
-        """Continue a failed or paused execution after a checkpoint; it is pending if its workflow is not registered."""
+        """Continue a failed or paused execution after a checkpoint, as `create` starts one."""
         now = self._now()
 
-        def write(connection: sqlite3.Connection) -> bytes:
-            status = store.replay(connection, tenant, execution_id, checkpoint_id, registered=self._workflows, now=now)
-            return wire.moved(execution_id, status, f"Execution replayed from {checkpoint_id}")
+        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
+            status = store.replay(
+                connection, tenant, execution_id, checkpoint_id, status_of=self._quota.status_of_new, now=now
+            )
+            started = self._started(connection, tenant, execution_id, status, now)
+            status = "running" if execution_id in started else "pending"
+            return wire.moved(execution_id, status, f"Execution replayed from {checkpoint_id}"), started
 
-        return await self._change(tenant, execution_id, key, write, launch=True)
+        return await self._change(tenant, execution_id, key, write)
 
     async def rollback(
         self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
@@ -89,9 +98,10 @@ class Engine:
         """Stop an execution and roll it back to a checkpoint."""
         now = self._now()
 
-        def write(connection: sqlite3.Connection) -> bytes:
+        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
             store.rollback(connection, tenant, execution_id, checkpoint_id, now)
-            return wire.moved(execution_id, "paused", f"Execution rolled back to {checkpoint_id}")
+            body = wire.moved(execution_id, "paused", f"Execution rolled back to {checkpoint_id}")
+            return body, self._quota.start_next(connection, tenant.id, now)
 
         return await self._change(tenant, execution_id, key, write)
 
@@ -99,57 +109,74 @@ class Engine:
         """Cancel an execution that has not ended."""
         now = self._now()
 
-        def write(connection: sqlite3.Connection) -> bytes:
+        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
             store.cancel(connection, tenant, execution_id, now)
-            return wire.moved(execution_id, "cancelled", "Execution cancelled")
+            body = wire.moved(execution_id, "cancelled", "Execution cancelled")
+            return body, self._quota.start_next(connection, tenant.id, now)
 
         return await self._change(tenant, execution_id, key, write)
 
     async def delete(self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None) -> WriteAnswer:
         """Delete an execution that neither runs nor waits."""
 
-        def write(connection: sqlite3.Connection) -> bytes:
+        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
             store.delete(connection, tenant, execution_id)
-            return b""
+            return b"", []
 
         return await self._change(tenant, execution_id, key, write, status=204)
 
-    async def _change(
-        self,
-        tenant: Tenant,
-        execution_id: str,
-        key: IdempotencyKey | None,
-        write: Callable[[sqlite3.Connection], bytes],
-        *,
-        status: int = 200,
-        launch: bool = False,
-    ) -> WriteAnswer:
-        """Write to an execution, then stop its run, which can record nothing more after the write.
+    def _started(
+        self, connection: sqlite3.Connection, tenant: Tenant, execution_id: str, status: str, now: str
+    ) -> list[str]:
+        """Return the executions that begin because this one was written with a status."""
+        return [execution_id] if status == "running" else self._quota.start_next(connection, tenant.id, now)
 
-        :param launch: start a new run if the execution is running now.
-        """
+    async def _change(
+        self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None, write: _Write, *, status: int = 200
+    ) -> WriteAnswer:
+        """Write to an execution, then stop the run that it had, which can record nothing more after the write."""
         lock = self._locks.setdefault(execution_id, asyncio.Lock())  # writes with their consequences are in sequence
         async with lock:
-            answer = await self._database.do(lambda c: store.once(c, tenant, key, status, lambda: write(c)))
-            if answer.fresh:
-                await self._stop_run(execution_id)
-                if launch:
-                    self._launch(execution_id)
+            runner = self._runs.get(execution_id)  # a run that begins later reads what is written here
+            answer, started = await self._write(tenant, key, status, write)
+            if answer.fresh and runner is not None:
+                await self._stop_run(execution_id, runner)
+            self._launch_all(started)
         return answer
+
+    async def _write(
+        self, tenant: Tenant, key: IdempotencyKey | None, status: int, write: _Write
+    ) -> tuple[WriteAnswer, list[str]]:
+        """Write unless the key was used before. Return the response, and the ids of the executions to launch."""
+
+        def job(connection: sqlite3.Connection) -> tuple[WriteAnswer, list[str]]:
+            started: list[str] = []
+
+            def write_now() -> bytes:
+                body, begun = write(connection)
+                started.extend(begun)
+                return body
+
+            return store.once(connection, tenant, key, status, write_now), started
+
+        return await self._database.do(job)
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Continue the executions that an earlier server left unfinished."""
+        if self._quota.most is not None:
+            self._launch_soon(self._launch_written(self._quota.restart))
+            return
         for workflow_id in self._workflows:
             self.resume(workflow_id)
 
     def resume(self, workflow_id: str) -> None:
         """Start or continue the unfinished executions of a workflow, such as one that was just registered."""
-        if not self._stopped:
-            task = asyncio.get_running_loop().create_task(self._resume(workflow_id))
-            self._resuming.add(task)
-            task.add_done_callback(self._resuming.discard)
+        if self._quota.most is not None:
+            self._launch_soon(self._launch_written(self._quota.start_everywhere))
+        else:
+            self._launch_soon(self._resume(workflow_id))
 
     async def stop(self) -> None:
         """Stop all runs; they continue at the next start on the same database."""
@@ -158,8 +185,12 @@ class Engine:
 
     async def reset(self) -> None:
         """Stop all runs and delete all executions. No request is handled meanwhile."""
-        await self._end_runs()
-        await self._database.insist(store.wipe)
+        stopped, self._stopped = self._stopped, True  # a run that ends now starts no other
+        try:
+            await self._end_runs()
+            await self._database.insist(store.wipe)
+        finally:
+            self._stopped = stopped
 
     async def _end_runs(self) -> None:
         resuming = list(self._resuming)
@@ -169,21 +200,36 @@ class Engine:
         await asyncio.gather(*(run.stop() for run in list(self._runs.values())))
         self._runs.clear()
 
+    def _launch_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._stopped:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._resuming.add(task)
+        task.add_done_callback(self._resuming.discard)
+
+    async def _launch_written(self, start: Callable[[sqlite3.Connection, str], list[str]]) -> None:
+        """Launch the executions that a function of the quota has set to running."""
+        now = self._now()
+        self._launch_all(await self._database.insist(lambda c: start(c, now)))
+
     async def _resume(self, workflow_id: str) -> None:
         after = 0
         while found := await self._database.insist(
             lambda c: store.unfinished(c, workflow_id=workflow_id, after=after, limit=_READ_AT_ONCE)  # noqa: B023
         ):
             after = found[-1][0]
-            for _, execution_id in found:
-                self._launch(execution_id)
+            self._launch_all(execution_id for _, execution_id in found)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
+    def _launch_all(self, execution_ids: Iterable[str]) -> None:
+        """Start the tasks of executions that have none."""
+        for execution_id in execution_ids:
+            if execution_id not in self._runs and not self._stopped:
+                self._launch(execution_id)
+
     def _launch(self, execution_id: str) -> None:
-        """Start the task of an execution unless it has one."""
-        if execution_id in self._runs or self._stopped:
-            return
         runner = self._runs[execution_id] = Runner(self._database, self._now, self._step_threads)
         task = runner.task = asyncio.get_running_loop().create_task(self._live(execution_id, runner))
         task.add_done_callback(_retrieve)
@@ -191,7 +237,10 @@ class Engine:
     async def _live(self, execution_id: str, runner: Runner) -> None:
         now = self._now()
         try:
-            state = await self._database.insist(lambda c: store.begin(c, execution_id, self._workflows, now))
+            pending = self._quota.most is None
+            state = await self._database.insist(
+                lambda c: store.begin(c, execution_id, self._workflows, now, pending=pending)
+            )
             if state is not None:
                 await self._perform(state, runner)
         except (StaleRunError, LocalOmiumError):
@@ -215,16 +264,17 @@ class Engine:
                     exc_info=outcome.raised, extra=fields,
                 )  # fmt: skip
         now = self._now()
-        await self._database.insist(
-            lambda c: store.finish(c, state, output=outcome.output, error=outcome.error, now=now)
-        )
 
-    async def _stop_run(self, execution_id: str) -> None:
-        runner = self._runs.get(execution_id)
-        if runner is not None:
-            await runner.stop()
-            if self._runs.get(execution_id) is runner:  # it ignores its cancellation; another run may begin
-                del self._runs[execution_id]
+        def write(connection: sqlite3.Connection) -> list[str]:
+            tenant = store.finish(connection, state, output=outcome.output, error=outcome.error, now=now)
+            return self._quota.start_next(connection, tenant, now)
+
+        self._launch_all(await self._database.insist(write))
+
+    async def _stop_run(self, execution_id: str, runner: Runner) -> None:
+        await runner.stop()
+        if self._runs.get(execution_id) is runner:  # it ignores its cancellation; another run may begin
+            del self._runs[execution_id]
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

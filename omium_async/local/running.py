@@ -25,6 +25,7 @@ from .errors import LocalOmiumError, PortInUseError
 from .faults import FaultInjector, Faults
 from .handlers import Handlers, ServerOptions
 from .keyring import load_keys
+from .quota import Quota
 from .registry import Registry
 from .typed import Types
 
@@ -91,6 +92,7 @@ class ServerParts:
 
     times: Times
     types: Types
+    max_running: int | None = None
     workflows: Registry = attrs.field(factory=Registry)
     options: ServerOptions = attrs.field(factory=ServerOptions)
     faults: Faults = attrs.field(factory=Faults)
@@ -111,7 +113,7 @@ class RunningServer:
         self.database = database
         self.port = 0
         self._settings = settings
-        self._engine = Engine(database, settings.workflows, settings.times.now)
+        self._engine = Engine(database, Quota(settings.max_running, settings.workflows), settings.times.now)
         self._injector = FaultInjector()
         self._app = App(
             Handlers(self._engine, database, settings.workflows, settings.options),

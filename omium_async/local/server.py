@@ -62,6 +62,8 @@ class LocalOmium:
     :param strict: True rejects (422) executions of workflows that are not registered. False accepts them; they stay
         pending until the workflow is registered, and a WARNING names the registered ones. None, the default, is strict
         as soon as one workflow is registered.
+    :param max_running: how many executions of a tenant run at once, at least 1. Others are pending, and begin in order
+        of creation as soon as one ends. None sets no limit. The service permits 10 by default.
     :param converter: from `omium_async.make_converter`: its hooks read inputs and results of steps into users' types,
         and convert results to JSON. None uses the converter that the process shares.
     :raises ConfigurationError: ``converter`` comes from elsewhere.
@@ -77,11 +79,16 @@ class LocalOmium:
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
         strict: bool | None = None,
+        max_running: int | None = None,
         converter: OmiumConverter | None = None,
     ) -> None:
         api_keys = masked_keys(api_keys)  # before anything can fail: a traceback may show local variables
         if type(port) is not int or not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
+        if max_running is not None and (type(max_running) is not int or max_running < 1):
+            raise ValueError(
+                f"max_running must be a whole number from 1, or None for no limit, not {max_running!r:.80}"
+            )
         if database == ":memory:":
             raise ValueError("':memory:' would be a file of this name; LocalOmium(None) keeps everything in memory")
         if database == "":
@@ -94,7 +101,7 @@ class LocalOmium:
             self._given_keys = checked_keys(api_keys)
         elif database is None:  # memory keeps no keys between starts
             self._given_keys = generated_keys()
-        self._settings = ServerParts(Times(clock), Types(converter), options=ServerOptions(strict=strict))
+        self._settings = ServerParts(Times(clock), Types(converter), max_running, options=ServerOptions(strict=strict))
         self._running: RunningServer | None = None
         self._starting = False
 

@@ -34,6 +34,7 @@ __all__ = [
     "record",
     "replay",
     "rollback",
+    "set_status",
     "unfinished",
     "wipe",
 ]  # fmt: skip
@@ -164,19 +165,19 @@ def replay(
     execution_id: str,
     checkpoint_id: str,
     *,
-    registered: Container[str],
+    status_of: Callable[[str], str],
     now: str,
 ) -> str:
-    """Set a failed or paused execution to running, or to pending if its workflow is not registered.
+    """Set a failed or paused execution to the status in which one of its workflow begins, and return that status.
 
-    Checkpoints after the given one are discarded. Return the status.
+    Checkpoints after the given one are discarded.
     """
     position, workflow_id, before = _find(connection, tenant, execution_id)
     if before not in {"failed", "paused"}:
         raise WrongStateError(f"Execution is {before}; only a failed or paused execution can be replayed")
     _discard_after(connection, position, checkpoint_id)
-    status = "running" if workflow_id in registered else "pending"
-    _change(connection, position, status, now)
+    status = status_of(workflow_id)
+    set_status(connection, position, status, now)
     return status
 
 
@@ -184,7 +185,7 @@ def rollback(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, 
     """Set an execution to paused, whatever its status, and discard the checkpoints after the given one."""
     position, _, _ = _find(connection, tenant, execution_id)
     _discard_after(connection, position, checkpoint_id)
-    _change(connection, position, "paused", now)
+    set_status(connection, position, "paused", now)
 
 
 def cancel(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, now: str) -> None:
@@ -192,7 +193,7 @@ def cancel(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, no
     position, _, before = _find(connection, tenant, execution_id)
     if before in ENDED:
         raise WrongStateError(f"Execution is {before}; it has ended and cannot be cancelled")
-    _change(connection, position, "cancelled", now)
+    set_status(connection, position, "cancelled", now)
     connection.execute("UPDATE executions SET completed_at = updated_at WHERE position = ?", (position,))
 
 
@@ -216,18 +217,23 @@ def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, 
     ).fetchall()
 
 
-def begin(connection: sqlite3.Connection, execution_id: str, registered: Container[str], now: str) -> RunState | None:
-    """Begin a new generation of an execution that is pending or running, if its workflow is registered."""
+def begin(
+    connection: sqlite3.Connection, execution_id: str, registered: Container[str], now: str, *, pending: bool
+) -> RunState | None:
+    """Begin a new generation of an execution that is running, if its workflow is registered.
+
+    :param pending: also begin an execution that is pending.
+    """
     found = connection.execute(
         "SELECT position, status, generation, workflow_id, agent_id, metadata, input_data FROM executions"
         " WHERE id = ? AND status IN ('pending', 'running')",
         (execution_id,),
     ).fetchone()
-    if found is None or found[3] not in registered:
+    if found is None or found[3] not in registered or (found[1] == "pending" and not pending):
         return None
     position, status, generation, workflow_id, agent_id, metadata, input_data = found
     if status == "pending":
-        _change(connection, position, "running", now)
+        set_status(connection, position, "running", now)
     else:
         connection.execute("UPDATE executions SET generation = generation + 1 WHERE position = ?", (position,))
     results = connection.execute("SELECT name, result FROM checkpoints WHERE position = ?", (position,))
@@ -253,8 +259,8 @@ def record(connection: sqlite3.Connection, run: RunState, name: str, result: byt
     )
 
 
-def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | None, error: str | None, now: str) -> None:
-    """End a run as completed, or as failed if there is an error.
+def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | None, error: str | None, now: str) -> int:
+    """End a run as completed, or as failed if there is an error, and return its tenant.
 
     :raises StaleRunError: the run may no longer write.
     """
@@ -268,6 +274,8 @@ def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | Non
         raise StaleRunError(run.execution_id)
     _count(connection, row[0], row[1], "running", -1)
     _count(connection, row[0], row[1], status, 1)
+    tenant: int = row[0]
+    return tenant
 
 
 def wipe(connection: sqlite3.Connection) -> None:
@@ -296,7 +304,7 @@ def _discard_after(connection: sqlite3.Connection, position: int, checkpoint_id:
     connection.execute("DELETE FROM checkpoints WHERE position = ? AND number > ?", (position, row[0]))
 
 
-def _change(connection: sqlite3.Connection, position: int, status: str, now: str) -> None:
+def set_status(connection: sqlite3.Connection, position: int, status: str, now: str) -> None:
     """Set a status, clear the results of the last run, and exclude that run from further writes."""
     tenant, workflow_id, before = connection.execute(
         "SELECT tenant, workflow_id, status FROM executions WHERE position = ?", (position,)

@@ -131,3 +131,17 @@ def test_a_module_without_workflows_is_wrong_usage(omiumctl, monkeypatch, source
     refused = omiumctl("serve", "--workflows", "bad")
     sys.modules.pop("bad", None)
     assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
+
+
+def test_max_running_leaves_further_executions_pending(omiumctl, flows, usual_port):
+    def use(said):
+        with client(said) as omium:
+            first, second = omium.executions.create("patient"), omium.executions.create("patient")
+            assert (first.status, second.status) == ("running", "pending")
+            omium.executions.cancel(first.id)
+            assert omium.executions.get(second.id).status == "running"
+
+    assert omiumctl.serve("--workflows", "flows", "--max-running", 1, use=use)[1].code == 0
+    refused = omiumctl("serve", "--max-running", 0)
+    assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
+    assert "1 or more" in refused.err

@@ -1,4 +1,4 @@
-"""Cancel and delete: a cancelled run records no more steps, and lists are right after deletes."""
+"""Cancel and delete: a cancelled run records no more steps, and a deleted execution is gone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 import threading
 
 import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from omium_async.local import LocalOmium
 
-from .conftest import in_memory_and_on_file, names, serving
+from .conftest import in_memory_and_on_file, names
 
 
 async def finish(run):
@@ -132,60 +130,3 @@ async def test_cancel_and_delete_are_done_once_per_idempotency_key(local, http):
         assert {(answer.status, answer.text) for answer in answers} == {(status, answers[0].text)}
     again = await http.cancel(execution_id, key="k")
     assert again.json["status"] == "cancelled", "the remembered response outlives the execution"
-
-
-class ListsWithGaps(RuleBasedStateMachine):
-    """Create, cancel and delete in any order: each page of each filter is a slice of a plain list."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.serving = serving(LocalOmium())
-        self.http = self.loop.run_until_complete(self.serving.__aenter__())
-        self.rows: list[tuple[str, str, str]] = []  # id, workflow and status, oldest first
-
-    def teardown(self) -> None:
-        self.loop.run_until_complete(self.serving.__aexit__(None, None, None))
-        self.loop.close()
-
-    @rule(count=st.integers(1, 6), workflow_id=st.sampled_from("ab"))
-    def create(self, count, workflow_id):
-        for _ in range(count):
-            self.rows.append((self.loop.run_until_complete(self.http.create(workflow_id)), workflow_id, "pending"))
-
-    @rule(place=st.integers(0, 30))
-    def cancel(self, place):
-        if self.rows:
-            execution_id, workflow_id, status = self.rows[place % len(self.rows)]
-            answer = self.loop.run_until_complete(self.http.cancel(execution_id))
-            assert answer.status == (200 if status == "pending" else 409)
-            self.rows[place % len(self.rows)] = (execution_id, workflow_id, "cancelled")
-
-    @rule(place=st.integers(0, 30))
-    def delete(self, place):
-        if self.rows:
-            execution_id, _, status = self.rows[place % len(self.rows)]
-            answer = self.loop.run_until_complete(self.http.delete(execution_id))
-            assert answer.status == (409 if status == "pending" else 204)
-            if status != "pending":
-                del self.rows[place % len(self.rows)]
-
-    @rule()
-    def reset(self):
-        self.loop.run_until_complete(self.http.local.reset())
-        self.rows.clear()
-
-    @rule(workflow_id=st.sampled_from(["", "a", "b"]), status=st.sampled_from(["", "pending", "cancelled"]),
-          size=st.integers(1, 4))  # fmt: skip
-    def pages(self, workflow_id, status, size):
-        query = "".join(
-            f"&{name}={value}" for name, value in (("workflow_id", workflow_id), ("status", status)) if value
-        )
-        expected = [row[0] for row in self.rows[::-1] if workflow_id in ("", row[1]) and status in ("", row[2])]
-        for number in range(1, len(expected) // size + 3):
-            page = self.loop.run_until_complete(self.http.page(f"page={number}&page_size={size}{query}"))
-            assert page["total"] == len(expected)
-            assert [row["id"] for row in page["items"]] == expected[(number - 1) * size : number * size]
-
-
-TestListsWithGaps = ListsWithGaps.TestCase

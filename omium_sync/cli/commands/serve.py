@@ -20,7 +20,7 @@ from omium_async.local import LocalOmium, LocalOmiumError, load_workflows
 
 from ..connection import key_of_file, local_command
 from ..endings import CommandFailed
-from ..options import port_option
+from ..options import Number, port_option
 from ..output import Output, printable, write_json
 from ..signals import stop_signals
 from .ui import console_served, require_console
@@ -49,6 +49,12 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     " has a LocalOmium with @local.workflow(ID).",
 )
 @click.option(
+    "--max-running",
+    type=Number(int, least=1),
+    metavar="N",
+    help="Run at most N executions at once; others are pending, and begin in order of creation. Default: no limit.",
+)
+@click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -64,7 +70,13 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
 )
 @click.option("--ui", is_flag=True, help="Also serve the console, the page of `omiumctl ui`, on another port.")
 def serve_command(
-    database: Path | None, port: int | None, module: str | None, api_key_file: Path | None, output: str, ui: bool
+    database: Path | None,
+    port: int | None,
+    module: str | None,
+    max_running: int | None,
+    api_key_file: Path | None,
+    output: str,
+    ui: bool,
 ) -> int:
     """Serve a local Omium on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 
@@ -80,7 +92,9 @@ def serve_command(
         raise click.UsageError(str(error)) from None
     keys = _keys(database, api_key_file)
     try:
-        local = LocalOmium(database, port=_free_port() if port is None else port, api_keys=keys)
+        local = LocalOmium(
+            database, port=_free_port() if port is None else port, api_keys=keys, max_running=max_running
+        )
     except ValueError as error:  # a key that no header can carry; the message does not contain it
         raise click.UsageError(str(error)) from None
     for name, function in workflows.items():
