@@ -7,21 +7,28 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
 from .patient import PatientClock, VirtualClock, be_patient
 
+_begin_hypothesis: Callable[[], None] | None = None
+
 with contextlib.suppress(ImportError):  # the tests of the documentation run without Hypothesis
-    from hypothesis import HealthCheck, settings
+    from hypothesis import HealthCheck, given, settings, strategies
 
     # Each run tries the same examples, without a deadline for each: a busy machine is slow.
     _COMMON: Any = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
     settings.register_profile("quick", max_examples=20, stateful_step_count=20, **_COMMON)
     settings.register_profile("full", max_examples=100, **_COMMON)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+    @given(strategies.none())
+    def _one_example(_: None) -> None: ...
+
+    _begin_hypothesis = _one_example
 
 
 # Interpreters that tests start, and workers of pytest-xdist, compile the packages once, not each time: images of
@@ -30,7 +37,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_finish() -> None:
-    """Exempt all modules and collected tests from garbage collection: each one takes 0.2 s otherwise."""
+    """Exempt all modules and collected tests from garbage collection: each one takes 0.2 s otherwise.
+
+    Hypothesis asks the garbage collector for references to its source of random numbers when it tries its first
+    example, so this must happen before.
+    """
+    if _begin_hypothesis is not None:
+        _begin_hypothesis()
     gc.collect()
     gc.freeze()
 
