@@ -28,7 +28,7 @@ LIBRARIES = (
     "anyio",
     "attrs",
     "cattrs",
-    "httpx",
+    "httpx2",
     "msgspec",
     "omium",
     "openai",

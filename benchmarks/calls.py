@@ -2,7 +2,7 @@
 
 The calls are `get` (a GET of 585 bytes) and `create` (a POST), at several concurrencies. The subjects are this client
 with all features (outcomes, deadlines, pacing, budget, ids, keys, strict typed models), the same client with telemetry
-whose provider records nothing, bare aiohttp (`session.get`, read, decode to dict) and httpx. If they are installed
+whose provider records nothing, bare aiohttp (`session.get`, read, decode to dict) and httpx2. If they are installed
 (`pip install --group benchmarks`), also the official `omium` client, and `openai`, with and without its aiohttp
 backend. The server is a child process on another core than the client. The report has calls in each CPU second of the
 client, and calls a second.
@@ -28,7 +28,7 @@ from typing import Any
 
 import _report
 import aiohttp
-import httpx
+import httpx2
 import orjson
 
 from omium_async import AsyncOmium
@@ -148,9 +148,9 @@ async def of_aiohttp(stack: AsyncExitStack, url: str) -> dict[str, Call]:
     return {"get": get, "create": create}
 
 
-async def of_httpx(stack: AsyncExitStack, url: str) -> dict[str, Call]:
-    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=1000)
-    client = await stack.enter_async_context(httpx.AsyncClient(headers={"X-API-Key": KEY}, limits=limits, timeout=60))
+async def of_httpx2(stack: AsyncExitStack, url: str) -> dict[str, Call]:
+    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
+    client = await stack.enter_async_context(httpx2.AsyncClient(headers={"X-API-Key": KEY}, limits=limits, timeout=60))
 
     async def get() -> object:
         return (await client.get(f"{url}/api/v1/executions/exec_0123456789abcdef")).json()
@@ -175,7 +175,7 @@ def of_openai(backend: str) -> Callable[[AsyncExitStack, str], Awaitable[dict[st
     async def make(stack: AsyncExitStack, url: str) -> dict[str, Call]:
         import openai  # type: ignore[import-not-found]
 
-        options: dict[str, Any] = {} if backend == "httpx" else {"http_client": openai.DefaultAioHttpClient()}
+        options: dict[str, Any] = {} if backend == "httpx2" else {"http_client": openai.DefaultAioHttpClient()}
         client = await stack.enter_async_context(openai.AsyncOpenAI(api_key=KEY, base_url=f"{url}/api/v1", **options))
         return {
             "get": lambda: client.get("/executions/exec_0123456789abcdef", cast_to=object),
@@ -191,13 +191,13 @@ CLIENTS: dict[str, Callable[[AsyncExitStack, str], Awaitable[dict[str, Call]]]] 
     "omium-async": of_omium,
     "aiohttp": of_aiohttp,
     "with telemetry": of_telemetry,
-    "httpx": of_httpx,
+    "httpx2": of_httpx2,
     "official omium": of_official,
-    "openai": of_openai("httpx"),
+    "openai": of_openai("httpx2"),
     "openai on aiohttp": of_openai("aiohttp"),
 }
 #: Slow clients, and by how much to divide the number of their calls.
-SLOW = {"httpx": 5, "official omium": 8, "openai": 8, "openai on aiohttp": 5}
+SLOW = {"httpx2": 5, "official omium": 8, "openai": 8, "openai on aiohttp": 5}
 
 
 async def measure(call: Call, count: int, concurrency: int) -> tuple[float, float]:

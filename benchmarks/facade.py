@@ -1,4 +1,4 @@
-"""Compare the sync client with the async client, with anyio's `portal.call`, and with `httpx.Client`.
+"""Compare the sync client with the async client, with anyio's `portal.call`, and with `httpx2.Client`.
 
 The server is a separate process that answers prepared bytes, on another core than the client.
 
@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 import _report
-import httpx
+import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from omium_async import AsyncOmium
@@ -29,9 +29,9 @@ from omium_sync import Omium
 
 KEY = "benchmark-key"
 THREADS = 32
-OURS, PORTAL, ASYNC, HTTPX = "omium_sync", "portal.call", "omium_async", "httpx.Client"
+OURS, PORTAL, ASYNC, HTTPX2 = "omium_sync", "portal.call", "omium_async", "httpx2.Client"
 #: The upper limits of our time, as multiples of the time of these.
-BOUNDS: dict[str, dict[str, float]] = {"rows": {ASYNC: 1.25}, "get": {HTTPX: 1.0}, "threads": {}}
+BOUNDS: dict[str, dict[str, float]] = {"rows": {ASYNC: 1.25}, "get": {HTTPX2: 1.0}, "threads": {}}
 
 
 # -- the server ----------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Clients:
         self.portal: BlockingPortal = stack.enter_context(start_blocking_portal())
         self.core = AsyncOmium(KEY, base_url=url)
         stack.callback(lambda: self.portal.call(self.core.aclose))
-        self.httpx = stack.enter_context(httpx.Client(headers={"X-API-Key": KEY}, trust_env=False))
+        self.httpx2 = stack.enter_context(httpx2.Client(headers={"X-API-Key": KEY}, trust_env=False))
         self.url = f"{url}/api/v1/executions"
         self.runner = stack.enter_context(asyncio.Runner())
         self.own = AsyncOmium(KEY, base_url=url)
@@ -146,8 +146,8 @@ class Clients:
     def by_portal(self, execution_id: str) -> object:
         return self.portal.call(self.core.executions.get, execution_id)
 
-    def by_httpx(self, execution_id: str) -> object:
-        return self.httpx.get(f"{self.url}/{execution_id}").json()
+    def by_httpx2(self, execution_id: str) -> object:
+        return self.httpx2.get(f"{self.url}/{execution_id}").json()
 
     async def gets(self, times: int) -> None:
         for _ in range(times):
@@ -176,7 +176,7 @@ def subjects(clients: Clients, calls: int) -> dict[str, dict[str, Callable[[], o
         "get": {
             OURS: repeated(get, calls),
             PORTAL: repeated(clients.by_portal, calls),
-            HTTPX: repeated(clients.by_httpx, calls),
+            HTTPX2: repeated(clients.by_httpx2, calls),
             ASYNC: lambda: run(clients.gets(calls)),
         },
         "threads": {

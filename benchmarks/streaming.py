@@ -1,7 +1,7 @@
 """Compare the reading of long lists with other clients, and measure its memory.
 
 The server is a separate process with prepared rows, on another core than the client. The peers are bare
-aiohttp with `orjson.loads` to dicts, httpx with pydantic v2 models, and the same list with `prefetch=0`.
+aiohttp with `orjson.loads` to dicts, httpx2 with pydantic v2 models, and the same list with `prefetch=0`.
 
     python benchmarks/streaming.py [--smoke] [--rounds 5] [--json PATH]
 
@@ -25,7 +25,7 @@ from typing import Any
 
 import _report
 import aiohttp
-import httpx
+import httpx2
 import orjson
 import psutil
 import pydantic
@@ -37,9 +37,9 @@ KEY = "benchmark-key"
 LATENCY = 0.020
 READY = 300_000  # rows that the server keeps in memory
 MEGABYTE = 2**20
-OURS, AIOHTTP, HTTPX, ONE_BY_ONE = "omium-async", "aiohttp and orjson", "httpx and pydantic", "prefetch=0"
+OURS, AIOHTTP, HTTPX2, ONE_BY_ONE = "omium-async", "aiohttp and orjson", "httpx2 and pydantic", "prefetch=0"
 #: The floors of rows a second, as ratios to these; the limit of memory in MB.
-BOUNDS = {AIOHTTP: 0.6, HTTPX: 2.0, ONE_BY_ONE: 6.0}
+BOUNDS = {AIOHTTP: 0.6, HTTPX2: 2.0, ONE_BY_ONE: 6.0}
 GROWTH = 16.0
 
 
@@ -158,9 +158,9 @@ async def read_aiohttp(url: str, page_size: int) -> int:
                 return rows
 
 
-async def read_httpx(url: str, page_size: int) -> int:
+async def read_httpx2(url: str, page_size: int) -> int:
     rows = page = 0
-    async with httpx.AsyncClient(headers={"X-API-Key": KEY}, trust_env=False) as client:
+    async with httpx2.AsyncClient(headers={"X-API-Key": KEY}, trust_env=False) as client:
         while True:
             page += 1
             params = {"page": page, "page_size": page_size}
@@ -197,7 +197,7 @@ def take_turns(
 
 
 def throughput(rows: int, rounds: int) -> _report.Comparison:
-    readers: dict[str, Reader] = {OURS: read_omium, AIOHTTP: read_aiohttp, HTTPX: read_httpx}
+    readers: dict[str, Reader] = {OURS: read_omium, AIOHTTP: read_aiohttp, HTTPX2: read_httpx2}
     return compared(f"reading {rows:,} rows", take_turns(readers, rows, 1000, rounds))
 
 

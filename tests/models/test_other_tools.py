@@ -206,7 +206,7 @@ ROUTES: list[Any] = [
 @pytest.mark.parametrize(("result", "annotation"), ROUTES)
 async def test_routes_of_fastapi_return_models_annotated_or_not(result: Any, annotation: Any) -> None:
     import fastapi
-    import httpx
+    import httpx2
 
     app = fastapi.FastAPI()
 
@@ -217,7 +217,7 @@ async def test_routes_of_fastapi_return_models_annotated_or_not(result: Any, ann
     route.__annotations__["return"] = annotation
     app.get("/typed")(route)
     expected = [row.to_dict() for row in result] if isinstance(result, list) else result.to_dict()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as client:
         for path in ("/plain", "/typed"):
             assert (await client.get(path)).json() == expected
         described = (await client.get("/openapi.json")).json()["paths"]["/typed"]["get"]["responses"]["200"]
