@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, Final
 
 from . import _arguments as check
 from . import _endpoints as endpoints
@@ -13,34 +15,50 @@ from ._models.types import SETTLED, CancelResult, ExecutionDetail, ExecutionStat
 __all__ = ["ENDED", "cancel", "replay", "rollback"]
 
 #: The statuses of executions that have ended. A paused execution has not: it can be cancelled.
-ENDED = SETTLED - {ExecutionStatus.PAUSED}
+ENDED: Final = SETTLED - {ExecutionStatus.PAUSED}
+
+_ARGUMENTS: Final = ("execution_id", "checkpoint_id", "checkpoint_name", "idempotency_key")
 
 
 async def replay(
-    caller: Caller, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None, key: str | None
+    caller: Caller,
+    execution_id: str,
+    checkpoint_id: str | None,
+    checkpoint_name: str | None,
+    extra_body: Mapping[str, Any] | None,
+    key: str | None,
 ) -> ReplayResult:
     """Replay an execution from a checkpoint, by id, by name, or from the latest.
 
+    :param extra_body: more fields of the body.
     :raises NoCheckpointError: there is no such checkpoint; nothing was written.
     """
     _check(execution_id, checkpoint_id, checkpoint_name, key)
+    extra = endpoints.extra_fields(caller, extra_body, *_ARGUMENTS)
     found, caller = await _checkpoint_and_rest(caller, execution_id, checkpoint_id, checkpoint_name)
-    return await endpoints.replay(caller, execution_id, found, key)
+    return await endpoints.replay(caller, execution_id, found, key, extra)
 
 
 async def rollback(
-    caller: Caller, execution_id: str, checkpoint_id: str | None, checkpoint_name: str | None, key: str | None
+    caller: Caller,
+    execution_id: str,
+    checkpoint_id: str | None,
+    checkpoint_name: str | None,
+    extra_body: Mapping[str, Any] | None,
+    key: str | None,
 ) -> RollbackResult:
     """Roll an execution back to a checkpoint, by id or by name.
 
+    :param extra_body: more fields of the body.
     :raises ValueError: neither is given.
     :raises NoCheckpointError: there is no such checkpoint; nothing was written.
     """
     _check(execution_id, checkpoint_id, checkpoint_name, key)
     if checkpoint_id is None and checkpoint_name is None:
         raise ValueError("rollback needs checkpoint_id or checkpoint_name, because it discards all later checkpoints")
+    extra = endpoints.extra_fields(caller, extra_body, *_ARGUMENTS)
     found, caller = await _checkpoint_and_rest(caller, execution_id, checkpoint_id, checkpoint_name)
-    return await endpoints.rollback(caller, execution_id, found, key)
+    return await endpoints.rollback(caller, execution_id, found, key, extra)
 
 
 async def cancel(caller: Caller, execution_id: str, key: str | None) -> CancelResult:

@@ -46,6 +46,7 @@ __all__ = [
     "create_body",
     "create_keeping_answer",
     "delete",
+    "extra_fields",
     "get",
     "page",
     "replay",
@@ -188,17 +189,31 @@ def _total(page: ExecutionPage) -> int:
 
 
 def replay(
-    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+    caller: Caller,
+    execution_id: str,
+    checkpoint_id: str,
+    key: str | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Coroutine[Any, Any, ReplayResult]:
-    """Replay an execution from a checkpoint."""
-    return _replay(caller, execution_id, {"checkpoint_id": checkpoint_id}, key)
+    """Replay an execution from a checkpoint.
+
+    :param extra: more fields of the body, as `extra_fields` gives them.
+    """
+    return _replay(caller, execution_id, {"checkpoint_id": checkpoint_id, **(extra or {})}, key)
 
 
 def rollback(
-    caller: Caller, execution_id: str, checkpoint_id: str, key: str | None = None
+    caller: Caller,
+    execution_id: str,
+    checkpoint_id: str,
+    key: str | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Coroutine[Any, Any, RollbackResult]:
-    """Roll an execution back to a checkpoint."""
-    return _rollback(caller, execution_id, {"checkpoint_id": checkpoint_id}, key)
+    """Roll an execution back to a checkpoint.
+
+    :param extra: more fields of the body, as `extra_fields` gives them.
+    """
+    return _rollback(caller, execution_id, {"checkpoint_id": checkpoint_id, **(extra or {})}, key)
 
 
 def cancel(caller: Caller, execution_id: str, key: str | None = None) -> Coroutine[Any, Any, CancelResult]:
@@ -264,17 +279,33 @@ def create_body(
     if input_data is not None:
         body["input_data"] = plain(input_data, "input_data", caller.converter)
     if metadata is not None:
-        body["metadata"] = _plain_metadata(caller, metadata)
+        body["metadata"] = _plain_mapping(caller, metadata, "metadata")
     agent_id = caller.options.agent_id if agent_id is None else check.text(agent_id, "agent_id")
     if agent_id is not None:
         body["agent_id"] = agent_id
     return body
 
 
-def _plain_metadata(caller: Caller, metadata: Any) -> dict[str, Any]:
-    found = plain(metadata, "metadata", caller.converter)
+def extra_fields(caller: Caller, extra_body: Mapping[str, Any] | None, *arguments: str) -> dict[str, Any]:
+    """Return the fields that a caller adds to the body of a write.
+
+    :param arguments: the names of the write's own arguments, which the fields must not have.
+    :raises TypeError: JSON cannot hold a value.
+    :raises ValueError: JSON would change a value, or a field has an argument of its own.
+    """
+    if extra_body is None:
+        return {}
+    fields = _plain_mapping(caller, extra_body, "extra_body")
+    for name in arguments:
+        if name in fields:
+            raise ValueError(f"extra_body: {name!r} has an argument of its own; give it as {name}=...")
+    return fields
+
+
+def _plain_mapping(caller: Caller, value: Any, name: str) -> dict[str, Any]:
+    found = plain(value, name, caller.converter)
     if not isinstance(found, dict):
-        raise TypeError(f"metadata: {type(metadata).__name__} is not a mapping; give keys and values")
+        raise TypeError(f"{name}: {type(value).__name__} is not a mapping; give keys and values")
     return cast("dict[str, Any]", found)
 
 

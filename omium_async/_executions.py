@@ -6,7 +6,7 @@ import builtins
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from . import _arguments as check
 from . import _changes as changes
@@ -39,6 +39,8 @@ from ._waiting import polling as polls
 
 __all__ = ["Executions"]
 
+_OF_CREATE: Final = ("workflow_id", "input_data", "metadata", "agent_id", "idempotency_key")
+
 
 class Executions:
     """The executions of the key's tenant, as ``client.executions``.
@@ -62,6 +64,7 @@ class Executions:
         *,
         metadata: Mapping[str, Any] | None = None,
         agent_id: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Execution:
         """Start a new execution of a workflow.
@@ -71,13 +74,16 @@ class Executions:
             with a hook in the client's converter.
         :param metadata: a mapping of such values, which is stored with the execution.
         :param agent_id: the agent that runs it; ``None``: the client's.
+        :param extra_body: more fields of the body, which the service knows and this call has no argument for; their
+            values as in ``input_data``.
         :param idempotency_key: sent as ``Idempotency-Key`` with every attempt; a new one by default.
         :return: the new execution; it has not settled yet, see `wait`.
         :raises TypeError: JSON cannot hold a value.
-        :raises ValueError: JSON would change a value.
+        :raises ValueError: JSON would change a value, or ``extra_body`` has a field with an argument of its own.
         """
         caller = self._caller
         body = endpoints.create_body(caller, workflow_id, input_data, metadata, agent_id)
+        body |= endpoints.extra_fields(caller, extra_body, *_OF_CREATE)
         return await endpoints.create(caller, body, idempotency_key)
 
     async def get(self, execution_id: str) -> ExecutionDetail:
@@ -181,6 +187,7 @@ class Executions:
         checkpoint_id: str | None = None,
         *,
         checkpoint_name: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> ReplayResult:
         """Replay a failed or paused execution from a checkpoint: by id, by name, or from the latest.
@@ -188,12 +195,19 @@ class Executions:
         :param execution_id: the execution to replay; `ReplayResult.execution_id` is the one to follow afterwards.
         :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name. Without both: the latest checkpoint.
+        :param extra_body: more fields of the body, such as ``inputs`` and ``from_step``, which the service knows and
+            this call has no argument for; their values as ``input_data`` of `create`.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
+        :raises TypeError: JSON cannot hold a value of ``extra_body``.
+        :raises ValueError: both checkpoint arguments are given, JSON would change a value, or ``extra_body`` has a
+            field with an argument of its own.
         :raises NoCheckpointError: it has no such checkpoint, or none at all; the message lists the existing ones, and
             nothing was written.
         :raises ConflictError: the execution is neither failed nor paused.
         """
-        return await changes.replay(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
+        return await changes.replay(
+            self._caller, execution_id, checkpoint_id, checkpoint_name, extra_body, idempotency_key
+        )
 
     async def rollback(
         self,
@@ -201,6 +215,7 @@ class Executions:
         checkpoint_id: str | None = None,
         *,
         checkpoint_name: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> RollbackResult:
         """Roll an execution back to a checkpoint, given by id or by name; later states are discarded.
@@ -208,12 +223,18 @@ class Executions:
         :param execution_id: the execution to roll back.
         :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name.
+        :param extra_body: more fields of the body, which the service knows and this call has no argument for; their
+            values as ``input_data`` of `create`.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
-        :raises ValueError: neither is given.
+        :raises TypeError: JSON cannot hold a value of ``extra_body``.
+        :raises ValueError: neither or both of the two are given, JSON would change a value, or ``extra_body`` has a
+            field with an argument of its own.
         :raises NoCheckpointError: it has no such checkpoint; the message lists the existing ones, and nothing was
             written.
         """
-        return await changes.rollback(self._caller, execution_id, checkpoint_id, checkpoint_name, idempotency_key)
+        return await changes.rollback(
+            self._caller, execution_id, checkpoint_id, checkpoint_name, extra_body, idempotency_key
+        )
 
     @spanned(writes=True)
     async def cancel(self, execution_id: str, *, idempotency_key: str | None = None) -> CancelResult:

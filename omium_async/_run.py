@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from . import _endpoints as endpoints
@@ -107,18 +107,24 @@ class Run(Generic[Out]):
         checkpoint_id: str | None = None,
         *,
         checkpoint_name: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> ReplayResult:
         """Replay the execution from a checkpoint; the handle then has the id that the service names.
 
         :param checkpoint_id: the checkpoint; not together with ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name. Without both: the latest checkpoint.
+        :param extra_body: more fields of the body, as in `Executions.replay`.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
         :raises NoCheckpointError: the execution has no such checkpoint; nothing was written.
         :raises ConflictError: the execution is neither failed nor paused.
         """
         result = await self._executions.replay(
-            self.id, checkpoint_id, checkpoint_name=checkpoint_name, idempotency_key=idempotency_key
+            self.id,
+            checkpoint_id,
+            checkpoint_name=checkpoint_name,
+            extra_body=extra_body,
+            idempotency_key=idempotency_key,
         )
         self.id = result.execution_id
         return result
@@ -128,18 +134,24 @@ class Run(Generic[Out]):
         checkpoint_id: str | None = None,
         *,
         checkpoint_name: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> RollbackResult:
         """Roll the execution back to a checkpoint; later states are discarded.
 
         :param checkpoint_id: the checkpoint; this or ``checkpoint_name``.
         :param checkpoint_name: the last checkpoint of this name.
+        :param extra_body: more fields of the body, as in `Executions.rollback`.
         :param idempotency_key: the ``Idempotency-Key`` of the request; a new one by default.
-        :raises ValueError: neither is given.
+        :raises ValueError: neither or both of the two are given, or ``extra_body`` cannot be sent.
         :raises NoCheckpointError: the execution has no such checkpoint; nothing was written.
         """
         return await self._executions.rollback(
-            self.id, checkpoint_id, checkpoint_name=checkpoint_name, idempotency_key=idempotency_key
+            self.id,
+            checkpoint_id,
+            checkpoint_name=checkpoint_name,
+            extra_body=extra_body,
+            idempotency_key=idempotency_key,
         )
 
     async def cancel(self, *, idempotency_key: str | None = None) -> CancelResult:

@@ -207,6 +207,16 @@ def test_all_matching_executions_are_replayed_once(connected, service, mixed):
     assert "nothing to do" in connected("replay", "--yes", "--status", "failed").out
 
 
+def test_a_replay_sends_more_fields_of_the_body(connected, service, mixed):
+    replay = ("replay", mixed[0], "--extra-body")
+    assert connected(*replay, '{"inputs": {"n": 4}}').code == 0
+    for given, problem in (('{"checkpoint_id": "c"}', "'checkpoint_id' has an argument"), ("[1]", "not a mapping")):
+        refused = connected(*replay, given)
+        assert (refused.code, problem in refused.err) == (2, True), refused.err
+    refused = connected("replay", *mixed[:2], "--extra-body", "{}")
+    assert (refused.code, "--extra-body is for one execution" in refused.err) == (2, True), refused.err
+
+
 def test_the_same_command_with_the_same_journal_continues_a_bulk_replay_also_with_an_age(connected, service, mixed):
     command = ("replay", "--yes", "--status", "failed", "--since", "1h", "--before", "0s", "--journal", "j")
     assert "2 replayed in" in connected(*command).out

@@ -13,7 +13,7 @@ from .. import options
 from ..bulk import BulkWrite
 from ..columns import write_move, write_settled
 from ..connection import client_command
-from ..endings import note_at_interrupt
+from ..endings import note_at_interrupt, sdk_arguments
 from ..ids import Ids, ids_argument
 from ..options import (
     can_ask,
@@ -22,6 +22,7 @@ from ..options import (
     confirm,
     file_path,
     filter_options,
+    json_option,
     limit_option,
     one_checkpoint,
     output_option,
@@ -35,12 +36,14 @@ from ..progress import ProgressBar
     "replay",
     "omiumctl replay exec_abc --wait",
     "omiumctl replay exec_abc --checkpoint-name fetched",
+    'omiumctl replay exec_abc --extra-body \'{"inputs": {"day": 4}}\'',
     "omiumctl replay --status failed --since 1d --dry-run",
     "omiumctl replay --status failed --workflow-id report --journal night.journal --yes",
     "omiumctl list --status failed --output jsonl | omiumctl replay - --yes",
 )
 @ids_argument(required=False)
 @checkpoint_options
+@json_option("--extra-body", "extra_body", "One: a JSON object of more fields for the body, @FILE, or @- for stdin.")
 @click.option("--wait", is_flag=True, help="One: wait until it has settled; exit with 1 if it failed.")
 @filter_options("Many: only")
 @limit_option("With filters: at most this number.")
@@ -60,6 +63,7 @@ def replay_command(
     execution_ids: Ids | None,
     checkpoint_id: str | None,
     checkpoint_name: str | None,
+    extra_body: Any,
     filters: dict[str, Any],
     limit: int | None,
     wait: bool,
@@ -87,26 +91,21 @@ def replay_command(
             if many[option]:
                 raise click.UsageError(f"--{option.replace('_', '-')} is for many executions")
         one_checkpoint(checkpoint_id, checkpoint_name)
-        return _replay_one(omium, output, execution_ids.single, checkpoint_id, checkpoint_name, wait=wait)
+        chosen = {"checkpoint_id": checkpoint_id, "checkpoint_name": checkpoint_name, "extra_body": extra_body}
+        return _replay_one(omium, output, execution_ids.single, chosen, wait=wait)
     if checkpoint_id is not None:
         raise click.UsageError("--checkpoint-id is for one execution; for many use --checkpoint-name")
+    if extra_body is not None:
+        raise click.UsageError("--extra-body is for one execution")
     if wait:
         raise click.UsageError("--wait is for one execution; for many use omiumctl wait")
     which = {**filters, "limit": limit} if execution_ids is None else {"execution_ids": execution_ids.all}
     return _replay_many(omium, output, which | {"checkpoint_name": checkpoint_name}, yes=yes, **many)
 
 
-def _replay_one(
-    omium: Omium,
-    output: Output,
-    execution_id: str,
-    checkpoint_id: str | None,
-    checkpoint_name: str | None,
-    *,
-    wait: bool,
-) -> int:
-    with note_at_interrupt(f"it is not known whether execution {execution_id} was replayed"):
-        result = omium.executions.replay(execution_id, checkpoint_id, checkpoint_name=checkpoint_name)
+def _replay_one(omium: Omium, output: Output, execution_id: str, chosen: dict[str, Any], *, wait: bool) -> int:
+    with note_at_interrupt(f"it is not known whether execution {execution_id} was replayed"), sdk_arguments():
+        result = omium.executions.replay(execution_id, **chosen)
     if not wait:
         write_move(result, result.execution_id, output)
         return 0
