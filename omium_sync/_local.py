@@ -139,8 +139,13 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
         if thread is not None and served is not None and was_served:
             try:
                 served.__exit__(None, None, None)
-            finally:
+            except KeyboardInterrupt:  # while it waits for a workflow, which may block the loop for good
+                thread.stop(timeout=0)
+                raise
+            except BaseException:
                 thread.stop()
+                raise
+            thread.stop()
 
     def _call(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         """Run a coroutine function in the server's loop and return its result."""

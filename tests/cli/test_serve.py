@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sqlite3
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -15,11 +17,25 @@ from omium_sync import Omium, UnprocessableEntityError
 from ..ports import free_port
 
 WORKFLOWS = """
-import asyncio, pathlib
+import argparse, asyncio, pathlib, time
 
 async def greet(run):
     name = await run.step("name", lambda: run.input_data["name"])
     return f"hello {name}"
+
+async def parse(run):
+    async def exits():
+        argparse.ArgumentParser(exit_on_error=True).parse_args(["--unknown"])
+
+    async def interrupts():
+        raise KeyboardInterrupt("not of the terminal")
+
+    await asyncio.create_task(interrupts() if run.input_data else exits())
+
+async def block(run):
+    await patient(run)
+    pathlib.Path("blocks").touch()
+    time.sleep(600)
 
 async def patient(run):
     await run.step("before", lambda: None)
@@ -27,7 +43,7 @@ async def patient(run):
         await asyncio.sleep(0.01)
     return "done"
 
-workflows = {"greet": greet, "patient": patient}
+workflows = {"greet": greet, "patient": patient, "parse": parse, "block": block}
 """
 
 
@@ -64,7 +80,7 @@ def test_with_a_database_the_next_serve_continues_executions(omiumctl, flows, us
         (omiumctl.home / "go").touch()
 
     said, ended = omiumctl.serve("--database", "omium.db", "--workflows", "flows", use=use)
-    assert (said["workflows"], ended.code, ended.err) == (["greet", "patient"], 0, "")
+    assert (said["workflows"], ended.code, ended.err) == (["greet", "patient", "parse", "block"], 0, "")
     outputs = []
 
     def continued(said):
@@ -73,6 +89,43 @@ def test_with_a_database_the_next_serve_continues_executions(omiumctl, flows, us
 
     again, _ = omiumctl.serve("--database", "omium.db", "--workflows", "flows.py", use=continued)
     assert (again["api_key"], outputs) == (said["api_key"], ["done"])
+
+
+@pytest.fixture
+def served(omiumctl, flows):
+    """Start `omiumctl serve` as a process; give it, and what it announced."""
+
+    def served(*arguments):
+        process = omiumctl.start("serve", "--port", 0, "--workflows", flows, "--output", "json", *arguments)
+        return process, json.loads(process.stdout.readline())
+
+    return served
+
+
+def test_an_exit_in_a_task_of_a_workflow_fails_the_execution_only(omiumctl, served):
+    process, said = served("--database", "o.db")
+    with client(said) as omium:
+        assert omium.executions.run("parse").error == "SystemExit: 2"
+        assert omium.executions.run("parse", {"interrupt": True}).error == "KeyboardInterrupt: not of the terminal"
+        assert omium.executions.run("greet", {"name": "Ann"}).status == "completed"
+    process.send_signal(signal.SIGTERM)
+    ended = omiumctl.ended(process)
+    assert (ended.code, "unrecognized arguments: --unknown" in ended.err) == (0, True)
+
+
+def test_a_second_ctrl_c_ends_a_server_that_a_workflow_blocks(omiumctl, served):
+    process, said = served()
+    with client(said) as omium:
+        omium.executions.create("block")
+    (omiumctl.home / "go").touch()
+    while not (omiumctl.home / "blocks").exists():
+        pass
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):  # it waits for the workflow
+        process.wait(0.2)
+    process.send_signal(signal.SIGINT)
+    ended = omiumctl.ended(process, timeout=4)  # at once, not after the time for a server that ends by itself
+    assert (ended.code, ended.err) == (130, "omiumctl: interrupted\n")
 
 
 def test_in_memory_port_and_key_are_the_same_after_a_restart(omiumctl, usual_port):

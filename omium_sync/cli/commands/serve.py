@@ -16,7 +16,8 @@ from typing import Any, Final
 import click
 
 from omium_async import AsyncOmium
-from omium_async.local import LocalOmium, LocalOmiumError, load_workflows
+from omium_async.local import LocalOmiumError, load_workflows
+from omium_sync import LocalOmium
 
 from ..connection import key_of_file, local_command
 from ..endings import CommandFailed
@@ -106,8 +107,10 @@ def serve_command(
 
 
 async def _serve(local: LocalOmium, database: Path | None, *, ui: bool, as_json: bool, with_key: bool) -> int:
-    with stop_signals() as stopped:
-        async with local, contextlib.AsyncExitStack() as stack:
+    # The server and its workflows have a thread and an event loop of their own: a workflow neither ends nor blocks this
+    # one. Start and stop of the server block this one, which has nothing else to do then.
+    with stop_signals() as stopped, local:
+        async with contextlib.AsyncExitStack() as stack:
             said: dict[str, Any] = {"url": local.url}
             if with_key:  # it is valid for this server only, and the user needs it
                 said["api_key"] = local.api_key
