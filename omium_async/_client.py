@@ -147,8 +147,9 @@ class AsyncOmium:
         """Return a copy with other options. It shares connections, pacing and retry budget; closing one closes both.
 
         :param options: any of ``timeout``, ``attempt_timeout``, ``max_retries``, ``retry_ambiguous_writes``,
-            ``agent_id``, ``on_attempt``, ``patience``, ``backoff``, ``poll_interval``, as in the constructor.
-        :raises ConfigurationError: a value is out of range.
+            ``agent_id``, ``on_attempt``, ``patience``, ``backoff``, ``poll_interval``, as in the constructor, and
+            ``headers``, which are added to those of this client; one set to ``None`` is left out.
+        :raises ConfigurationError: a value is out of range, or a header is set by the client.
         :raises TypeError: there is no such option.
         """
         copy = object.__new__(type(self))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -28,6 +29,9 @@ class WriteOutcome(enum.StrEnum):
 
 class Headers(dict[str, str]):
     """The headers of a response: names in lower case, looked up in any case (RFC 9110, section 5.1)."""
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__({name.lower(): value for name, value in (headers or {}).items()})
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -67,6 +71,7 @@ class Attempt:
     :ivar idempotency_key: the key of a write, the same on all attempts of one call.
     :ivar method: the HTTP method of the request; ``""`` if it is unknown.
     :ivar path: the path of the request's URL, without its query; ``""`` if it is unknown.
+    :ivar headers: the headers of the response, looked up in any case; empty if no response head was read.
     """
 
     number: int
@@ -80,3 +85,4 @@ class Attempt:
     idempotency_key: str | None = None
     method: str = ""
     path: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=Headers, converter=Headers, repr=False, hash=False)

@@ -111,7 +111,7 @@ class APIStatusError(_RequestError):
     ) -> None:
         self.status = status
         self.body = body
-        self.headers = Headers({name.lower(): value for name, value in (headers or {}).items()})
+        self.headers = Headers(headers)
         super().__init__(message, details, **request)
 
     def _headline(self) -> str:

@@ -74,14 +74,15 @@ def _texts_from(data: list[Any]) -> tuple[str, ...]:
 
 def _attempts_to(attempts: tuple[Attempt, ...]) -> Any:
     return [
-        {field.name: _plain_to(getattr(attempt, field.name)) for field in attrs.fields(Attempt)} for attempt in attempts
+        {field.name: to_json(field.name, getattr(attempt, field.name)) for field in attrs.fields(Attempt)}
+        for attempt in attempts
     ]
 
 
 def _attempts_from(data: list[dict[str, Any]]) -> tuple[Attempt, ...]:
     known = {field.name for field in attrs.fields(Attempt)}  # another version may have more
     return tuple(
-        [Attempt(**{name: _plain_from(value) for name, value in each.items() if name in known}) for each in data]
+        [Attempt(**{name: from_json(name, value) for name, value in each.items() if name in known}) for each in data]
     )
 
 

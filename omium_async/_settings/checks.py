@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
+from multidict import CIMultiDict, istr
+
 from .._data.converter import OmiumConverter
 from .._data.masked import Secret, kind_of
 from .._data.text import encodes
@@ -179,14 +181,23 @@ def header(name: Any, value: Any, *, allowed: str = "") -> str:
     return name
 
 
-def headers(value: Any) -> dict[str, str]:
-    """Validate headers that a user adds to every request."""
+def headers(value: Any, before: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
+    """Validate headers that a user adds to every request.
+
+    :param before: those of the client of which a copy is made. The new ones replace them; ``None`` leaves one out.
+    """
+    found = CIMultiDict[str]() if before is None else before.copy()
     if value is None:
-        return {}
+        return found
     if not isinstance(value, Mapping):
         raise InvalidSettingError(f"{shown(value)} is not a mapping")
     entries: Mapping[Any, Any] = cast("Any", value)
-    return {header(name, text): text for name, text in entries.items()}
+    for name, text in entries.items():
+        found.popall(header(name, "" if text is None and before is not None else text), None)
+        if text is not None:
+            # As `istr`, because aiohttp otherwise creates one of each name for every request.
+            found.add(istr(name), text)
+    return found
 
 
 def ssl(value: Any) -> Any:

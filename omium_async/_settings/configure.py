@@ -199,6 +199,7 @@ class OptionChanges(TypedDict, total=False):
     patience: float | None
     backoff: tuple[float, float]
     poll_interval: tuple[float, float]
+    headers: Mapping[str, str | None]
 
 
 def changed(options: Options, changes: OptionChanges) -> Options:
@@ -206,7 +207,8 @@ def changed(options: Options, changes: OptionChanges) -> Options:
 
     :raises ConfigurationError: a value is out of range.
     """
-    known = declarations(Options)
+    known = dict(declarations(Options))
+    known["headers"] = known["headers"]._replace(check=functools.partial(checks.headers, before=options.headers))
     values = {name: _validated(value, _Source.argument(name), known[name]) for name, value in changes.items()}
     return attrs.evolve(options, **values)
 

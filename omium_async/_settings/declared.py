@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 
 from .._data.converter import OmiumConverter
 from .._data.masked import Secret
@@ -120,6 +121,7 @@ class Options:
         checks.delays, "give two numbers of seconds above 0: the first delay and the longest",
         default=DEFAULT_POLL_INTERVAL,
     )  # fmt: skip
+    headers: CIMultiDict[str] = _setting(checks.headers, "give a mapping of text to text", show=False)
 
 
 @attrs.frozen
@@ -146,7 +148,6 @@ class Settings:
         checks.number, "give a number of requests a minute above 0, or None for no limit", optional=True
     )
     max_response_bytes: int = _setting(checks.whole, "give a whole number of bytes above 0", default=64 * 2**20)
-    headers: Mapping[str, str] = _setting(checks.headers, "give a mapping of text to text", show=False)
     proxy: Proxy | None = _setting(
         proxy_url, "give the URL of an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported)",
         optional=True,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from .._errors import Attempt
 from .._request import Request
 from .._settings.secret import Redactor
+from .answers import joined
 
 __all__ = ["LONGEST_PAUSE", "LiveAttempt", "Timeouts"]
 
@@ -74,12 +75,15 @@ class LiveAttempt:
 
     # -- its report ----------------------------------------------------------------------------------------------------
 
-    def record(self, request: Request, redactor: Redactor, **result: Any) -> Attempt:
+    def record(self, request: Request, redactor: Redactor, *, with_headers: bool = True, **result: Any) -> Attempt:
         """Return the `Attempt` that users receive.
 
+        :param with_headers: whether anybody can see the headers of the response.
         :param result: the fields ``error``, ``outcome_unknown``, ``retry_after``, and the response's ``request_id``.
         """
         fields: dict[str, Any] = {"request_id": self.request_id, **result}
+        if with_headers and self.headers is not None:
+            fields["headers"] = redactor.headers(joined(self.headers))
         return Attempt(
             number=self.number,
             method=request.method,

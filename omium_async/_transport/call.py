@@ -205,7 +205,7 @@ class Transport:
                 connections.timeouts.start(attempt, state.attempt_timeout(attempt.started))
                 if span is not None:
                     attempt.traced = span.attempt_starts(attempt.number)
-                body = await self._exchange.run(request, attempt, connections.session)
+                body = await self._exchange.run(request, attempt, connections.session, options.headers)
                 value = decode(body)
             except BaseException as error:
                 if not self._failed(state, attempt, error, body):
@@ -250,7 +250,9 @@ class Transport:
             return
         answered = request_id_of(attempt.headers) if attempt.headers else None
         request_id = self._redactor.text(answered or attempt.request_id)
-        record = attempt.record(state.request, self._redactor, request_id=request_id)
+        record = attempt.record(
+            state.request, self._redactor, request_id=request_id, with_headers=state.options.on_attempt is not None
+        )
         self._reports.ended(state.request, record, state.options, state.span)
 
     def _failed(self, state: _CallState, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
@@ -279,7 +281,10 @@ class Transport:
     ) -> None:
         request = state.request
         if failure is None:
-            seen = {"error": type(problem).__name__, "outcome_unknown": request.is_write and write_is_unknown(attempt)}
+            seen: dict[str, Any] = {
+                "error": type(problem).__name__,
+                "outcome_unknown": request.is_write and write_is_unknown(attempt),
+            }
         else:
             problem = failure.error
             seen = {

@@ -47,14 +47,17 @@ class Exchange:
         self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
 
-    async def run(self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession) -> bytes:
+    async def run(
+        self, request: Request, attempt: LiveAttempt, session: aiohttp.ClientSession, added: CIMultiDict[str]
+    ) -> bytes:
         """Send the request once and read the response, within the time-out of ``attempt``, which records the progress.
 
+        :param added: the headers that the user adds to every request.
         :raises NotSuccessful: the status is not 2xx.
         :raises TooLarge: the body is larger than allowed.
         """
         current_attempt.set(attempt)
-        headers = self._headers_for(request, attempt)
+        headers = self._headers_for(request, attempt, added)
         method, url, data, hops = request.method, URL(request.url, encoded=True), request.body, 0
         attempt.sent = None
         while True:
@@ -88,34 +91,39 @@ class Exchange:
                 if headers is not None:
                     headers.pop(hdrs.CONTENT_TYPE, None)
 
-    def _headers_for(self, request: Request, attempt: LiveAttempt) -> CIMultiDict[str] | None:
+    def _headers_for(self, request: Request, attempt: LiveAttempt, added: CIMultiDict[str]) -> CIMultiDict[str] | None:
         """Return the headers that the session does not add."""
         if self._kept:
-            if request.key is None and request.body is None and not request.headers and attempt.traced is None:
+            none = request.key is None and request.body is None and attempt.traced is None
+            if none and not request.headers and not added:
                 return None
             headers = CIMultiDict[str]()
         else:
             headers = self._fixed.copy()
+        if added:
+            self._add(headers, added)
         if attempt.traced is not None:
             headers.update(attempt.traced)
         if request.headers:
-            self._add(headers, request.headers)
-            attempt.request_id = str.__str__(headers.get(REQUEST_ID, attempt.request_id))
+            self._add(headers, CIMultiDict(request.headers))
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
             headers[_IDEMPOTENCY_KEY] = request.key
         if not self._kept:
-            attempt.request_id = str.__str__(headers.setdefault(REQUEST_ID, attempt.request_id))
+            headers.setdefault(REQUEST_ID, attempt.request_id)
+        attempt.request_id = str.__str__(headers.get(REQUEST_ID, attempt.request_id))
         return headers
 
-    def _add(self, headers: CIMultiDict[str], users: Mapping[str, str]) -> None:
-        """Add the headers of one request; they extend the client's own and do not replace them."""
+    def _add(self, headers: CIMultiDict[str], users: CIMultiDict[str]) -> None:
+        """Add headers of the user; they extend the client's own and do not replace them."""
+        joined = {
+            name: f"{headers.get(name, self._fixed[name])}{separator}{str.__str__(users[name])}"
+            for name, separator in _JOINED.items()
+            if name in users
+        }
         headers.update(users)
-        for name, separator in _JOINED.items():
-            theirs = CIMultiDict(users).get(name)
-            if theirs is not None:
-                headers[name] = f"{self._fixed[name]}{separator}{str.__str__(theirs)}"
+        headers.update(joined)
 
     def _watched(self, attempt: LiveAttempt) -> Mapping[str, Any]:
         """Return the arguments for a session of the user: its own retries, checks and decompression are off."""
@@ -177,12 +185,8 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
 
 
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
-    """Return the headers of every request. Those of the user extend the client's own and do not replace them."""
-    # As `istr`, because aiohttp otherwise creates one of each name for every request.
-    headers = CIMultiDict({istr(name): value for name, value in settings.headers.items()})
-    for name, value in ((hdrs.USER_AGENT, user_agent), (hdrs.ACCEPT, "application/json")):
-        users = headers.get(name)
-        headers[name] = value if users is None else f"{value}{_JOINED[name]}{str.__str__(users)}"
+    """Return the headers of every request, besides those of the user."""
+    headers = CIMultiDict({hdrs.USER_AGENT: user_agent, hdrs.ACCEPT: "application/json"})
     if settings.auth == "bearer":
         headers[hdrs.AUTHORIZATION] = type(settings.api_key)("Bearer " + settings.api_key)
     else:

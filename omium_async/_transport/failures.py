@@ -134,7 +134,7 @@ class FailureReader:
             message,
             status=status,
             body=body,
-            headers={self._redactor.text(name): self._redactor.text(text) for name, text in joined(headers).items()},
+            headers=self._redactor.headers(joined(headers)),
             **more,
         )
         return _AttemptError(error, f"{status} {message}", status_meaning(status).retries_read, refusal.request_id)

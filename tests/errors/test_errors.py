@@ -26,7 +26,10 @@ COMMON = {
     "request_id": "r1",
     "idempotency_key": "k",
     "execution_id": "e1",
-    "attempts": (ATTEMPT, Attempt(2, error="refused", idempotency_key="k", method="POST", path="/executions")),
+    "attempts": (
+        ATTEMPT,
+        Attempt(2, error="refused", idempotency_key="k", method="POST", path="/executions", headers={"X-A": "\ud800"}),
+    ),
     "outcome": "unknown",
 }
 REQUEST = {**COMMON, "method": "POST", "url": "https://api.omium.ai/api/v1/executions"}
