@@ -45,8 +45,9 @@ class LocalOmium:
             ...
 
     A workflow is an async function, which runs as an asyncio task, or a plain function, which runs in a thread and
-    calls ``run.step(...)`` without ``await``. Plain functions of steps run in up to 32 threads. The server may be
-    started again after a stop, also on another event loop.
+    calls ``run.step(...)`` without ``await``. Plain functions of steps run in 32 threads, and in more while none of
+    them ends, because they may wait for each other. The server may be started again after a stop, also on another event
+    loop.
 
     :param database: None keeps all data in memory until the server stops. A path keeps it in an SQLite file: each
         response and each step is on disk before it counts, also through ``kill -9``, and executions that were running

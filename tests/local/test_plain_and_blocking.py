@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from omium_async.local import LocalOmium
+from omium_sync import Omium
 
 from .conftest import names, serving
 
@@ -55,6 +56,87 @@ async def test_a_replay_of_a_plain_workflow_repeats_no_recorded_step(local, http
     await http.replay(detail["id"], detail["checkpoints"][0]["id"])
     assert (await http.until(detail["id"], "completed"))["output_data"] == "done"
     assert ran == [1]
+
+
+async def ended_with(http, workflow_id, inputs, gate):
+    """The outputs of executions that all run before they pass the gate."""
+    ids = [await http.create(workflow_id, each) for each in inputs]
+    gate.set()
+    return [(await http.until(each, "completed", "failed"))["output_data"] for each in ids]
+
+
+async def test_nested_plain_steps_of_many_plain_workflows_do_not_wait_for_each_other(local, http):
+    gate = threading.Event()
+
+    @local.workflow("nested")
+    def nested(run):
+        def outer():
+            gate.wait()
+            return run.step("middle", lambda: run.step("inner", lambda: run.input_data) + 1) + 1
+
+        return run.step("outer", outer)
+
+    assert await ended_with(http, "nested", range(80), gate) == [number + 2 for number in range(80)]
+
+
+@pytest.mark.parametrize("in_step", [False, True])
+async def test_plain_workflows_that_run_plain_workflows_do_not_wait_for_each_other(local, http, in_step):
+    gate, omium = threading.Event(), Omium(local.api_key, base_url=local.url, poll_interval=(0.05, 0.2))
+
+    @local.workflow("child")
+    def child(run):
+        return run.step("add", lambda: run.input_data + 1)
+
+    @local.workflow("parent")
+    def parent(run):
+        def work():
+            gate.wait()
+            return omium.executions.run("child", run.input_data).output_data
+
+        return run.step("work", work) if in_step else work()
+
+    assert await ended_with(http, "parent", range(120), gate) == [number + 1 for number in range(120)]
+    await asyncio.to_thread(omium.close)
+
+
+async def test_plain_steps_that_end_run_in_32_threads(local, http, monkeypatch):
+    monkeypatch.setattr("omium_async.local.threads._STALLED", 60)  # seconds: this machine may be slow
+    running, most = set(), 0
+
+    def work():
+        nonlocal most
+        running.add(threading.current_thread())
+        most = max(most, len(running))
+        time.sleep(0.01)
+        running.remove(threading.current_thread())
+        return 1
+
+    @local.workflow("w")
+    async def w(run):
+        return sum(await asyncio.gather(*(run.step(f"{number}", work) for number in range(200))))
+
+    assert (await http.ended("w"))["output_data"] == 200
+    assert 1 < most <= 32
+
+
+async def test_calls_wait_while_the_system_permits_no_other_thread(local, http, monkeypatch, caplog):
+    start, refused = threading.Thread.start, []
+
+    def refuse(thread):
+        if thread.name == "omium-local-step" and len(refused) < 3:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    @local.workflow("w")
+    async def w(run):
+        return await asyncio.gather(*(run.step(f"{number}", lambda: 1) for number in range(3)))
+
+    assert (await http.ended("w"))["output_data"] == [1, 1, 1]
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "can't start new thread" in warning.getMessage()
 
 
 @pytest.mark.parametrize("by", ["cancel", "reset"])
