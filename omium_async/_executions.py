@@ -19,9 +19,10 @@ from ._batch.create import create_many
 from ._batch.delete import DEFAULT_STATUSES as DELETABLE
 from ._batch.delete import delete_many
 from ._batch.replay import replay_many
+from ._batch.run import run_many
 from ._caller import Caller
 from ._journal.settings import Journal
-from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
     SETTLED,
     CancelResult,
@@ -401,6 +402,66 @@ class Executions:
         """
         check.many(requests, "requests", "ExecutionRequest items")
         return create_many(self._caller, requests, concurrency, journal, settle)
+
+    @spanned_each(writes=True)
+    def run_many(
+        self,
+        requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
+        *,
+        max_running: int = 10,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        settle: float | None = None,
+        cancel_on_exit: bool = False,
+    ) -> AsyncGenerator[RunOutcome[Any]]:
+        """Create an execution for each request and wait for it, and yield each outcome when the execution has ended.
+
+        At most ``max_running`` executions of the batch have not ended at the same time; when one ends, the next is
+        created, whether or not the consumer has taken the outcome. Requests are read lazily, at most 4 *
+        ``max_running`` + 64 ahead of the consumer. Executions are created as by `create_many`, with its behaviour in
+        outages and after refusals. They are waited for by pages of the list, and each is read once, when it has ended.
+
+        With a journal, a batch that was killed at any moment and is started again with the same requests sends nothing
+        twice. The outcomes that earlier runs recorded come first, with their details and without a request; executions
+        that were created and have not ended are waited for before new ones are created.
+
+        If the batch ends early, its executions continue at the service, unless ``cancel_on_exit``. A note on the
+        exception says how many.
+
+        :param requests: the requests, in any iterable or async iterable, of any length.
+        :param max_running: executions that have not ended, from 1. An account may have a quota, 10 by default.
+        :param timeout: seconds for each execution after its create, above 0; after an earlier run, from the start of
+            this one. One that has not settled then is ``timed_out``. ``None``: no limit.
+        :param poll_interval: seconds between polls, growing to at most four times that while nothing changes.
+            ``None``: the client's, and at most two requests of the list a second.
+        :param journal: as in `create_many`. It also holds the details of each execution that has ended, with its input
+            and output. A journal belongs to the call that began it.
+        :param settle: as in `create_many`.
+        :param cancel_on_exit: cancel what was created and has not ended if the batch ends early: by a cancellation,
+            Ctrl-C, an error, or a generator that is closed; and each execution that is ``timed_out``. It takes at most
+            5 seconds. A failure is a note on the exception and a WARNING.
+        :raises TypeError: an item is not an `ExecutionRequest`. This and the following errors are raised after the
+            outcomes known by then.
+        :raises AuthenticationError: the service refuses the key.
+        :raises PaymentRequiredError: the account is out of credits.
+        :raises PermissionDeniedError: the service refuses the key, in JSON.
+        :raises APIConnectionError: no response came for ``patience`` seconds.
+        :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
+            seconds.
+        :raises JournalError: the journal cannot be used.
+        """
+        check.many(requests, "requests", "ExecutionRequest items")
+        return run_many(
+            self._caller,
+            requests,
+            max_running=max_running,
+            timeout=timeout,
+            poll_interval=poll_interval,
+            journal=journal,
+            settle=settle,
+            cancel_on_exit=check.flag(cancel_on_exit, "cancel_on_exit"),
+        )
 
     @spanned_each(writes=True)
     def replay_many(

@@ -28,7 +28,7 @@ from ._errors import (
 )
 from ._executions import Executions
 from ._journal.settings import Journal
-from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
     SETTLED,
     CancelResult,
@@ -92,6 +92,7 @@ __all__ = [
     "ReplayResult",
     "RollbackResult",
     "Run",
+    "RunOutcome",
     "ServerError",
     "UnprocessableEntityError",
     "UnstableListError",

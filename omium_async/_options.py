@@ -20,6 +20,7 @@ __all__ = [
     "ListOptions",
     "PollOptions",
     "ReplayManyOptions",
+    "RunManyOptions",
     "ToolOptions",
     "WaitOptions",
 ]
@@ -85,6 +86,15 @@ class CreateManyOptions(TypedDict, total=False):
     concurrency: int
     journal: str | os.PathLike[str] | Journal | None
     settle: float | None
+
+
+class RunManyOptions(PollOptions, total=False):
+    """Of `Executions.run_many`."""
+
+    max_running: int
+    journal: str | os.PathLike[str] | Journal | None
+    settle: float | None
+    cancel_on_exit: bool
 
 
 class ChangeManyOptions(FilterOptions, total=False):

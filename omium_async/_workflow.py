@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any, Final, Generic, Literal, TypeVar, Unpack, cast, overload
+
+import attrs
 
 from . import _arguments as check
 from ._arguments import Status
@@ -12,7 +15,7 @@ from ._data.reading import check_input, check_type, read_typed
 from ._data.validation import ValidationError, origin_of
 from ._endpoints import create_body
 from ._executions import Executions
-from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
+from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
     Execution,
     ExecutionDetail,
@@ -30,6 +33,7 @@ from ._options import (
     ExecuteOptions,
     ListOptions,
     ReplayManyOptions,
+    RunManyOptions,
     WaitOptions,
 )
 from ._run import Run
@@ -229,10 +233,23 @@ class Workflow(Definition[In, Out]):
         :param inputs: inputs, or an `ExecutionRequest` for one with more than an input.
         :param options: ``concurrency``, ``journal`` and ``settle``, as in `Executions.create_many`.
         """
-        found = check.many(inputs, "inputs", "inputs")
-        later = isinstance(found, AsyncIterable)
-        requests: Any = self._requests_later(cast("Any", found)) if later else map(self._request, found)
-        return self._executions.create_many(requests, **options)
+        return self._executions.create_many(self._requests(inputs), **options)
+
+    def run_many(
+        self,
+        inputs: Iterable[In | ExecutionRequest] | AsyncIterable[In | ExecutionRequest],
+        **options: Unpack[RunManyOptions],
+    ) -> AsyncGenerator[RunOutcome[Out]]:
+        """Start an execution for each input and wait for it; ``output`` of each outcome has the workflow's output type.
+
+        An input of another type is ``rejected``. A completed execution whose output does not fit is ``failed``, with
+        the `OutputError`.
+
+        :param inputs: inputs, or an `ExecutionRequest` for one with more than an input.
+        :param options: ``max_running``, ``timeout``, ``poll_interval``, ``journal``, ``settle`` and
+            ``cancel_on_exit``, as in `Executions.run_many`.
+        """
+        return self._typed_outcomes(self._executions.run_many(self._requests(inputs), **options))
 
     def replay_many(
         self,
@@ -364,6 +381,25 @@ class Workflow(Definition[In, Out]):
         except Exception as error:  # noqa: BLE001 - a user's hooks may raise anything; it is about this item
             return InvalidRequest(request, error)
         return request
+
+    def _requests(self, inputs: object) -> Any:
+        found = check.many(inputs, "inputs", "inputs")
+        return (
+            self._requests_later(cast("Any", found)) if isinstance(found, AsyncIterable) else map(self._request, found)
+        )
+
+    async def _typed_outcomes(self, outcomes: AsyncGenerator[RunOutcome[Any]]) -> AsyncGenerator[RunOutcome[Out]]:
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                yield self._typed_outcome(outcome)
+
+    def _typed_outcome(self, outcome: RunOutcome[Any]) -> RunOutcome[Out]:
+        if outcome.state != "completed" or outcome.execution is None:
+            return outcome
+        try:
+            return attrs.evolve(outcome, output=self.output(outcome.execution))
+        except OutputError as error:
+            return attrs.evolve(outcome, state="failed", error=error, output=None)
 
     async def _requests_later(self, inputs: AsyncIterable[Any]) -> AsyncGenerator[ExecutionRequest | InvalidRequest]:
         async for given in inputs:

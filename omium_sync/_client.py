@@ -16,6 +16,7 @@ from omium_async import (
     ExecutionDetail,
     ExecutionPage,
     ReplayOutcome,
+    RunOutcome,
     WorkflowInfo,
 )
 from omium_async._executions import Executions as AsyncExecutions
@@ -66,6 +67,7 @@ class Executions:
     watch = sync_iterator(AsyncExecutions.watch, ExecutionDetail)
     run = sync_method(AsyncExecutions.run, creates=True)
     create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, iterable="requests")
+    run_many = sync_iterator(AsyncExecutions.run_many, RunOutcome[Any], ahead=True, iterable="requests")
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
     delete_many = sync_iterator(AsyncExecutions.delete_many, DeleteOutcome, ahead=True)

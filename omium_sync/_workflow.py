@@ -13,10 +13,19 @@ from omium_async import (
     ExecutionDetail,
     ExecutionRequest,
     ReplayOutcome,
+    RunOutcome,
 )
 from omium_async import Run as AsyncRun
 from omium_async import Workflow as AsyncWorkflow
-from omium_async._options import CreateManyOptions, CreateOptions, ExecuteOptions, PollOptions, ToolOptions, WaitOptions
+from omium_async._options import (
+    CreateManyOptions,
+    CreateOptions,
+    ExecuteOptions,
+    PollOptions,
+    RunManyOptions,
+    ToolOptions,
+    WaitOptions,
+)
 from omium_async._tool import describe
 from omium_async._workflow import Definition
 
@@ -138,6 +147,15 @@ class Workflow(Definition[In, Out]):
         outcomes: Iterator[CreateOutcome] = _create_many(self, inputs, **options)
         return outcomes
 
+    @mirrored(_Core.run_many, Iterator[RunOutcome[Out]])
+    def run_many(
+        self,
+        inputs: Iterable[In | ExecutionRequest] | AsyncIterable[In | ExecutionRequest],
+        **options: Unpack[RunManyOptions],
+    ) -> Iterator[RunOutcome[Out]]:
+        outcomes: Iterator[RunOutcome[Out]] = _run_many(self, inputs, **options)
+        return outcomes
+
     @overload
     def wait_many(
         self, execution_ids: Ids, *, details: Literal[False] = False, **options: Unpack[WaitOptions]
@@ -203,3 +221,4 @@ class Run(Generic[Out]):
 
 _execute: Any = sync_method(_Core.execute, creates=True)
 _create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, iterable="inputs")
+_run_many: Any = sync_iterator(_Core.run_many, RunOutcome[Any], ahead=True, iterable="inputs")

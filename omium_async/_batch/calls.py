@@ -16,7 +16,7 @@ import contextlib
 import copy
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -69,7 +69,8 @@ class Calls:
         self._reader = caller.in_lane(self._lane, **for_reads)
         self._prober = caller.with_options(attrs.evolve(options, **for_reads))
         self._pool: Pool[Any, Any]  # from `each` on
-        self._reads: set[asyncio.Task[Any] | None] = set()  # tasks whose reads may be in flight
+        self._reads: set[asyncio.Task[Any]] = set()  # tasks whose reads may be in flight
+        self._helpers: set[asyncio.Task[None]] = set()
         self._refusals = 0  # of all items
         self._recovery: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -79,13 +80,16 @@ class Calls:
         self,
         items: Iterable[T] | AsyncIterable[T],
         work: Callable[[int, T], Awaitable[R]],
+        *,
         workers: int | None = None,
+        ahead: int | None = None,
     ) -> AsyncGenerator[R]:
         """Yield the result of ``work`` for each item; it makes its requests by `write` and `read`.
 
         :param workers: items in work at once; by default ``concurrency``.
+        :param ahead: items taken whose results the consumer has not received; by default as `most_ahead` says.
         """
-        self._pool = Pool(items, work, workers or self.concurrency, most_ahead(self.concurrency))
+        self._pool = Pool(items, work, workers or self.concurrency, ahead or most_ahead(self.concurrency))
         self._pool.on_stop = self._stop
         return self._pool.results()
 
@@ -94,6 +98,15 @@ class Calls:
         ending = copy.copy(error)
         ending.__cause__ = error.__cause__
         self._pool.fail(ending)
+
+    def add_helper(self, helper: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine beside the items, until the batch ends."""
+        task = self._pool.add_helper(helper)
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
+        if self._stopping.is_set():
+            task.cancel()
+        return task
 
     async def sleep(self, seconds: float) -> None:
         """Sleep.
@@ -182,11 +195,12 @@ class Calls:
     async def _read(self, request: Callable[[Caller], Awaitable[T]]) -> T:
         """Send a read, which `_stop` may cancel."""
         task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checkers
         self._reads.add(task)
         try:
             return await request(self._reader)
         except asyncio.CancelledError:
-            if self._stopping.is_set() and task is not None and not task.uncancel():  # not the consumer's cancellation
+            if self._stopping.is_set() and not task.uncancel():  # not the consumer's cancellation
                 raise LaneClosed from None
             raise
         finally:
@@ -233,7 +247,7 @@ class Calls:
         if not self._stopping.is_set():
             self._note(error, time.monotonic() - (error.attempts[-1].elapsed if error.attempts else 0.0))
             if not self._stopping.is_set() and (self._recovery is None or self._recovery.done()):
-                self._recovery = self._pool.add_helper(self._recover())
+                self._recovery = self.add_helper(self._recover())
 
     def _resume(self, calls: int) -> None:
         if self._recovery is not None and self._recovery is not asyncio.current_task():
@@ -330,11 +344,8 @@ class Calls:
         if self._timer is not None:
             self._timer.cancel()
         self._lane.close()
-        for task in self._reads:
-            if task is not None:
-                task.cancel()
-        if self._recovery is not None and self._recovery is not asyncio.current_task():
-            self._recovery.cancel()
+        for task in {*self._reads, *self._helpers} - {asyncio.current_task()}:
+            task.cancel()
 
 
 def _joined(earlier: OmiumError | None, error: OmiumError) -> OmiumError:

@@ -16,10 +16,10 @@ from .._models.outcomes import CreateOutcome
 from .._models.types import ExecutionRequest
 from .calls import Calls
 from .create_journalled import create_journalled
-from .items import BATCH, body_of, check_item, header_key, rejected
+from .items import BATCH, Send, body_of, check_item, header_key, rejected
 from .verdict import with_verdict
 
-__all__ = ["create_many"]
+__all__ = ["Create", "create_many", "journal_and_settle"]
 
 
 def create_many(
@@ -31,22 +31,32 @@ def create_many(
 ) -> AsyncGenerator[CreateOutcome]:
     """Check the other arguments, and create an execution for each request."""
     check.at_least(1, concurrency, "concurrency")
-    given = journal_of(journal)
-    seconds = check.seconds(settle, "settle", zero=True)
+    given, seconds = journal_and_settle(caller, journal, settle)
     calls = Calls(caller, concurrency, BATCH)
     if given is not None:
-        if seconds is None:
-            seconds = caller.options.attempt_timeout or DEFAULT_SETTLE
         return create_journalled(caller, calls, requests, given, seconds)
-    return with_verdict(calls.each(requests, _Create(caller, calls).create))
+    return with_verdict(calls.each(requests, Create(caller, calls).create))
+
+
+def journal_and_settle(
+    caller: Caller, journal: str | os.PathLike[str] | Journal | None, settle: float | None
+) -> tuple[Journal | None, float]:
+    """Check the arguments of a batch with a journal, and return them with their defaults."""
+    given = journal_of(journal)
+    seconds = check.seconds(settle, "settle", zero=True)
+    return given, (caller.options.attempt_timeout or DEFAULT_SETTLE) if seconds is None else seconds
 
 
 @attrs.frozen
-class _Create:
-    """Creates the executions of a batch without a journal."""
+class Create:
+    """Creates the executions of a batch without a journal.
+
+    :ivar send: sends the create of one item.
+    """
 
     caller: Caller
     calls: Calls
+    send: Send = endpoints.create_keeping_answer
 
     async def create(self, _: int, request: ExecutionRequest) -> CreateOutcome:
         """Create the execution of one request."""
@@ -57,7 +67,7 @@ class _Create:
         except Exception as error:  # noqa: BLE001 - an exception of a user's class concerns this item alone
             return rejected(request, error)
         try:
-            execution = await self.calls.write(lambda caller: endpoints.create(caller, body, key))
+            created = await self.calls.write(lambda caller: self.send(caller, body, key))
         except OmiumError as error:
             return CreateOutcome(request, "unknown" if error.outcome_unknown else "rejected", None, error)
-        return CreateOutcome(request, "created", execution)
+        return CreateOutcome(request, "created", created[0])

@@ -3,6 +3,7 @@
 An item goes through these states, and each is durable before the next step:
 
     new -> sent -> created | refused | rejected | unknown
+                   created -> ended (only by ``run_many``, see `run`)
 
 ``created`` and ``refused`` (by the service, which would refuse it again) are final and come back when the batch is
 started again. A ``rejected`` item is sent again by the next run. An item that was sent and has no outcome, because the
@@ -12,10 +13,10 @@ batch died, or is ``unknown``, because no response arrived, is in doubt: see `re
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -26,17 +27,19 @@ from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
 from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome
-from .._models.types import Execution, ExecutionRequest
+from .._models.types import Execution, ExecutionDetail, ExecutionRequest
 from .._pool import most_ahead
 from .._transport.admission import LaneClosed
 from .calls import Calls
-from .items import Item, body_of, check_item, make_item, rejected
+from .items import BATCH, Item, Send, body_of, check_item, make_item, rejected
 from .lookup import Lookup
 from .reconcile import Doubt, Reconciler
-from .recording import execution_from, record, refusal_from, stored_answer, stored_refusal
+from .recording import model_from, record, refusal_from, stored_answer, stored_refusal
 from .verdict import with_verdict
 
-__all__ = ["create_journalled"]
+__all__ = ["JournalledCreate", "create_journalled", "opened"]
+
+R = TypeVar("R")
 
 _INTERVAL_PER_CALL: Final = 0.0001  # seconds between commits, for each concurrent call
 _LONGEST_INTERVAL: Final = 0.005
@@ -55,26 +58,46 @@ async def create_journalled(
 
     :param settle: seconds after which a request that was sent can no longer be applied.
     """
-    identity = Identity("create", caller.shared.settings.base_url, journal.key_field)
-    interval = min(_INTERVAL_PER_CALL * calls.concurrency, _LONGEST_INTERVAL)
-    file = await JournalFile.open(journal.path, identity, interval, journal.wait)
-    try:
-        create = _JournalledCreate(caller, calls, file, journal.key_field, settle)
+    async with opened(caller, calls, journal, BATCH) as file:
+        create = JournalledCreate(caller, calls, file, journal.key_field, settle)
         # While some items are in flight, others are recorded, so that no call waits for the disk, or are in doubt.
-        outcomes = calls.each(requests, create.create, most_ahead(calls.concurrency))
+        outcomes = calls.each(requests, create.create, workers=most_ahead(calls.concurrency))
         async with aclosing(with_verdict(outcomes, file.earlier_states)) as found:
             async for outcome in found:
                 yield outcome
+
+
+@asynccontextmanager
+async def opened(caller: Caller, calls: Calls, journal: Journal, call: str) -> AsyncGenerator[JournalFile]:
+    """Open the journal for a run of the call that it belongs to."""
+    identity = Identity(call, caller.shared.settings.base_url, journal.key_field)
+    interval = min(_INTERVAL_PER_CALL * calls.concurrency, _LONGEST_INTERVAL)
+    file = await JournalFile.open(journal.path, identity, interval, journal.wait)
+    try:
+        yield file
     finally:
         await file.close()
 
 
-class _JournalledCreate:
-    """Creates the executions of one run."""
+class JournalledCreate:
+    """Creates the executions of one run.
 
-    def __init__(self, caller: Caller, calls: Calls, file: JournalFile, key_field: str, settle: float) -> None:
+    :param settle: seconds after which a request that was sent can no longer be applied.
+    :param send: sends the create of one item.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        calls: Calls,
+        file: JournalFile,
+        key_field: str,
+        settle: float,
+        send: Send = endpoints.create_keeping_answer,
+    ) -> None:
         self._caller = caller
         self._calls = calls
+        self._send_create = send
         self._file = file
         self._key_field = key_field
         self._settle = settle
@@ -84,6 +107,15 @@ class _JournalledCreate:
 
     async def create(self, position: int, request: ExecutionRequest) -> CreateOutcome:
         """Create the execution of one request, or continue with it where an earlier run ended."""
+        return await self.handle(position, request, self.proceed)
+
+    async def handle(
+        self, position: int, request: ExecutionRequest, work: Callable[[Item, Entry | None], Awaitable[R]]
+    ) -> CreateOutcome | R:
+        """Call ``work`` with the item of a request and its entry in the journal, unless it cannot be sent.
+
+        ``work`` calls `proceed` for it.
+        """
         check_item(request)
         try:
             body = body_of(self._caller, request)
@@ -92,30 +124,31 @@ class _JournalledCreate:
             return rejected(request, error)
         if not item.is_named:
             entry = await self._file.find(position) if position <= self._file.highest else None
-            return await self._continue(item, entry)
+            return await work(item, entry)
         if item.key in self._named:
             return _duplicate(item, self._named[item.key])
         self._named[item.key] = position
         try:
-            return await self._continue(item, await self._file.find_named(item.key))
+            entry = await self._file.find_named(item.key)
+            if entry is not None and entry.run == self._file.run:
+                return _duplicate(item, entry.position)
+            return await work(attrs.evolve(item, id=self._file.new_id() if entry is None else entry.id), entry)
         finally:
             del self._named[item.key]
 
-    async def _continue(self, item: Item, entry: Entry | None) -> CreateOutcome:
-        """Continue with an item from its entry in the journal."""
+    async def proceed(self, item: Item, entry: Entry | None) -> CreateOutcome:
+        """Continue with an item from its entry in the journal. The execution of one that has ended has its details."""
         if entry is None:
-            return await self._send(attrs.evolve(item, id=self._file.new_id()) if item.is_named else item)
-        if item.is_named and entry.run == self._file.run:
-            return _duplicate(item, entry.position)
-        item = attrs.evolve(item, id=entry.id)
+            return await self._send(item)
         if entry.key != item.key or entry.digest != item.digest:
             if entry.state in ("refused", "rejected"):  # it was not applied, and has been corrected since
                 return await self._send(item)
             raise self._changed(item, entry)
         if item.is_named:
             await self._file.touch(entry.id, item.position)
-        if entry.state == "created":
-            execution = self._file.reading(execution_from(self._caller.converter), entry.answer)
+        if entry.state in ("created", "ended"):
+            model = Execution if entry.state == "created" else ExecutionDetail
+            execution = self._file.reading(model_from(self._caller.converter, model), entry.answer)
             return CreateOutcome(item.request, "created", execution, None, resumed=True)
         if entry.state == "refused":
             refusal = self._file.reading(refusal_from, entry.answer)
@@ -149,9 +182,7 @@ class _JournalledCreate:
         mark = Mark(item.id, item.key, item.position, self._file.run, item.digest, time.time(), None)
         await self._file.mark(mark)
         try:
-            execution, body = await self._calls.write(
-                lambda caller: endpoints.create_keeping_answer(caller, item.body, item.header)
-            )
+            execution, body = await self._calls.write(lambda caller: self._send_create(caller, item.body, item.header))
         except OmiumError as error:
             return await self._take_failure(item, error)
         except LaneClosed:  # it was not sent, so the next run need not look it up

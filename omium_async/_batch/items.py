@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -14,11 +15,15 @@ from .._arguments import shown
 from .._arguments import text as text_argument
 from .._caller import Caller
 from .._models.outcomes import CreateOutcome
-from .._models.types import ExecutionRequest, InvalidRequest
+from .._models.types import Execution, ExecutionRequest, InvalidRequest
 
-__all__ = ["BATCH", "Item", "body_of", "check_item", "header_key", "item_key", "make_item", "rejected"]
+__all__ = ["BATCH", "Item", "Send", "body_of", "check_item", "header_key", "item_key", "make_item", "rejected"]
 
-BATCH: Final = "create_many"  # in log messages
+BATCH: Final = "create_many"  # in log messages and journals
+
+#: Sends the create of one item: its body and its key for the header.
+Send = Callable[[Caller, Mapping[str, Any], str], Awaitable[tuple[Execution, bytes]]]
+
 _LONGEST_IN_HEADER: Final = 200
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 

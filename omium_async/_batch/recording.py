@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -12,21 +12,22 @@ from .._data.codec import write_timestamp
 from .._errors import APIStatusError, JournalError, OmiumError
 from .._errors.base import error_from_json, error_to_json
 from .._journal.file import JournalFile
-from .._models.types import Execution, ReplayResult
+from .._models.types import Execution
 from .calls import Calls
 
 if TYPE_CHECKING:
     from .._data.converter import OmiumConverter
 
 __all__ = [
-    "execution_from",
+    "model_from",
     "record",
     "refusal_from",
-    "result_from",
     "snapshot_of",
     "stored_answer",
     "stored_refusal",
 ]
+
+M = TypeVar("M")
 
 _LONGEST: Final = 4096  # bytes of a stored body, because a service that echoes the input would fill the disk
 _to_json = msgspec.json.Encoder().encode
@@ -74,14 +75,9 @@ def snapshot_of(execution: Execution) -> str:
     return _to_json(found).decode()
 
 
-def execution_from(converter: OmiumConverter) -> Callable[[str | None], Execution]:
-    """Return the function that reads the text of `stored_answer` or `snapshot_of`."""
-    return lambda text: converter.decode((text or "{}").encode(), Execution)
-
-
-def result_from(converter: OmiumConverter) -> Callable[[str | None], ReplayResult]:
-    """Return the function that reads the stored result of a replay."""
-    return lambda text: converter.decode((text or "{}").encode(), ReplayResult)
+def model_from(converter: OmiumConverter, model: type[M]) -> Callable[[str | None], M]:
+    """Return the function that reads a stored model."""
+    return lambda text: converter.decode((text or "{}").encode(), model)
 
 
 def stored_refusal(error: OmiumError) -> str | None:

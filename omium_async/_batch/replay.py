@@ -28,7 +28,7 @@ from .._models.outcomes import ReplayOutcome
 from .._models.types import Execution, ExecutionDetail, ReplayResult
 from .._transport.admission import LaneClosed
 from .items import item_key
-from .recording import execution_from, record, refusal_from, result_from, snapshot_of, stored_refusal
+from .recording import model_from, record, refusal_from, snapshot_of, stored_refusal
 from .selection import Selection
 from .verdict import with_verdict
 
@@ -67,7 +67,7 @@ async def _with_journal(
     wanted = "executions named one by one" if selection.by_id else selection.filters.in_words()
     point = "the latest checkpoint" if checkpoint_name is None else f"checkpoint {checkpoint_name}"
     base_url = selection.caller.shared.settings.base_url
-    identity = Identity("replay", base_url, journal.key_field, f"{wanted}, from {point}")
+    identity = Identity(_OPERATION, base_url, journal.key_field, f"{wanted}, from {point}")
     file = await JournalFile.open(journal.path, identity, wait=journal.wait)
     try:
         replay = _Replay(selection, checkpoint_name, file)
@@ -188,15 +188,15 @@ class _Replay:
 
     def _recorded(self, entry: Entry, file: JournalFile) -> ReplayOutcome:
         converter = self.selection.caller.converter
-        execution = file.reading(execution_from(converter), entry.before)
+        execution = file.reading(model_from(converter, Execution), entry.before)
         if entry.state == "refused":
             return ReplayOutcome(execution, "rejected", None, file.reading(refusal_from, entry.answer), resumed=True)
-        result = file.reading(result_from(converter), entry.answer)
+        result = file.reading(model_from(converter, ReplayResult), entry.answer)
         return ReplayOutcome(execution, "replayed", result, None, resumed=True)
 
     async def _compared(self, entry: Entry, file: JournalFile) -> ReplayOutcome:
         """Compare an execution that was in flight when a run ended with its state before."""
-        execution = file.reading(execution_from(self.selection.caller.converter), entry.before)
+        execution = file.reading(model_from(self.selection.caller.converter, Execution), entry.before)
         error = OmiumError(
             f"execution {entry.key} was in flight when the batch ended, and has not changed since; its outcome is "
             "unknown, and it is not sent again",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from .._errors import OmiumError, WriteOutcome
 from .._errors.base import set_batch_outcome
-from .._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome
+from .._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 
 __all__ = ["BatchVerdict", "with_verdict"]
 
-O = TypeVar("O", CreateOutcome, ReplayOutcome, CancelOutcome, DeleteOutcome)  # noqa: E741 - an outcome
+O = TypeVar("O", bound=CreateOutcome | RunOutcome[Any] | ReplayOutcome | CancelOutcome | DeleteOutcome)  # noqa: E741
+
+#: The states of items whose write was applied, in outcomes and journals.
+_APPLIED: Final = frozenset(
+    {"created", "ended", "completed", "failed", "timed_out", "replayed", "cancelled", "deleted"}
+)
 
 
 class BatchVerdict:
@@ -29,7 +34,7 @@ class BatchVerdict:
         """
         if state in ("unknown", None):
             self._unknown = True
-        elif state in ("created", "replayed", "cancelled", "deleted"):
+        elif state in _APPLIED:
             self._applied = True
 
     def count_error(self, error: BaseException) -> None:
@@ -47,11 +52,12 @@ class BatchVerdict:
 
 
 async def with_verdict(
-    outcomes: AsyncGenerator[O], earlier: Callable[[], Awaitable[Iterable[str | None]]] | None = None
+    outcomes: AsyncGenerator[O], others: Callable[[], Awaitable[Iterable[str | None]]] | None = None
 ) -> AsyncGenerator[O]:
     """Yield the outcomes; an error that ends them gets the outcome of the whole batch.
 
-    :param earlier: returns the states of items that earlier runs recorded and this one did not come to.
+    :param others: returns the states of items without an outcome: those that earlier runs recorded and this one did
+        not come to, and those in work.
     """
     verdict = BatchVerdict()
     try:
@@ -60,8 +66,8 @@ async def with_verdict(
                 verdict.count(outcome.state)
                 yield outcome
     except OmiumError as error:
-        if earlier is not None:
-            for state in await earlier():
+        if others is not None:
+            for state in await others():
                 verdict.count(state)
         verdict.set_on(error)
         raise

@@ -61,6 +61,7 @@ _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT
 _EARLIER_STATES: Final = (
     "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id WHERE i.run < ?"
 )
+_COUNT: Final = "SELECT count(*) FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id WHERE o.state IS NOT 'rejected'"
 _OPTIONAL_TEXT: Final = (str, NoneType)
 _TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, *[_OPTIONAL_TEXT] * 4)
 _encode = msgspec.json.Encoder().encode
@@ -189,6 +190,10 @@ class JournalFile:
         """Return those of the executions that are outcomes in this journal."""
         ids = _encode(execution_ids).decode()
         return await self.do(lambda connection: {row[0] for row in connection.execute(_KNOWN, (ids,))})
+
+    async def count(self) -> int:
+        """Return the number of items that are not sent again."""
+        return await self.do(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
 
     async def earlier_states(self) -> set[str | None]:
         """Return the states of items that only earlier runs recorded; ``None``: about to be sent, or not readable.

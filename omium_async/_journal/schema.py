@@ -88,6 +88,7 @@ def _without_local_port(url: str) -> str:
 class Identity:
     """The batch that a journal belongs to: it must be the same at each start.
 
+    :ivar kind: the call, such as ``create_many``.
     :ivar base_url: without the port on loopback, where servers for tests take a free port at each start.
     """
 
@@ -175,7 +176,7 @@ def _check_identity(path: Path, facts: dict[str, str], identity: Identity) -> No
         return
     name, recorded = next(iter(differing.items()))
     reasons = {
-        "kind": f"it belongs to a batch of another kind ({recorded}, not {identity.kind})",
+        "kind": f"it belongs to a batch of {recorded}, not of {identity.kind}",
         "base_url": f"it belongs to a batch at {recorded}, not at {identity.base_url}",
         "key_field": f"its key_field is {recorded!r}, not {identity.key_field!r}",
         "scope": f"it belongs to another batch ({recorded}), not to this one ({identity.scope})",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import attrs
 
-from .types import CancelResult, Execution, ExecutionRequest, ReplayResult
+from .types import CancelResult, Execution, ExecutionDetail, ExecutionRequest, ReplayResult
 
-__all__ = ["CancelOutcome", "CreateOutcome", "DeleteOutcome", "ReplayOutcome"]
+__all__ = ["CancelOutcome", "CreateOutcome", "DeleteOutcome", "ReplayOutcome", "RunOutcome"]
+
+Out = TypeVar("Out")
 
 
 @attrs.frozen(slots=True)
@@ -29,6 +31,31 @@ class CreateOutcome:
     execution: Execution | None = None
     error: Exception | None = None
     resumed: bool = False
+
+
+@attrs.frozen(slots=True)
+class RunOutcome(Generic[Out]):
+    """The outcome of one request of ``run_many``.
+
+    :ivar request: the item as it was given.
+    :ivar state: ``completed``; ``failed``: it settled in another way, and ``execution.status`` says which;
+        ``timed_out``: it had not settled ``timeout`` seconds after its create, and continues at the service;
+        ``rejected``: it was not created, and ``error`` says why; ``unknown``: it may have been created, or it was and
+        can no longer be read.
+    :ivar execution: the execution with its details, read when it had ended; ``None`` if none is known to have been
+        created.
+    :ivar error: why it is not completed: an `ExecutionFailedError`, a `WaitTimeoutError`, the error of the service or
+        the network, or the ``TypeError`` or ``ValueError`` of an item that cannot be sent; ``None`` if it completed.
+    :ivar resumed: whether an earlier run of the same journal sent it.
+    :ivar output: the output of a completed execution; of a typed workflow it has the workflow's output type.
+    """
+
+    request: ExecutionRequest
+    state: Literal["completed", "failed", "timed_out", "rejected", "unknown"]
+    execution: ExecutionDetail | None = None
+    error: Exception | None = None
+    resumed: bool = False
+    output: Out | None = None
 
 
 @attrs.frozen(slots=True)

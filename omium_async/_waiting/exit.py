@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .. import _changes as changes
 from .._caller import Caller
 from .._errors import OmiumError, WriteOutcome
 from .._models.types import Execution
 from .._tasks import wait_until_done
+from .._transport.admission import LaneClosed
 
 __all__ = ["cancel_created", "create_or_cancel"]
 
@@ -20,6 +21,17 @@ _log = logging.getLogger("omium_async.waiting")
 _SECONDS: Final = 5.0  # for the response to the create and the cancel together
 
 _Created = tuple[Execution, bytes]
+
+
+class _Result(NamedTuple):
+    """The result of a cancel.
+
+    :ivar note: for the exception that is the reason.
+    :ivar has_ended: whether no execution continues.
+    """
+
+    note: str
+    has_ended: bool
 
 
 async def create_or_cancel(caller: Caller, create: Coroutine[Any, Any, _Created]) -> _Created:
@@ -36,17 +48,18 @@ async def create_or_cancel(caller: Caller, create: Coroutine[Any, Any, _Created]
     return creating.result()
 
 
-async def cancel_created(caller: Caller, execution_id: str, reason: BaseException) -> None:
+async def cancel_created(caller: Caller, execution_id: str, reason: BaseException) -> bool:
     """Cancel an execution unless it has ended, within 5 seconds, and add a note to the exception that is the reason.
 
     A failure is a note too, and a WARNING.
 
+    :return: whether the execution has ended.
     :raises asyncio.CancelledError: the caller was cancelled meanwhile, for the first time.
     """
-    await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS), reason)
+    return await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS), reason)
 
 
-async def _finish(work: Coroutine[Any, Any, str], reason: BaseException) -> None:
+async def _finish(work: Coroutine[Any, Any, _Result], reason: BaseException) -> bool:
     """Run the work in a task of its own until it ends, and add the note that it returns."""
     task = asyncio.ensure_future(work)
     try:
@@ -56,31 +69,36 @@ async def _finish(work: Coroutine[Any, Any, str], reason: BaseException) -> None
             _add_note(interrupt, task)
             raise
     finally:
-        _add_note(reason, task)
+        has_ended = _add_note(reason, task)
+    return has_ended
 
 
-def _add_note(error: BaseException, task: asyncio.Future[str]) -> None:
-    if task.cancelled():  # with all tasks of a loop that ends
-        error.add_note("the cancel of its execution was interrupted")
-    elif note := task.result():
-        error.add_note(note)
+def _add_note(error: BaseException, task: asyncio.Future[_Result]) -> bool:
+    result = _Result("the cancel of its execution was interrupted", has_ended=False)
+    if not task.cancelled():  # with all tasks of a loop that ends
+        result = task.result()
+    if result.note:
+        error.add_note(result.note)
+    return result.has_ended
 
 
-async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created]) -> str:
+async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created]) -> _Result:
     deadline = asyncio.get_running_loop().time() + _SECONDS
     try:
         async with asyncio.timeout_at(deadline):
             created, _ = await creating
+    except LaneClosed:  # it was not sent
+        return _Result("", has_ended=True)
     except Exception as error:  # noqa: BLE001 - a converter's hook may raise anything
         if isinstance(error, OmiumError) and error.outcome == WriteOutcome.NOT_APPLIED:
-            return ""
+            return _Result("", has_ended=True)
         note = f"the create was interrupted; it may have been applied, and nothing was cancelled ({_shown(error)})"
         _log.warning("%s", note, extra={"omium_error": type(error).__name__})
-        return note
+        return _Result(note, has_ended=False)
     return await _cancel(caller, created.id, deadline)
 
 
-async def _cancel(caller: Caller, execution_id: str, deadline: float) -> str:
+async def _cancel(caller: Caller, execution_id: str, deadline: float) -> _Result:
     """Cancel an execution unless it has ended, and return a note of the result."""
     left = max(deadline - asyncio.get_running_loop().time(), 0.001)
     try:
@@ -89,9 +107,9 @@ async def _cancel(caller: Caller, execution_id: str, deadline: float) -> str:
     except Exception as error:  # noqa: BLE001 - nothing may replace the exception that ended the call
         note = f"execution {execution_id} was created before this, could not be cancelled and may continue"
         _log.warning("%s: %s", note, _shown(error), extra={"omium_execution_id": execution_id})
-        return f"{note} ({_shown(error)})"
+        return _Result(f"{note} ({_shown(error)})", has_ended=False)
     ended = "was cancelled" if result.cancelled else f"has ended as {result.status}"
-    return f"execution {execution_id} was created before this, and {ended}"
+    return _Result(f"execution {execution_id} was created before this, and {ended}", has_ended=True)
 
 
 def _shown(error: Exception) -> str:

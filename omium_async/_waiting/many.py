@@ -11,17 +11,25 @@ from .. import _endpoints as endpoints
 from .. import _lists as lists
 from .._arguments import execution_segment
 from .._caller import Caller
-from .._errors import MissingExecutionsError, NotFoundError, OmiumError, UnstableListError, WaitTimeoutError
+from .._errors import (
+    MissingExecutionsError,
+    NotFoundError,
+    OmiumError,
+    UnstableListError,
+    WaitTimeoutError,
+    ends_batch,
+)
 from .._filters import Filters
 from .._models.types import Execution, ExecutionStatus
 from .._pool import Pool, most_ahead
+from .._transport.retry import is_retryable
 from .polling import PendingMonitor, Polling, PollInterval, too_late
 
-__all__ = ["WaitSet", "wait_for_each"]
+__all__ = ["FEW", "WaitSet", "wait_for_each"]
 
 T = TypeVar("T")
 
-_FEW: Final = 2  # executions that are read one by one
+FEW: Final = 2  # executions that are read one by one
 _FEW_DETAILS: Final = 8  # the same if the details of each are wanted in the end
 _CONCURRENCY: Final = 16  # reads of single executions
 _PAGE_SIZES: Final = (100, 1000)
@@ -29,11 +37,15 @@ _NAMED: Final = 5  # the most ids in a message
 
 
 class _Read(NamedTuple):
-    """The result of one single read: the execution; ``None``: the service does not know it, or the read failed."""
+    """The result of one single read.
+
+    :ivar execution: ``None``: the read failed.
+    :ivar error: the failure, if it is final: a later read would have the same.
+    """
 
     id: str
     execution: Execution | None
-    failed: bool = False
+    error: OmiumError | None = None
 
 
 async def wait_for_each(
@@ -46,21 +58,22 @@ async def wait_for_each(
     :raises MissingExecutionsError: the service does not know some of them.
     :raises OmiumError: an error that is not retryable, or the last failure of an outage longer than ``patience``.
     """
-    waiting = WaitSet(caller, polling.begin(), details=details)
+    few = _FEW_DETAILS if details else FEW
+    waiting = WaitSet(caller, polling.begin(), details=details, few=few)
     await waiting.gather(execution_ids)
     try:
         while waiting.pending:
             async with aclosing(waiting.poll()) as found:
-                async for execution in found:
+                async for _, execution in found:
                     yield execution
             if waiting.pending:
                 await waiting.pause()
     finally:
         waiting.leave()
-    if waiting.missing:
+    if waiting.failed:
         raise MissingExecutionsError(
-            f"the service does not know the executions {_some(map(repr, waiting.missing), len(waiting.missing))}",
-            missing=tuple(waiting.missing),
+            f"the service does not know the executions {_some(map(repr, waiting.failed), len(waiting.failed))}",
+            missing=tuple(waiting.failed),
             outcome="not_applied",
         )
 
@@ -69,17 +82,21 @@ class WaitSet:
     """The executions to wait for.
 
     :param details: whether `poll` yields the details of each execution, or its row of the list.
+    :param few: executions that are read one by one, without a look at the list.
+    :param isolates: whether a refusal to read one execution concerns that one only; otherwise `poll` raises it, except
+        a `NotFoundError`.
     :ivar pending: those not at a wanted status yet, with the last status seen of each.
-    :ivar missing: those that the service does not know.
+    :ivar failed: those that cannot be read, with the error of each.
     """
 
-    def __init__(self, caller: Caller, polling: Polling, *, details: bool) -> None:
+    def __init__(self, caller: Caller, polling: Polling, *, details: bool, few: int, isolates: bool = False) -> None:
         self.pending: dict[str, str | None] = {}
-        self.missing: list[str] = []
+        self.failed: dict[str, OmiumError] = {}
         self._caller = caller
         self._polling = polling
         self._details = details
-        self._few = _FEW_DETAILS if details else _FEW
+        self._few = few
+        self._isolates = isolates
         self._interval = PollInterval(polling)
         self._patience = polling.patience(caller, "wait for executions")
         self._failed_at: dict[str, float] = {}  # when the last read of a single execution failed
@@ -124,22 +141,23 @@ class WaitSet:
         self._single_pause -= seconds
         await self._in_time(lambda: self._polling.sleep(seconds))
 
-    async def poll(self) -> AsyncGenerator[Execution]:
-        """Poll once, and yield the executions whose status is a wanted one."""
+    async def poll(self) -> AsyncGenerator[tuple[str, Execution]]:
+        """Poll once, and yield the ids and executions whose status is a wanted one."""
         self._requests, self._changed = 0, False
         ready, single = await self._poll_list()
         for row in ready:
             self.remove(row.id)
             self._changed = True
-            yield row
+            yield row.id, row
         pool = Pool(single, self._read, _CONCURRENCY, most_ahead(_CONCURRENCY))
         try:
             while await self._in_time(pool.more):
                 while pool.has_results:
-                    found = self._take(pool.pop())
+                    read = pool.pop()
+                    found = self._take(read)
                     if found is not None:
                         self._changed = True
-                        yield found
+                        yield read.id, found
         finally:
             await pool.close()
 
@@ -155,8 +173,8 @@ class WaitSet:
         text += f"; last status: {_some(last, count)}"
         if all(status == ExecutionStatus.PENDING for status in self.pending.values()):
             text += "; are their workflows served?"
-        if self.missing:
-            text += f"; the service does not know {_some(map(repr, self.missing), len(self.missing))}"
+        if self.failed:
+            text += f"; the service does not know {_some(map(repr, self.failed), len(self.failed))}"
         return too_late(text, tuple(self.pending), failure or self._patience.last or self._failure)
 
     # -- the list ------------------------------------------------------------------------------------------------
@@ -214,23 +232,25 @@ class WaitSet:
         self._failed_at[execution_id] = time.monotonic()
         try:
             found = await self._patience.try_once(lambda caller: endpoints.get(caller, execution_id), joins=joins)
-        except NotFoundError:
-            return _Read(execution_id, None)
+        except OmiumError as error:
+            if not isinstance(error, NotFoundError) and (
+                not self._isolates or is_retryable(error) or ends_batch(error)
+            ):
+                raise
+            return _Read(execution_id, None, error)
         if found is not None:
             self._failed_at.pop(execution_id, None)
-        return _Read(execution_id, found, failed=found is None)
+        return _Read(execution_id, found)
 
     def _take(self, read: _Read) -> Execution | None:
         """Return the execution if its status is a wanted one."""
         found = read.execution
         if read.id not in self.pending:
             return None
-        if read.failed:
-            self._requests += 1
-        elif found is None:
+        if read.error is not None:
             self.remove(read.id)
-            self.missing.append(read.id)
-        elif self._is_ready(read.id, found):
+            self.failed[read.id] = read.error
+        elif found is not None and self._is_ready(read.id, found):
             self.remove(read.id)
             return found
         else:
