@@ -67,7 +67,9 @@ class Executions:
     watch = sync_iterator(AsyncExecutions.watch, ExecutionDetail)
     run = sync_method(AsyncExecutions.run, creates=True)
     create_many = sync_iterator(AsyncExecutions.create_many, CreateOutcome, ahead=True, iterable="requests")
-    run_many = sync_iterator(AsyncExecutions.run_many, RunOutcome[Any], ahead=True, iterable="requests")
+    run_many = sync_iterator(
+        AsyncExecutions.run_many, RunOutcome[Any], ahead=True, iterable="requests", at_once=("max_running", 10)
+    )
     replay_many = sync_iterator(AsyncExecutions.replay_many, ReplayOutcome, ahead=True)
     cancel_many = sync_iterator(AsyncExecutions.cancel_many, CancelOutcome, ahead=True)
     delete_many = sync_iterator(AsyncExecutions.delete_many, DeleteOutcome, ahead=True)

@@ -92,19 +92,21 @@ def sync_iterator(
     groups: Callable[..., AsyncGenerator[Any]] | None = None,
     ahead: bool = False,
     iterable: str = "",
+    at_once: tuple[str, int] = ("concurrency", 32),
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
     """Return a method that returns a plain iterator over an async generator of the core.
 
     :param groups: a method of the core that yields the same items in groups.
     :param ahead: whether the generator continues between two items, so that items cross in groups.
     :param iterable: the name of the first parameter, if it is an iterable whose items the reading thread takes.
+    :param at_once: the name and the default of the parameter that limits how far ahead of the outcomes it takes them.
     """
 
     @signature_of(method, Iterator[item])  # type: ignore[valid-type]
     def read(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
         source = None
         if iterable:
-            source = IterableAdapter.of(args[0] if args else kwargs.get(iterable), kwargs.get("concurrency", 32))
+            source = IterableAdapter.of(args[0] if args else kwargs.get(iterable), kwargs.get(*at_once))
         if source is not None and args:
             args = (source, *args[1:])
         elif source is not None:

@@ -221,4 +221,6 @@ class Run(Generic[Out]):
 
 _execute: Any = sync_method(_Core.execute, creates=True)
 _create_many: Any = sync_iterator(_Core.create_many, CreateOutcome, ahead=True, iterable="inputs")
-_run_many: Any = sync_iterator(_Core.run_many, RunOutcome[Any], ahead=True, iterable="inputs")
+_run_many: Any = sync_iterator(
+    _Core.run_many, RunOutcome[Any], ahead=True, iterable="inputs", at_once=("max_running", 10)
+)

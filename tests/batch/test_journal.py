@@ -275,7 +275,7 @@ async def test_a_path_that_is_no_journal_is_rejected_and_left_unchanged(omium, l
 
 async def test_a_journal_of_another_kind_of_batch_is_rejected(omium, path):
     await collect(omium.executions.replay_many(journal=path))
-    with pytest.raises(JournalError, match="another kind"):
+    with pytest.raises(JournalError, match="belongs to a batch of"):
         await collect(omium.executions.create_many(numbered(3), journal=path))
 
 

@@ -68,7 +68,11 @@ def expected_return(signature, function):
     if found.startswith("AsyncGenerator["):
         assert not inspect.iscoroutinefunction(function)
         item = found.removeprefix("AsyncGenerator[").removesuffix("]")
-        return collections.abc.Iterator[getattr(omium_async, item, typing.Any)]
+        name, _, parameter = item.partition("[")
+        kind = getattr(omium_async, name, typing.Any)
+        if parameter:
+            kind = kind[typing.Any if parameter == "Any]" else omium_sync._workflow.Out]
+        return collections.abc.Iterator[kind]
     if found.startswith("Callable["):
         return collections.abc.Callable[[typing.Any], typing.Any]
     return found
