@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
+from multidict import CIMultiDict
 
 from omium_async import APIConnectionError, Attempt, Executions, UnprocessableEntityError
 from omium_async._data.converter import shared
@@ -29,6 +30,7 @@ OPTIONS = Options(
     max_retries=0,
     retry_ambiguous_writes=False,
     agent_id=None,
+    headers=CIMultiDict(),
     on_attempt=None,
     patience=300.0,
     backoff=(0.002, 0.01),
