@@ -22,6 +22,7 @@ from ._settings.declared import (
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
     Auth,
+    KeyFunction,
     OnAttempt,
     Options,
     Settings,
@@ -43,7 +44,10 @@ class AsyncOmium:
     threads. Each setting comes from the first of these that has it: the argument, the environment,
     ``~/.omium/config.json``, the default.
 
-    :param api_key: the key; otherwise ``OMIUM_API_KEY``, or ``api_key`` in the file.
+    :param api_key: the key, or a function without arguments that returns it, plain or async; otherwise
+        ``OMIUM_API_KEY``, or ``api_key`` in the file. The function is called when the first key is needed, and again
+        when the service refuses a key: if it returns another one, the refused requests are repeated with that. The
+        ``timeout`` of the call includes it. A plain function runs in a thread. Its exceptions are raised as they are.
     :param base_url: the service, with or without ``/api/v1``; otherwise ``OMIUM_API_URL``, ``api_url`` in the file, or
         ``https://api.omium.ai``.
     :param auth: the header with the key: ``"x-api-key"`` (recommended by the service) or ``"bearer"``.
@@ -86,7 +90,7 @@ class AsyncOmium:
     @takes_settings(Settings, Options)
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         *,
         base_url: str | None = None,
         auth: Auth = "x-api-key",

@@ -23,7 +23,7 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import Attempt, OmiumError, RateLimitError, WriteOutcome, ends_batch
+from .._errors import Attempt, ConfigurationError, OmiumError, RateLimitError, WriteOutcome, ends_batch
 from .._filters import Filters
 from .._models.types import ExecutionPage
 from .._outage import FIRST_PAUSE
@@ -94,10 +94,11 @@ class Calls:
         return self._pool.results()
 
     def fail(self, error: Exception) -> None:
-        """End the batch with a copy of this error, which may also be the error of an item."""
-        ending = copy.copy(error)
-        ending.__cause__ = error.__cause__
-        self._pool.fail(ending)
+        """End the batch with this error, or a copy of it if it may also be the error of an item."""
+        if isinstance(error, OmiumError):
+            ending = copy.copy(error)
+            ending.__cause__, error = error.__cause__, ending
+        self._pool.fail(error)
 
     def add_helper(self, helper: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine beside the items, until the batch ends."""
@@ -184,7 +185,7 @@ class Calls:
         except OmiumError as error:
             if is_outage(error):
                 self._failed(error)
-            else:
+            elif not isinstance(error, ConfigurationError):  # of the key; nothing was sent
                 self._responded()
             if ends_batch(error):
                 self.fail(error)

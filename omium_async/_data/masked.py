@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Self, SupportsIndex
 
-__all__ = ["MASK", "Secret", "Unusable", "kind_of", "masked"]
+__all__ = ["MASK", "Secret", "SecretFunction", "Unusable", "kind_of", "masked"]
 
 MASK: Final = "***"
 
@@ -47,6 +47,14 @@ class Unusable:
         return f"<{self.kind}>"
 
 
+class SecretFunction(Unusable):
+    """A function that may return a key. Its repr is masked, because that of a ``partial`` shows arguments."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        super().__init__(function)
+        self.function = function
+
+
 def kind_of(value: object) -> str:
     """Return the name of a value's type for messages."""
     if isinstance(value, Unusable):
@@ -55,7 +63,7 @@ def kind_of(value: object) -> str:
 
 
 def masked(value: Any) -> Any:
-    """Return text, or a mapping to text, as `Secret`, so that tracebacks with local variables do not show it."""
+    """Mask text, a mapping to text, or a function, so that tracebacks with local variables do not show a key."""
     if value is None or isinstance(value, (Secret, Unusable)):
         return value
     if isinstance(value, str):
@@ -63,4 +71,4 @@ def masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         entries: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         return {name: masked(text) for name, text in entries.items()}
-    return Unusable(value)
+    return SecretFunction(value) if callable(value) else Unusable(value)

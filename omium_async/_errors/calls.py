@@ -10,6 +10,7 @@ from .._data.text import LONGEST_ID, one_line
 from .._data.validation import ValidationError
 from .attempts import Headers
 from .base import CommonFields, Details, OmiumError
+from .others import ConfigurationError
 from .statuses import status_meaning
 
 __all__ = [
@@ -230,7 +231,9 @@ def _path(url: str) -> str:
 
 
 def ends_batch(error: Exception) -> bool:
-    """Whether a response refuses the account or the address, so that it would refuse each item of a batch."""
+    """Whether the account or the address is refused, or there is no key, which concerns each item of a batch."""
+    if isinstance(error, ConfigurationError):
+        return True
     if not isinstance(error, APIStatusError):
         return False
     if error.status == 404:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 from multidict import CIMultiDict, istr
 
 from .._data.converter import OmiumConverter
-from .._data.masked import Secret, kind_of
+from .._data.masked import Secret, SecretFunction, kind_of
 from .._data.text import encodes
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "header",
     "headers",
     "hook",
+    "is_async",
     "key",
+    "key_or_function",
     "number",
     "session",
     "shown",
@@ -141,6 +143,24 @@ def key(value: Any) -> Secret:
     if not encodes(text):
         raise InvalidSettingError("it contains a lone surrogate, which UTF-8 cannot encode")
     return Secret(text)
+
+
+def key_or_function(value: Any) -> Secret | SecretFunction:
+    """Validate the key, or a function without arguments that returns it."""
+    if not isinstance(value, SecretFunction):
+        return key(value)
+    try:
+        inspect.signature(value.function).bind()
+    except TypeError:
+        raise InvalidSettingError("the function needs arguments") from None
+    except ValueError:  # its signature is not known
+        pass
+    return value
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Whether a function, or an object that can be called like one, is awaited."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def agent_id(value: Any) -> str:

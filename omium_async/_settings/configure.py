@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypedDict, TypeVar
 
 import attrs
 
-from .._data.masked import Secret, masked
+from .._data.masked import Secret, SecretFunction, masked
 from .._errors import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
@@ -19,12 +19,14 @@ from .secret import Redactor
 from .sources import ConfigFile, environment
 
 __all__ = [
+    "KEY_FUNCTION",
     "OnAttempt",
     "OptionChanges",
     "Options",
     "Settings",
     "changed",
     "checked_header",
+    "checked_key",
     "configure",
     "takes_settings",
 ]
@@ -32,6 +34,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NO_KEY: Final = "no API key: pass api_key, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"
+KEY_FUNCTION: Final = "api_key function"  # the source of keys that a function returns
 _SHORT: Final = 8  # longer text may be a key in the wrong place, and is not shown
 _MAY_HOLD_A_SECRET: Final = frozenset({"api_key", "base_url", "auth", "headers", "proxy"})
 
@@ -77,7 +80,12 @@ def configure(**arguments: Any) -> tuple[Settings, Options]:
     lookup.require_encryption(found["base_url"], allow_insecure_http=found["allow_insecure_http"])
     lookup.require_single_credential(found["session"], found["auth"])
     secrets = () if found["proxy"] is None else found["proxy"].secrets
-    settings = Settings(**found, redactor=Redactor(found["api_key"], *secrets), origins=lookup.origins())
+    origins = lookup.origins()
+    if isinstance(found["api_key"], SecretFunction):
+        origins["api_key"] = KEY_FUNCTION
+    else:
+        secrets = (found["api_key"], *secrets)
+    settings = Settings(**found, redactor=Redactor(*secrets), origins=origins)
     return settings, Options(**{name: lookup.value(name, each) for name, each in declarations(Options).items()})
 
 
@@ -211,6 +219,19 @@ def changed(options: Options, changes: OptionChanges) -> Options:
     known["headers"] = known["headers"]._replace(check=functools.partial(checks.headers, before=options.headers))
     values = {name: _validated(value, _Source.argument(name), known[name]) for name, value in changes.items()}
     return attrs.evolve(options, **values)
+
+
+def checked_key(value: Any) -> Secret:
+    """Validate the masked value that the ``api_key`` function returned.
+
+    :raises ConfigurationError: it is no key.
+    """
+    try:
+        return checks.key(value)
+    except InvalidSettingError as error:
+        problem = error
+    advice = problem.advice or "return the key as text, from a plain function or from an async one"
+    return _Source("api_key", KEY_FUNCTION, KEY_FUNCTION).reject(f"of what it returned, {problem.problem}", advice)
 
 
 def checked_header(name: object, value: object, place: str, *, allowed: str = "") -> str:

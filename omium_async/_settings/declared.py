@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -12,7 +12,7 @@ import attrs
 from multidict import CIMultiDict
 
 from .._data.converter import OmiumConverter
-from .._data.masked import Secret
+from .._data.masked import Secret, SecretFunction
 from .._errors import Attempt
 from .._telemetry import Telemetry
 from . import checks
@@ -28,6 +28,7 @@ __all__ = [
     "REQUIRED",
     "Auth",
     "Declaration",
+    "KeyFunction",
     "OnAttempt",
     "Options",
     "Settings",
@@ -37,6 +38,7 @@ __all__ = [
 Auth = Literal["x-api-key", "bearer"]
 SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool
 OnAttempt = Callable[[Attempt], object]
+KeyFunction = Callable[[], str] | Callable[[], Awaitable[str]]
 
 
 class _DefaultFloat(float):
@@ -129,14 +131,18 @@ class Settings:
     """The settings of a client as a whole.
 
     :ivar redactor: removes its secrets from text of the server.
-    :ivar origins: the source of each setting: ``argument``, the name of a variable, the path of the file, or
-        ``default``.
+    :ivar origins: the source of each setting: ``argument``, the name of a variable, the path of the file,
+        ``default``, or ``api_key function``.
     """
 
     redactor: Redactor
     origins: Mapping[str, str] = attrs.field(repr=False)
-    api_key: Secret = _setting(
-        checks.key, "give the key as text", otherwise=REQUIRED, variable="OMIUM_API_KEY", in_file="api_key"
+    api_key: Secret | SecretFunction = _setting(
+        checks.key_or_function,
+        "give the key as text, or a function without arguments that returns it",
+        otherwise=REQUIRED,
+        variable="OMIUM_API_KEY",
+        in_file="api_key",
     )
     base_url: str = _setting(
         base_url, f"give a URL such as {PRODUCTION_URL}", otherwise=PRODUCTION_URL, variable="OMIUM_API_URL",

@@ -26,11 +26,17 @@ class Redactor:
     """
 
     def __init__(self, *secrets: str) -> None:
-        forms = {Secret(form) for secret in secrets if len(secret) >= _SHORTEST for form in _forms_of(secret)}
-        self._forms = sorted(forms, key=len, reverse=True)  # the longest first: one may contain another
+        self._forms: list[Secret] = []
+        self.add(*secrets)
 
     def __repr__(self) -> str:
         return "Redactor()"
+
+    def add(self, *secrets: str) -> None:
+        """Replace these secrets too from now on."""
+        forms = {Secret(form) for secret in secrets if len(secret) >= _SHORTEST for form in _forms_of(secret)}
+        # A new list, because other threads may go through the old one. The longest first: one may contain another.
+        self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Return ``text`` without the secrets, as plain text."""

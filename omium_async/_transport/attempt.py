@@ -12,6 +12,7 @@ from .._errors import Attempt
 from .._request import Request
 from .._settings.secret import Redactor
 from .answers import joined
+from .keys import IssuedKey
 
 __all__ = ["LONGEST_PAUSE", "LiveAttempt", "Timeouts"]
 
@@ -30,13 +31,14 @@ class LiveAttempt:
         connection.
     :ivar status: of the response, once its head was read.
     :ivar headers: of the same response.
+    :ivar key: the key of the request, if the ``api_key`` function returned it; ``None``: the client has a fixed one.
     :ivar traced: trace headers to send; ``None``: none.
     """
 
     # The attempt does not hold the request: it stays in the task's context after the call, and the body would too.
     __slots__ = (
-        "_cancelling", "_timed_out", "headers", "number", "request_id", "sent", "started", "status", "task", "timeout",
-        "traced",
+        "_cancelling", "_timed_out", "headers", "key", "number", "request_id", "sent", "started", "status", "task",
+        "timeout", "traced",
     )  # fmt: skip
 
     task: asyncio.Task[Any] | None
@@ -45,6 +47,7 @@ class LiveAttempt:
         self.number = number
         self.request_id = request_id
         self.started = started
+        self.key: IssuedKey | None = None
         self.sent: bool | None = False
         self.status: int | None = None
         self.headers: Mapping[str, str] | None = None

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import aiohttp
 from multidict import CIMultiDict
 
+from .._data.masked import SecretFunction
 from .._data.text import clean_id
-from .._errors import APITimeoutError, Attempt, OmiumError, WriteOutcome
+from .._errors import APITimeoutError, Attempt, ConfigurationError, OmiumError, WriteOutcome
 from .._request import Request
 from .._settings.secret import Redactor
 from .admission import Lane, TooLate
@@ -23,6 +24,7 @@ from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
 from .exchange import Exchange, fixed_headers
 from .failures import Failure, FailureReader, never_sent, write_is_unknown
+from .keys import IssuedKey, Keys
 from .pacing import MINUTE, Pacer
 from .reports import Reports, log
 from .retry import Budget, backoff
@@ -38,6 +40,8 @@ __all__ = ["Transport"]
 T = TypeVar("T")
 
 _ID_PREFIX: Final = os.urandom(10).hex()
+_MOST_KEYS: Final = 10  # of one call: a service that refuses one call with each new key must not see it for ever
+_NO_KEY: Final = "the call's timeout ended before the api_key function returned a key"
 _TOO_LATE: Final = "the call's timeout ends before the request may be sent (rate limit, or no free connection)"
 
 
@@ -48,9 +52,13 @@ class _CallState:
     :ivar period: of the lane, when it admitted the attempt.
     :ivar attempts: those that failed.
     :ivar failure: the last attempt's; ``None`` before the first failed.
+    :ivar key: of the last attempt, if a function returned it.
+    :ivar keys: the number of keys that were refused.
     """
 
-    __slots__ = ("attempts", "connections", "deadline", "failure", "lane", "options", "period", "request", "span")
+    __slots__ = (
+        "attempts", "connections", "deadline", "failure", "key", "keys", "lane", "options", "period", "request", "span",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -69,11 +77,18 @@ class _CallState:
         self.span = span
         self.attempts: tuple[Attempt, ...] = ()
         self.failure: Failure | None = None
+        self.key: IssuedKey | None = None
+        self.keys = 0
 
     @property
     def time_left(self) -> float:
         """Seconds until the deadline."""
         return self.deadline - monotonic()
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the write may have been applied by one of the attempts."""
+        return any(attempt.outcome_unknown for attempt in self.attempts)
 
     def attempt_timeout(self, started: float) -> float:
         """Return the seconds that an attempt may take; infinity: no limit."""
@@ -89,8 +104,7 @@ class _CallState:
         error = otherwise if self.failure is None else self.failure.error
         error.attempts = self.attempts
         error.idempotency_key = self.request.key
-        unknown = any(attempt.outcome_unknown for attempt in self.attempts)
-        error.outcome = WriteOutcome.UNKNOWN if unknown else WriteOutcome.NOT_APPLIED
+        error.outcome = WriteOutcome.UNKNOWN if self.is_unknown else WriteOutcome.NOT_APPLIED
         error.method, error.url = self.request.method, redactor.text(self.request.url)  # type: ignore[attr-defined]
         raise error from error.__cause__
 
@@ -110,6 +124,8 @@ class Transport:
         self._failures = FailureReader(settings)
         self._reports = Reports(settings.redactor)
         self._budget = Budget()
+        key = settings.api_key
+        self._keys = Keys(key, settings.redactor) if isinstance(key, SecretFunction) else None
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)))  # of requests; safe in several threads
 
     def check_open(self) -> None:
@@ -192,14 +208,15 @@ class Transport:
         keep: Callable[[LiveAttempt], object] | None,
         span: CallSpan | None = None,
     ) -> T:
-        connections = self._sessions.known() or await self._sessions.open()
+        connections, keys = self._sessions.known() or await self._sessions.open(), self._keys
         state = _CallState(request, options, connections, lane, span)
         while True:
-            if not connections.gate.enter_now(lane):
+            if (keys is not None and keys.current is None) or not connections.gate.enter_now(lane):
                 await self._admit(state)
             elif lane is not None:
                 state.period = lane.period
             attempt = LiveAttempt(len(state.attempts) + 1, f"{_ID_PREFIX}{next(self._numbers)}", monotonic())
+            attempt.key = state.key = None if keys is None else keys.current
             body = b""
             try:
                 connections.timeouts.start(attempt, state.attempt_timeout(attempt.started))
@@ -221,7 +238,9 @@ class Transport:
     # -- before an attempt ---------------------------------------------------------------------------------------------
 
     async def _admit(self, state: _CallState) -> None:
-        """Wait for the lane, the rate limit, a pause, and a free connection."""
+        """Wait for the first key, the lane, the rate limit, a pause, and a free connection."""
+        if self._keys is not None and self._keys.current is None:
+            await self._next_key(self._keys, state)
         gate = state.connections.gate
         if state.span is not None:
             state.span.waits()
@@ -238,6 +257,34 @@ class Transport:
         if self._sessions.closed and state.failure is None:
             self._sessions.raise_closed()
         state.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
+
+    async def _next_key(self, keys: Keys, state: _CallState) -> IssuedKey:
+        """Return a key that the function returned after that of the last attempt."""
+        options = state.options
+        seconds = options.attempt_timeout if options.timeout is None else max(0.0, state.time_left)
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await keys.after(state.key)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                state.failure = None
+                state.raise_error(APITimeoutError(_NO_KEY), self._redactor)
+            if state.failure is not None and state.is_unknown:  # the exception could not say so
+                state.failure.error.__cause__ = error
+                state.raise_error(state.failure.error, self._redactor)
+            if isinstance(error, ConfigurationError):
+                error.attempts, error.idempotency_key = state.attempts, state.request.key
+            else:
+                self._add_note(error, state.request)
+            raise
+
+    def _add_note(self, error: Exception, request: Request) -> None:
+        """Add a note to an exception of the ``api_key`` function, which may be that of several calls."""
+        path = self._redactor.text(request.path)
+        note = f"raised by the api_key function of the client; {request.method} {path} was not applied"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     # -- after an attempt ----------------------------------------------------------------------------------------------
 
@@ -306,27 +353,48 @@ class Transport:
         if attempt.headers is not None and self._pacer.concerns(attempt.status, attempt.headers):
             retry_after = None if failure is None else failure.retry_after
             self._pacer.learn(attempt, retry_after, state.options.backoff, state.time_left)
+        if self._keys is not None and attempt.key is not None and attempt.status not in {None, 401}:
+            self._keys.accept(attempt.key)
         state.connections.gate.leave(state.lane, state.period, sent=sent)
 
     async def _before_next(self, state: _CallState) -> None:
         """Wait before the next attempt, or raise the failure if none may follow."""
-        request, options, attempt, failure = state.request, state.options, state.attempts[-1], state.failure
+        attempt, failure, keys = state.attempts[-1], state.failure, self._keys
         assert failure is not None  # noqa: S101 - for the type checkers: an attempt failed
+        if attempt.status == 401 and keys is not None and await self._has_other_key(keys, state):
+            delay = min(backoff(state.keys - 2, state.options.backoff), state.time_left / 2) if state.keys > 1 else 0.0
+        else:
+            delay = self._delay(state, failure)
+        paced = attempt.status == 429 and not delay
+        self._reports.retried(state.request, attempt, None if paced else delay, again=failure.outcome_unknown)
+        if delay > 0:
+            await state.connections.pause(delay)
+        if state.time_left <= 0 or self._sessions.closed:
+            state.raise_error(failure.error, self._redactor)
+
+    def _delay(self, state: _CallState, failure: Failure) -> float:
+        """Return the seconds until the next attempt, or raise the failure if none may follow."""
+        options, attempt = state.options, state.attempts[-1]
         retries = len(state.attempts) - 1
         asked = failure.retry_after or 0.0
         left = state.time_left - asked
         if not failure.may_be_repeated or retries >= options.max_retries or left <= 0 or self._sessions.closed:
             state.raise_error(failure.error, self._redactor)
         if attempt.status == 429:
-            delay = asked if asked > MINUTE else 0.0  # shorter waits are a pause of all calls, in which it goes first
-        elif self._budget.take():
-            delay = asked + min(backoff(retries, options.backoff), left / 2)  # the rest of the time is the attempt's
-        else:
-            self._reports.given_up(request, attempt)
-            state.raise_error(failure.error, self._redactor)
-        paced = attempt.status == 429 and not delay
-        self._reports.retried(request, attempt, None if paced else delay, again=failure.outcome_unknown)
-        if delay:
-            await state.connections.pause(delay)
-        if state.time_left <= 0 or self._sessions.closed:
-            state.raise_error(failure.error, self._redactor)
+            return asked if asked > MINUTE else 0.0  # shorter waits are a pause of all calls, in which it goes first
+        if self._budget.take():
+            return asked + min(backoff(retries, options.backoff), left / 2)  # the rest of the time is the attempt's
+        self._reports.given_up(state.request, attempt)
+        return state.raise_error(failure.error, self._redactor)
+
+    async def _has_other_key(self, keys: Keys, state: _CallState) -> bool:
+        """Whether the function returns another key than the refused one.
+
+        A call is sent with one new key. If that is refused too, it needs another only if the service had accepted it:
+        it was changed again meanwhile.
+        """
+        refused = state.key
+        if refused is None or state.keys >= _MOST_KEYS or (state.keys and not keys.was_accepted(refused)):
+            return False
+        state.keys += 1
+        return (await self._next_key(keys, state)).text != refused.text

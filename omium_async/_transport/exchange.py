@@ -11,6 +11,7 @@ from aiohttp import ClientResponse, ClientTimeout, hdrs
 from multidict import CIMultiDict, istr
 from yarl import URL
 
+from .._data.masked import Secret
 from .._request import Request
 from .answers import LARGEST_ERROR_BODY
 from .attempt import LiveAttempt
@@ -20,7 +21,7 @@ from .failures import NotSuccessful, TooLarge
 if TYPE_CHECKING:
     import aiohttp
 
-    from .._settings.declared import Settings
+    from .._settings.declared import Auth, Settings
 
 __all__ = ["Exchange", "fixed_headers"]
 
@@ -44,6 +45,7 @@ class Exchange:
         self._own = own
         self._limit = settings.max_response_bytes
         self._kept = kept
+        self._auth: Auth = settings.auth
         self._fixed = headers
         self._arguments = _fixed_arguments(settings, own=own)
 
@@ -95,7 +97,7 @@ class Exchange:
         """Return the headers that the session does not add."""
         if self._kept:
             none = request.key is None and request.body is None and attempt.traced is None
-            if none and not request.headers and not added:
+            if none and attempt.key is None and not request.headers and not added:
                 return None
             headers = CIMultiDict[str]()
         else:
@@ -106,6 +108,8 @@ class Exchange:
             headers.update(attempt.traced)
         if request.headers:
             self._add(headers, CIMultiDict(request.headers))
+        if attempt.key is not None:
+            headers.update(_key_header(self._auth, attempt.key.text))
         if request.body is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
         if request.key is not None:
@@ -187,15 +191,17 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
 def fixed_headers(settings: Settings, user_agent: str) -> CIMultiDict[str]:
     """Return the headers of every request, besides those of the user."""
     headers = CIMultiDict({hdrs.USER_AGENT: user_agent, hdrs.ACCEPT: "application/json"})
-    if settings.auth == "bearer":
-        headers[hdrs.AUTHORIZATION] = type(settings.api_key)("Bearer " + settings.api_key)
-    else:
-        headers[_API_KEY] = settings.api_key
+    if isinstance(settings.api_key, Secret):
+        headers.update(_key_header(settings.auth, settings.api_key))
     proxy = settings.proxy
     if proxy is not None and proxy.authorization is not None and settings.base_url.startswith("http://"):
         # Without a tunnel the proxy reads the request itself.
         headers[hdrs.PROXY_AUTHORIZATION] = proxy.authorization
     return headers
+
+
+def _key_header(auth: Auth, key: Secret) -> Mapping[istr, Secret]:
+    return {hdrs.AUTHORIZATION: Secret("Bearer " + key)} if auth == "bearer" else {_API_KEY: key}
 
 
 def _fixed_arguments(settings: Settings, *, own: bool) -> dict[str, Any]:

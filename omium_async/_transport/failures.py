@@ -26,6 +26,7 @@ from .._errors import (
 )
 from .._errors.statuses import status_meaning
 from .._request import Operation, Request
+from .._settings.configure import KEY_FUNCTION
 from .answers import LARGEST_ERROR_BODY, joined, json_object, read_error_body, request_id_of, retry_after_of
 from .attempt import LiveAttempt
 from .pacing import MINUTE
@@ -156,7 +157,8 @@ class FailureReader:
 
     def _source(self, name: str) -> str:
         source = self._origins.get(name, "default")
-        return {"argument": f"the argument {name}", "default": "the default"}.get(source, source)
+        words = {"argument": f"the argument {name}", "default": "the default", KEY_FUNCTION: f"the {KEY_FUNCTION}"}
+        return words.get(source, source)
 
     def _no_response(self, problem: Exception, attempt: LiveAttempt) -> _AttemptError | None:
         text = one_line(self._redactor.text(_words(problem)), _LONGEST_QUOTE)

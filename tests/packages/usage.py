@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import assert_type
 
 from omium_async import (
@@ -84,8 +84,16 @@ def sync_calls(omium: Omium) -> None:
         assert_type(same, Omium)
 
 
+def keys(plain: Callable[[], str], awaited: Callable[[], Awaitable[str]]) -> None:
+    assert_type(AsyncOmium(plain), AsyncOmium)
+    assert_type(AsyncOmium(api_key=awaited), AsyncOmium)
+    assert_type(Omium(plain), Omium)
+    assert_type(Omium(api_key=awaited, headers={"X-Team": "red"}).with_options(headers={"X-Team": None}), Omium)
+
+
 def errors(error: OmiumError, limited: RateLimitError) -> None:
     assert_type(error.attempts, tuple[Attempt, ...])
+    assert_type(error.attempts[0].headers["X-Team"], str)
     assert_type(error.outcome_unknown, bool)
     assert_type(limited.retry_after, float | None)
 
@@ -98,4 +106,5 @@ def wrong(omium: Omium) -> None:
     omium.executions.wait("id", until=["complete"])  # type: ignore[list-item]
     omium.with_options(base_url="https://x")  # type: ignore[call-arg]
     Omium(auth="basic")  # type: ignore[arg-type]
+    Omium(lambda key: key)  # type: ignore[arg-type, misc]
     omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]
