@@ -23,31 +23,6 @@ from ._settings.checks import CONTROL, InvalidSettingError
 if TYPE_CHECKING:
     from ._data.converter import OmiumConverter
 
-__all__ = [
-    "Status",
-    "Statuses",
-    "at_least",
-    "checkpoint_choice",
-    "execution_ids",
-    "execution_segment",
-    "filters",
-    "flag",
-    "idempotency_key",
-    "ids_alone",
-    "known_statuses",
-    "many",
-    "mapping",
-    "one_status",
-    "plain_function",
-    "query",
-    "reading",
-    "relative_path",
-    "seconds",
-    "segment",
-    "shown",
-    "text",
-]
-
 #: A status as callers write it: a checker sees a typo in a literal.
 Status = (
     Literal["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]

@@ -27,8 +27,6 @@ from ._transport.admission import Lane
 from ._transport.answers import RawResponse
 from ._transport.call import Transport
 
-__all__ = ["READS", "Caller", "Shared"]
-
 T = TypeVar("T")
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -9,10 +9,9 @@ from typing import Any, Final
 from . import _arguments as check
 from . import _endpoints as endpoints
 from ._caller import Caller
-from ._errors import ConflictError, OmiumError
+from ._errors.base import OmiumError
+from ._errors.calls import ConflictError
 from ._models.types import SETTLED, CancelResult, ExecutionDetail, ExecutionStatus, ReplayResult, RollbackResult
-
-__all__ = ["ENDED", "cancel", "replay", "rollback"]
 
 #: The statuses of executions that have ended. A paused execution has not: it can be cancelled.
 ENDED: Final = SETTLED - {ExecutionStatus.PAUSED}

@@ -31,8 +31,6 @@ from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 from ._workflow import Definition, Workflow
 
-__all__ = ["AsyncOmium"]
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 

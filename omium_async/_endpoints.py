@@ -16,7 +16,8 @@ from ._caller import Caller
 from ._data.codec import decode_json, encode
 from ._data.plain import plain
 from ._data.validation import ValidationError, wrong
-from ._errors import InvalidResponseError, NoCheckpointError
+from ._errors.calls import InvalidResponseError
+from ._errors.others import NoCheckpointError
 from ._filters import Filters
 from ._models.types import (
     CancelResult,
@@ -33,27 +34,6 @@ from ._models.types import (
 )
 from ._request import Operation
 from ._transport.answers import LARGEST_ERROR_BODY
-
-__all__ = [
-    "Endpoint",
-    "cancel",
-    "check_created",
-    "checkpoint",
-    "checkpoint_of",
-    "checkpoints",
-    "count",
-    "create",
-    "create_body",
-    "create_keeping_answer",
-    "delete",
-    "extra_fields",
-    "get",
-    "page",
-    "replay",
-    "rollback",
-    "workflow",
-    "workflows",
-]
 
 T = TypeVar("T")
 R = TypeVar("R")

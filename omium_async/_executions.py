@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, Unpack, overload
 from . import _arguments as check
 from . import _changes as changes
 from . import _endpoints as endpoints
-from . import _lists as lists
 from ._arguments import Status, Statuses
 from ._batch.cancel import DEFAULT_STATUSES as CANCELLABLE
 from ._batch.cancel import cancel_many
@@ -22,6 +21,7 @@ from ._batch.replay import replay_many
 from ._batch.run import run_many
 from ._caller import Caller
 from ._journal.settings import Journal
+from ._lists import streams as lists
 from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
     SETTLED,
@@ -37,8 +37,6 @@ from ._options import CreateOptions
 from ._telemetry import Telemetry, spanned, spanned_each
 from ._waiting import many, one
 from ._waiting import polling as polls
-
-__all__ = ["Executions"]
 
 _OF_CREATE: Final = ("workflow_id", "input_data", "metadata", "agent_id", "idempotency_key")
 

@@ -1,107 +1,55 @@
-"""Every public name of `omium_async`; the package imports this file when one of them is first used."""
+"""The public names of `omium_async`, one a line; the package imports this file when one of them is first used."""
 
-from ._client import AsyncOmium
-from ._data.converter import make_converter
-from ._errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    Attempt,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    InvalidResponseError,
-    JournalError,
-    MissingExecutionsError,
-    NoCheckpointError,
-    NotFoundError,
-    OmiumError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    UnprocessableEntityError,
-    UnstableListError,
-    WaitTimeoutError,
-    WriteOutcome,
-)
-from ._executions import Executions
-from ._journal.settings import Journal
-from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
-from ._models.types import (
-    SETTLED,
-    CancelResult,
-    Checkpoint,
-    CheckpointDetail,
-    Execution,
-    ExecutionDetail,
-    ExecutionFailedError,
-    ExecutionPage,
-    ExecutionRequest,
-    ExecutionStatus,
-    OutputError,
-    ReplayResult,
-    RollbackResult,
-    WorkflowInfo,
-)
-from ._public import publish
-from ._resources import Checkpoints, Workflows
-from ._run import Run
-from ._transport.answers import RawResponse
-from ._workflow import Workflow
+from ._client import AsyncOmium as AsyncOmium
+from ._data.converter import make_converter as make_converter
+from ._errors.attempts import Attempt as Attempt
+from ._errors.attempts import WriteOutcome as WriteOutcome
+from ._errors.base import OmiumError as OmiumError
+from ._errors.calls import APIConnectionError as APIConnectionError
+from ._errors.calls import APIStatusError as APIStatusError
+from ._errors.calls import APITimeoutError as APITimeoutError
+from ._errors.calls import AuthenticationError as AuthenticationError
+from ._errors.calls import BadRequestError as BadRequestError
+from ._errors.calls import ConflictError as ConflictError
+from ._errors.calls import InvalidResponseError as InvalidResponseError
+from ._errors.calls import NotFoundError as NotFoundError
+from ._errors.calls import PaymentRequiredError as PaymentRequiredError
+from ._errors.calls import PermissionDeniedError as PermissionDeniedError
+from ._errors.calls import RateLimitError as RateLimitError
+from ._errors.calls import ServerError as ServerError
+from ._errors.calls import UnprocessableEntityError as UnprocessableEntityError
+from ._errors.others import ConfigurationError as ConfigurationError
+from ._errors.others import JournalError as JournalError
+from ._errors.others import MissingExecutionsError as MissingExecutionsError
+from ._errors.others import NoCheckpointError as NoCheckpointError
+from ._errors.others import UnstableListError as UnstableListError
+from ._errors.others import WaitTimeoutError as WaitTimeoutError
+from ._executions import Executions as Executions
+from ._journal.settings import Journal as Journal
+from ._models.outcomes import CancelOutcome as CancelOutcome
+from ._models.outcomes import CreateOutcome as CreateOutcome
+from ._models.outcomes import DeleteOutcome as DeleteOutcome
+from ._models.outcomes import ReplayOutcome as ReplayOutcome
+from ._models.outcomes import RunOutcome as RunOutcome
+from ._models.types import SETTLED as SETTLED
+from ._models.types import CancelResult as CancelResult
+from ._models.types import Checkpoint as Checkpoint
+from ._models.types import CheckpointDetail as CheckpointDetail
+from ._models.types import Execution as Execution
+from ._models.types import ExecutionDetail as ExecutionDetail
+from ._models.types import ExecutionFailedError as ExecutionFailedError
+from ._models.types import ExecutionPage as ExecutionPage
+from ._models.types import ExecutionRequest as ExecutionRequest
+from ._models.types import ExecutionStatus as ExecutionStatus
+from ._models.types import OutputError as OutputError
+from ._models.types import ReplayResult as ReplayResult
+from ._models.types import RollbackResult as RollbackResult
+from ._models.types import WorkflowInfo as WorkflowInfo
+from ._public import publish as _publish
+from ._resources import Checkpoints as Checkpoints
+from ._resources import Workflows as Workflows
+from ._run import Run as Run
+from ._transport.answers import RawResponse as RawResponse
+from ._workflow import Workflow as Workflow
 
-__all__ = [
-    "SETTLED",
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AsyncOmium",
-    "Attempt",
-    "AuthenticationError",
-    "BadRequestError",
-    "CancelOutcome",
-    "CancelResult",
-    "Checkpoint",
-    "CheckpointDetail",
-    "Checkpoints",
-    "ConfigurationError",
-    "ConflictError",
-    "CreateOutcome",
-    "DeleteOutcome",
-    "Execution",
-    "ExecutionDetail",
-    "ExecutionFailedError",
-    "ExecutionPage",
-    "ExecutionRequest",
-    "ExecutionStatus",
-    "Executions",
-    "InvalidResponseError",
-    "Journal",
-    "JournalError",
-    "MissingExecutionsError",
-    "NoCheckpointError",
-    "NotFoundError",
-    "OmiumError",
-    "OutputError",
-    "PaymentRequiredError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RawResponse",
-    "ReplayOutcome",
-    "ReplayResult",
-    "RollbackResult",
-    "Run",
-    "RunOutcome",
-    "ServerError",
-    "UnprocessableEntityError",
-    "UnstableListError",
-    "WaitTimeoutError",
-    "Workflow",
-    "WorkflowInfo",
-    "Workflows",
-    "WriteOutcome",
-    "make_converter",
-]
-
-publish("omium_async", __name__, __all__)
+_publish("omium_async", __name__)

@@ -11,8 +11,6 @@ from urllib.parse import urlencode
 
 import attrs
 
-__all__ = ["Filters", "time_of", "time_or_age"]
-
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -13,8 +13,6 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["OnStderr", "set_up"]
-
 _VARIABLE: Final = "OMIUM_LOG"
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _LOGGERS: Final = ("omium_async", "omium_sync")

@@ -11,20 +11,6 @@ from ._arguments import Statuses
 from ._journal.settings import Journal
 from ._models.types import Execution
 
-__all__ = [
-    "ChangeManyOptions",
-    "CreateManyOptions",
-    "CreateOptions",
-    "ExecuteOptions",
-    "FilterOptions",
-    "ListOptions",
-    "PollOptions",
-    "ReplayManyOptions",
-    "RunManyOptions",
-    "ToolOptions",
-    "WaitOptions",
-]
-
 
 class CreateOptions(TypedDict, total=False):
     """Of `Executions.create`."""

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Final
 from ._pause import growing_pause
 
 if TYPE_CHECKING:
-    from ._errors import OmiumError
+    from ._errors.base import OmiumError
     from ._telemetry import Telemetry
-
-__all__ = ["FIRST_PAUSE", "Outage"]
 
 _log = logging.getLogger("omium_async.outage")
 

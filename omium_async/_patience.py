@@ -11,11 +11,9 @@ from typing import Final, TypeVar
 import attrs
 
 from ._caller import Caller
-from ._errors import OmiumError
+from ._errors.base import OmiumError
 from ._outage import FIRST_PAUSE, Outage
 from ._transport.retry import is_outage, is_retryable
-
-__all__ = ["Patience", "retry_after"]
 
 T = TypeVar("T")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from typing import Final
 
-__all__ = ["growing_pause"]
-
 _MOST_DOUBLINGS: Final = 64  # a larger power would overflow
 
 

@@ -25,8 +25,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from ._tasks import wait_until_done
 
-__all__ = ["Pool", "most_ahead"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

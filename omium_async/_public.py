@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable
-
-__all__ = ["publish"]
 
 
-def publish(package: str, module: str, names: Iterable[str]) -> None:
-    """Give the classes and functions that a module exports the public package as their ``__module__``.
+def publish(package: str, module: str) -> None:
+    """Give the classes and functions of a module the public package as their ``__module__``, and set its ``__all__``.
 
     Pickles then name the public package, so that private modules may move.
 
-    :param package: the public package, such as ``omium_async``.
-    :param module: the module that holds the names; the package itself, or a private part of it.
-    :param names: the public names; those of other packages are left alone.
+    :param package: the public package, such as ``omium_async``. Names of other packages keep their ``__module__``.
+    :param module: the module that lists the names; the package itself, or a private part of it. An ``__all__`` that it
+        has is kept.
     """
-    for name in names:
-        found = vars(sys.modules[module])[name]
+    listed = vars(sys.modules[module])
+    # pytest, which rewrites the modules of plugins, adds names that begin with "@".
+    names: list[str] = listed.setdefault("__all__", [name for name in listed if not name.startswith(("_", "@"))])
+    for found in map(listed.__getitem__, names):
         home: object = getattr(found, "__module__", None)
         if isinstance(home, str) and home.startswith(f"{package}."):
             if isinstance(found, type):

@@ -8,8 +8,6 @@ from urllib.parse import unquote
 
 import attrs
 
-__all__ = ["Operation", "Request"]
-
 
 class Operation(NamedTuple):
     """The name of a request in traces and metrics, without ids.

@@ -12,8 +12,6 @@ from ._models.types import CheckpointDetail, WorkflowInfo
 from ._patience import Patience
 from ._telemetry import Telemetry, spanned_each
 
-__all__ = ["Checkpoints", "Workflows"]
-
 
 class _Row(Protocol):
     @property

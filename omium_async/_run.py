@@ -7,13 +7,12 @@ from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from . import _endpoints as endpoints
 from ._arguments import Statuses
-from ._errors import OmiumError, WriteOutcome
+from ._errors.attempts import WriteOutcome
+from ._errors.base import OmiumError
 from ._executions import Executions
 from ._models.types import SETTLED, CancelResult, ExecutionDetail, ReplayResult, RollbackResult
 from ._options import PollOptions, WaitOptions
 from ._waiting import one
-
-__all__ = ["Run"]
 
 Out = TypeVar("Out")
 

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["wait_until_done"]
-
 
 async def wait_until_done(futures: Collection[asyncio.Future[Any]]) -> None:
     """Wait until all of these tasks and futures are done; their results and exceptions are not read.

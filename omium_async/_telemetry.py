@@ -10,10 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from ._errors import Attempt
+    from ._errors.attempts import Attempt
     from ._request import Request
-
-__all__ = ["CallSpan", "Telemetry", "spanned", "spanned_each"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Callable[..., Any])

@@ -10,8 +10,6 @@ from typing import Any, Final, TypeVar
 
 from . import _arguments as check
 
-__all__ = ["describe"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LONGEST: Final = 64  # characters of a tool's name, for the models of OpenAI and Anthropic

@@ -39,8 +39,6 @@ from ._options import (
 from ._run import Run
 from ._tool import describe
 
-__all__ = ["Definition", "Workflow"]
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 I = TypeVar("I")  # noqa: E741 - for one overload

@@ -31,7 +31,7 @@ from typing import Any, Final, Protocol, TypedDict, Unpack
 from ._arguments import at_least, many, seconds
 from ._batch.verdict import BatchVerdict
 from ._client import AsyncOmium
-from ._errors import OmiumError
+from ._errors.base import OmiumError
 from ._journal.settings import Journal
 from ._models.outcomes import CreateOutcome
 from ._models.types import ExecutionRequest

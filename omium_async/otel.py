@@ -34,7 +34,9 @@ from time import monotonic
 from typing import Any, Final, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
-from ._errors import APIStatusError, Attempt, OmiumError, WriteOutcome
+from ._errors.attempts import Attempt, WriteOutcome
+from ._errors.base import OmiumError
+from ._errors.calls import APIStatusError
 from ._models.types import CheckpointDetail, Execution
 from ._request import Request
 

@@ -22,30 +22,15 @@ Programs may rely on the following, which ``tests/lifecycle`` tests:
 from typing import TYPE_CHECKING, Any
 
 from omium_async import __version__ as __version__
-from omium_async._first_use import import_exports as _import_exports
+from omium_async._lazy import public_name as _public_name
 
 if TYPE_CHECKING:
-    from ._exports import *  # noqa: F403 - the list of public names is there
-    from ._local import Fault as Fault
-    from ._local import LocalOmium as LocalOmium
+    from ._exports import *  # noqa: F403 - the lists of public names are there
+    from ._local_exports import *  # noqa: F403
+else:  # unseen by type checkers, which would accept any name
 
-_LOCAL = ("Fault", "LocalOmium")  # these import a server
+    def __getattr__(name: str) -> Any:
+        return _public_name(__name__, name, "_exports", "_local_exports")
 
-
-def __getattr__(name: str) -> Any:
-    """Import everything when a public name is first used, so that calls import nothing."""
-    if name.startswith("_") and name != "__all__":  # an import of a private module asks for it here first
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _LOCAL:
-        globals()[name] = getattr(_import_exports(__name__, "_local"), name)
-    elif name not in globals():
-        exports = _import_exports(__name__, "_exports")
-        globals().update({each: getattr(exports, each) for each in exports.__all__})
-        globals()["__all__"] = sorted([*exports.__all__, *_LOCAL])
-    if name not in globals():
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__getattr__("__all__")})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

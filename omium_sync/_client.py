@@ -32,8 +32,6 @@ from ._methods import docstring, documented, mirrored, signature_of, sync_iterat
 from ._rows import Groups, SyncIterator
 from ._workflow import Ids, Workflow, bind
 
-__all__ = ["Checkpoints", "Executions", "Omium", "Workflows"]
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 

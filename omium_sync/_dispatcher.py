@@ -16,8 +16,6 @@ from omium_async._caller import Shared
 
 from ._portal import LoopThread, shared_thread, sleep_at_exit, state
 
-__all__ = ["Call", "Dispatcher", "run_call"]
-
 _GRACE: Final = 0.1  # seconds for a call to end by itself, with an outcome, when another thread closes its client
 
 OnCreated = Callable[[Execution], object]

@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, cast
 
-from omium_async._public import publish
-from omium_async.local import Fault, LocalOmiumError, SeenRequest, WorkflowRun
+from omium_async.local import Fault, LocalOmiumError, SeenRequest
 from omium_async.local import LocalOmium as AsyncLocalOmium
 from omium_async.local.keyring import masked_keys
 from omium_async.local.run import WorkflowFunction
@@ -20,8 +19,6 @@ from omium_async.local.run import WorkflowFunction
 from ._dispatcher import Call, run_call
 from ._methods import docstring, documented, same_method, signature_of, sync_method
 from ._portal import LoopThread, start_thread
-
-__all__ = ["Fault", "LocalOmium", "LocalOmiumError", "SeenRequest", "WorkflowRun"]
 
 
 class LocalOmium:
@@ -163,6 +160,3 @@ Plain functions {docstring(AsyncLocalOmium).partition("Plain functions ")[2]}
         # In a forked child the core raises an error which says that the parent serves it.
         if self._thread is None:
             raise LocalOmiumError("this LocalOmium is not started; use `with` it, or `local.start()`") from None
-
-
-publish("omium_sync", __name__, ["LocalOmium"])

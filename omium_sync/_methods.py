@@ -9,8 +9,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ._rows import Groups, IterableAdapter, SyncIterator
 
-__all__ = ["docstring", "documented", "mirrored", "same_method", "signature_of", "sync_iterator", "sync_method"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 S = TypeVar("S")

@@ -25,8 +25,6 @@ from anyio.from_thread import BlockingPortal
 
 from omium_async._caller import Shared
 
-__all__ = ["LoopThread", "shared_thread", "sleep_at_exit", "start_thread", "state"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

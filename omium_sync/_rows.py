@@ -22,8 +22,6 @@ from typing import Any, Final, Generic, Self, TypeVar
 from ._dispatcher import Dispatcher
 from ._portal import LoopThread
 
-__all__ = ["Groups", "IterableAdapter", "SyncIterator"]
-
 T = TypeVar("T")
 
 _END: Final[Any] = object()

@@ -33,8 +33,6 @@ from ._dispatcher import Dispatcher
 from ._methods import docstring, mirrored, sync_iterator, sync_method
 from ._rows import Groups, SyncIterator
 
-__all__ = ["Ids", "Run", "Workflow", "bind"]
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 I = TypeVar("I")  # noqa: E741 - for one overload

@@ -23,7 +23,10 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import Attempt, ConfigurationError, OmiumError, RateLimitError, WriteOutcome, ends_batch
+from .._errors.attempts import Attempt, WriteOutcome
+from .._errors.base import OmiumError
+from .._errors.calls import RateLimitError, ends_batch
+from .._errors.others import ConfigurationError
 from .._filters import Filters
 from .._models.types import ExecutionPage
 from .._outage import FIRST_PAUSE
@@ -34,8 +37,6 @@ from .._transport.admission import Lane, LaneClosed
 from .._transport.attempt import LONGEST_PAUSE
 from .._transport.pacing import MINUTE
 from .._transport.retry import is_outage, is_retryable
-
-__all__ = ["Calls"]
 
 _log = logging.getLogger("omium_async.batch")
 

@@ -12,14 +12,13 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._changes import ENDED
-from .._errors import ConflictError, OmiumError
+from .._errors.base import OmiumError
+from .._errors.calls import ConflictError
 from .._filters import Filters
 from .._models.outcomes import CancelOutcome
 from .._models.types import CancelResult, Execution
 from .selection import Selection
 from .verdict import with_verdict
-
-__all__ = ["DEFAULT_STATUSES", "cancel_many"]
 
 DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("pending", "running")
 

@@ -10,7 +10,7 @@ import attrs
 from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import OmiumError
+from .._errors.base import OmiumError
 from .._journal.settings import DEFAULT_SETTLE, Journal, journal_of
 from .._models.outcomes import CreateOutcome
 from .._models.types import ExecutionRequest
@@ -18,8 +18,6 @@ from .calls import Calls
 from .create_journalled import create_journalled
 from .items import BATCH, Send, body_of, check_item, header_key, rejected
 from .verdict import with_verdict
-
-__all__ = ["Create", "create_many", "journal_and_settle"]
 
 
 def create_many(

@@ -22,7 +22,9 @@ import attrs
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import JournalError, OmiumError, is_final_refusal
+from .._errors.base import OmiumError
+from .._errors.calls import is_final_refusal
+from .._errors.others import JournalError
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import Identity
 from .._journal.settings import Journal
@@ -36,8 +38,6 @@ from .lookup import Lookup
 from .reconcile import Doubt, Reconciler
 from .recording import model_from, record, refusal_from, stored_answer, stored_refusal
 from .verdict import with_verdict
-
-__all__ = ["JournalledCreate", "create_journalled", "opened"]
 
 R = TypeVar("R")
 

@@ -11,14 +11,13 @@ import attrs
 from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import NotFoundError, OmiumError
+from .._errors.base import OmiumError
+from .._errors.calls import NotFoundError
 from .._filters import Filters
 from .._models.outcomes import DeleteOutcome
 from .._models.types import Execution
 from .selection import Selection
 from .verdict import with_verdict
-
-__all__ = ["DEFAULT_STATUSES", "delete_many"]
 
 DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("completed", "failed", "cancelled", "rolled_back", "error")
 

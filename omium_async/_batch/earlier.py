@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from .._models.types import ExecutionRequest
 
-__all__ = ["EarlierFirst"]
-
 _SLOW: Final = 0.1  # seconds without a request
 
 

@@ -17,8 +17,6 @@ from .._caller import Caller
 from .._models.outcomes import CreateOutcome
 from .._models.types import Execution, ExecutionRequest, InvalidRequest
 
-__all__ = ["BATCH", "Item", "Send", "body_of", "check_item", "header_key", "item_key", "make_item", "rejected"]
-
 BATCH: Final = "create_many"  # in log messages and journals
 
 #: Sends the create of one item: its body and its key for the header.

@@ -15,15 +15,13 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from .. import _endpoints as endpoints
-from .. import _lists as lists
 from .._caller import Caller
-from .._errors import NotFoundError
+from .._errors.calls import NotFoundError
 from .._filters import Filters
 from .._journal.file import JournalFile
+from .._lists import streams as lists
 from .._models.types import Execution, ExecutionDetail
 from .calls import Calls
-
-__all__ = ["Found", "Lookup"]
 
 _log = logging.getLogger("omium_async.batch")
 

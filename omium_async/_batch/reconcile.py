@@ -15,14 +15,12 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from .._errors import OmiumError
+from .._errors.base import OmiumError
 from .._models.types import Execution
 from .._transport.admission import LaneClosed
 from .calls import Calls
 from .items import Item
 from .lookup import Found, Lookup
-
-__all__ = ["Decision", "Doubt", "Reconciler"]
 
 _log = logging.getLogger("omium_async.batch")
 

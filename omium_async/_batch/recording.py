@@ -9,23 +9,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from .._data.codec import write_timestamp
-from .._errors import APIStatusError, JournalError, OmiumError
-from .._errors.base import error_from_json, error_to_json
+from .._errors.base import OmiumError, error_from_json, error_to_json
+from .._errors.calls import APIStatusError
+from .._errors.others import JournalError
 from .._journal.file import JournalFile
 from .._models.types import Execution
 from .calls import Calls
 
 if TYPE_CHECKING:
     from .._data.converter import OmiumConverter
-
-__all__ = [
-    "model_from",
-    "record",
-    "refusal_from",
-    "snapshot_of",
-    "stored_answer",
-    "stored_refusal",
-]
 
 M = TypeVar("M")
 

@@ -19,7 +19,8 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
-from .._errors import OmiumError, is_final_refusal
+from .._errors.base import OmiumError
+from .._errors.calls import is_final_refusal
 from .._filters import Filters
 from .._journal.file import Entry, JournalFile, Mark
 from .._journal.schema import FIRST_NAMED, Identity
@@ -31,8 +32,6 @@ from .items import item_key
 from .recording import model_from, record, refusal_from, snapshot_of, stored_refusal
 from .selection import Selection
 from .verdict import with_verdict
-
-__all__ = ["replay_many"]
 
 _OPERATION: Final = "replay_many"  # in log messages
 _ENTRIES_AT_ONCE: Final = 256

@@ -18,7 +18,9 @@ from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
 from .._data.codec import encode
-from .._errors import OmiumError, WaitTimeoutError, WriteOutcome
+from .._errors.attempts import WriteOutcome
+from .._errors.base import OmiumError
+from .._errors.others import WaitTimeoutError
 from .._journal.file import Entry, JournalFile
 from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome, RunOutcome
@@ -42,8 +44,6 @@ from .earlier import EarlierFirst
 from .items import Item
 from .recording import record
 from .verdict import with_verdict
-
-__all__ = ["run_many"]
 
 _OPERATION: Final = "run_many"  # in log messages and journals
 _MOST_CALLS: Final = 32  # in flight at once

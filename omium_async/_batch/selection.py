@@ -10,13 +10,11 @@ import attrs
 
 from .. import _arguments as check
 from .. import _endpoints as endpoints
-from .. import _lists as lists
 from .._caller import Caller
 from .._filters import Filters
+from .._lists import streams as lists
 from .._models.types import Execution, ExecutionDetail
 from .calls import Calls
-
-__all__ = ["Selection"]
 
 T = TypeVar("T")
 R = TypeVar("R")

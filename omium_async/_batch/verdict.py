@@ -6,11 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
-from .._errors import OmiumError, WriteOutcome
-from .._errors.base import set_batch_outcome
+from .._errors.attempts import WriteOutcome
+from .._errors.base import OmiumError, set_batch_outcome
 from .._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
-
-__all__ = ["BatchVerdict", "with_verdict"]
 
 O = TypeVar("O", bound=CreateOutcome | RunOutcome[Any] | ReplayOutcome | CancelOutcome | DeleteOutcome)  # noqa: E741
 

@@ -12,18 +12,6 @@ import msgspec
 
 from .validation import ValidationError
 
-__all__ = [
-    "MAX_DEPTH",
-    "InvalidJSONError",
-    "decode_json",
-    "encode",
-    "is_deeper",
-    "parse_json",
-    "read_moment",
-    "read_timestamp",
-    "write_timestamp",
-]
-
 #: Levels of nesting that are accepted: far more than people write, far fewer than exhaust the stack of a decoder.
 MAX_DEPTH: Final = 400
 _LONGEST_SHOWN: Final = 60

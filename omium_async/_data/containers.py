@@ -18,18 +18,6 @@ from .kinds import base_of, is_enum, types_of_fields
 from .plain import plain
 from .validation import ValidationError, json_type, read_inside, wrong
 
-__all__ = [
-    "array_hook",
-    "choice_hook",
-    "choices_of",
-    "hook_of",
-    "mapping_hook",
-    "read_choice",
-    "take_array",
-    "take_object",
-    "typed_dict_hook",
-]
-
 Hook = Callable[[Any, Any], Any]
 
 _MOST_SHOWN = 12

@@ -16,8 +16,6 @@ from .kinds import is_union
 from .plain import FORMS, form_of, plain
 from .validation import ValidationError, validation_error_of
 
-__all__ = ["OmiumConverter", "add_rules", "make_converter", "shared"]
-
 T = TypeVar("T")
 
 

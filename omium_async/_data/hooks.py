@@ -30,8 +30,6 @@ from .kinds import below
 from .unions import union_hook
 from .validation import ValidationError, of_pydantic, read_inside, wrong
 
-__all__ = ["read_text", "read_whole_number", "register_readers", "reject_bytes"]
-
 Hook = Callable[[Any, Any], Any]
 Factory = Callable[[Any, cattrs.Converter], Hook]
 

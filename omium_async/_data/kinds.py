@@ -14,25 +14,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import attrs
 import msgspec
 
-__all__ = [
-    "base_of",
-    "below",
-    "full_name",
-    "has_fields",
-    "is_array",
-    "is_enum",
-    "is_literal",
-    "is_mapping",
-    "is_numpy_scalar",
-    "is_pydantic_model",
-    "is_struct",
-    "is_typed_dict",
-    "is_union",
-    "shown_type",
-    "type_arguments",
-    "types_of_fields",
-]
-
 
 def base_of(cls: Any) -> Any:
     """Return the type without its arguments: ``list`` for ``list[int]``."""

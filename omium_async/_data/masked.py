@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Self, SupportsIndex
 
-__all__ = ["MASK", "Secret", "SecretFunction", "Unusable", "kind_of", "masked"]
-
 MASK: Final = "***"
 
 

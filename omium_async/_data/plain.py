@@ -28,8 +28,6 @@ from .validation import join
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["FORMS", "form_of", "plain"]
-
 Hook = Callable[[Any], Any]
 
 _TOO_LARGE: Final = 10**4300  # Python cannot read integers of more digits

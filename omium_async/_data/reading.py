@@ -12,8 +12,6 @@ from .kinds import full_name, is_union, shown_type
 from .plain import plain
 from .validation import ValidationError, read_inside
 
-__all__ = ["check_input", "check_type", "read_typed"]
-
 T = TypeVar("T")
 
 

@@ -10,8 +10,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["show_json"]
-
 _MOST_CHARACTERS: Final = 1_000_000
 _DEEPEST: Final = 40
 _CUT: Final = "..."

@@ -9,8 +9,6 @@ import stat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Format", "UnusableFileError", "check_file", "connect", "prepare", "unusable"]
-
 
 class UnusableFileError(Exception):
     """A file cannot be used. Its text follows the file's name in messages: "is read-only; ...".

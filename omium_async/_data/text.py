@@ -6,8 +6,6 @@ import re
 import reprlib
 from typing import Any, Final
 
-__all__ = ["LONGEST_ID", "LONGEST_MESSAGE", "clean_id", "encodes", "one_line", "short"]
-
 LONGEST_MESSAGE: Final = 2000  # characters of a whole message; quotations in it are shorter
 LONGEST_ID: Final = 200
 _LONGEST_REPR: Final = 200

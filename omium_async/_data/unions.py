@@ -20,8 +20,6 @@ from .containers import choices_of
 from .kinds import below
 from .validation import ValidationError, json_type
 
-__all__ = ["union_hook"]
-
 Hook = Callable[[Any, Any], Any]
 _Read = Callable[[Any], Any]
 

@@ -9,17 +9,6 @@ from typing import Any, Final, Self, cast
 
 import msgspec
 
-__all__ = [
-    "ValidationError",
-    "join",
-    "json_type",
-    "of_pydantic",
-    "origin_of",
-    "read_inside",
-    "validation_error_of",
-    "wrong",
-]
-
 _JSON_TYPES: Final[dict[type, str]] = {
     dict: "an object",
     list: "an array",

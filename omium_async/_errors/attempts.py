@@ -10,8 +10,6 @@ import attrs
 
 from .._data.text import LONGEST_ID, one_line
 
-__all__ = ["Attempt", "Headers", "WriteOutcome"]
-
 
 class WriteOutcome(enum.StrEnum):
     """The outcome of a call's write; compares equal to its text.

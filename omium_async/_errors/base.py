@@ -9,8 +9,6 @@ from .._data.text import LONGEST_ID, LONGEST_MESSAGE, clean_id, one_line
 from .attempts import Attempt, WriteOutcome
 from .carried import from_json, to_json
 
-__all__ = ["CommonFields", "Details", "OmiumError", "error_from_json", "error_to_json", "set_batch_outcome"]
-
 Details = Mapping[str, Any] | None
 
 _ADVICE: Final = {

@@ -13,25 +13,6 @@ from .base import CommonFields, Details, OmiumError
 from .others import ConfigurationError
 from .statuses import status_meaning
 
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConflictError",
-    "InvalidResponseError",
-    "NotFoundError",
-    "PaymentRequiredError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "ServerError",
-    "UnprocessableEntityError",
-    "ends_batch",
-    "is_final_refusal",
-    "status_error_class",
-]
-
 
 class RequestFields(CommonFields, total=False):
     """The arguments of every error of an HTTP call."""

@@ -12,8 +12,6 @@ import attrs
 from .._data.text import encodes
 from .attempts import Attempt, Headers, WriteOutcome
 
-__all__ = ["add_form", "from_json", "to_json"]
-
 
 def to_json(name: str, value: Any) -> Any:
     """Return the value of an error's attribute of this name as a JSON value."""

@@ -11,15 +11,6 @@ from typing import Any, ClassVar, Unpack
 from .attempts import WriteOutcome
 from .base import CommonFields, Details, OmiumError
 
-__all__ = [
-    "ConfigurationError",
-    "JournalError",
-    "MissingExecutionsError",
-    "NoCheckpointError",
-    "UnstableListError",
-    "WaitTimeoutError",
-]
-
 
 class ConfigurationError(OmiumError, ValueError):
     """A setting is missing or invalid. The message names the setting and the source of its value, never the key.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["StatusMeaning", "status_meaning"]
-
 
 class StatusMeaning(NamedTuple):
     """What a status means for the call.

@@ -21,11 +21,9 @@ from typing import Any, Final, TypeVar
 import attrs
 import msgspec
 
-from .._errors import JournalError
+from .._errors.others import JournalError
 from .._tasks import wait_until_done
 from .schema import FIRST_NAMED, FORGET, MARK, RECORD, Identity, OpenJournal, open_journal, trouble
-
-__all__ = ["Entry", "JournalFile", "Mark"]
 
 T = TypeVar("T")
 

@@ -17,20 +17,9 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._data.sqlite import Format, UnusableFileError, check_file, connect, prepare, unusable
-from .._errors import JournalError, WriteOutcome
+from .._errors.attempts import WriteOutcome
+from .._errors.others import JournalError
 from .._settings.addresses import is_loopback
-
-__all__ = [
-    "FIRST_NAMED",
-    "FORGET",
-    "MARK",
-    "RECORD",
-    "SCHEMA_VERSION",
-    "Identity",
-    "OpenJournal",
-    "open_journal",
-    "trouble",
-]
 
 SCHEMA_VERSION: Final = 1
 _LEAST_WAIT: Final = 1.0  # seconds for the lock

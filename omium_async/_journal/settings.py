@@ -10,8 +10,6 @@ import attrs
 
 from .._arguments import seconds, shown, text
 
-__all__ = ["DEFAULT_KEY_FIELD", "DEFAULT_SETTLE", "Journal", "journal_of"]
-
 DEFAULT_KEY_FIELD: Final = "omium_batch_key"
 DEFAULT_SETTLE: Final = 30.0  # seconds, if the client has no attempt_timeout
 

@@ -11,8 +11,6 @@ from typing import Any, Final, cast
 from .._filters import Filters
 from .._models.types import Execution
 
-__all__ = ["ClientFilter"]
-
 _log = logging.getLogger("omium_async.lists")
 
 _SURE: Final = 100  # rows older than `since` after which the reading stops; rows without metadata before the WARNING

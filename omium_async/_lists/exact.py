@@ -33,8 +33,6 @@ from .search import Search
 from .seen import Seen
 from .windows import MOST_FRUITLESS, SAFE_MINIMUM, Sizes, Window, unstable
 
-__all__ = ["Reading"]
-
 _log = logging.getLogger("omium_async.lists")
 
 #: Each restart at the start of the list adds this to the fruitless requests for good, so a list that always moves ahead

@@ -9,8 +9,6 @@ from .._models.types import Execution, ExecutionPage
 from .seen import Seen
 from .windows import MOST_FRUITLESS, SERVICE_MAXIMUM, Window, unstable
 
-__all__ = ["PlainReading"]
-
 _MOST_EQUAL = 3  # pages in a row that show the same rows
 _TWICE_EVERY = 64  # requests
 

@@ -11,8 +11,6 @@ from .._tasks import wait_until_done
 from .exact import Reading
 from .windows import Window
 
-__all__ = ["Fetch", "Prefetch", "default_bound"]
-
 #: Requests one window, by its page and page size; retries are inside.
 Fetch = Callable[[int, int], Awaitable[ExecutionPage]]
 

@@ -11,8 +11,6 @@ them, reading starts again at the start of the list, and reaches the known rows 
 
 from __future__ import annotations
 
-__all__ = ["Search"]
-
 _MOST_FORWARD = 40  # probes forward, before reading starts again
 
 

@@ -21,8 +21,6 @@ from .exact import Reading
 from .prefetch import Fetch, Prefetch, default_bound
 from .windows import Window
 
-__all__ = ["Batch", "Page", "named", "stream_batches", "stream_groups", "stream_pages", "stream_rows", "windows"]
-
 Page = Callable[[Caller, int, int, Filters], Awaitable[ExecutionPage]]
 
 

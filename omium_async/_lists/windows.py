@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._errors import UnstableListError
+from .._errors.others import UnstableListError
 from .._models.types import ExecutionPage
-
-__all__ = ["MOST_FRUITLESS", "SAFE_MINIMUM", "SERVICE_MAXIMUM", "Sizes", "Window", "unstable"]
 
 #: The largest page that the service gives.
 SERVICE_MAXIMUM = 1000

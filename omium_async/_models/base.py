@@ -26,22 +26,6 @@ import attrs
 from .._data.converter import shared
 from .._data.text import short
 
-__all__ = [
-    "Field",
-    "Model",
-    "PydanticType",
-    "Timestamp",
-    "entry_type",
-    "extra_field",
-    "fields_of",
-    "id_field",
-    "known_extras",
-    "remember",
-    "rows_field",
-    "sent_of",
-    "value_field",
-]
-
 M = TypeVar("M")
 
 #: A datetime of a model. It has its own hooks: naive text means UTC; other text goes to ``extra``.

@@ -20,8 +20,6 @@ import msgspec
 from .._data.codec import decode_json
 from .base import Field, Timestamp, entry_type, fields_of, known_extras, remember
 
-__all__ = ["FastDecoder", "UnfitError", "fast_decoder"]
-
 _UNSET: Final = msgspec.UNSET
 # `replace` takes ten times as long on Python 3.11.
 _NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001

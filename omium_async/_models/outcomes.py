@@ -8,8 +8,6 @@ import attrs
 
 from .types import CancelResult, Execution, ExecutionDetail, ExecutionRequest, ReplayResult
 
-__all__ = ["CancelOutcome", "CreateOutcome", "DeleteOutcome", "ReplayOutcome", "RunOutcome"]
-
 Out = TypeVar("Out")
 
 

@@ -10,32 +10,10 @@ from typing import Any, ClassVar, Final, Unpack
 import attrs
 
 from .._data.codec import read_timestamp
-from .._errors import OmiumError, WriteOutcome
-from .._errors.base import CommonFields, Details
+from .._errors.attempts import WriteOutcome
+from .._errors.base import CommonFields, Details, OmiumError
 from .._errors.carried import add_form, from_json
 from .base import Model, PydanticType, Timestamp, extra_field, id_field, rows_field, value_field
-
-__all__ = [
-    "SETTLED",
-    "CancelResult",
-    "Checkpoint",
-    "CheckpointDetail",
-    "CheckpointPage",
-    "Execution",
-    "ExecutionDetail",
-    "ExecutionFailedError",
-    "ExecutionPage",
-    "ExecutionRequest",
-    "ExecutionStatus",
-    "InvalidRequest",
-    "OutputError",
-    "ReplayResult",
-    "RollbackResult",
-    "WorkflowInfo",
-    "WorkflowPage",
-    "ended_as",
-    "existing_checkpoints",
-]
 
 
 class ExecutionStatus(enum.StrEnum):

@@ -16,16 +16,6 @@ from .._data.text import encodes
 from .checks import CONTROL, InvalidSettingError, shown
 from .secret import basic_auth
 
-__all__ = [
-    "PRODUCTION_URL",
-    "Proxy",
-    "base_url",
-    "is_loopback",
-    "proxy_of_environment",
-    "proxy_url",
-    "sends_in_the_clear",
-]
-
 PRODUCTION_URL: Final = "https://api.omium.ai"
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")

@@ -13,28 +13,6 @@ from .._data.converter import OmiumConverter
 from .._data.masked import Secret, SecretFunction, kind_of
 from .._data.text import encodes
 
-__all__ = [
-    "CONTROL",
-    "InvalidSettingError",
-    "agent_id",
-    "auth",
-    "converter",
-    "delays",
-    "flag",
-    "header",
-    "headers",
-    "hook",
-    "is_async",
-    "key",
-    "key_or_function",
-    "number",
-    "session",
-    "shown",
-    "ssl",
-    "telemetry",
-    "whole",
-]
-
 _LARGEST: Final = 10**15  # whatever is larger is a mistake
 _MOST_SHOWN: Final = 60  # characters of text in a message
 _MOST_DIGITS: Final = 10**60

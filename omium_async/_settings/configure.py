@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypedDict, TypeVar
 import attrs
 
 from .._data.masked import Secret, SecretFunction, masked
-from .._errors import ConfigurationError
+from .._errors.others import ConfigurationError
 from . import checks
 from .addresses import proxy_of_environment, sends_in_the_clear
 from .checks import InvalidSettingError

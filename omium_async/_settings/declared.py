@@ -13,27 +13,11 @@ from multidict import CIMultiDict
 
 from .._data.converter import OmiumConverter
 from .._data.masked import Secret, SecretFunction
-from .._errors import Attempt
+from .._errors.attempts import Attempt
 from .._telemetry import Telemetry
 from . import checks
 from .addresses import PRODUCTION_URL, Proxy, base_url, proxy_url
 from .secret import Redactor
-
-__all__ = [
-    "DEFAULT_BACKOFF",
-    "DEFAULT_PATIENCE",
-    "DEFAULT_POLL_INTERVAL",
-    "DEFAULT_RETRIES",
-    "DEFAULT_TIMEOUT",
-    "REQUIRED",
-    "Auth",
-    "Declaration",
-    "KeyFunction",
-    "OnAttempt",
-    "Options",
-    "Settings",
-    "declarations",
-]
 
 Auth = Literal["x-api-key", "bearer"]
 SSLSetting = ssl_module.SSLContext | aiohttp.Fingerprint | bool

@@ -11,8 +11,6 @@ from urllib.parse import quote
 
 from .._data.masked import MASK, Secret
 
-__all__ = ["Redactor", "basic_auth"]
-
 #: As `html.escape`, whose module takes two milliseconds to import.
 _HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _SHORTEST: Final = 8  # characters; replacing shorter text would garble messages

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from .._data.masked import Secret, masked
-from .._errors import ConfigurationError
-
-__all__ = ["ConfigFile", "environment"]
+from .._errors.others import ConfigurationError
 
 
 def environment(name: str) -> Secret | None:

@@ -16,8 +16,6 @@ from time import monotonic
 from .attempt import LONGEST_PAUSE
 from .pacing import Pacer
 
-__all__ = ["Gate", "Lane", "LaneClosed", "TooLate"]
-
 
 class TooLate(Exception):  # noqa: N818 - a signal
     """The call cannot begin before its deadline."""

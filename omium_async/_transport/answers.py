@@ -14,20 +14,7 @@ from multidict import istr
 
 from .._data.codec import decode_json
 from .._data.validation import ValidationError
-from .._errors import Headers
-
-__all__ = [
-    "LARGEST_ERROR_BODY",
-    "ErrorBody",
-    "RawResponse",
-    "joined",
-    "json_object",
-    "read_error_body",
-    "request_id_of",
-    "retry_after_of",
-    "says_what_remains",
-    "what_remains",
-]
+from .._errors.attempts import Headers
 
 LARGEST_ERROR_BODY: Final = 2**16  # bytes, decompressed: kept of an unsuccessful response
 _MOST_FIELDS: Final = 20

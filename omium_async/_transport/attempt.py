@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
-from .._errors import Attempt
+from .._errors.attempts import Attempt
 from .._request import Request
 from .._settings.secret import Redactor
 from .answers import joined
 from .keys import IssuedKey
-
-__all__ = ["LONGEST_PAUSE", "LiveAttempt", "Timeouts"]
 
 LONGEST_PAUSE: Final = 1e8  # seconds, three years; event loops cannot count much further
 

@@ -16,7 +16,10 @@ from multidict import CIMultiDict
 
 from .._data.masked import SecretFunction
 from .._data.text import clean_id
-from .._errors import APITimeoutError, Attempt, ConfigurationError, OmiumError, WriteOutcome
+from .._errors.attempts import Attempt, WriteOutcome
+from .._errors.base import OmiumError
+from .._errors.calls import APITimeoutError
+from .._errors.others import ConfigurationError
 from .._request import Request
 from .._settings.secret import Redactor
 from .admission import Lane, TooLate
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     from .._outage import Outage
     from .._settings.declared import Options, Settings
     from .._telemetry import CallSpan
-
-__all__ = ["Transport"]
 
 T = TypeVar("T")
 

@@ -15,8 +15,6 @@ from multidict import istr
 
 from .attempt import LiveAttempt
 
-__all__ = ["REQUEST_ID", "AttemptWatch", "Connector", "Outgoing", "Stale", "current_attempt"]
-
 _POLL: Final = getattr(select, "poll", None)  # Windows has none; there aiohttp's own check must do
 _READABLE: Final = getattr(select, "POLLIN", 1) | getattr(select, "POLLRDHUP", 0)
 REQUEST_ID: Final = istr("X-Request-ID")

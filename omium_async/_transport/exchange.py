@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from .._settings.declared import Auth, Settings
 
-__all__ = ["Exchange", "fixed_headers"]
-
 _MAX_REDIRECTS: Final = 5
 _LARGEST_WRITE: Final = 2**20  # bytes
 _NO_TIMEOUT: Final = ClientTimeout()  # the time-out of the attempt costs less

@@ -15,12 +15,12 @@ import aiohttp
 from .._data.codec import InvalidJSONError
 from .._data.text import clean_id, one_line
 from .._data.validation import ValidationError
-from .._errors import (
+from .._errors.base import OmiumError
+from .._errors.calls import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     InvalidResponseError,
-    OmiumError,
     RateLimitError,
     status_error_class,
 )
@@ -33,8 +33,6 @@ from .pacing import MINUTE
 
 if TYPE_CHECKING:
     from .._settings.declared import Options, Settings
-
-__all__ = ["Failure", "FailureReader", "NotSuccessful", "TooLarge", "never_sent", "write_is_unknown"]
 
 _LATEST: Final = 2.0**32  # seconds since 1970, in messages: a response may name any number
 _OUT_OF_CREDITS: Final = (

@@ -12,12 +12,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .._data.masked import Secret, SecretFunction, Unusable, masked
-from .._errors import ConfigurationError
+from .._errors.others import ConfigurationError
 from .._settings.checks import is_async
 from .._settings.configure import checked_key
 from .._settings.secret import Redactor
-
-__all__ = ["IssuedKey", "Keys"]
 
 
 class IssuedKey(NamedTuple):

@@ -14,8 +14,6 @@ from .answers import says_what_remains, what_remains
 from .attempt import LiveAttempt
 from .retry import backoff
 
-__all__ = ["MINUTE", "Pacer"]
-
 MINUTE: Final = 60.0  # seconds: the window of a rate limit, and the longest pause that one response may cause
 
 _log: Final = logging.getLogger("omium_async.transport.pace")

@@ -6,15 +6,13 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from .._errors import Attempt
+from .._errors.attempts import Attempt
 from .._request import Request
 from .._settings.secret import Redactor
 
 if TYPE_CHECKING:
-    from .._settings.configure import OnAttempt, Options
+    from .._settings.declared import OnAttempt, Options
     from .._telemetry import CallSpan
-
-__all__ = ["Reports", "log"]
 
 log: Final = logging.getLogger("omium_async.transport")
 _hooks: Final = log.getChild("hooks")

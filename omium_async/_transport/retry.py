@@ -6,11 +6,10 @@ import threading
 from ssl import SSLCertVerificationError
 from typing import Final
 
-from .._errors import APIConnectionError, APIStatusError, InvalidResponseError, OmiumError
+from .._errors.base import OmiumError
+from .._errors.calls import APIConnectionError, APIStatusError, InvalidResponseError
 from .._errors.statuses import status_meaning
 from .._pause import growing_pause
-
-__all__ = ["Budget", "backoff", "is_outage", "is_retryable"]
 
 
 def is_retryable(error: OmiumError) -> bool:

@@ -19,8 +19,6 @@ from .attempt import LONGEST_PAUSE, Timeouts
 from .connector import Connector, Outgoing
 from .pacing import Pacer
 
-__all__ = ["Connections", "Sessions"]
-
 _KEEPALIVE: Final = 4.0  # common servers close an idle connection after 5 seconds; a request must not go out just then
 
 

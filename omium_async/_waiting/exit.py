@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from .. import _changes as changes
 from .._caller import Caller
-from .._errors import OmiumError, WriteOutcome
+from .._errors.attempts import WriteOutcome
+from .._errors.base import OmiumError
 from .._models.types import Execution
 from .._tasks import wait_until_done
 from .._transport.admission import LaneClosed
-
-__all__ = ["cancel_created", "create_or_cancel"]
 
 _log = logging.getLogger("omium_async.waiting")
 

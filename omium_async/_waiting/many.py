@@ -8,24 +8,17 @@ from contextlib import aclosing
 from typing import Final, NamedTuple, TypeVar
 
 from .. import _endpoints as endpoints
-from .. import _lists as lists
 from .._arguments import execution_segment
 from .._caller import Caller
-from .._errors import (
-    MissingExecutionsError,
-    NotFoundError,
-    OmiumError,
-    UnstableListError,
-    WaitTimeoutError,
-    ends_batch,
-)
+from .._errors.base import OmiumError
+from .._errors.calls import NotFoundError, ends_batch
+from .._errors.others import MissingExecutionsError, UnstableListError, WaitTimeoutError
 from .._filters import Filters
+from .._lists import streams as lists
 from .._models.types import Execution, ExecutionStatus
 from .._pool import Pool, most_ahead
 from .._transport.retry import is_retryable
 from .polling import PendingMonitor, Polling, PollInterval, too_late
-
-__all__ = ["FEW", "WaitSet", "wait_for_each"]
 
 T = TypeVar("T")
 

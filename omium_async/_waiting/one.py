@@ -8,12 +8,13 @@ from typing import Any
 
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._errors import APITimeoutError, OmiumError, WaitTimeoutError, WriteOutcome
+from .._errors.attempts import WriteOutcome
+from .._errors.base import OmiumError
+from .._errors.calls import APITimeoutError
+from .._errors.others import WaitTimeoutError
 from .._models.types import Execution, ExecutionDetail, ExecutionStatus
 from .exit import cancel_created, create_or_cancel
 from .polling import PendingMonitor, Polling, PollInterval, too_late
-
-__all__ = ["created_note", "run_and_wait", "wait_for", "watch_changes"]
 
 
 async def wait_for(caller: Caller, execution_id: str, polling: Polling, *, is_created: bool = False) -> ExecutionDetail:

@@ -12,13 +12,12 @@ import attrs
 
 from .. import _arguments as check
 from .._caller import Caller
-from .._errors import OmiumError, WaitTimeoutError
+from .._errors.base import OmiumError
+from .._errors.others import WaitTimeoutError
 from .._models.types import SETTLED, Execution, ExecutionStatus
 from .._patience import Patience
 from .._pause import growing_pause
 from .._transport.retry import is_retryable
-
-__all__ = ["PendingMonitor", "PollInterval", "Polling", "too_late"]
 
 _log = logging.getLogger("omium_async.waiting")
 

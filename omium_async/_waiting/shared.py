@@ -13,8 +13,6 @@ from .._transport.admission import LaneClosed
 from .many import FEW, WaitSet
 from .polling import Polling
 
-__all__ = ["SharedWait"]
-
 
 class SharedWait:
     """Waits for executions by pages of the list; only one that has settled is read by itself.

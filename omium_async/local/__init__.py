@@ -24,4 +24,4 @@ __all__ = [
     "load_workflows",
 ]
 
-publish(__name__, __name__, __all__)
+publish(__name__, __name__)

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from .keyring import Keyring
     from .store import Tenant
 
-__all__ = ["App", "RequestLog", "SeenRequest"]
-
 _log = logging.getLogger("omium_async.local.http")
 
 _RESERVED: Final = frozenset({"live", "compare"})  # routes of the service, not ids

@@ -26,8 +26,6 @@ from .tables import FORMAT, TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["Database", "explained"]
-
 T = TypeVar("T")
 
 _log = logging.getLogger("omium_async.local.database")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .quota import Quota
     from .store import IdempotencyKey, RunState, Submission, Tenant, WriteAnswer
 
-__all__ = ["Engine"]
-
 _log = logging.getLogger("omium_async.local.runs")
 
 _STEP_THREADS: Final = 32

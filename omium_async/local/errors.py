@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "BadCheckpointError",
-    "DatabaseInUseError",
-    "KeyReusedError",
-    "LocalOmiumError",
-    "MissingError",
-    "PortInUseError",
-    "Refusal",
-    "StaleRunError",
-    "WrongStateError",
-]
-
 
 class LocalOmiumError(RuntimeError):
     """A LocalOmium cannot start, or is used before its start. The message says what to do."""

@@ -20,8 +20,6 @@ from .jsontext import encode_result
 if TYPE_CHECKING:
     from multidict import CIMultiDict
 
-__all__ = ["Fault", "FaultAction", "FaultInjector", "Faults"]
-
 FaultAction = Literal["drop", "stall", "status", "truncate", "garbage", "delay"]
 _ACTIONS: Final = get_args(FaultAction)
 _UNAVAILABLE: Final = 503

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .registry import Registry
     from .store import IdempotencyKey, Tenant, WriteAnswer
 
-__all__ = ["HandlerRequest", "Handlers", "Reply", "ServerOptions", "readable"]
-
 
 @attrs.frozen
 class Reply:

@@ -19,23 +19,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-__all__ = [
-    "CheckpointQuery",
-    "InvalidError",
-    "ListQuery",
-    "cancellation",
-    "checkpoint_id",
-    "checkpoint_query",
-    "idempotency_key",
-    "includes_state",
-    "json_object",
-    "list_query",
-    "read_body",
-    "submission",
-    "unknown_workflow",
-    "workflow_query",
-]
-
 _MAX_BODY: Final = 16 * 2**20
 
 _DEFAULT_PAGE_SIZE: Final = 20

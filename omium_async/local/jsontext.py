@@ -13,8 +13,6 @@ from .._data.validation import ValidationError
 if TYPE_CHECKING:
     from .._data.converter import OmiumConverter
 
-__all__ = ["NotJSONError", "RejectedJSONError", "decode", "decode_untrusted", "dumps", "encode_result", "fingerprint"]
-
 decode = decode_json
 dumps = encode
 fingerprint = msgspec.json.Encoder(order="sorted").encode

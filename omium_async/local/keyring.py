@@ -13,8 +13,6 @@ from .store import Tenant
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APIKeys", "Keyring", "checked_keys", "generated_keys", "load_keys", "masked_keys"]
-
 #: Type of `api_keys`: a mapping of key to tenant, or keys that each have a separate tenant.
 APIKeys = Mapping[str, str] | Iterable[str]
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from .store import Tenant
 
-__all__ = ["Checkpoint", "ListPage", "Row", "checkpoint", "checkpoints", "detail", "page"]
-
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
 

@@ -12,8 +12,6 @@ from .tables import CHECKPOINT, SHOWN, STATUSES
 if TYPE_CHECKING:
     from .routes import Route
 
-__all__ = ["DOCUMENT"]
-
 _Schema = dict[str, Any]
 
 

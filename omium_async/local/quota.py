@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from .registry import Registry
 
-__all__ = ["Quota"]
-
 
 @attrs.frozen
 class Quota:

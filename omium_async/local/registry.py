@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .threads import Threads
     from .typed import InputArgument, Types
 
-__all__ = ["Registered", "Registry", "WorkflowDefinition", "definition_of", "load_module"]
-
 _log = logging.getLogger("omium_async.local")
 
 

@@ -7,8 +7,6 @@ from typing import Final
 
 import attrs
 
-__all__ = ["BASE", "ROUTES", "Route", "find"]
-
 BASE: Final = "/api/v1"
 _PARAMETER: Final = re.compile(r"\{\w+\}")
 

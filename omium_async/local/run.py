@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .store import RunState
     from .typed import Types
 
-__all__ = ["SyncWorkflowRun", "WorkflowFunction", "WorkflowRun", "is_async"]
-
 R = TypeVar("R")
 
 _RECORDED_STEPS_PER_TURN: Final = 50

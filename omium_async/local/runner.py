@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from .store import RunState
     from .threads import Threads
 
-__all__ = ["Outcome", "Runner"]
-
 _log = logging.getLogger("omium_async.local.runs")
 
 _WARN_AFTER: Final = 2.0  # seconds that a cancelled run may take without a WARNING

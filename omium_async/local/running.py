@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from .keyring import Keyring
 
-__all__ = ["HOST", "Clock", "RunningServer", "ServerParts", "Times", "check_not_blocked"]
-
 HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 1024
 _CLOSE_WITHIN: Final = 0.5  # seconds for responses in progress when the server stops

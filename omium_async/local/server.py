@@ -24,8 +24,6 @@ from .run import WorkflowFunction
 from .running import HOST, Clock, RunningServer, ServerParts, Times
 from .typed import Types
 
-__all__ = ["LocalOmium", "load_workflows"]
-
 W = TypeVar("W", bound=WorkflowFunction)
 
 

@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Container
 
-__all__ = [
-    "IdempotencyKey",
-    "RunState",
-    "Submission",
-    "Tenant",
-    "WriteAnswer",
-    "begin",
-    "cancel",
-    "create",
-    "delete",
-    "finish",
-    "once",
-    "record",
-    "replay",
-    "rollback",
-    "set_status",
-    "unfinished",
-    "wipe",
-]  # fmt: skip
-
 #: The run that may write. It excludes earlier runs, and executions that a reset deleted and whose position is used
 #: again.
 _THIS_RUN: Final = "position = ? AND id = ? AND generation = ? AND status = 'running'"

@@ -8,8 +8,6 @@ import attrs
 
 from .._data.sqlite import Format
 
-__all__ = ["CHECKPOINT", "ENDED", "FORMAT", "POSITIONS_PER_TENANT", "SHOWN", "STATUSES", "TABLES"]
-
 #: Every status that the service is known to use. LocalOmium itself sets the first six.
 STATUSES: Final = ("pending", "running", "completed", "failed", "paused", "cancelled", "rolled_back", "error")
 #: Statuses at which an execution has ended.

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["StepExit", "Threads"]
-
 _log = logging.getLogger("omium_async.local.runs")
 
 _STALLED: Final = 0.05  # seconds

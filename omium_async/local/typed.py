@@ -13,10 +13,8 @@ import attrs
 from .._data.converter import OmiumConverter, shared
 from .._data.reading import check_type, read_typed
 from .._data.validation import ValidationError
-from .._errors import ConfigurationError
+from .._errors.others import ConfigurationError
 from .jsontext import decode, encode_result
-
-__all__ = ["ABSENT", "InputArgument", "Types", "input_argument"]
 
 #: Stands for a missing type or default.
 ABSENT: Final[Any] = inspect.Parameter.empty

@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from .lists import Checkpoint, ListPage, Row
     from .store import Tenant
 
-__all__ = [
-    "checkpoint",
-    "checkpoints",
-    "created",
-    "detail",
-    "error",
-    "moved",
-    "page",
-    "workflow",
-    "workflows",
-]
-
 _SHOWN: Final = tuple(str(column.shown) for column in SHOWN)
 _JSON: Final = tuple(str(column.shown) for column in SHOWN if column.is_json)
 _Raw = msgspec.Raw

@@ -8,7 +8,7 @@ from .conftest import interrupt_at
 
 LOCAL = """
 from omium_sync import LocalOmium
-from omium_sync._local import LocalOmiumError
+from omium_async.local import LocalOmiumError
 """
 
 

@@ -94,6 +94,12 @@ def test_importing_a_package_imports_little(package: str) -> None:
     assert [name for name in modules for other in UNWANTED if name == other or name.startswith(f"{other}.")] == []
 
 
+def test_using_the_sync_client_imports_no_server() -> None:
+    modules = output_of("import omium_sync, sys; omium_sync.Omium; print(*sys.modules)")
+    assert "omium_sync._client" in modules
+    assert "omium_async.local" not in modules
+
+
 def test_calls_import_nothing() -> None:
     assert output_of(CALLS) == []
 

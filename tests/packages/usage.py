@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import assert_type
 
+import omium_async
+import omium_sync
 from omium_async import (
     AsyncOmium,
     Attempt,
@@ -98,6 +100,12 @@ def errors(error: OmiumError, limited: RateLimitError) -> None:
     assert_type(limited.retry_after, float | None)
 
 
+def attributes_of_the_packages() -> None:
+    assert_type(omium_async.Execution("id"), Execution)
+    assert_type(omium_sync.Omium("key"), Omium)
+    assert_type(omium_sync.LocalOmium().url, str)
+
+
 def wrong(omium: Omium) -> None:
     omium.executions.get(3)  # type: ignore[arg-type]
     omium.executions.list(page_size="3")  # type: ignore[arg-type]
@@ -108,3 +116,5 @@ def wrong(omium: Omium) -> None:
     Omium(auth="basic")  # type: ignore[arg-type]
     Omium(lambda key: key)  # type: ignore[arg-type, misc]
     omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]
+    print(omium_async.Executoin)  # type: ignore[attr-defined]
+    print(omium_sync.Executoin)  # type: ignore[attr-defined]
