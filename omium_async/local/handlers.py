@@ -47,10 +47,12 @@ class ServerOptions:
 
     :ivar honor_idempotency: an `Idempotency-Key` has an effect.
     :ivar strict: executions of unregistered workflows are rejected; ``None``: as soon as one workflow is registered.
+    :ivar uuids: executions whose `workflow_id` or `agent_id` is no UUID are rejected.
     """
 
     honor_idempotency: bool = True
     strict: bool | None = None
+    uuids: bool = False
 
 
 class Handlers:
@@ -91,7 +93,7 @@ class Handlers:
 
     async def create_execution(self, call: HandlerRequest) -> Reply:
         body = inputs.json_object(await inputs.read_body(call.request))
-        new = inputs.submission(body)
+        new = inputs.submission(body, uuids=self._options.uuids)
         strict = bool(self._workflows) if self._options.strict is None else self._options.strict
         is_unknown = strict and new.workflow_id not in self._workflows
         refusal = inputs.unknown_workflow(new.workflow_id, self._workflows) if is_unknown else None

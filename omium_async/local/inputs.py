@@ -26,6 +26,7 @@ _DEFAULT_LIMIT: Final = 50
 _MAX_PAGE_SIZE: Final = 1000
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,4000}", re.ASCII)
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,1024}", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 _WORKFLOW_STATUSES: Final = ("draft", "published", "archived")
 _WORKFLOW_TYPES: Final = ("crewai", "langgraph", "autogen", "semantic_kernel", "custom")
@@ -168,8 +169,16 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
-def submission(body: dict[str, Any]) -> Submission:
-    """Return the execution that a create requests. Unknown fields are ignored, as on the service."""
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID in its usual form, of 36 characters."""
+    return _UUID.fullmatch(text) is not None
+
+
+def submission(body: dict[str, Any], *, uuids: bool) -> Submission:
+    """Return the execution that a create requests. Unknown fields are ignored, as on the service.
+
+    :param uuids: whether its ids must be UUIDs.
+    """
     problems = _Problems()
     workflow_id = _text(body, "workflow_id", problems)
     metadata = body.get("metadata")
@@ -178,6 +187,9 @@ def submission(body: dict[str, Any]) -> Submission:
     agent_id = body.get("agent_id")
     if agent_id is not None and not isinstance(agent_id, str):
         problems.add("string_type", ["body", "agent_id"], "Input should be a valid string", agent_id)
+    for name, given in (("workflow_id", workflow_id), ("agent_id", agent_id)) if uuids else ():
+        if isinstance(given, str) and given and not is_uuid(given):
+            problems.add("uuid_parsing", ["body", name], "Input should be a valid UUID", given)
     problems.check()
     return Submission(workflow_id, _stored(body.get("input_data")), _stored(body.get("metadata")), body.get("agent_id"))
 

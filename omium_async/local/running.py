@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import errno
+import ipaddress
 import logging
 import os
 import threading
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from .keyring import Keyring
 
-HOST: Final = "127.0.0.1"
+_log = logging.getLogger("omium_async.local.http")
+
 _BACKLOG: Final = 1024
 _CLOSE_WITHIN: Final = 0.5  # seconds for responses in progress when the server stops
 
@@ -45,6 +47,8 @@ _SILENT.disabled = True
 
 #: Returns the current time as an aware datetime.
 Clock = Callable[[], dt.datetime]
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _serving: Final[weakref.WeakSet[RunningServer]] = weakref.WeakSet()
 
@@ -85,6 +89,25 @@ def _moment(clock: Clock) -> dt.datetime:
 
 
 @attrs.frozen
+class Address:
+    """Where a server listens. The host is an IP address, or a name of this machine."""
+
+    host: str
+    port: int
+
+    @property
+    def reachable(self) -> str:
+        """The host for clients on this machine: "any address" is none that they can connect to."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - it is compared
+
+    @property
+    def url(self) -> str:
+        """The URL for clients on this machine."""
+        host = f"[{self.reachable}]" if ":" in self.reachable else self.reachable
+        return f"http://{host}:{self.port}"
+
+
+@attrs.frozen
 class ServerParts:
     """The parts of a LocalOmium that each of its servers uses."""
 
@@ -100,16 +123,16 @@ class ServerParts:
 class RunningServer:
     """A running server. The event loop that started it closes it, if nothing else does.
 
-    :ivar port: the port that it listens on, once it is started.
+    :ivar address: where it listens; once it is started, with the port that it has taken.
     """
 
-    def __init__(self, settings: ServerParts, database: Database, keyring: Keyring) -> None:
+    def __init__(self, settings: ServerParts, address: Address, database: Database, keyring: Keyring) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.keyring = keyring
         self.database = database
-        self.port = 0
+        self.address = address
         self._settings = settings
         self._engine = Engine(database, Quota(settings.max_running, settings.workflows), settings.times.now)
         self._injector = FaultInjector()
@@ -128,7 +151,7 @@ class RunningServer:
 
     @classmethod
     async def start(
-        cls, settings: ServerParts, path: Path | None, port: int, keys: dict[str, str | None] | None
+        cls, settings: ServerParts, path: Path | None, address: Address, keys: dict[str, str | None] | None
     ) -> RunningServer:
         """Open the database, serve, and continue unfinished executions.
 
@@ -138,9 +161,9 @@ class RunningServer:
             database = await Database.open(path)
             undo.push_async_callback(database.close)
             keyring = await database.do(lambda connection: load_keys(connection, keys))
-            server = cls(settings, database, keyring)
+            server = cls(settings, address, database, keyring)
             undo.push_async_callback(server._runner.cleanup)
-            await server._listen(port)
+            await server._listen()
             await anext(server._guard)
             settings.workflows.notify(server._registered)
             server._engine.start()
@@ -178,17 +201,26 @@ class RunningServer:
                 self._injector.start()
                 self._app.reopen()
 
-    async def _listen(self, port: int) -> None:
+    async def _listen(self) -> None:
+        host, port = self.address.host, self.address.port
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, HOST, port, backlog=_BACKLOG).start()
+            await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUseError(
-                    f"another program uses port {port} of {HOST}; choose another port, or 0 for any free one", port
+                    f"another program uses port {port} of {host}; choose another port, or 0 for any free one", port
                 ) from None
-            raise LocalOmiumError(f"port {port} of {HOST} cannot be served: {error.strerror or error}") from None
-        self.port = self._runner.addresses[0][1]
+            raise LocalOmiumError(f"port {port} of {host} cannot be served: {error.strerror or error}") from None
+        except UnicodeError:  # a name that no resolver accepts
+            raise LocalOmiumError(f"the host {host!r} is neither an IP address nor a name") from None
+        self.address = Address(host, self._runner.addresses[0][1])
+        if not all(ipaddress.ip_address(bound[0]).is_loopback for bound in self._runner.addresses):
+            _log.warning(
+                "LocalOmium listens on port %d of %s: whoever can reach this machine can connect. Requests need a key, "
+                "and are not encrypted",
+                self.address.port, host, extra={"omium_host": host, "omium_port": self.address.port},
+            )  # fmt: skip
 
     def _registered(self, workflow_id: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed
@@ -220,12 +252,12 @@ def check_not_blocked(base_url: str) -> None:
     :raises RuntimeError: a LocalOmium serves it from an event loop of this thread.
     """
     parts = urlsplit(base_url)
-    if parts.hostname not in {HOST, "localhost"}:
-        return
     for server in list(_serving):
-        if server.port == parts.port and server.is_blocked_here:
+        host, port = server.address.reachable, server.address.port
+        is_it = parts.hostname == host or {parts.hostname, host} <= _LOOPBACK
+        if is_it and parts.port == port and server.is_blocked_here:
             raise RuntimeError(
-                f"this call would wait for itself: the LocalOmium at http://{HOST}:{server.port} runs on the event "
-                "loop of this thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which runs "
-                "in another thread"
+                f"this call would wait for itself: the LocalOmium at {server.address.url} runs on the event loop of "
+                "this thread, which the call blocks; use AsyncOmium here, or omium_sync.LocalOmium, which runs in "
+                "another thread"
             )

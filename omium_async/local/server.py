@@ -18,10 +18,11 @@ from .database import explained
 from .errors import LocalOmiumError
 from .faults import Fault
 from .handlers import ServerOptions
+from .inputs import is_uuid
 from .keyring import APIKeys, checked_keys, generated_keys, masked_keys
 from .registry import Registered, WorkflowDefinition, definition_of, load_module
 from .run import WorkflowFunction
-from .running import HOST, Clock, RunningServer, ServerParts, Times
+from .running import Address, Clock, RunningServer, ServerParts, Times
 from .typed import Types
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -51,7 +52,11 @@ class LocalOmium:
         response and each step is on disk before it counts, also through ``kill -9``, and executions that were running
         continue at the next start. Responses of an ``Idempotency-Key`` are kept as long as the file, or until a
         `reset`.
-    :param port: the port on 127.0.0.1, up to 65535; 0 takes any free one. A forked child keeps it in use until it ends.
+    :param host: the IP address, or a name of this machine, at which the server listens. ``"0.0.0.0"`` is all of them,
+        for a container; `url` then names 127.0.0.1. An address that is not loopback logs a WARNING. Everything that is
+        served needs a key. Clients send a key over plain http to another host than loopback only with
+        ``allow_insecure_http=True``.
+    :param port: the port, up to 65535; 0 takes any free one. A forked child keeps it in use until it ends.
     :param api_keys: a mapping of key to tenant, or keys alone, each for the tenant that it had on this database before,
         otherwise for a new tenant. None uses the keys of the last start on this database, or generates one for the
         tenant ``default``. Given keys replace those of the last start.
@@ -63,6 +68,8 @@ class LocalOmium:
         as soon as one workflow is registered.
     :param max_running: how many executions of a tenant run at once, at least 1. Others are pending, and begin in order
         of creation as soon as one ends. None sets no limit. The service permits 10 by default.
+    :param uuids: True rejects (422) executions whose ``workflow_id`` or ``agent_id`` is no UUID, as the service does.
+        Workflows are then registered under UUIDs.
     :param converter: from `omium_async.make_converter`: its hooks read inputs and results of steps into users' types,
         and convert results to JSON. None uses the converter that the process shares.
     :raises ConfigurationError: ``converter`` comes from elsewhere.
@@ -74,14 +81,20 @@ class LocalOmium:
         self,
         database: str | os.PathLike[str] | None = None,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         api_keys: APIKeys | None = None,
         clock: Clock | None = None,
         strict: bool | None = None,
         max_running: int | None = None,
+        uuids: bool = False,
         converter: OmiumConverter | None = None,
     ) -> None:
         api_keys = masked_keys(api_keys)  # before anything can fail: a traceback may show local variables
+        if not isinstance(host, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users give anything
+            raise TypeError(f"host must be a text such as '127.0.0.1', not {host!r:.80}")
+        if not host:
+            raise ValueError("host is empty; give an IP address, such as '0.0.0.0' for all addresses of this machine")
         if type(port) is not int or not 0 <= port <= 65535:
             raise ValueError(f"port must be from 0 (any free one) to 65535, not {port!r}")
         if max_running is not None and (type(max_running) is not int or max_running < 1):
@@ -94,13 +107,14 @@ class LocalOmium:
             raise ValueError("database is empty; give the path of a file, or None to keep everything in memory")
         # Not Path.absolute(): tools that detect blocking calls report os.getcwd.
         self._path = None if database is None else Path(os.fsdecode(os.getcwdb()), database)  # noqa: PTH109
-        self._port = port
+        self._address = Address(host, port)
         self._given_keys: dict[str, str | None] | None = None
         if api_keys is not None:
             self._given_keys = checked_keys(api_keys)
         elif database is None:  # memory keeps no keys between starts
             self._given_keys = generated_keys()
-        self._settings = ServerParts(Times(clock), Types(converter), max_running, options=ServerOptions(strict=strict))
+        options = ServerOptions(strict=strict, uuids=uuids)
+        self._settings = ServerParts(Times(clock), Types(converter), max_running, options=options)
         self._running: RunningServer | None = None
         self._starting = False
 
@@ -108,7 +122,7 @@ class LocalOmium:
         if not hasattr(self, "_running"):  # a traceback may show an object whose constructor failed
             return "<LocalOmium not constructed>"
         where = "in memory" if self._path is None else f"on {str(self._path)!r}"
-        state = "not started" if self._running is None else f"at http://{HOST}:{self._running.port}"
+        state = "not started" if self._running is None else f"at {self._running.address.url}"
         return f"<LocalOmium {where}, {state}>"
 
     async def __aenter__(self) -> Self:
@@ -122,11 +136,11 @@ class LocalOmium:
 
     @property
     def url(self) -> str:
-        """The URL of the server, for ``base_url``.
+        """The URL of the server for clients on this machine, for ``base_url``.
 
         :raises LocalOmiumError: it is not started.
         """
-        return f"http://{HOST}:{self._started.port}"
+        return self._started.address.url
 
     @property
     def api_key(self) -> str:
@@ -180,6 +194,7 @@ class LocalOmium:
         :param name: the workflow id; or a `Workflow` of the client, whose id and input type are used; by default the
             name of the function. Without parentheses, it is the function.
         :raises TypeError: it is not a function, or its input has a type that cannot be read from JSON.
+        :raises ValueError: the id is no UUID, and this server requires UUIDs.
         """
         definition = definition_of(name)
         if definition is not None:
@@ -194,6 +209,8 @@ class LocalOmium:
         workflow_id: str = getattr(function, "__name__", "") if name is None else name
         if not workflow_id:
             raise TypeError(f"{function!r} has no name; give the workflow id")
+        if self._settings.options.uuids and not is_uuid(workflow_id):
+            raise ValueError(f"the workflow id {workflow_id!r:.200} is no UUID, which uuids=True requires; give one")
         self._settings.workflows.add(workflow_id, Registered(workflow_id, function, self._settings.types, definition))
         return function
 
@@ -270,7 +287,7 @@ class LocalOmium:
 
     async def _start(self) -> None:
         try:
-            self._running = await RunningServer.start(self._settings, self._path, self._port, self._given_keys)
+            self._running = await RunningServer.start(self._settings, self._path, self._address, self._given_keys)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise explained(self._path, error) from error
 

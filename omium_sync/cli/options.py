@@ -166,7 +166,7 @@ def port_option(usual: int) -> Callable[[F], F]:
         "--port",
         type=Number(int, least=0, most=65535),
         metavar="N",
-        help=f"The port on 127.0.0.1; 0 takes any free one. Default: {usual}, or any free one if that is taken.",
+        help=f"The port; 0 takes any free one. Default: {usual}, or any free one if that is taken.",
     )
 
 

@@ -9,6 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -198,3 +200,53 @@ def test_max_running_leaves_further_executions_pending(omiumctl, flows, usual_po
     refused = omiumctl("serve", "--max-running", 0)
     assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
     assert "1 or more" in refused.err
+
+
+def status_of(url, host):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}new", headers={"Host": host})) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize(("name", "reached"), [("omium.test", "omium.test:{port}"), ("omium.test:9", "omium.test:9")])
+def test_on_another_host_the_console_is_reached_by_its_allowed_names(omiumctl, usual_port, monkeypatch, name, reached):
+    pytest.importorskip("jinja2", reason="the extra ui is not installed")
+    monkeypatch.setattr("omium_sync.cli.commands.ui._USUAL_PORT", console := free_port())
+    reached, statuses = reached.format(port=console), []
+
+    def use(said):
+        assert said["url"] == f"http://127.0.0.1:{usual_port}"
+        assert said["console"] == f"http://{reached}/"
+        hosts = (reached, f"localhost:{console}", f"evil.test:{console}")
+        statuses.extend(status_of(f"http://127.0.0.1:{console}/", host) for host in hosts)
+
+    ended = omiumctl.serve("--host", "0.0.0.0", "--ui", "--allow-host", name, use=use)[1]
+    assert (ended.code, statuses) == (0, [200, 200, 403])
+    assert (ended.lines_of_errors, "Requests need a key" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--host", "0.0.0.0", "--ui"), "--allow-host"),
+        (("--allow-host", "omium.test"), "--ui"),
+        (("--ui", "--allow-host", "http://omium.test/"), "is no name of a host"),
+        (("--ui", "--allow-host", "*"), "is no name of a host"),
+        (("--uuids", "--workflows", "flows.py"), "'greet' is no UUID"),
+    ],
+)
+def test_options_of_serve_that_do_not_fit_are_wrong_usage(omiumctl, flows, options, word):
+    refused = omiumctl("serve", *options)
+    assert (refused.code, refused.out, refused.lines_of_errors) == (2, "", 1)
+    assert word in refused.err
+
+
+def test_with_uuids_the_server_refuses_other_ids(omiumctl, usual_port):
+    def use(said):
+        with client(said) as omium, pytest.raises(UnprocessableEntityError, match="UUID"):
+            omium.executions.create("greet")
+
+    assert omiumctl.serve("--uuids", use=use)[1].code == 0

@@ -6,6 +6,11 @@ import json
 
 import pytest
 
+from omium_async import AsyncOmium, UnprocessableEntityError
+from omium_async.local import LocalOmium
+
+from .conftest import serving
+
 MIB = 2**20
 LIMIT = 16 * MIB
 
@@ -116,3 +121,27 @@ async def test_a_body_over_16_mib_is_answered_413(http):
 async def test_compressed_bodies_are_rejected(http, coding):
     answer = await http.call("POST", "/executions", data=b'{"workflow_id": "w"}', Content_Encoding=coding)
     assert (answer.status, await http.total()) == (415, 0)
+
+
+async def test_with_uuids_other_ids_are_refused_as_by_the_service():
+    one, other = "3f8a1c2e-9a4b-4c6d-8e0f-112233445566", "3F8A1C2E-9A4B-4C6D-8E0F-112233445567"
+    local = LocalOmium(uuids=True)
+
+    @local.workflow(one)
+    async def report(run):
+        return None
+
+    for name in ("report", None):
+        with pytest.raises(ValueError, match="UUID"):
+            local.workflow(name)(report)
+    async with serving(local) as http:
+        refused = await http.post({"workflow_id": "report", "agent_id": "me"})
+        assert (refused.status, [problem["loc"] for problem in refused.json["detail"]]) == (
+            422, [["body", "workflow_id"], ["body", "agent_id"]],
+        )  # fmt: skip
+        assert {problem["type"] for problem in refused.json["detail"]} == {"uuid_parsing"}
+        assert (await http.post({"workflow_id": one, "agent_id": "agent"})).status == 422
+        assert (await http.post({"workflow_id": one, "agent_id": other})).status == 201
+        async with AsyncOmium(local.api_key, base_url=local.url) as omium:
+            with pytest.raises(UnprocessableEntityError, match="omiumctl workflows"):
+                await omium.executions.create("report")

@@ -264,3 +264,39 @@ async def test_a_forked_child_does_not_keep_the_file_and_does_not_harm_it(tmp_pa
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)  # noqa: ASYNC222
+
+
+@pytest.mark.parametrize(
+    ("host", "named", "reached", "warns"),
+    [
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1", False),
+        ("localhost", "localhost", "127.0.0.1", False),
+        ("0.0.0.0", "127.0.0.1", "127.0.0.1", True),
+        ("::1", "[::1]", "[::1]", False),
+        ("::", "[::1]", "[::1]", True),
+    ],
+)
+async def test_a_host_is_served_warned_of_and_named_as_clients_reach_it(host, named, reached, warns, caplog):
+    if ":" in host and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    local = LocalOmium(host=host, port=free_port())
+    async with local, aiohttp.ClientSession() as session:
+        assert local.url == f"http://{named}:{port_of(local)}"
+        for url in (local.url, f"http://{reached}:{port_of(local)}"):
+            async with session.get(f"{url}/api/v1/executions") as refused:
+                assert refused.status == 401
+            async with session.get(f"{url}/api/v1/executions", headers={"X-API-Key": local.api_key}) as answered:
+                assert answered.status == 200
+        with omium_sync.Omium(local.api_key, base_url=local.url) as omium, pytest.raises(RuntimeError, match="itself"):
+            omium.executions.count()
+        port = port_of(local)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [(each.omium_host, each.omium_port) for each in warnings] == ([(host, port)] if warns else [])
+
+
+@pytest.mark.parametrize(
+    ("host", "error"), [("", ValueError), (None, TypeError), ("a" * 70, LocalOmiumError), ("no host", LocalOmiumError)]
+)
+async def test_a_host_that_cannot_be_served_is_named(host, error):
+    with pytest.raises(error, match="host"):
+        await LocalOmium(host=host).start()

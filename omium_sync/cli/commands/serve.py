@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import ipaddress
 import os
 import re
 import secrets
@@ -19,12 +21,12 @@ from omium_async import AsyncOmium
 from omium_async.local import LocalOmiumError, load_workflows
 from omium_sync import LocalOmium
 
-from ..connection import key_of_file, local_command
+from ..connection import key_of_file, local_command, show_log
 from ..endings import CommandFailed
 from ..options import Number, port_option
 from ..output import Output, printable, write_json
 from ..signals import stop_signals
-from .ui import console_served, require_console
+from .ui import HOST, ConsoleAddress, console_served, require_console
 
 _USUAL_PORT: Final = 8700
 _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
@@ -34,12 +36,20 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     "serve",
     "omiumctl serve --workflows myflows",
     "omiumctl serve --database omium.db --port 8700 --workflows flows/report.py",
+    "omiumctl serve --host 0.0.0.0 --ui --allow-host omium.example.com",
 )
 @click.option(
     "--database",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Store executions in this SQLite file, and continue those in it. Default: in memory, lost at the end.",
+)
+@click.option(
+    "--host",
+    metavar="HOST",
+    default=HOST,
+    show_default=True,
+    help="Listen at this address of the machine; 0.0.0.0 is all of them, for a container.",
 )
 @port_option(_USUAL_PORT)
 @click.option(
@@ -55,6 +65,7 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     metavar="N",
     help="Run at most N executions at once; others are pending, and begin in order of creation. Default: no limit.",
 )
+@click.option("--uuids", is_flag=True, help="Reject a workflow_id or agent_id that is no UUID, as the service does.")
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
@@ -70,14 +81,25 @@ _KEY: Final = re.compile(r"omium_local_[0-9a-f]{32}")
     help="json: print one line with url and api_key.",
 )
 @click.option("--ui", is_flag=True, help="Also serve the console, the page of `omiumctl ui`, on another port.")
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="A name, or NAME:PORT, by which browsers may reach the console besides loopback. With another --host than"
+    " loopback, --ui needs one. May be repeated.",
+)
 def serve_command(
     database: Path | None,
+    host: str,
     port: int | None,
     module: str | None,
     max_running: int | None,
+    uuids: bool,
     api_key_file: Path | None,
     output: str,
     ui: bool,
+    allowed: tuple[str, ...],
 ) -> int:
     """Serve a local Omium on this machine, until Ctrl-C (exit status 130) or SIGTERM (0).
 
@@ -85,8 +107,7 @@ def serve_command(
     pending. If it is stopped or killed, the next serve with the same --database continues each running execution from
     its last checkpoint.
     """
-    if ui:
-        require_console()
+    page = _console_address(host, allowed, ui=ui)
     try:
         workflows = {} if module is None else load_workflows(module)
     except LocalOmiumError as error:
@@ -94,19 +115,27 @@ def serve_command(
     keys = _keys(database, api_key_file)
     try:
         local = LocalOmium(
-            database, port=_free_port() if port is None else port, api_keys=keys, max_running=max_running
+            database,
+            host=host,
+            port=_free_port(host) if port is None else port,
+            api_keys=keys,
+            max_running=max_running,
+            uuids=uuids,
         )
-    except ValueError as error:  # a key that no header can carry; the message does not contain it
+        for name, function in workflows.items():
+            local.workflow(name)(function)
+    except ValueError as error:  # such as a key that no header can carry; the message does not contain it
         raise click.UsageError(str(error)) from None
-    for name, function in workflows.items():
-        local.workflow(name)(function)
+    show_log(verbose=False)
     try:
-        return asyncio.run(_serve(local, database, ui=ui, as_json=output == "json", with_key=api_key_file is None))
+        return asyncio.run(_serve(local, database, page, as_json=output == "json", with_key=api_key_file is None))
     except LocalOmiumError as error:
         raise CommandFailed(str(error)) from None
 
 
-async def _serve(local: LocalOmium, database: Path | None, *, ui: bool, as_json: bool, with_key: bool) -> int:
+async def _serve(
+    local: LocalOmium, database: Path | None, page: ConsoleAddress | None, *, as_json: bool, with_key: bool
+) -> int:
     # The server and its workflows have a thread and an event loop of their own: a workflow neither ends nor blocks this
     # one. Start and stop of the server block this one, which has nothing else to do then.
     with stop_signals() as stopped, local:
@@ -114,9 +143,9 @@ async def _serve(local: LocalOmium, database: Path | None, *, ui: bool, as_json:
             said: dict[str, Any] = {"url": local.url}
             if with_key:  # it is valid for this server only, and the user needs it
                 said["api_key"] = local.api_key
-            if ui:
+            if page is not None:
                 omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
-                said["console"] = await stack.enter_async_context(console_served(omium))
+                said["console"] = await stack.enter_async_context(console_served(omium, address=page))
             said["workflows"] = list(local.workflows)
             if as_json:
                 write_json(said, Output.JSONL)
@@ -140,14 +169,41 @@ def _print(said: dict[str, Any], database: Path | None) -> None:
     click.echo("Stop with Ctrl-C.")
 
 
-def _free_port() -> int:
+def _console_address(host: str, allowed: tuple[str, ...], *, ui: bool) -> ConsoleAddress | None:
+    """Return where to serve the console, or ``None`` for no console.
+
+    :raises click.UsageError: the options do not fit together.
+    """
+    if not ui:
+        if allowed:
+            raise click.UsageError("--allow-host names the hosts of the console; it needs --ui")
+        return None
+    require_console()
+    if not allowed and not _is_loopback(host):
+        raise click.UsageError(
+            f"--ui with --host {host} needs --allow-host NAME, a name by which browsers may reach the console"
+        )
+    try:
+        return ConsoleAddress(host, allowed)
+    except ValueError as error:
+        raise click.UsageError(f"--allow-host: {error}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _free_port(host: str) -> int:
     """Return the usual port, or 0 if another program uses it."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", _USUAL_PORT))
-        except OSError:
-            return 0
+            probe.bind((host, _USUAL_PORT))
+        except OSError as error:
+            return 0 if error.errno == errno.EADDRINUSE else _USUAL_PORT  # the server reports any other error
     return _USUAL_PORT
 
 

@@ -7,12 +7,15 @@ import contextlib
 import errno
 import importlib.util
 import os
+import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import AsyncGenerator
 from typing import Final
+from urllib.parse import urlsplit
 
+import attrs
 import click
 from aiohttp import web
 
@@ -23,7 +26,7 @@ from ..endings import USAGE, CommandFailed
 from ..options import port_option
 from ..signals import stop_signals
 
-_HOST: Final = "127.0.0.1"
+HOST: Final = "127.0.0.1"
 _USUAL_PORT: Final = 8484  # tried first, so that bookmarks continue to work
 
 
@@ -83,30 +86,77 @@ def require_console() -> None:
         raise CommandFailed("the console needs jinja2: pip install 'omium-async[ui]'", USAGE)
 
 
+@attrs.frozen
+class ConsoleAddress:
+    """Where the console listens, and the names by which browsers reach it besides loopback.
+
+    :raises ValueError: one of them is neither a name nor a name with a port.
+    """
+
+    host: str = HOST
+    names: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.names:
+            _check_name(name)
+
+    def origins(self, port: int) -> list[str]:
+        """Return the origins of the console: a name without a port has the console's, or the one of its scheme."""
+        hosts = {each for name in self.names for each in ((name,) if _port_of(name) else (name, f"{name}:{port}"))}
+        return [f"{scheme}://{host}" for scheme in ("http", "https") for host in sorted(hosts)]
+
+    def url(self, port: int) -> str:
+        """Return a URL that browsers can open."""
+        host = next(iter(self.names), f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}/" if _port_of(host) else f"http://{host}:{port}/"
+
+
+def _check_name(name: str) -> None:
+    parts = urlsplit(f"//{name}")
+    if parts.netloc != name or not parts.hostname or parts.username is not None or "*" in name or _port_of(name) == 0:
+        raise ValueError(f"{name!r} is no name of a host, such as omium.example.com or localhost:9000")
+
+
+def _port_of(name: str) -> int | None:
+    try:
+        return urlsplit(f"//{name}").port
+    except ValueError:
+        return 0
+
+
 @contextlib.asynccontextmanager
-async def console_served(omium: AsyncOmium, port: int | None = None) -> AsyncGenerator[str]:
+async def console_served(
+    omium: AsyncOmium, port: int | None = None, *, address: ConsoleAddress | None = None
+) -> AsyncGenerator[str]:
     """Serve the console of a client within the context, and give its URL.
 
     :param port: ``None`` takes 8484, or any free port if that is taken.
-    :raises CommandFailed: it cannot listen on that port.
+    :param address: by default loopback.
+    :raises CommandFailed: it cannot listen there.
     """
     from omium_async.ui import console  # noqa: PLC0415 - it needs the extra
 
-    runner = web.AppRunner(console(omium), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await _listen(runner, port)
-        yield f"http://{_HOST}:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    address = ConsoleAddress() if address is None else address
+    with _bound(address.host, port) as listening:
+        bound: int = listening.getsockname()[1]
+        app = console(omium, origins=address.origins(bound))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listening).start()
+            yield address.url(bound)
+        finally:
+            await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, port: int | None) -> None:
+def _bound(host: str, port: int | None) -> socket.socket:
+    """Return a socket that is bound: the console must know its port before it listens."""
+    first = _USUAL_PORT if port is None else port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        await web.TCPSite(runner, _HOST, _USUAL_PORT if port is None else port).start()
+        return socket.create_server((host, first), family=family)
     except OSError as error:
         if port is None and error.errno == errno.EADDRINUSE:
-            await web.TCPSite(runner, _HOST, 0).start()
-            return
+            return socket.create_server((host, 0), family=family)
         why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-        raise CommandFailed(f"port {port} on {_HOST} {why}; choose another one with --port N") from None
+        raise CommandFailed(f"port {first} on {host} {why}; choose another one with --port N") from None
