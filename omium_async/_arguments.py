@@ -10,24 +10,21 @@ import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode
 
 from ._data.masked import kind_of
 from ._data.plain import plain
 from ._filters import Filters, time_of
-from ._models.types import STATUS_BY_TEXT, ExecutionStatus
 from ._settings import checks
 from ._settings.checks import CONTROL, InvalidSettingError
+from ._statuses import STATUS_BY_TEXT, ExecutionStatus, StatusText
 
 if TYPE_CHECKING:
     from ._data.converter import OmiumConverter
 
 #: A status as callers write it: a checker sees a typo in a literal.
-Status = (
-    Literal["pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error"]
-    | ExecutionStatus
-)
+Status = StatusText | ExecutionStatus
 Statuses = Status | Iterable[Status]
 
 T = TypeVar("T")

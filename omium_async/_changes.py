@@ -11,10 +11,8 @@ from . import _endpoints as endpoints
 from ._caller import Caller
 from ._errors.base import OmiumError
 from ._errors.calls import ConflictError
-from ._models.types import SETTLED, CancelResult, ExecutionDetail, ExecutionStatus, ReplayResult, RollbackResult
-
-#: The statuses of executions that have ended. A paused execution has not: it can be cancelled.
-ENDED: Final = SETTLED - {ExecutionStatus.PAUSED}
+from ._models.types import CancelResult, ExecutionDetail, ReplayResult, RollbackResult
+from ._statuses import ENDED
 
 _ARGUMENTS: Final = ("execution_id", "checkpoint_id", "checkpoint_name", "idempotency_key")
 

@@ -12,10 +12,8 @@ from . import _arguments as check
 from . import _changes as changes
 from . import _endpoints as endpoints
 from ._arguments import Status, Statuses
-from ._batch.cancel import DEFAULT_STATUSES as CANCELLABLE
 from ._batch.cancel import cancel_many
 from ._batch.create import create_many
-from ._batch.delete import DEFAULT_STATUSES as DELETABLE
 from ._batch.delete import delete_many
 from ._batch.replay import replay_many
 from ._batch.run import run_many
@@ -24,7 +22,6 @@ from ._journal.settings import Journal
 from ._lists import streams as lists
 from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
-    SETTLED,
     CancelResult,
     Execution,
     ExecutionDetail,
@@ -34,6 +31,7 @@ from ._models.types import (
     RollbackResult,
 )
 from ._options import CreateOptions
+from ._statuses import ACTIVE, ENDED, SETTLED
 from ._telemetry import Telemetry, spanned, spanned_each
 from ._waiting import many, one
 from ._waiting import polling as polls
@@ -524,7 +522,7 @@ class Executions:
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Statuses | None = CANCELLABLE,
+        status: Statuses | None = ACTIVE,
         since: datetime | timedelta | None = None,
         before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -574,7 +572,7 @@ class Executions:
         execution_ids: Iterable[str] | AsyncIterable[str] | None = None,
         *,
         workflow_id: str | None = None,
-        status: Statuses | None = DELETABLE,
+        status: Statuses | None = ENDED,
         since: datetime | timedelta | None = None,
         before: datetime | timedelta | None = None,
         metadata: Mapping[str, Any] | None = None,

@@ -31,7 +31,6 @@ from ._models.outcomes import CreateOutcome as CreateOutcome
 from ._models.outcomes import DeleteOutcome as DeleteOutcome
 from ._models.outcomes import ReplayOutcome as ReplayOutcome
 from ._models.outcomes import RunOutcome as RunOutcome
-from ._models.types import SETTLED as SETTLED
 from ._models.types import CancelResult as CancelResult
 from ._models.types import Checkpoint as Checkpoint
 from ._models.types import CheckpointDetail as CheckpointDetail
@@ -40,7 +39,6 @@ from ._models.types import ExecutionDetail as ExecutionDetail
 from ._models.types import ExecutionFailedError as ExecutionFailedError
 from ._models.types import ExecutionPage as ExecutionPage
 from ._models.types import ExecutionRequest as ExecutionRequest
-from ._models.types import ExecutionStatus as ExecutionStatus
 from ._models.types import OutputError as OutputError
 from ._models.types import ReplayResult as ReplayResult
 from ._models.types import RollbackResult as RollbackResult
@@ -49,6 +47,8 @@ from ._public import publish as _publish
 from ._resources import Checkpoints as Checkpoints
 from ._resources import Workflows as Workflows
 from ._run import Run as Run
+from ._statuses import SETTLED as SETTLED
+from ._statuses import ExecutionStatus as ExecutionStatus
 from ._transport.answers import RawResponse as RawResponse
 from ._workflow import Workflow as Workflow
 

@@ -10,8 +10,9 @@ from ._arguments import Statuses
 from ._errors.attempts import WriteOutcome
 from ._errors.base import OmiumError
 from ._executions import Executions
-from ._models.types import SETTLED, CancelResult, ExecutionDetail, ReplayResult, RollbackResult
+from ._models.types import CancelResult, ExecutionDetail, ReplayResult, RollbackResult
 from ._options import PollOptions, WaitOptions
+from ._statuses import SETTLED
 from ._waiting import one
 
 Out = TypeVar("Out")

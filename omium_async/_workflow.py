@@ -21,7 +21,6 @@ from ._models.types import (
     ExecutionDetail,
     ExecutionFailedError,
     ExecutionRequest,
-    ExecutionStatus,
     InvalidRequest,
     OutputError,
     ended_as,
@@ -37,6 +36,7 @@ from ._options import (
     WaitOptions,
 )
 from ._run import Run
+from ._statuses import ExecutionStatus
 from ._tool import describe
 
 In = TypeVar("In")

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import Final
 
 import attrs
 
 from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._changes import ENDED
 from .._errors.base import OmiumError
 from .._errors.calls import ConflictError
 from .._filters import Filters
 from .._models.outcomes import CancelOutcome
 from .._models.types import CancelResult, Execution
+from .._statuses import ACTIVE, ENDED
 from .selection import Selection
 from .verdict import with_verdict
-
-DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("pending", "running")
 
 
 def cancel_many(
@@ -33,7 +30,7 @@ def cancel_many(
     dry_run: bool,
 ) -> AsyncGenerator[CancelOutcome]:
     """Check the arguments, and cancel these executions, or all that pass the filters."""
-    selection = Selection.of(caller, "cancel_many", execution_ids, filters, concurrency, DEFAULT_STATUSES)
+    selection = Selection.of(caller, "cancel_many", execution_ids, filters, concurrency, ACTIVE)
     check.reading(limit=limit)
     cancel = _Cancel(selection)
     return with_verdict(selection.each(selection.rows(limit), cancel.plan if dry_run else cancel.cancel))

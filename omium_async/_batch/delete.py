@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import Final
 
 import attrs
 
@@ -16,10 +15,9 @@ from .._errors.calls import NotFoundError
 from .._filters import Filters
 from .._models.outcomes import DeleteOutcome
 from .._models.types import Execution
+from .._statuses import ENDED
 from .selection import Selection
 from .verdict import with_verdict
-
-DEFAULT_STATUSES: Final[tuple[check.Status, ...]] = ("completed", "failed", "cancelled", "rolled_back", "error")
 
 
 def delete_many(
@@ -32,7 +30,7 @@ def delete_many(
     dry_run: bool,
 ) -> AsyncGenerator[DeleteOutcome]:
     """Check the arguments, and delete these executions, or all that pass the filters."""
-    selection = Selection.of(caller, "delete_many", execution_ids, filters, concurrency, DEFAULT_STATUSES)
+    selection = Selection.of(caller, "delete_many", execution_ids, filters, concurrency, ENDED)
     check.reading(limit=limit)
     delete = _Delete(selection)
     return with_verdict(selection.each(selection.rows(limit), delete.plan if dry_run else delete.delete))

@@ -24,16 +24,9 @@ from .._errors.others import WaitTimeoutError
 from .._journal.file import Entry, JournalFile
 from .._journal.settings import Journal
 from .._models.outcomes import CreateOutcome, RunOutcome
-from .._models.types import (
-    SETTLED,
-    Execution,
-    ExecutionDetail,
-    ExecutionFailedError,
-    ExecutionRequest,
-    ExecutionStatus,
-    ended_as,
-)
+from .._models.types import Execution, ExecutionDetail, ExecutionFailedError, ExecutionRequest, ended_as
 from .._pool import most_ahead
+from .._statuses import SETTLED, ExecutionStatus
 from .._waiting.exit import cancel_created, create_or_cancel
 from .._waiting.polling import Polling
 from .._waiting.shared import SharedWait

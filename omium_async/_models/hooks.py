@@ -15,9 +15,9 @@ from .._data.containers import take_array, take_object
 from .._data.hooks import read_text, read_whole_number
 from .._data.validation import ValidationError, read_inside, validation_error_of, wrong
 from .._errors.calls import InvalidResponseError
+from .._statuses import STATUS_BY_TEXT, ExecutionStatus
 from .base import Field, Model, Timestamp, entry_type, fields_of, remember, sent_of
 from .fast import FastDecoder, UnfitError, fast_decoder
-from .types import STATUS_BY_TEXT, ExecutionStatus
 
 if TYPE_CHECKING:
     from .._data.converter import OmiumConverter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar, Final, Unpack
@@ -13,52 +12,8 @@ from .._data.codec import read_timestamp
 from .._errors.attempts import WriteOutcome
 from .._errors.base import CommonFields, Details, OmiumError
 from .._errors.carried import add_form, from_json
+from .._statuses import UNSUCCESSFUL, ExecutionStatus
 from .base import Model, PydanticType, Timestamp, extra_field, id_field, rows_field, value_field
-
-
-class ExecutionStatus(enum.StrEnum):
-    """The status of an execution; compares equal to its text.
-
-    The enumeration is open: an unknown text is kept (``ExecutionStatus("weird") == "weird"``) and is never an error.
-    """
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    PAUSED = "paused"
-    ROLLED_BACK = "rolled_back"
-    ERROR = "error"
-
-    @classmethod
-    def _missing_(cls, value: object) -> ExecutionStatus | None:
-        if not isinstance(value, str):
-            return None
-        unknown = str.__new__(cls, value)
-        unknown._name_ = unknown._value_ = str(value)
-        return unknown
-
-    def __repr__(self) -> str:
-        return f"<ExecutionStatus.{self.name}: {self.value!r}>" if self.is_known else f"ExecutionStatus({self.value!r})"
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the status is a member of this enumeration."""
-        return self.value in STATUS_BY_TEXT
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether ``wait`` stops at this status by default. The service may still recover a failed execution."""
-        return self in SETTLED
-
-
-STATUS_BY_TEXT: Mapping[str, ExecutionStatus] = {status.value: status for status in ExecutionStatus}
-
-#: The statuses at which ``wait`` stops by default.
-SETTLED: frozenset[ExecutionStatus] = frozenset(ExecutionStatus) - {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}
-
-_FAILURES = frozenset({ExecutionStatus.FAILED, ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
 
 
 def _aware(moment: datetime | str | None) -> datetime | None:
@@ -189,7 +144,7 @@ class ExecutionDetail(Execution):
 
         :raises ExecutionFailedError: its status is failed, error or cancelled.
         """
-        if self.status in _FAILURES:
+        if self.status in UNSUCCESSFUL:
             raise ExecutionFailedError(ended_as(self), execution=self)
 
 

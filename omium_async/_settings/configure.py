@@ -18,19 +18,6 @@ from .declared import REQUIRED, Declaration, OnAttempt, Options, Settings, decla
 from .secret import Redactor
 from .sources import ConfigFile, environment
 
-__all__ = [
-    "KEY_FUNCTION",
-    "OnAttempt",
-    "OptionChanges",
-    "Options",
-    "Settings",
-    "changed",
-    "checked_header",
-    "checked_key",
-    "configure",
-    "takes_settings",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NO_KEY: Final = "no API key: pass api_key, set OMIUM_API_KEY, or write api_key into ~/.omium/config.json"

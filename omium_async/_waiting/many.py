@@ -15,8 +15,9 @@ from .._errors.calls import NotFoundError, ends_batch
 from .._errors.others import MissingExecutionsError, UnstableListError, WaitTimeoutError
 from .._filters import Filters
 from .._lists import streams as lists
-from .._models.types import Execution, ExecutionStatus
+from .._models.types import Execution
 from .._pool import Pool, most_ahead
+from .._statuses import ExecutionStatus
 from .._transport.retry import is_retryable
 from .polling import PendingMonitor, Polling, PollInterval, too_late
 

@@ -12,7 +12,8 @@ from .._errors.attempts import WriteOutcome
 from .._errors.base import OmiumError
 from .._errors.calls import APITimeoutError
 from .._errors.others import WaitTimeoutError
-from .._models.types import Execution, ExecutionDetail, ExecutionStatus
+from .._models.types import Execution, ExecutionDetail
+from .._statuses import ExecutionStatus
 from .exit import cancel_created, create_or_cancel
 from .polling import PendingMonitor, Polling, PollInterval, too_late
 

@@ -14,9 +14,10 @@ from .. import _arguments as check
 from .._caller import Caller
 from .._errors.base import OmiumError
 from .._errors.others import WaitTimeoutError
-from .._models.types import SETTLED, Execution, ExecutionStatus
+from .._models.types import Execution
 from .._patience import Patience
 from .._pause import growing_pause
+from .._statuses import SETTLED, ExecutionStatus
 from .._transport.retry import is_retryable
 
 _log = logging.getLogger("omium_async.waiting")

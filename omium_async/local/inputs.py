@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from .._statuses import STATUS_BY_TEXT
 from .errors import Refusal
 from .jsontext import NotJSONError, RejectedJSONError, decode_untrusted, dumps, fingerprint
 from .store import IdempotencyKey, Submission
-from .tables import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +104,7 @@ def list_query(query: str) -> ListQuery:
         return ListQuery(1, _DEFAULT_PAGE_SIZE, None, None)
     given, problems = _parameters(query), _Problems()
     page, page_size = _page(given, problems)
-    status = _one_of(given, "status", STATUSES, problems)
+    status = _one_of(given, "status", tuple(STATUS_BY_TEXT), problems)
     problems.check()
     return ListQuery(page, page_size, given.get("workflow_id"), status)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from .._statuses import STATUS_BY_TEXT
 from .jsontext import dumps
 from .routes import BASE, ROUTES
-from .tables import CHECKPOINT, SHOWN, STATUSES
+from .tables import CHECKPOINT, SHOWN
 
 if TYPE_CHECKING:
     from .routes import Route
@@ -28,7 +29,7 @@ def _ref(name: str) -> _Schema:
 
 
 _TEXT: Final[_Schema] = {"type": "string"}
-_STATUS: Final[_Schema] = {"type": "string", "enum": list(STATUSES)}
+_STATUS: Final[_Schema] = {"type": "string", "enum": list(STATUS_BY_TEXT)}
 _MOMENT: Final[_Schema] = {"type": "string", "format": "date-time"}
 _WHOLE: Final[_Schema] = {"type": "integer", "minimum": 0}
 _ANY: Final[_Schema] = {"description": "Any JSON value, returned exactly."}

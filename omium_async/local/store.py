@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from .._statuses import ACTIVE, ENDED, REPLAYABLE
 from .errors import BadCheckpointError, KeyReusedError, MissingError, StaleRunError, WrongStateError
-from .tables import ENDED, POSITIONS_PER_TENANT
+from .tables import POSITIONS_PER_TENANT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -153,7 +154,7 @@ def replay(
     Checkpoints after the given one are discarded.
     """
     position, workflow_id, before = _find(connection, tenant, execution_id)
-    if before not in {"failed", "paused"}:
+    if before not in REPLAYABLE:
         raise WrongStateError(f"Execution is {before}; only a failed or paused execution can be replayed")
     _discard_after(connection, position, checkpoint_id)
     status = status_of(workflow_id)
@@ -180,7 +181,7 @@ def cancel(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, no
 def delete(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> None:
     """Delete an execution that neither runs nor waits, with its checkpoints."""
     position, workflow_id, before = _find(connection, tenant, execution_id)
-    if before in {"pending", "running"}:
+    if before in ACTIVE:
         raise WrongStateError(f"Execution is {before}; cancel it before you delete it")
     connection.execute("DELETE FROM checkpoints WHERE position = ?", (position,))
     connection.execute("DELETE FROM executions WHERE position = ?", (position,))

@@ -7,11 +7,7 @@ from typing import Any, Final
 import attrs
 
 from .._data.sqlite import Format
-
-#: Every status that the service is known to use. LocalOmium itself sets the first six.
-STATUSES: Final = ("pending", "running", "completed", "failed", "paused", "cancelled", "rolled_back", "error")
-#: Statuses at which an execution has ended.
-ENDED: Final = frozenset({"completed", "failed", "cancelled", "rolled_back", "error"})
+from .._statuses import STATUS_BY_TEXT
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _MOMENT: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
@@ -46,7 +42,7 @@ COLUMNS: Final = (
     Column("tenant", "INTEGER NOT NULL"),
     Column("id", "TEXT NOT NULL UNIQUE", "id", _TEXT),
     Column("workflow_id", "TEXT NOT NULL", "workflow_id", _TEXT),
-    Column("status", "TEXT NOT NULL", "status", {"type": "string", "enum": list(STATUSES)}),
+    Column("status", "TEXT NOT NULL", "status", {"type": "string", "enum": list(STATUS_BY_TEXT)}),
     # Each start, replay, rollback and cancellation raises it. A run with an older one was stopped; its writes fail.
     Column("generation", "INTEGER NOT NULL DEFAULT 0"),
     Column("created_at", "TEXT NOT NULL", "created_at", _MOMENT),

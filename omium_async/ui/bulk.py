@@ -23,6 +23,7 @@ from omium_async import (
     ReplayOutcome,
 )
 
+from .._statuses import FAILED
 from .reading import Reader
 from .view import View
 from .words import cut, message_of
@@ -95,7 +96,7 @@ class Bulk:
     @property
     def statuses(self) -> tuple[str, ...]:
         """The statuses that it looks for."""
-        return self.view.statuses or (("failed", "error") if self.view.error else ("failed",))
+        return self.view.statuses or (FAILED if self.view.error else ("failed",))
 
     @property
     def size(self) -> int:

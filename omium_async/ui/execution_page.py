@@ -11,6 +11,7 @@ from aiohttp import web
 from omium_async import ExecutionDetail, NotFoundError, OmiumError
 
 from .._data.shown_json import show_json
+from .._statuses import ENDED, FAILED
 from .json_view import NoSuchPlaceError, at, tree
 from .rendering import is_look
 from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, attempt, next_look
@@ -41,7 +42,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     detail = read.value
     first = page_number(request.query["first"]) if "first" in request.query else None
     result = site.forms.result(request.query.get("done", ""))
-    has_ended = detail is not None and detail.status in ("completed", "cancelled", "rolled_back")
+    has_ended = detail is not None and detail.status in ENDED and detail.status not in FAILED
     return site.renderer.live(
         request,
         "execution.html",

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from omium_async import Checkpoint, ExecutionDetail, NotFoundError, OmiumError, WriteOutcome
 
+from .._statuses import ENDED
 from .guard import read_form
 from .rendering import escape_id
 from .site import SITE, Site
@@ -22,7 +23,6 @@ Action = Literal["replay", "rollback", "cancel"]
 
 _PATH: Final = rf"/executions/{{id:[^/]+}}/{{action:{'|'.join(get_args(Action))}}}"
 _LISTED: Final = 100
-_ENDED: Final = ("completed", "failed", "cancelled", "rolled_back", "error")
 
 
 @attrs.frozen
@@ -45,7 +45,7 @@ class Move:
         """Return the move; ``None`` if it is not possible: the checkpoint is gone, or there is nothing to cancel."""
         last = site.writes.last(execution.id)
         if action == "cancel":
-            return None if execution.status in _ENDED else cls(action, execution, None, (), last)
+            return None if execution.status in ENDED else cls(action, execution, None, (), last)
         for number, checkpoint in enumerate(execution.checkpoints):
             if checkpoint.id == checkpoint_id:
                 return cls(action, execution, checkpoint, execution.checkpoints[number + 1 :], last)

@@ -20,6 +20,7 @@ from omium_async import (
     InvalidResponseError,
 )
 
+from .._statuses import FAILED
 from .view import STATUSES, View, error_key
 
 PAGE_SIZE: Final = 50
@@ -30,7 +31,6 @@ _GROUPED_AT_ONCE: Final = 250  # rows a request
 _HONOURED: Final = 20  # page sizes from this one up are honoured by services (contract of lists)
 _TIMEOUT: Final = 7.0  # seconds for one look: an outage shows within 20 seconds
 _OLD_ROWS: Final = 100  # so many rows older than `since` end a search
-_FAILED: Final = ("failed", "error")
 _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -140,7 +140,7 @@ class Reader:
 
     async def failures(self, workflow_id: str, statuses: Sequence[str] = ()) -> list[Execution]:
         """Read the newest failures of a workflow, or of all."""
-        wanted = [status for status in _FAILED if not statuses or status in statuses]
+        wanted = [status for status in FAILED if not statuses or status in statuses]
         found = await _together(*(self._newest(workflow_id, status) for status in wanted))
         return _newest_first([row for rows in found for row in rows])[:GROUPED]
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .._statuses import NOT_ENDED, REPLAYABLE, UNSUCCESSFUL
 from . import words
 from .view import STATUSES
 
@@ -54,6 +55,7 @@ def _load() -> tuple[Environment, dict[str, bytes], str]:
     templates.filters |= {name: getattr(words, name) for name in words.__all__} | {"segment": escape_id}
     templates.tests |= {"linkable": _fits}
     templates.globals |= {"stamp": stamp, "STATUSES": STATUSES, "suffix": _SUFFIX}
+    templates.globals |= {"NOT_ENDED": NOT_ENDED, "REPLAYABLE": REPLAYABLE, "UNSUCCESSFUL": UNSUCCESSFUL}
     templates.globals["bits"] = templates.get_template("bits.html").module
     for name in templates.list_templates():
         templates.get_template(name)  # compiles it before the first request

@@ -11,6 +11,8 @@ import attrs
 
 from omium_async import Checkpoint, ExecutionDetail
 
+from .._statuses import UNSUCCESSFUL
+
 WINDOW: Final = 100  # steps that a page shows at once
 _GRAIN: Final = 5.0  # seconds by which "now" moves at least, so that a page does not change at each look
 
@@ -89,7 +91,7 @@ def timeline(execution: ExecutionDetail, first: int | None = None) -> Timeline:
         for number in range(first, final + 1)
     )
     tail = None
-    if not is_settled or execution.error or execution.status in ("failed", "error", "cancelled"):
+    if not is_settled or execution.error or execution.status in UNSUCCESSFUL:
         tail = Step(count + 1, None, *scale.place(_seconds(last or begun), whole.end), 0)
     return Timeline(steps, first, count, whole.seconds, finished, last or begun, tail)
 

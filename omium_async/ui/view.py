@@ -16,9 +16,10 @@ from omium_async import Execution, ExecutionStatus
 
 from .._data.codec import parse_json
 from .._filters import time_of, time_or_age
+from .._statuses import FAILED, STATUS_BY_TEXT
 
 #: The statuses that the service is known to use; those that need attention come first.
-STATUSES: Final = ("failed", "error", "paused", "running", "pending", "completed", "cancelled", "rolled_back")
+STATUSES: Final = tuple(dict.fromkeys((*FAILED, "paused", "running", *STATUS_BY_TEXT)))
 FIELDS: Final = ("status", "workflow_id", "since", "before", "metadata", "error", "page", "window")
 
 _LAST_PAGE: Final = 1_000_000

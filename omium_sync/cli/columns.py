@@ -14,6 +14,7 @@ import attrs
 import click
 from rich.text import Text
 
+from omium_async._statuses import UNSUCCESSFUL
 from omium_sync import (
     Checkpoint,
     CheckpointDetail,
@@ -24,7 +25,7 @@ from omium_sync import (
     WorkflowInfo,
 )
 
-from .endings import FAILED_STATUSES, REFUSED
+from .endings import REFUSED
 from .output import (
     Output,
     complain,
@@ -217,7 +218,7 @@ def write_settled(settled: Sequence[Execution], output: Output | None, *, judged
         with contextlib.suppress(BrokenPipeError):
             for execution in settled:
                 write_execution(execution, output)
-    bad = [execution for execution in settled if judged and execution.status in FAILED_STATUSES]
+    bad = [execution for execution in settled if judged and execution.status in UNSUCCESSFUL]
     for execution in bad:
         complain(f"execution {execution.id} ended as {execution.status}: {execution.error or 'no reason was given'}")
     return REFUSED if bad else 0

@@ -15,9 +15,6 @@ REFUSED: Final = 1  # the service refused or failed
 USAGE: Final = 2  # the command cannot be run as given
 INTERRUPTED: Final = 130  # 128 + SIGINT, as in shells
 
-#: A command that waited for an execution ends with REFUSED if the execution has one of these statuses.
-FAILED_STATUSES: Final = frozenset({"failed", "error", "cancelled"})
-
 
 class CommandFailed(Exception):  # noqa: N818 - the name says how the command ended
     """Ends the command with one line on stderr and an exit status."""

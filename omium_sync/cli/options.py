@@ -14,6 +14,7 @@ import click
 
 from omium_async._data.codec import parse_json
 from omium_async._filters import time_of, time_or_age
+from omium_async._statuses import STATUS_BY_TEXT
 
 from .endings import CommandFailed
 from .output import Output
@@ -172,7 +173,7 @@ def port_option(usual: int) -> Callable[[F], F]:
 
 # -- which executions --------------------------------------------------------------------------------------------------
 
-STATUSES: Final = ("pending", "running", "completed", "failed", "cancelled", "paused", "rolled_back", "error")
+STATUSES: Final = tuple(STATUS_BY_TEXT)
 
 
 def filter_options(begin: str) -> Callable[[F], F]:

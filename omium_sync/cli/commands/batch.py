@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 import click
 
+from omium_async._statuses import UNSUCCESSFUL
 from omium_sync import CreateOutcome, ExecutionRequest, MissingExecutionsError, Omium
 
 from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
-from ..endings import FAILED_STATUSES, INTERRUPTED, REFUSED, CommandFailed
+from ..endings import INTERRUPTED, REFUSED, CommandFailed
 from ..json_lines import InputLine, LineReader
 from ..options import Number, can_ask, concurrency_option, confirm, file_path, name, output_option, yes_option
 from ..output import Output, complain, printable, write_json
@@ -130,7 +131,7 @@ class BatchRun:
         self._tally.complain()
         if states["unknown"]:
             complain(f"{states['unknown']:,} may or may not have been created; {self._resume}")
-        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *FAILED_STATUSES)) else 0
+        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *UNSUCCESSFUL)) else 0
 
     def _send(self, total: int | None) -> None:
         outcomes = self.omium.executions.create_many(
@@ -174,7 +175,7 @@ class BatchRun:
                 for execution in found:
                     self._settled += 1
                     status = str(execution.status)
-                    self._tally.add(status, f"{status}: {execution.error}" if status in FAILED_STATUSES else None)
+                    self._tally.add(status, f"{status}: {execution.error}" if status in UNSUCCESSFUL else None)
                     self._write({"execution_id": execution.id, "state": status, "error": execution.error})
                     progress.advance(f"{self._tally.states['failed']:,} failed")
         except MissingExecutionsError as error:
