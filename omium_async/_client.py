@@ -57,8 +57,8 @@ class AsyncOmium:
     :param retry_ambiguous_writes: also retry writes whose outcome is unknown: only for a server that honours
         ``Idempotency-Key``.
     :param max_connections: the largest number of connections on each event loop, from 1.
-    :param rate_limit: the largest number of requests in any minute, above 0; ``None``: the client pauses when the
-        service says so.
+    :param rate_limit: the largest number of requests in any minute, above 0, or a pair: in any minute and in any hour,
+        such as ``(200, 4000)``; ``None``: the client pauses when the service says so.
     :param max_response_bytes: the largest body accepted, decompressed. JSON takes up to 50 times its size in memory,
         and 0.3 seconds for each MiB to decode: use a smaller limit if you do not trust the service.
     :param agent_id: sent with every ``create`` that has no ``agent_id``.
@@ -97,7 +97,7 @@ class AsyncOmium:
         max_retries: int = DEFAULT_RETRIES,
         retry_ambiguous_writes: bool = False,
         max_connections: int = 100,
-        rate_limit: float | None = None,
+        rate_limit: float | tuple[float, float] | None = None,
         max_response_bytes: int = 64 * 2**20,
         agent_id: str | None = None,
         headers: Mapping[str, str] | None = None,

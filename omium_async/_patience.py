@@ -146,7 +146,8 @@ class Patience:
                 outage.end_turn()
 
     async def _try(self, get: Callable[[Caller], Awaitable[T]], *, joins: bool) -> T | None:
-        began = time.monotonic() + self._caller.rate_limit_delay()
+        held = self._caller.rate_limit_delay()
+        began = time.monotonic() + held
         try:
             found = await get(self._limited())
         except OmiumError as error:
@@ -156,8 +157,9 @@ class Patience:
                 raise
             if self._time_left() == 0:
                 raise
-            if self._is_held(error):
-                await asyncio.sleep(self._first_pause)
+            if self._is_held(error, held):
+                pause = max(self._first_pause, self._caller.rate_limit_delay() / 2)  # it may be an hour
+                await asyncio.sleep(min(pause, self._time_left()))
             elif joins:
                 self._failed(error, began)
             else:
@@ -192,10 +194,13 @@ class Patience:
         caller = self._caller if limit == math.inf else self._caller.within(limit)
         return caller.with_options(attrs.evolve(caller.options, max_retries=0)) if self.counts else caller
 
-    def _is_held(self, error: OmiumError) -> bool:
-        """Whether the client's own ``rate_limit`` held back a read, which does not begin an outage."""
+    def _is_held(self, error: OmiumError, held: float) -> bool:
+        """Whether the client's own ``rate_limit`` held back a read, which does not begin an outage.
+
+        :param held: seconds for which it did when the read began; they may have passed when the read timed out.
+        """
         may_wait = not self.counts and self._seconds != 0
-        return may_wait and not error.attempts and self._caller.rate_limit_delay() > 0
+        return may_wait and not error.attempts and max(held, self._caller.rate_limit_delay()) > 0
 
     def _time_left(self) -> float:
         return math.inf if self._deadline is None else max(0.0, self._deadline - time.monotonic())

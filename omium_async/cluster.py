@@ -87,7 +87,7 @@ def create_many(
     journals: str | os.PathLike[str],
     shard_size: int = 1000,
     concurrency: int = 32,
-    rate_limit: float | None = None,
+    rate_limit: float | tuple[float, float] | None = None,
     settle: float | None = None,
     **options: Unpack[WorkerOptions],
 ) -> Iterator[CreateOutcome]:
@@ -100,8 +100,9 @@ def create_many(
     :param journals: an existing folder that all workers reach by this path. It gets one file for each shard.
     :param shard_size: requests in a shard, from 1; the same at each start with these journals.
     :param concurrency: calls in flight on each worker.
-    :param rate_limit: requests per minute of all workers together, in equal shares; ``None``: each worker waits as
-        responses say. The shard of a worker that dies may use its share twice in that minute.
+    :param rate_limit: requests per minute of all workers together, in equal shares, or a pair: per minute and per
+        hour; ``None``: each worker waits as responses say. The shard of a worker that dies may use its share twice in
+        that time.
     :param settle: as in ``executions.create_many``.
     :param options: options of the workers' clients.
     :raises TypeError: the Dask client is asynchronous; or an option is not one of `WorkerOptions`, such as ``api_key``,
@@ -128,9 +129,16 @@ def create_many(
     except ImportError as error:
         raise ImportError("omium_async.cluster needs the extra `dask`: pip install 'omium-async[dask]'") from error
     workers = max(1, len(cluster.nthreads()))
-    share = None if rate_limit is None else rate_limit / workers
+    share = _share(rate_limit, workers)
     tasks = _tasks(cluster, iter(requests), folder.absolute(), shard_size, (concurrency, share, settle, dict(options)))
     return _outcomes(distributed, tasks, workers)
+
+
+def _share(rate_limit: float | tuple[float, float] | None, workers: int) -> float | tuple[float, float] | None:
+    if isinstance(rate_limit, tuple):
+        a_minute, an_hour = rate_limit
+        return a_minute / workers, an_hour / workers
+    return None if rate_limit is None else rate_limit / workers
 
 
 def _reject_unknown(options: WorkerOptions) -> None:
@@ -194,7 +202,7 @@ def create_shard(
     requests: Sequence[ExecutionRequest],
     journal: str,
     concurrency: int = 32,
-    rate_limit: float | None = None,
+    rate_limit: float | tuple[float, float] | None = None,
     settle: float | None = None,
     options: WorkerOptions | None = None,
 ) -> list[CreateOutcome]:
@@ -205,7 +213,8 @@ def create_shard(
     :param requests: the requests of the shard; the same at each start with this journal.
     :param journal: path of the shard's journal. If another process has it open, the shard waits up to a minute.
     :param concurrency: calls in flight.
-    :param rate_limit: requests per minute of this process; all its shards share one client.
+    :param rate_limit: requests per minute of this process, or a pair: per minute and per hour; all its shards share one
+        client.
     :param settle: as in ``executions.create_many``.
     :param options: options of the client.
     :raises TypeError: an option is not one of `WorkerOptions`.
@@ -223,7 +232,7 @@ def _shard(
     requests: Sequence[ExecutionRequest],
     journal: str,
     concurrency: int,
-    rate_limit: float | None,
+    rate_limit: float | tuple[float, float] | None,
     settle: float | None,
     options: WorkerOptions | None,
 ) -> tuple[list[CreateOutcome], OmiumError | None]:
@@ -248,7 +257,7 @@ _lock = threading.Lock()
 _clients: dict[Any, AsyncOmium] = {}
 
 
-def _client(rate_limit: float | None, options: WorkerOptions) -> AsyncOmium:
+def _client(rate_limit: float | tuple[float, float] | None, options: WorkerOptions) -> AsyncOmium:
     """Return the client of this process with these options; its pacing holds for all shards."""
     wanted = (os.getpid(), rate_limit, tuple(sorted(options.items())))
     with _lock:

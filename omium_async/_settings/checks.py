@@ -79,12 +79,21 @@ def _in_range(value: float, *, zero: bool) -> float:
     return value
 
 
-def delays(value: Any, *, zero: bool = False) -> tuple[float, float]:
-    """Validate a pair: the first and the longest of growing delays."""
+def _pair(value: Any, *, zero: bool = False) -> tuple[float, float]:
     pair: list[Any] = [*cast("Any", value)] if isinstance(value, (tuple, list)) else []
     if len(pair) != 2:
         raise InvalidSettingError(f"{shown(value)} is not a pair" if not pair else f"{len(pair)} values are not a pair")
-    first, longest = (number(each, zero=zero) for each in pair)
+    return number(pair[0], zero=zero), number(pair[1], zero=zero)
+
+
+def rate_limit(value: Any) -> float | tuple[float, float]:
+    """Validate a number of requests a minute, or a pair: a minute and an hour."""
+    return _pair(value) if isinstance(value, (tuple, list)) else number(value)
+
+
+def delays(value: Any, *, zero: bool = False) -> tuple[float, float]:
+    """Validate a pair: the first and the longest of growing delays."""
+    first, longest = _pair(value, zero=zero)
     if longest < first:
         raise InvalidSettingError(f"{first:g} is more than {longest:g}")
     return first, longest

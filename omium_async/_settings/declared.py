@@ -134,9 +134,10 @@ class Settings:
     )  # fmt: skip
     auth: Auth = _setting(checks.auth, "give 'x-api-key' or 'bearer'", default="x-api-key")
     max_connections: int = _setting(checks.whole, "give a whole number above 0", default=100)
-    rate_limit: float | None = _setting(
-        checks.number, "give a number of requests a minute above 0, or None for no limit", optional=True
-    )
+    rate_limit: float | tuple[float, float] | None = _setting(
+        checks.rate_limit,
+        "give a number of requests a minute above 0, or two: a minute and an hour, or None for no limit", optional=True,
+    )  # fmt: skip
     max_response_bytes: int = _setting(checks.whole, "give a whole number of bytes above 0", default=64 * 2**20)
     proxy: Proxy | None = _setting(
         proxy_url, "give the URL of an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported)",

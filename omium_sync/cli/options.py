@@ -64,6 +64,14 @@ class Number(click.ParamType):  # type: ignore[type-arg] # it is not generic in 
         return number
 
 
+def rate(value: str) -> float | tuple[float, float]:
+    """Parse a number of requests a minute, or two: a minute and an hour."""
+    each = Number(float, above=0)
+    a_minute, comma, an_hour = value.partition(",")
+    first = each.convert(a_minute, None, None)
+    return (first, each.convert(an_hour, None, None)) if comma else first
+
+
 def execution_id(value: str) -> str:
     """Check that an id can be a segment of a path, as click's type of an argument."""
     from omium_async._arguments import execution_segment  # noqa: PLC0415 - `--help` does not need the SDK

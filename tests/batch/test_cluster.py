@@ -89,6 +89,12 @@ def test_shards_are_sent_as_there_are_workers_without_the_key_and_with_a_share_o
     assert {pickle.loads(task)[1][3] for task in dask.sent} == {200.0}
 
 
+def test_shards_have_a_share_of_a_limit_for_minute_and_hour(server, tmp_path, monkeypatch):
+    dask = Dask(monkeypatch, workers=2)
+    assert states(cluster.create_many(dask, numbered(4), journals=tmp_path, rate_limit=(600, 3000)))
+    assert pickle.loads(dask.sent[0])[1][3] == (300.0, 1500.0)
+
+
 def test_a_batch_started_again_sends_nothing_twice(server, tmp_path, monkeypatch):
     for resumed in (False, True):
         outcomes = cluster.create_many(Dask(monkeypatch), numbered(40), journals=tmp_path, shard_size=20)

@@ -33,6 +33,15 @@ def test_every_line_is_sent_once_also_if_the_batch_is_run_again(connected, servi
     assert numbers(service) == list(range(60))
 
 
+def test_a_rate_is_for_a_minute_or_for_minute_and_hour(connected, service):
+    connected.write("in.jsonl", {"n": 1})
+    for rate in ("200", "200,4000"):
+        assert connected("batch", "in.jsonl", *FLAGS, "--rate", rate).code == 0
+    for wrong in ("0", "x", "200,", "200,0", ",5", "1,2,3"):
+        refused = connected("batch", "in.jsonl", *FLAGS, "--rate", wrong)
+        assert (refused.code, "--rate" in refused.err, "is not a number above 0" in refused.err) == (2, True, True)
+
+
 def test_a_malformed_line_stops_nothing_and_moves_no_other(connected, service):
     connected.write("in.jsonl", {"n": 1}, "{broken\n", "\n", {"n": 4}, "NaN\n", {"n": 6})
     first = connected("batch", "in.jsonl", *FLAGS, "-o", "jsonl")

@@ -169,7 +169,10 @@ async def coroutine_function(attempt: om.Attempt) -> None: ...
         ("attempt_timeout", [0, -0.1, float("nan"), "5", False]),
         ("max_retries", [-1, 1.0, "3", True, None]),
         ("max_connections", [0, -1, 1.5, "3", True, None]),
-        ("rate_limit", [0, -1, float("nan"), float("inf"), "3", True]),
+        (
+            "rate_limit",
+            [0, -1, float("nan"), float("inf"), "3", True, (3,), (3, 0), (3, None), ("3", 4), (1, 2, 3), ()],
+        ),
         ("max_response_bytes", [0, -1, 1.5, None]),
         ("agent_id", ["", 5, "\ud800"]),
         ("headers", [[], "x", {"a": 1}, {1: "a"}, {"a b": "c"}, {"": "c"}, {"a": "b\r\nc"}, {"a": "\ud800"}]),

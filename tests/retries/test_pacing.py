@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import omium_async as om
+from omium_async._transport.pacing import RateWindow
 
 from ..patient import VirtualClock
 from ..rawserver import EXECUTION, RawRequest, Tools, answer
@@ -27,7 +30,9 @@ def refusing(
 
     async def handler(request: RawRequest) -> None:
         seen.append((virtual_time(), request.target.rpartition("/")[2]))
-        await request.send(answer(429, b"{}", *left.pop(0)) if left else answer(body=EXECUTION))
+        # An idle connection would have a timer, so that an hour would be a thousand jumps of the clock.
+        success = answer(200, EXECUTION, "Connection: close")
+        await request.send(answer(429, b"{}", *left.pop(0)) if left else success)
 
     return handler
 
@@ -44,8 +49,90 @@ async def test_no_minute_ever_holds_more_requests_than_the_rate_limit(limit: int
 
     times = [when for when, _ in seen]
     assert len(times) == 3 * limit + 1
-    assert all(later - earlier >= 60 for earlier, later in zip(times, times[limit:], strict=False))
+    assert shortest(times, limit) >= 60
     assert times[-1] - times[0] < 200
+
+
+def shortest(times: list[float], limit: int) -> float:
+    """Return the shortest time that holds one request more than the limit, in microseconds as seconds.
+
+    The clock is a float with steps of up to a microsecond on a machine that has run for years, so sums are not exact.
+    """
+    return min(round(later - earlier, 6) for earlier, later in zip(times, times[limit:], strict=False))
+
+
+async def test_a_pair_also_holds_for_any_hour(virtual_time) -> None:
+    seen: list[tuple[float, str]] = []
+    async with Tools.pair(refusing(virtual_time, seen=seen), rate_limit=(4, 10), timeout=None) as (omium, _, _):
+        await asyncio.gather(*(omium.executions.get("e") for _ in range(32)))
+
+    times = [when for when, _ in seen]
+    assert len(times) == 32
+    assert shortest(times, 4) >= 60
+    assert shortest(times, 10) >= 3600
+    assert times[-1] - times[0] < 3 * 3600 + 200  # not much later than necessary
+
+
+async def test_a_call_that_the_hour_holds_past_its_deadline_fails_at_once(virtual_time) -> None:
+    async with Tools.pair(None, rate_limit=(100, 1), timeout=130) as (omium, _, _):
+        await omium.executions.get("e")
+        began = virtual_time()
+        with pytest.raises(om.APITimeoutError, match="rate limit") as caught:
+            await omium.executions.create("w")
+        assert virtual_time() - began < 0.1
+        assert caught.value.outcome == "not_applied"
+
+
+async def test_waits_and_batches_wait_for_the_next_hour(virtual_time, caplog) -> None:
+    seen: list[tuple[float, str]] = []
+    async with Tools.pair(refusing(virtual_time, seen=seen), rate_limit=(100, 2)) as (omium, _, _):
+        states = [each.state async for each in omium.executions.create_many([om.ExecutionRequest("w")] * 4)]
+        await omium.executions.wait("e", until="running")
+    assert states == ["created"] * 4
+    assert waits(seen) == pytest.approx([0, 3600, 0, 3600], abs=15)
+    assert caplog.records == []  # it is no outage
+
+
+@given(
+    limit=st.integers(1, 40),
+    grain=st.sampled_from([0.0, 10.0]),
+    steps=st.lists(st.tuples(st.floats(0, 500), st.floats(0, 120), st.booleans()), max_size=300),
+)
+def test_no_window_ever_holds_more_requests_than_it_may(limit: int, grain: float, steps: list[Any]) -> None:
+    """Requests start as soon as the window allows, run for any time, and reach the server at any moment of it."""
+    window, now = RateWindow(limit, 3600.0, grain), 1e6
+    running: list[tuple[float, bool]] = []
+    reached: list[float] = []
+
+    def end_all_until(moment: float) -> None:
+        for end, sent in sorted(running):
+            if end <= moment:
+                window.end(end, sent=sent)
+                running.remove((end, sent))
+
+    for gap, duration, sent in steps:
+        now += gap
+        end_all_until(now)
+        while (when := window.earliest(now, 0)) > now or len(running) >= limit:
+            now = max(when, min((end for end, _ in running), default=when))
+            end_all_until(now)
+        window.start()
+        running.append((now + duration, sent))
+        if sent:
+            reached.append(now + duration * (len(reached) % 3) / 2)
+    reached.sort()
+    assert len(reached) <= limit or shortest(reached, limit) >= 3600
+    assert len(window._ended) <= (3600 / grain + 2 if grain else len(reached))
+
+
+def test_the_memory_of_an_hour_does_not_grow_with_its_limit() -> None:
+    window = RateWindow(10**6, 3600.0, 10.0)
+    for number in range(200_000):
+        window.start()
+        window.end(number * 0.02, sent=True)
+    assert window.earliest(4000.0, 0) == 4000.0
+    assert len(window._ended) <= 362
+    assert window._counted == sum(ended.number for ended in window._ended) <= 3610 / 0.02
 
 
 async def test_a_rate_limit_below_one_lengthens_its_window(virtual_time) -> None:

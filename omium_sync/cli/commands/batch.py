@@ -18,7 +18,7 @@ from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
 from ..endings import INTERRUPTED, REFUSED, CommandFailed
 from ..json_lines import InputLine, LineReader
-from ..options import Number, can_ask, concurrency_option, confirm, file_path, name, output_option, yes_option
+from ..options import can_ask, concurrency_option, confirm, file_path, name, output_option, rate, yes_option
 from ..output import Output, complain, printable, write_json
 from ..progress import ProgressBar
 from ..signals import FirstInterrupt
@@ -28,7 +28,7 @@ from ..signals import FirstInterrupt
     "batch",
     "omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal",
     "omiumctl batch requests.jsonl --requests --journal requests.journal -o jsonl > outcomes.jsonl",
-    "generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200",
+    "generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200,4000",
 )
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
@@ -41,7 +41,7 @@ from ..signals import FirstInterrupt
 )
 @click.option("--requests", "whole", is_flag=True, help="Each line is a whole request, not only its input.")
 @concurrency_option
-@click.option("--rate", type=Number(float, above=0), metavar="N", help="At most this number of requests a minute.")
+@click.option("--rate", type=rate, metavar="N[,M]", help="At most N requests a minute, and M requests an hour.")
 @click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one failed.")
 @yes_option
 @output_option()
@@ -51,7 +51,7 @@ def batch_command(
     file: Path,
     workflow_id: str | None,
     whole: bool,
-    rate: float | None,
+    rate: float | tuple[float, float] | None,
     yes: bool,
     **how: Any,
 ) -> int:
