@@ -6,35 +6,25 @@ import functools
 import sqlite3
 
 from omium_async.local import LocalOmium, store
-from omium_async.local.tables import POSITIONS_PER_TENANT
 
 _PER_COMMIT = 10_000
 _WORKFLOWS = 10
 _ADD = (
-    "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, metadata, input_data)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO executions (tenant, id, workflow_id, status, created_at, updated_at, metadata, input_data)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
 def _add(connection: sqlite3.Connection, tenant: store.Tenant, numbers: range, status: str, now: str) -> None:
-    """Write rows and counts as `store.create` would, many at once."""
-    base = tenant.id * POSITIONS_PER_TENANT + 1
-    rows = [
-        (base + number, tenant.id, f"exec_{number:012d}", f"workflow-{number % _WORKFLOWS}", status, now, now,
-         b'{"user": "u"}', b'{"query": "latest AI trends", "number": %d}' % number)
-        for number in numbers
-    ]  # fmt: skip
-    connection.executemany(_ADD, rows)
-    connection.execute(
-        "UPDATE tenants SET executions = executions + ?, latest = latest + ?, newest = ? WHERE id = ?",
-        (len(rows), len(rows), now, tenant.id),
-    )
-    connection.execute(
-        "INSERT INTO tallies SELECT tenant, workflow_id, status, count(*) FROM executions"
-        " WHERE position >= ? GROUP BY tenant, workflow_id, status"
-        " ON CONFLICT (tenant, workflow_id, status) DO UPDATE SET executions = executions + excluded.executions",
-        (base + numbers[0],),
-    )
+    """Write rows as `store.create` would, many at once."""
+    connection.executemany(
+        _ADD,
+        [
+            (tenant.id, f"exec_{number:012d}", f"workflow-{number % _WORKFLOWS}", status, now, now,
+             b'{"user": "u"}', b'{"query": "latest AI trends", "number": %d}' % number)
+            for number in numbers
+        ],
+    )  # fmt: skip
 
 
 async def fill(local: LocalOmium, rows: int, *, failed: int = 0) -> None:

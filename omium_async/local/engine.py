@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from . import store, wire
+from . import store, writes
 from .errors import LocalOmiumError, StaleRunError
 from .runner import Runner
 from .threads import Threads
@@ -18,17 +18,14 @@ from .threads import Threads
 if TYPE_CHECKING:
     from .database import Database
     from .quota import Quota
-    from .store import IdempotencyKey, RunState, Submission, Tenant, WriteAnswer
+    from .store import RunState, Submission, Tenant
+    from .writes import IdempotencyKey, Write, WriteAnswer
 
 _log = logging.getLogger("omium_async.local.runs")
 
 _STEP_THREADS: Final = 32
 _WORKFLOW_THREADS: Final = 100
 _READ_AT_ONCE: Final = 200  # executions to continue
-
-
-#: A change of the tables: it returns the response, and the ids of the executions that begin with it.
-_Write = Callable[[sqlite3.Connection], tuple[bytes, list[str]]]
 
 
 class Engine:
@@ -51,113 +48,52 @@ class Engine:
     async def create(
         self, tenant: Tenant, new: Submission, key: IdempotencyKey | None, refusal: Exception | None
     ) -> WriteAnswer:
-        """Add an execution. It starts if its workflow is registered and the quota permits, otherwise it is pending.
-
-        :param refusal: raised instead, unless the key was used before.
-        """
-        now = self._now()
-        execution_id = ""
-
-        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
-            nonlocal execution_id
-            if refusal is not None:
-                raise refusal
-            status = self._quota.status_of_new(new.workflow_id)
-            execution_id, created_at = store.create(connection, tenant, new, status=status, now=now)
-            started = self._started(connection, tenant, execution_id, status, now)
-            status = "running" if execution_id in started else "pending"
-            return wire.created(execution_id, new.workflow_id, status, created_at), started
-
-        answer, started = await self._write(tenant, key, 201, write)
-        self._launch_all(started)
+        """Add an execution. :param refusal: raised instead, unless the key was used before."""
+        write = partial(writes.create, new=new, refusal=refusal, quota=self._quota, now=self._now())
+        answer = await self._write(tenant, key, write)
+        self._launch_all(answer.started)
         if answer.fresh and new.workflow_id not in self._workflows:
-            self._workflows.warn_of(new.workflow_id, execution_id)
+            self._workflows.warn_of(new.workflow_id, answer.execution_id)
         return answer
 
     async def replay(
         self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
     ) -> WriteAnswer:
-        """Continue a failed or paused execution after a checkpoint, as `create` starts one."""
-        now = self._now()
-
-        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
-            status = store.replay(
-                connection, tenant, execution_id, checkpoint_id, status_of=self._quota.status_of_new, now=now
-            )
-            started = self._started(connection, tenant, execution_id, status, now)
-            status = "running" if execution_id in started else "pending"
-            return wire.moved(execution_id, status, f"Execution replayed from {checkpoint_id}"), started
-
-        return await self._change(tenant, execution_id, key, write)
+        """Continue a failed or paused execution after a checkpoint."""
+        change = partial(writes.replay, checkpoint_id=checkpoint_id, quota=self._quota, now=self._now())
+        return await self._change(tenant, execution_id, key, change)
 
     async def rollback(
         self, tenant: Tenant, execution_id: str, checkpoint_id: str, key: IdempotencyKey | None
     ) -> WriteAnswer:
         """Stop an execution and roll it back to a checkpoint."""
-        now = self._now()
-
-        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
-            store.rollback(connection, tenant, execution_id, checkpoint_id, now)
-            body = wire.moved(execution_id, "paused", f"Execution rolled back to {checkpoint_id}")
-            return body, self._quota.start_next(connection, tenant.id, now)
-
-        return await self._change(tenant, execution_id, key, write)
+        change = partial(writes.rollback, checkpoint_id=checkpoint_id, quota=self._quota, now=self._now())
+        return await self._change(tenant, execution_id, key, change)
 
     async def cancel(self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None) -> WriteAnswer:
         """Cancel an execution that has not ended."""
-        now = self._now()
-
-        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
-            store.cancel(connection, tenant, execution_id, now)
-            body = wire.moved(execution_id, "cancelled", "Execution cancelled")
-            return body, self._quota.start_next(connection, tenant.id, now)
-
-        return await self._change(tenant, execution_id, key, write)
+        change = partial(writes.cancel, quota=self._quota, now=self._now())
+        return await self._change(tenant, execution_id, key, change)
 
     async def delete(self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None) -> WriteAnswer:
         """Delete an execution that neither runs nor waits."""
-
-        def write(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
-            store.delete(connection, tenant, execution_id)
-            return b"", []
-
-        return await self._change(tenant, execution_id, key, write, status=204)
-
-    def _started(
-        self, connection: sqlite3.Connection, tenant: Tenant, execution_id: str, status: str, now: str
-    ) -> list[str]:
-        """Return the executions that begin because this one was written with a status."""
-        return [execution_id] if status == "running" else self._quota.start_next(connection, tenant.id, now)
+        return await self._change(tenant, execution_id, key, writes.delete)
 
     async def _change(
-        self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None, write: _Write, *, status: int = 200
+        self, tenant: Tenant, execution_id: str, key: IdempotencyKey | None, change: Callable[..., WriteAnswer]
     ) -> WriteAnswer:
         """Write to an execution, then stop the run that it had, which can record nothing more after the write."""
         lock = self._locks.setdefault(execution_id, asyncio.Lock())  # writes with their consequences are in sequence
         async with lock:
             runner = self._runs.get(execution_id)  # a run that begins later reads what is written here
-            answer, started = await self._write(tenant, key, status, write)
+            answer = await self._write(tenant, key, partial(change, execution_id=execution_id))
             if answer.fresh and runner is not None:
                 await self._stop_run(execution_id, runner)
-            self._launch_all(started)
+            self._launch_all(answer.started)
         return answer
 
-    async def _write(
-        self, tenant: Tenant, key: IdempotencyKey | None, status: int, write: _Write
-    ) -> tuple[WriteAnswer, list[str]]:
-        """Write unless the key was used before. Return the response, and the ids of the executions to launch."""
-
-        def job(connection: sqlite3.Connection) -> tuple[WriteAnswer, list[str]]:
-            started: list[str] = []
-
-            def write_now() -> bytes:
-                body, begun = write(connection)
-                started.extend(begun)
-                return body
-
-            return store.once(connection, tenant, key, status, write_now), started
-
-        return await self._database.do(job)
+    async def _write(self, tenant: Tenant, key: IdempotencyKey | None, write: Write) -> WriteAnswer:
+        return await self._database.do(partial(writes.once, tenant=tenant, key=key, write=write))
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
@@ -206,15 +142,14 @@ class Engine:
         self._resuming.add(task)
         task.add_done_callback(self._resuming.discard)
 
-    async def _launch_written(self, start: Callable[[sqlite3.Connection, str], list[str]]) -> None:
+    async def _launch_written(self, start: Callable[..., list[str]]) -> None:
         """Launch the executions that a function of the quota has set to running."""
-        now = self._now()
-        self._launch_all(await self._database.insist(lambda c: start(c, now)))
+        self._launch_all(await self._database.insist(partial(start, now=self._now())))
 
     async def _resume(self, workflow_id: str) -> None:
         after = 0
         while found := await self._database.insist(
-            lambda c: store.unfinished(c, workflow_id=workflow_id, after=after, limit=_READ_AT_ONCE)  # noqa: B023
+            partial(store.unfinished, workflow_id=workflow_id, after=after, limit=_READ_AT_ONCE)
         ):
             after = found[-1][0]
             self._launch_all(execution_id for _, execution_id in found)
@@ -233,12 +168,10 @@ class Engine:
         task.add_done_callback(_retrieve)
 
     async def _live(self, execution_id: str, runner: Runner) -> None:
-        now = self._now()
+        now, pending = self._now(), self._quota.most is None
+        begin = partial(store.begin, execution_id=execution_id, registered=self._workflows, now=now, pending=pending)
         try:
-            pending = self._quota.most is None
-            state = await self._database.insist(
-                lambda c: store.begin(c, execution_id, self._workflows, now, pending=pending)
-            )
+            state = await self._database.insist(begin)
             if state is not None:
                 await self._perform(state, runner)
         except (StaleRunError, LocalOmiumError):
@@ -261,13 +194,10 @@ class Engine:
                     "%s of workflow %r failed: %s", state.execution_id, state.workflow_id, outcome.error,
                     exc_info=outcome.raised, extra=fields,
                 )  # fmt: skip
-        now = self._now()
-
-        def write(connection: sqlite3.Connection) -> list[str]:
-            tenant = store.finish(connection, state, output=outcome.output, error=outcome.error, now=now)
-            return self._quota.start_next(connection, tenant, now)
-
-        self._launch_all(await self._database.insist(write))
+        finish = partial(
+            writes.finish, run=state, output=outcome.output, error=outcome.error, quota=self._quota, now=self._now()
+        )
+        self._launch_all(await self._database.insist(finish))
 
     async def _stop_run(self, execution_id: str, runner: Runner) -> None:
         await runner.stop()

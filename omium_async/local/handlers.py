@@ -11,14 +11,14 @@ from .errors import MissingError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
     from .database import Database
     from .engine import Engine
     from .registry import Registry
-    from .store import IdempotencyKey, Tenant, WriteAnswer
+    from .store import Tenant
+    from .writes import IdempotencyKey, WriteAnswer
 
 
 @attrs.frozen
@@ -56,18 +56,13 @@ class ServerOptions:
 
 
 class Handlers:
-    """The handlers; each has the name of its operation."""
+    """The handlers of one server."""
 
     def __init__(self, engine: Engine, database: Database, workflows: Registry, options: ServerOptions) -> None:
         self._engine = engine
         self._workflows = workflows
         self._database = database
         self._options = options
-
-    def of(self, operation: str) -> Callable[[HandlerRequest], Awaitable[Reply]]:
-        """Return the handler of an operation."""
-        handler: Callable[[HandlerRequest], Awaitable[Reply]] = getattr(self, operation)
-        return handler
 
     async def list_executions(self, call: HandlerRequest) -> Reply:
         query = inputs.list_query(call.query)

@@ -12,7 +12,8 @@ import attrs
 from .._statuses import STATUS_BY_TEXT
 from .errors import Refusal
 from .jsontext import NotJSONError, RejectedJSONError, decode_untrusted, dumps, fingerprint
-from .store import IdempotencyKey, Submission
+from .store import Submission
+from .writes import IdempotencyKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

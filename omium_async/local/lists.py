@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from .errors import MissingError
-from .tables import CHECKPOINT, POSITIONS_PER_TENANT, SHOWN
+from .tables import CHECKPOINT, SHOWN
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
 
     from .store import Tenant
 
 _NAMES: Final = tuple(column.name for column in SHOWN)
 _ROW: Final = ", ".join(_NAMES)
+
+_LARGEST: Final = 2**62  # of SQLite's whole numbers, about
 
 Row = tuple[Any, ...]  # the columns that responses show
 
@@ -51,23 +52,13 @@ def page(
     status: str | None = None,
 ) -> ListPage:
     """Return page `number` (from 1) of the tenant's executions that pass the filters, newest first."""
-    skip = (number - 1) * size
     where, values = _filter(tenant, workflow_id, status)
-    if workflow_id is None and status is None:
-        total, latest = connection.execute(
-            "SELECT executions, latest FROM tenants WHERE id = ?", (tenant.id,)
-        ).fetchone()
-        if total == latest:  # nothing was deleted: the page is one range of positions
-            newest = tenant.id * POSITIONS_PER_TENANT + total - skip
-            oldest = newest - min(size, total - skip) + 1
-            return _page(connection, total, total - skip, "position BETWEEN ? AND ?", (oldest, newest))
-    else:
-        total = connection.execute(
-            f"SELECT coalesce(sum(executions), 0) FROM tallies WHERE {where}",  # noqa: S608
-            values,
-        ).fetchone()[0]
-    size = min(size, total - skip)
-    return _page(connection, total, size, *_filtered(where, values, skip=skip, size=size, total=total))
+    (total,) = connection.execute(f"SELECT count(*) FROM executions WHERE {where}", values).fetchone()  # noqa: S608
+    rows = connection.execute(
+        f"SELECT {_ROW} FROM executions WHERE {where} ORDER BY position DESC LIMIT ? OFFSET ?",  # noqa: S608
+        (*values, size, min((number - 1) * size, _LARGEST)),
+    )
+    return ListPage(rows.fetchall(), total)
 
 
 def detail(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[Row, list[Checkpoint]]:
@@ -130,14 +121,6 @@ def checkpoint(connection: sqlite3.Connection, tenant: Tenant, checkpoint_id: st
     return _checkpoint(found[1:]), found[0]
 
 
-def _page(connection: sqlite3.Connection, total: int, left: int, which: str, values: Sequence[object]) -> ListPage:
-    """Return the executions that fulfil a condition, newest first. `left`: the rows of the list from this page on."""
-    if left <= 0:
-        return ListPage([], total)
-    found = connection.execute(f"SELECT {_ROW} FROM executions WHERE {which} ORDER BY position DESC", values)  # noqa: S608
-    return ListPage(found.fetchall(), total)
-
-
 def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tuple[str, list[object]]:
     where = "tenant = ?"
     values: list[object] = [tenant.id]
@@ -146,15 +129,3 @@ def _filter(tenant: Tenant, workflow_id: str | None, status: str | None) -> tupl
             where += f" AND {column} = ?"
             values.append(value)
     return where, values
-
-
-def _filtered(
-    where: str, values: Sequence[object], *, skip: int, size: int, total: int
-) -> tuple[str, Sequence[object]]:
-    """Return the condition for a page. SQLite skips rows in an index alone, from the nearer end of the list."""
-    from_the_end = skip > total // 2
-    if from_the_end:
-        skip = total - skip - size
-    order = "ASC" if from_the_end else "DESC"
-    chosen = f"SELECT position FROM executions WHERE {where} ORDER BY position {order} LIMIT ? OFFSET ?"  # noqa: S608
-    return f"position IN ({chosen})", (*values, size, skip)

@@ -34,6 +34,12 @@ class Quota:
         """Return the status in which an execution is written; with a limit `start_next` decides when it runs."""
         return "running" if self.most is None and workflow_id in self.workflows else "pending"
 
+    def started(
+        self, connection: sqlite3.Connection, tenant: int, execution_id: str, status: str, now: str
+    ) -> list[str]:
+        """Return the ids of the executions that begin because this one was written with a status."""
+        return [execution_id] if status == "running" else self.start_next(connection, tenant, now)
+
     def start_next(self, connection: sqlite3.Connection, tenant: int, now: str) -> list[str]:
         """Set the oldest pending executions of a tenant to running while the limit permits, and return their ids."""
         if self.most is None:
@@ -77,7 +83,7 @@ def _tenants(connection: sqlite3.Connection) -> list[int]:
 
 def _count_running(connection: sqlite3.Connection, tenant: int) -> int:
     (number,) = connection.execute(
-        "SELECT coalesce(sum(executions), 0) FROM tallies WHERE tenant = ? AND status = 'running'", (tenant,)
+        "SELECT count(*) FROM executions WHERE tenant = ? AND status = 'running'", (tenant,)
     ).fetchone()
     return int(number)
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from .._statuses import ACTIVE, ENDED, REPLAYABLE
-from .errors import BadCheckpointError, KeyReusedError, MissingError, StaleRunError, WrongStateError
-from .tables import POSITIONS_PER_TENANT
+from .errors import BadCheckpointError, MissingError, StaleRunError, WrongStateError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,48 +56,6 @@ class RunState:
     recorded: dict[str, bytes]
 
 
-@attrs.frozen
-class IdempotencyKey:
-    """The key of a write, its method and path, and a digest of its body."""
-
-    route: str
-    key: str
-    digest: bytes
-
-
-@attrs.frozen
-class WriteAnswer:
-    """The response to a write. `fresh`: the write was done now, not remembered from an earlier request."""
-
-    status: int
-    body: bytes
-    fresh: bool
-
-
-def once(
-    connection: sqlite3.Connection, tenant: Tenant, key: IdempotencyKey | None, status: int, write: Callable[[], bytes]
-) -> WriteAnswer:
-    """Do a write and store its response with it, or return the stored response if the key was used before.
-
-    :raises KeyReusedError: the key was used with another body.
-    """
-    if key is None:
-        return WriteAnswer(status, write(), fresh=True)
-    kept = connection.execute(
-        "SELECT digest, status, body FROM answers WHERE tenant = ? AND route = ? AND key = ?",
-        (tenant.id, key.route, key.key),
-    ).fetchone()
-    if kept is not None:
-        if kept[0] != key.digest:
-            raise KeyReusedError("This Idempotency-Key was used before with another body")
-        return WriteAnswer(kept[1], kept[2], fresh=False)
-    body = write()
-    connection.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", (tenant.id, key.route, key.key, key.digest, status, body)
-    )
-    return WriteAnswer(status, body, fresh=True)
-
-
 def create(
     connection: sqlite3.Connection, tenant: Tenant, new: Submission, *, status: str, now: str
 ) -> tuple[str, str]:
@@ -106,19 +63,17 @@ def create(
 
     If the clock went back, created_at is that of the execution before, so that both orders agree.
     """
-    number, created_at = connection.execute(
-        "UPDATE tenants SET executions = executions + 1, latest = latest + 1, newest = max(newest, ?) WHERE id = ?"
-        " RETURNING latest, newest",
-        (now, tenant.id),
+    latest = connection.execute(
+        "SELECT created_at FROM executions WHERE tenant = ? ORDER BY position DESC LIMIT 1", (tenant.id,)
     ).fetchone()
+    created_at = now if latest is None else max(now, latest[0])
     execution_id = new_execution_id(connection)
     connection.execute(
-        "INSERT INTO executions (position, tenant, id, workflow_id, status, created_at, updated_at, started_at,"
-        " agent_id, metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (tenant.id * POSITIONS_PER_TENANT + number, tenant.id, execution_id, new.workflow_id, status, created_at,
-         created_at, created_at if status == "running" else None, new.agent_id, new.metadata, new.input_data),
+        "INSERT INTO executions (tenant, id, workflow_id, status, created_at, updated_at, started_at, agent_id,"
+        " metadata, input_data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (tenant.id, execution_id, new.workflow_id, status, created_at, created_at,
+         created_at if status == "running" else None, new.agent_id, new.metadata, new.input_data),
     )  # fmt: skip
-    _count(connection, tenant.id, new.workflow_id, status, 1)
     return execution_id, created_at
 
 
@@ -180,13 +135,11 @@ def cancel(connection: sqlite3.Connection, tenant: Tenant, execution_id: str, no
 
 def delete(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> None:
     """Delete an execution that neither runs nor waits, with its checkpoints."""
-    position, workflow_id, before = _find(connection, tenant, execution_id)
+    position, _, before = _find(connection, tenant, execution_id)
     if before in ACTIVE:
         raise WrongStateError(f"Execution is {before}; cancel it before you delete it")
     connection.execute("DELETE FROM checkpoints WHERE position = ?", (position,))
     connection.execute("DELETE FROM executions WHERE position = ?", (position,))
-    connection.execute("UPDATE tenants SET executions = executions - 1 WHERE id = ?", (tenant.id,))
-    _count(connection, tenant.id, workflow_id, before, -1)
 
 
 def unfinished(connection: sqlite3.Connection, *, workflow_id: str, after: int, limit: int) -> list[tuple[int, str]]:
@@ -248,22 +201,19 @@ def finish(connection: sqlite3.Connection, run: RunState, *, output: bytes | Non
     status = "completed" if error is None else "failed"
     row = connection.execute(
         "UPDATE executions SET status = ?, updated_at = max(updated_at, ?), completed_at = max(updated_at, ?),"  # noqa: S608
-        f" output_data = ?, error = ? WHERE {_THIS_RUN} RETURNING tenant, workflow_id",
+        f" output_data = ?, error = ? WHERE {_THIS_RUN} RETURNING tenant",
         (status, now, now, output, error, run.position, run.execution_id, run.generation),
     ).fetchone()
     if row is None:
         raise StaleRunError(run.execution_id)
-    _count(connection, row[0], row[1], "running", -1)
-    _count(connection, row[0], row[1], status, 1)
     tenant: int = row[0]
     return tenant
 
 
 def wipe(connection: sqlite3.Connection) -> None:
     """Delete all executions and stored responses. Tenants and API keys stay, and ids continue to grow."""
-    for table in ("executions", "checkpoints", "tallies", "answers"):
+    for table in ("executions", "checkpoints", "answers"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608
-    connection.execute("UPDATE tenants SET executions = 0, latest = 0, newest = ''")
 
 
 def _find(connection: sqlite3.Connection, tenant: Tenant, execution_id: str) -> tuple[int, str, str]:
@@ -287,23 +237,10 @@ def _discard_after(connection: sqlite3.Connection, position: int, checkpoint_id:
 
 def set_status(connection: sqlite3.Connection, position: int, status: str, now: str) -> None:
     """Set a status, clear the results of the last run, and exclude that run from further writes."""
-    tenant, workflow_id, before = connection.execute(
-        "SELECT tenant, workflow_id, status FROM executions WHERE position = ?", (position,)
-    ).fetchone()
     started = now if status == "running" else None
     connection.execute(
         "UPDATE executions SET status = ?, generation = generation + 1, updated_at = max(updated_at, ?),"
         " started_at = coalesce(started_at, max(updated_at, ?)), completed_at = NULL, output_data = NULL, error = NULL"
         " WHERE position = ?",
         (status, now, started, position),
-    )
-    _count(connection, tenant, workflow_id, before, -1)
-    _count(connection, tenant, workflow_id, status, 1)
-
-
-def _count(connection: sqlite3.Connection, tenant: int, workflow_id: str, status: str, more: int) -> None:
-    connection.execute(
-        "INSERT INTO tallies VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (tenant, workflow_id, status) DO UPDATE SET executions = executions + excluded.executions",
-        (tenant, workflow_id, status, more),
     )

@@ -35,6 +35,13 @@ async def test_a_list_has_the_newest_first_in_pages_of_20(http):
     assert [(page["total"], page["page"]) for page in pages] == [(45, n) for n in (1, 2, 3, 4)]
 
 
+async def test_a_page_far_behind_the_end_is_empty(http):
+    await http.create()
+    for number in (2, 2**63, 10**3000):
+        page = await http.page(f"page={number}&page_size=1000")
+        assert (page["items"], page["total"], page["page"]) == ([], 1, number)
+
+
 async def test_filters_by_workflow_and_status_have_exact_pages_and_totals(local, http):
     local.workflow("done")(finish)
     local.workflow("broken")(fail)
