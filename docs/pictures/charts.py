@@ -64,7 +64,7 @@ CHARTS = {
     "streaming": Chart("streaming", "Rows a second of a long list", ("reading",)),
     "facade": Chart("facade", "Time of the sync facade", ("iterating", "", "gets of")),
     "batch": Chart("batch", "Executions created a second", ("",)),
-    "flat": Chart("local_pages", "Time of a page among a million executions", ("a page of all",)),
+    "flat": Chart("local_pages", "Time of a page among 100,000 executions", ("a page of all",)),
 }
 
 WIDTH, NAMES, BARS = 560, 210, 270
