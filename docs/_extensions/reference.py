@@ -201,7 +201,8 @@ class SettingsTable(SphinxDirective):
         rows = [("argument", "default", "also from", "value")]
         for cls in (Options, Settings):
             for name, declared in declarations(cls).items():
-                default = "none" if declared.otherwise is REQUIRED else f"``{_shown(declared.otherwise)}``"
+                value = declared.otherwise if declared.default is None else declared.default
+                default = "none" if value is REQUIRED else f"``{_shown(value)}``"
                 places = [f"``{declared.variable}``"] if declared.variable else []
                 places += [f"``{declared.in_file}`` of the file"] if declared.in_file else []
                 advice = declared.advice.removeprefix("give ")

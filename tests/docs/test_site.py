@@ -87,5 +87,56 @@ def test_no_link_within_the_site_is_broken(pages):
     assert broken == []
 
 
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def test_llms_txt_has_the_form_of_llmstxt_org_and_names_every_page(site, pages):
+    title, about, *sections = (site / "llms.txt").read_text().rstrip().split("\n\n")
+    assert title == "# omium-async"
+    assert about.startswith("> ")
+    assert LINK.findall(sections.pop(0)) == ["llms-full.txt"]
+    listed = []
+    for heading, links in zip(sections[::2], sections[1::2], strict=True):
+        assert re.fullmatch(r"## [\w ]+", heading)
+        for line in links.splitlines():
+            found = re.fullmatch(r"- \[[^\]]+\]\(([\w/.-]+)\): \S.+", line)
+            assert found, line
+            listed.append(found[1])
+    made = {"index.html", "genindex.html", "search.html", "py-modindex.html", "reference/index.html"}
+    assert sorted(listed) == sorted(f"{name}.md" for path in pages if (name := str(path.relative_to(site))) not in made)
+
+
+def test_the_text_of_each_page_is_in_llms_full_txt(site):
+    full = (site / "llms-full.txt").read_text()
+    for path in site.rglob("*.html.md"):
+        title, _, body = path.read_text().partition("\n\n")
+        assert f"{title}\n\nPage: {path.relative_to(site).as_posix().removesuffix('.md')}\n\n" in full
+        assert body.strip()
+        assert LINK.sub("", body) in LINK.sub("", full)
+    assert "timeout: float | None = 120" in full  # the reference, which is built from the code
+
+
+def test_no_link_of_the_texts_is_broken(site, pages):
+    broken = []
+    texts = [site / "llms.txt", site / "llms-full.txt", *site.rglob("*.html.md")]
+    for path in texts:
+        prose = re.sub(r"^( *)(`{3,}).*?^\1\2$|`[^`\n]*`", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for link in LINK.findall(prose):
+            parts = urlsplit(link)
+            target = (path.parent / unquote(parts.path)).resolve()
+            lost = parts.fragment and unquote(parts.fragment) not in pages[target].ids
+            if not parts.netloc and (lost or not target.is_file()):
+                broken.append((path.name, link))
+    assert broken == []
+    assert "](guides/" in (site / "llms-full.txt").read_text()
+
+
+def test_the_settings_are_shown_with_their_defaults(site):
+    text = (site / "reference" / "settings.html.md").read_text()
+    shown = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*)`? \|", text, re.MULTILINE))
+    assert (shown["timeout"], shown["max_retries"], shown["backoff"]) == ("120", "3", "(0.5, 8.0)")
+    assert (shown["api_key"].strip(), shown["agent_id"]) == ("none", "None")
+
+
 def test_the_site_can_be_searched_offline(site):
     assert (site / "searchindex.js").stat().st_size > 10_000
