@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as ssl_module
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, Unpack, overload
+from typing import Any, NoReturn, Self, Unpack, overload
 
 import aiohttp
 import cattrs
@@ -13,6 +13,7 @@ import cattrs
 from ._caller import Caller, Shared
 from ._data.masked import masked
 from ._executions import Executions
+from ._generics import In, Out
 from ._resources import Checkpoints, Workflows
 from ._settings.configure import OptionChanges, changed, configure, takes_settings
 from ._settings.declared import (
@@ -30,9 +31,6 @@ from ._settings.declared import (
 from ._telemetry import Telemetry
 from ._transport.answers import RawResponse
 from ._workflow import Definition, Workflow
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 class AsyncOmium:
@@ -162,19 +160,9 @@ class AsyncOmium:
     def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
 
     @overload
-    def workflow(self, workflow_id: str, input_type: None = None, output_type: None = None) -> Workflow[Any, Any]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: type[In], output_type: None = None) -> Workflow[In, Any]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: None, output_type: type[Out]) -> Workflow[Any, Out]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
+    def workflow(
+        self, workflow_id: str, input_type: type[In] | None = None, output_type: type[Out] | None = None
+    ) -> Workflow[In, Out]: ...
 
     @overload
     def workflow(  # for types that are not classes: the variable has an annotation

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Generic, NoReturn, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, Unpack
 
 from . import _endpoints as endpoints
 from ._arguments import Statuses
 from ._errors.attempts import WriteOutcome
 from ._errors.base import OmiumError
 from ._executions import Executions
+from ._generics import Out
 from ._models.types import CancelResult, ExecutionDetail, ReplayResult, RollbackResult
 from ._options import PollOptions, WaitOptions
 from ._statuses import SETTLED
 from ._waiting import one
-
-Out = TypeVar("Out")
 
 
 class Run(Generic[Out]):

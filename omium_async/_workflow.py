@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, Final, Generic, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, Literal, Unpack, cast, overload
 
 import attrs
 
@@ -15,6 +15,7 @@ from ._data.reading import check_input, check_type, read_typed
 from ._data.validation import ValidationError, origin_of
 from ._endpoints import create_body
 from ._executions import Executions
+from ._generics import In, Out
 from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
 from ._models.types import (
     Execution,
@@ -38,11 +39,6 @@ from ._options import (
 from ._run import Run
 from ._statuses import ExecutionStatus
 from ._tool import describe
-
-In = TypeVar("In")
-Out = TypeVar("Out")
-I = TypeVar("I")  # noqa: E741 - for one overload
-O = TypeVar("O")  # noqa: E741 - for one overload
 
 _NO_INPUT: Final[Any] = None
 
@@ -89,22 +85,8 @@ class Workflow(Definition[In, Out]):
 
     @overload
     def __init__(
-        self: Workflow[Any, Any], workflow_id: str, input_type: None = None, output_type: None = None
+        self, workflow_id: str, input_type: type[In] | None = None, output_type: type[Out] | None = None
     ) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[I, Any], workflow_id: str, input_type: type[I], output_type: None = None) -> None: ...
-
-    @overload
-    def __init__(
-        self: Workflow[Any, O], workflow_id: str, input_type: None = None, *, output_type: type[O]
-    ) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[Any, O], workflow_id: str, input_type: None, output_type: type[O]) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[I, O], workflow_id: str, input_type: type[I], output_type: type[O]) -> None: ...
 
     @overload
     def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None: ...

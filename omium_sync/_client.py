@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
 from omium_async import (
     AsyncOmium,
@@ -20,6 +20,7 @@ from omium_async import (
     WorkflowInfo,
 )
 from omium_async._executions import Executions as AsyncExecutions
+from omium_async._generics import In, Out
 from omium_async._options import WaitOptions
 from omium_async._resources import Checkpoints as AsyncCheckpoints
 from omium_async._resources import Workflows as AsyncWorkflows
@@ -31,9 +32,6 @@ from ._dispatcher import Dispatcher
 from ._methods import docstring, documented, mirrored, signature_of, sync_iterator, sync_method
 from ._rows import Groups, SyncIterator
 from ._workflow import Ids, Workflow, bind
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 def _row_groups(core: AsyncExecutions, **arguments: Any) -> AsyncGenerator[Any]:
@@ -164,22 +162,14 @@ default. The first call starts a thread with an event loop, which serves all cli
     def workflow(self, workflow_id: Definition[In, Out]) -> Workflow[In, Out]: ...
 
     @overload
-    def workflow(self, workflow_id: str, input_type: None = None, output_type: None = None) -> Workflow[Any, Any]: ...
+    def workflow(
+        self, workflow_id: str, input_type: type[In] | None = None, output_type: type[Out] | None = None
+    ) -> Workflow[In, Out]: ...
 
     @overload
-    def workflow(self, workflow_id: str, input_type: type[In], output_type: None = None) -> Workflow[In, Any]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: None = None, *, output_type: type[Out]) -> Workflow[Any, Out]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: None, output_type: type[Out]) -> Workflow[Any, Out]: ...
-
-    @overload
-    def workflow(self, workflow_id: str, input_type: type[In], output_type: type[Out]) -> Workflow[In, Out]: ...
-
-    @overload  # with a variable that is annotated
-    def workflow(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> Workflow[In, Out]: ...  # pyright: ignore[reportInvalidTypeVarUse]
+    def workflow(  # for types that are not classes: the variable has an annotation
+        self, workflow_id: str, input_type: Any = None, output_type: Any = None
+    ) -> Workflow[In, Out]: ...  # pyright: ignore[reportInvalidTypeVarUse]
 
     @mirrored(AsyncOmium.workflow)
     def workflow(self, workflow_id: Any, input_type: Any = None, output_type: Any = None) -> Workflow[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, Unpack, overload
+from typing import Any, Final, Generic, Literal, NoReturn, Unpack, overload
 
 from omium_async import (
     CancelOutcome,
@@ -17,6 +17,7 @@ from omium_async import (
 )
 from omium_async import Run as AsyncRun
 from omium_async import Workflow as AsyncWorkflow
+from omium_async._generics import In, Out
 from omium_async._options import (
     CreateManyOptions,
     CreateOptions,
@@ -32,11 +33,6 @@ from omium_async._workflow import Definition
 from ._dispatcher import Dispatcher
 from ._methods import docstring, mirrored, sync_iterator, sync_method
 from ._rows import Groups, SyncIterator
-
-In = TypeVar("In")
-Out = TypeVar("Out")
-I = TypeVar("I")  # noqa: E741 - for one overload
-O = TypeVar("O")  # noqa: E741 - for one overload
 
 Ids = Iterable[str] | AsyncIterable[str]
 
@@ -55,22 +51,8 @@ class Workflow(Definition[In, Out]):
 
     @overload
     def __init__(
-        self: Workflow[Any, Any], workflow_id: str, input_type: None = None, output_type: None = None
+        self, workflow_id: str, input_type: type[In] | None = None, output_type: type[Out] | None = None
     ) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[I, Any], workflow_id: str, input_type: type[I], output_type: None = None) -> None: ...
-
-    @overload
-    def __init__(
-        self: Workflow[Any, O], workflow_id: str, input_type: None = None, *, output_type: type[O]
-    ) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[Any, O], workflow_id: str, input_type: None, output_type: type[O]) -> None: ...
-
-    @overload
-    def __init__(self: Workflow[I, O], workflow_id: str, input_type: type[I], output_type: type[O]) -> None: ...
 
     @overload
     def __init__(self, workflow_id: str, input_type: Any = None, output_type: Any = None) -> None: ...

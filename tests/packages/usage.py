@@ -114,7 +114,7 @@ def wrong(omium: Omium) -> None:
     omium.executions.wait("id", until=["complete"])  # type: ignore[list-item]
     omium.with_options(base_url="https://x")  # type: ignore[call-arg]
     Omium(auth="basic")  # type: ignore[arg-type]
-    Omium(lambda key: key)  # type: ignore[arg-type, misc]
+    Omium(lambda key: key)  # type: ignore[arg-type]
     omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]
     print(omium_async.Executoin)  # type: ignore[attr-defined]
     print(omium_sync.Executoin)  # type: ignore[attr-defined]

@@ -98,6 +98,13 @@ def typed_in_a_thread(omium: Omium) -> None:
     assert_type(next(report.cancel_many(["id"])), CancelOutcome)
 
 
+def without_types(workflow: Workflow, run: Run, sync_workflow: SyncWorkflow, sync_run: SyncRun) -> None:
+    assert_type(workflow, Workflow[Any, Any])
+    assert_type(run, Run[Any])
+    assert_type(sync_workflow, SyncWorkflow[Any, Any])
+    assert_type(sync_run, SyncRun[Any])
+
+
 async def wrong(omium: AsyncOmium) -> None:
     report = omium.workflow("report", ReportInput, Report)
     await report.start({"day": 3})  # type: ignore[arg-type]
@@ -107,3 +114,4 @@ async def wrong(omium: AsyncOmium) -> None:
     lines: str = await report.execute(ReportInput(3))  # type: ignore[assignment]
     print(lines)
     omium.workflow(3)  # type: ignore[call-overload]
+    omium.workflow(definition, ReportInput)  # type: ignore[call-overload]
