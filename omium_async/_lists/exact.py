@@ -27,17 +27,19 @@ import logging
 import sys
 from collections import Counter, deque
 
+from .._errors.others import UnstableListError
 from .._models.types import Execution, ExecutionPage
 from .plain import PlainReading
 from .search import Search
 from .seen import Seen
-from .windows import MOST_FRUITLESS, SAFE_MINIMUM, Sizes, Window, unstable
+from .windows import SAFE_MINIMUM, SERVICE_MAXIMUM, Sizes, Window
 
 _log = logging.getLogger("omium_async.lists")
 
 #: Each restart at the start of the list adds this to the fruitless requests for good, so a list that always moves ahead
 #: of the reader ends in an error.
 _RESTART = 4
+_MOST_FRUITLESS = 64  # requests in a row that neither bring a row nor reach the end
 #: So many fruitless requests in an unchanged list that show the same first row: the server is outside the terms.
 _MOST_REPEATS = 4
 _MOST_KEPT = 16  # windows without a known row that are kept until one of their rows is known
@@ -129,7 +131,7 @@ class Reading:
         window = self._sizes.learn(asked, answer)
         rows: list[Execution] = []
         if window is None:
-            rows = self._take_too_many(asked, answer)
+            rows = self._take_odd(asked, answer)
         elif not answer.items:
             self._take_empty(window)
         elif any(map(self._seen.holds, answer.items)):
@@ -214,13 +216,14 @@ class Reading:
         else:
             self._search_before(window)
 
-    def _take_too_many(self, asked: Window, answer: ExecutionPage) -> list[Execution]:
-        """The server sends more rows than requested, so offsets mean little."""
-        new = self._seen.add(answer.items)
+    def _take_odd(self, asked: Window, answer: ExecutionPage) -> list[Execution]:
+        """The server chose a larger size than requested, so only the offset of a first page is known."""
+        new: list[Execution] = []
         if asked.start == 0:
-            self._point = len(answer.items)
+            new = self._seen.add(answer.items)
+            self._point = max(self._point, len(answer.items))
         if len(new) < self._left:
-            self._read_plainly("the server sends more rows than requested")
+            self._read_plainly("the server chooses the page size itself")
         return new
 
     # -- what is unusual -----------------------------------------------------------------------------------------
@@ -250,7 +253,7 @@ class Reading:
         if times == 1:
             self._again = window
         elif proven or (times > 2 and not self._fruitless.list_changed):
-            self._read_plainly(f"the list ends at offset {window.start} although its total is {self.total}", window)
+            self._read_plainly(f"the list ends at offset {window.start} although its total is {self.total}")
         else:
             self._search_before(window)
 
@@ -262,11 +265,13 @@ class Reading:
         same = self._fruitless.add(asked, answer)
         if self._plain is not None:
             return
-        many = self._fruitless.count >= MOST_FRUITLESS
+        many = self._fruitless.count >= _MOST_FRUITLESS
         if many and self._fruitless.list_changed:
-            raise unstable()
+            message = f"the list changes faster than it can be read: {_MOST_FRUITLESS} requests in a row found no new row"
+            raise UnstableListError(message, outcome="not_applied")
         if many or (same and self._fruitless.repeats >= _MOST_REPEATS and asked.start > 0):
-            self._read_plainly("the server shows the same rows on different pages")
+            # If it ignores the page, the largest first page shows most.
+            self._read_plainly("the server shows the same rows on different pages", Window(1, SERVICE_MAXIMUM))
         elif self._fruitless.repeats >= _MOST_REPEATS and asked.start > 0:
             self._again = asked  # the same answer will prove that the list stands still
 
@@ -282,20 +287,17 @@ class Reading:
 
     # -- outside the terms ---------------------------------------------------------------------------------------
 
-    def _read_plainly(self, finding: str | None, after: Window | None = None) -> None:
+    def _read_plainly(self, finding: str | None, begin: Window | None = None) -> None:
         """Read on page by page.
 
         :param finding: for the WARNING; ``None``: there is no certain one yet.
-        :param after: the window behind which to read on; ``None``: at the reading point.
+        :param begin: the first page; ``None``: the one that holds the reading point.
         """
         if finding is not None:
             self._warn(finding)
         size = self._sizes.largest
-        page = self._point // size + 1
-        if after is not None:
-            page, size = after.page + 1, after.size
         self._search = self._again = None
-        self._plain = PlainReading(Window(page, size))
+        self._plain = PlainReading(begin or Window(self._point // size + 1, size))
 
     def _take_plain(self, plain: PlainReading, window: Window, answer: ExecutionPage) -> list[Execution]:
         new = plain.take(window, answer, self._seen)

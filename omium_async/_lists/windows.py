@@ -10,23 +10,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._errors.others import UnstableListError
 from .._models.types import ExecutionPage
 
 #: The largest page that the service gives.
 SERVICE_MAXIMUM = 1000
 #: With at most 12 rows a window there are points that no window overlaps; with 20 the first is 232,792,560.
 SAFE_MINIMUM = 20
-#: Requests in a row without a new row, after which any reading gives up.
-MOST_FRUITLESS = 64
-
-
-def unstable() -> UnstableListError:
-    """The error of a list that changes faster than it can be read."""
-    return UnstableListError(
-        f"the list changes faster than it can be read: {MOST_FRUITLESS} requests in a row brought nothing new",
-        outcome="not_applied",
-    )
 
 
 class Window(NamedTuple):
@@ -50,24 +39,32 @@ class Sizes:
     """The page sizes to request.
 
     :ivar largest: no larger one is requested; the server's answers may lower it.
+    :ivar smallest: the server raises smaller ones to it.
     :ivar delivered: the largest number of rows in a response.
     """
 
     def __init__(self, page_size: int) -> None:
         self.largest = max(SAFE_MINIMUM, min(page_size, SERVICE_MAXIMUM))
+        self.smallest = 1
         self.delivered = 0
 
     def learn(self, asked: Window, answer: ExecutionPage) -> Window | None:
-        """The window that the server says it has answered with; ``None`` if it sent more rows than requested."""
+        """The window that the server has answered with; ``None`` if it does not honour page sizes."""
         rows, said = len(answer.items), answer.page_size
         self.delivered = max(self.delivered, rows)
-        if rows > asked.size:
-            self.largest = rows
-            return None
-        if said is None or not 0 < said < asked.size or rows > said:
-            return asked
-        self.largest = min(self.largest, said)
-        return Window(asked.page, said)
+        if said is None or said < max(1, rows):
+            said = max(rows, asked.size)
+        if said < asked.size:
+            self.largest = min(self.largest, said)
+        elif said > asked.size:
+            if rows < asked.size and asked.page == 1:
+                return asked  # the list ends in it, whichever size is right
+            if asked.size >= SAFE_MINIMUM or said > SAFE_MINIMUM:
+                self.largest = said
+                return None
+            self.smallest = max(self.smallest, said)
+            self.largest = max(self.largest, 2 * said)  # one size alone gives no windows that overlap
+        return None if 1 < self.smallest >= self.largest else Window(asked.page, said)
 
     def first(self, wanted: int) -> Window:
         """The window at the start of the list."""
@@ -89,7 +86,7 @@ class Sizes:
     def _best(self, offset: int, wanted: int) -> tuple[int, int]:
         """The size, and how far beyond ``offset`` the page of that size that holds it reaches."""
         best = found = 0
-        for size in range(self.largest, 0, -1):
+        for size in range(self.largest, self.smallest - 1, -1):
             if size <= best:
                 break  # smaller pages cannot reach as far
             reach = size - offset % size

@@ -35,15 +35,25 @@ class ChangingList(RuleBasedStateMachine):
         page_size=st.sampled_from([1, 20, 23, 40, 100]),
         depth=st.sampled_from([0, 1, 2, 8]),
         cap=st.sampled_from([1000, 1000, 20, 37]),
+        least=st.sampled_from([1, 1, 20]),
         says_total=st.booleans(),
         total=st.sampled_from([None, None, None, 0, 7, 10**12]),
         says_size=st.sampled_from([True, True, False]),
     )
     def begin(
-        self, size: int, page_size: int, depth: int, cap: int, says_total: bool, total: int | None, says_size: bool
+        self,
+        size: int,
+        page_size: int,
+        depth: int,
+        cap: int,
+        least: int,
+        says_total: bool,
+        total: int | None,
+        says_size: bool,
     ) -> None:
         self.list = ModelList.of(size)
-        server = ModelServer(self.list, cap=cap, says_total=says_total, total=total, says_size=says_size)
+        least = least if least < cap else 1  # one size alone gives no windows that overlap
+        server = ModelServer(self.list, cap, None, least, says_size, says_total=says_total, total=total)
         self.reader = Reader(server, page_size, depth)
         self.smallest = min(max(20, page_size), cap)
         self.changes = 0
@@ -130,7 +140,9 @@ def play(seed: int) -> Reader:
     page_size = rnd.choice([1, 5, 20, 25, 40, 100])
     size = max(20, page_size)
     rows = ModelList.of(rnd.choice([0, 1, rnd.randint(0, 50), rnd.randint(0, 500), rnd.randint(0, 2000)]))
-    server = ModelServer(rows, cap=rnd.choice([1000, 1000, 20, 30, 50]), says_total=rnd.random() < 0.75)
+    cap, says_total = rnd.choice([1000, 1000, 20, 30, 50]), rnd.random() < 0.75
+    least = rnd.choice([1, 1, 20]) if cap > 20 else 1
+    server = ModelServer(rows, cap=cap, least=least, says_total=says_total, says_size=rnd.random() < 0.75)
     reader = Reader(server, page_size, rnd.choice([0, 1, 2, 4, 8]))
     rate, left = rnd.choice([0.02, 0.1, 0.3, 0.7]), rnd.choice([20, 100, 400])
     while not reader.reading.ended:
