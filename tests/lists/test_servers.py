@@ -8,6 +8,7 @@ import logging
 import random
 from typing import Any
 
+import attrs
 import pytest
 
 from omium_async import Execution, ExecutionPage, UnstableListError
@@ -81,11 +82,46 @@ OUTSIDE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_list_that_does_not_change_is_read_whole_from_a_server_with_other_page_sizes(name: str) -> None:
-    for says, size, page_size, depth in itertools.product(SAYS, (0, 3, 60, 200), (1, 100), (0, 8)):
+    sizes = (0, 3, 30, 60, 70, 96, 136, 200)
+    for says, size, page_size, depth in itertools.product(SAYS, sizes, (1, 100), (0, 8)):
         server = ModelServer(ModelList.of(size), **says, **OUTSIDE[name])
         reader = read(server, page_size, depth)
         assert sorted(reader.got) == sorted(server.list.ids)
         assert reader.requests <= 20 + 1.4 * size / server.size(20)
+
+
+def test_a_larger_page_size_that_the_server_says_is_followed_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """The server sends 50 rows whatever is requested: its second page begins at row 50, not at the overlap."""
+    server = ModelServer(ModelList.of(96), fixed=50)
+    reader = read(server)
+    assert reader.got == server.list.ids
+    assert len(warnings(caplog)) == 1
+    assert reader.requests <= 5
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, 0), (60, 0), (100, 1), (250, 1)])
+def test_a_server_that_always_says_its_largest_page_size_is_read_whole(
+    size: int, expected: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It honours the size requested, so a full first window is not the short one that it looks like."""
+
+    class SaysLargest(ModelServer):
+        def show(self, window: Window, counted: int | None = None) -> ExecutionPage:
+            return attrs.evolve(super().show(window, counted), page_size=1000)
+
+    for says_total in (True, False):
+        caplog.clear()
+        server = SaysLargest(ModelList.of(size), says_total=says_total)
+        assert read(server).got == server.list.ids
+        assert len(warnings(caplog)) == expected
+
+
+@pytest.mark.parametrize("limit", [5, 25, None])
+def test_sizes_below_20_may_be_raised_without_a_warning(limit: int | None, caplog: pytest.LogCaptureFixture) -> None:
+    for page_size, says_total, depth in itertools.product((1, 20, 30), (True, False), (0, 8)):
+        server = ModelServer(ModelList.of(300), least=20, says_total=says_total)
+        assert read(server, page_size, depth, limit).got == server.list.ids[:limit]
+    assert not warnings(caplog)
 
 
 def test_a_silent_cap_that_the_total_contradicts_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
