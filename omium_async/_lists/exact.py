@@ -267,7 +267,9 @@ class Reading:
             return
         many = self._fruitless.count >= _MOST_FRUITLESS
         if many and self._fruitless.list_changed:
-            message = f"the list changes faster than it can be read: {_MOST_FRUITLESS} requests in a row found no new row"
+            message = (
+                f"the list changes faster than it can be read: {_MOST_FRUITLESS} requests in a row found nothing new"
+            )
             raise UnstableListError(message, outcome="not_applied")
         if many or (same and self._fruitless.repeats >= _MOST_REPEATS and asked.start > 0):
             # If it ignores the page, the largest first page shows most.
