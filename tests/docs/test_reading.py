@@ -58,6 +58,7 @@ QUESTIONS = {
     "What happens at Ctrl-C?": "guides/sync-code.html",
     "How do I replay only what failed since yesterday?": "guides/replay-failures.html",
     "How do I use it under Celery?": "guides/frameworks.html",
+    "What do I do when the service refuses?": "guides/first-day.html",
     "Which promise has which test?": "reference/guarantees.html",
 }
 #: Words that newcomers type, and the page that answers them.
