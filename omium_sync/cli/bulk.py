@@ -21,6 +21,7 @@ from .tables import Table, state_text
 _REASONS: Final = 500  # different reasons that are counted separately
 _LONGEST_REASON: Final = 160
 _SHOWN: Final = 5
+_FAILURES: Final = ("failed", "timed_out", "rejected", "unknown", "malformed")  # states of items
 
 
 @attrs.frozen
@@ -151,20 +152,16 @@ class Tally:
 
     @property
     def note(self) -> str:
-        """The rate and the failures so far, for a progress bar."""
+        """The items a second and the failures so far, for a progress bar."""
         fresh = self.states.total() - self.resumed
         rate = fresh / max(time.monotonic() - self.started, 0.001)
-        failures = ", ".join(
-            f"{number:,} {state}"
-            for state, number in self.states.items()
-            if state in ("rejected", "unknown", "malformed")
-        )
-        return f"{rate:,.0f}/s{f', {failures}' if failures else ''}"
+        failures = "".join(f", {self.states[state]:,} {state}" for state in _FAILURES if self.states[state])
+        return f"{rate:,.{0 if rate >= 10 else 1}f}/s{failures}"
 
     def complain(self) -> None:
         """Write the first error to stderr: the summary has no request ids."""
         if self.first_error is not None:
-            others = sum(self.states[state] for state in ("rejected", "unknown")) - 1
+            others = sum(self.states[state] for state in _FAILURES if state != "malformed") - 1
             complain(f"{self.first_error}{f' (and {others:,} more)' if others > 0 else ''}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,9 +20,8 @@ def numbers(service):
 
 def test_every_line_is_sent_once_also_if_the_batch_is_run_again(connected, service):
     connected.write("in.jsonl", *({"n": number} for number in range(50)))
-    first = connected("batch", "in.jsonl", *FLAGS, "--wait")
-    assert (first.code, first.err) == (0, "")
-    assert ("50 created" in first.out, "50 completed" in first.out) == (True, True)
+    first = connected("batch", "in.jsonl", *FLAGS)
+    assert (first.code, first.err, "50 created" in first.out) == (0, "", True)
     again = connected("batch", "in.jsonl", *FLAGS, "--output", "jsonl")
     assert sorted(row["line"] for row in again.rows) == list(range(1, 51))
     assert {(row["state"], row["resumed"]) for row in again.rows} == {("created", True)}
@@ -130,10 +129,45 @@ def test_a_refused_key_ends_a_batch(connected):
     assert (ended.code, "401" in ended.err, "wrong_key" in ended.err + ended.out) == (1, True, False)
 
 
-def test_failed_executions_count_if_they_are_waited_for(connected):
+def test_wait_writes_the_result_of_each_line_with_its_details(connected, service):
+    connected.write("in.jsonl", *({"n": number} for number in range(30)))
+    batch = ("batch", "in.jsonl", *FLAGS, "--wait", "--max-running", "7", "-o", "jsonl")
+    first = connected(*batch)
+    assert (first.code, first.err) == (0, "")
+    assert sorted(row["line"] for row in first.rows) == list(range(1, 31))
+    assert {(row["state"], row["resumed"]) for row in first.rows} == {("completed", False)}
+    assert all(row["execution"]["output_data"] == row["execution"]["input_data"] for row in first.rows)
+    again = connected(*batch)
+    assert {(row["state"], row["resumed"]) for row in again.rows} == {("completed", True)}
+    assert {row["line"]: row["execution"] for row in again.rows} == {
+        row["line"]: row["execution"] for row in first.rows
+    }
+    assert numbers(service) == list(range(30))
+
+
+def test_executions_that_fail_or_are_late_count_if_they_are_waited_for(connected):
     connected.write("in.jsonl", {"n": 1}, {"n": 2})
-    ended = connected("batch", "in.jsonl", "--workflow-id", "fail", "--journal", "j.db", "--wait", "-o", "json")
-    assert (ended.code, ended.json["states"]) == (1, {"created": 2, "failed": 2})
+    failed = connected("batch", "in.jsonl", "--workflow-id", "fail", "--journal", "j.db", "--wait", "-o", "json")
+    assert (failed.code, failed.json["states"]) == (1, {"failed": 2})
+    assert "ended as failed" in failed.err
+    late = connected(
+        "batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "k.db", "--wait", "--timeout", "0.1", "-o", "json"
+    )
+    assert (late.code, late.json["states"]) == (1, {"timed_out": 2})
+
+
+def test_a_journal_of_a_batch_that_did_not_wait_is_refused_with_wait(connected):
+    connected.write("in.jsonl", {"n": 1})
+    connected("batch", "in.jsonl", *FLAGS)
+    refused = connected("batch", "in.jsonl", *FLAGS, "--wait")
+    assert (refused.code, "create_many, not of run_many" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("flag", [("--max-running", "3"), ("--timeout", "3")])
+def test_limits_of_executions_need_wait(connected, flag):
+    connected.write("in.jsonl", {"n": 1})
+    refused = connected("batch", "in.jsonl", *FLAGS, *flag)
+    assert (refused.code, "are for --wait" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -168,12 +202,18 @@ def test_an_interrupted_batch_continues(connected, service):
     assert numbers(service) == list(range(300))
 
 
-def test_ctrl_c_while_a_batch_only_waits(connected, service):
-    connected.write("in.jsonl", 1, 2)
-    batch = ("batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "j", "--wait", "-o", "json")
-    ended = connected.interrupted(lambda: service.until("GET /executions", "GET /executions/*"), *batch)
+def test_ctrl_c_while_executions_run_stops_at_once_and_the_next_run_waits_for_them(connected, service):
+    connected.write("in.jsonl", *({"n": number} for number in range(9)))
+    batch = ("batch", "in.jsonl", "--workflow-id", "nobody", "--journal", "j", "--wait", "--max-running", "2")
+    ended = connected.interrupted(lambda: service.until("GET /executions", "GET /executions/*"), *batch, "-o", "json")
     assert (ended.code, "run the same command again to continue" in ended.err) == (130, True)
-    assert (ended.json["states"], ended.json["pending"], ended.json["interrupted"]) == ({"created": 2}, 2, True)
+    assert (ended.json["states"], ended.json["interrupted"]) == ({}, True)
+    with service.client() as omium:
+        (first, second) = omium.executions.list()
+        for execution in (first, second):
+            omium.executions.cancel(execution.id)
+    again = connected(*batch, "--timeout", "0.1", "-o", "json")
+    assert again.json["states"] == {"failed": 2, "timed_out": 7}
 
 
 @pytest.mark.slow

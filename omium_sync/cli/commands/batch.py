@@ -6,13 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import click
 
-from omium_async._statuses import UNSUCCESSFUL
-from omium_sync import CreateOutcome, ExecutionRequest, MissingExecutionsError, Omium
+from omium_sync import CreateOutcome, ExecutionDetail, ExecutionRequest, Omium, RunOutcome
 
 from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
@@ -29,6 +28,8 @@ from ..signals import FirstInterrupt
     "omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal",
     "omiumctl batch requests.jsonl --requests --journal requests.journal -o jsonl > outcomes.jsonl",
     "generate | omiumctl batch - --workflow-id report --journal reports.journal --rate 200,4000",
+    "omiumctl batch inputs.jsonl --workflow-id report --journal reports.journal --wait --max-running 10 -o jsonl",
+    without=("--timeout",),
 )
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.option("--workflow-id", type=name, metavar="W", help="The workflow to run.")
@@ -42,7 +43,19 @@ from ..signals import FirstInterrupt
 @click.option("--requests", "whole", is_flag=True, help="Each line is a whole request, not only its input.")
 @concurrency_option
 @click.option("--rate", type=rate, metavar="N[,M]", help="At most N requests a minute, and M requests an hour.")
-@click.option("--wait", is_flag=True, help="Wait until all have settled; exit with 1 if one failed.")
+@click.option("--wait", is_flag=True, help="Wait for the result of each; exit with 1 if one failed.")
+@click.option(
+    "--max-running",
+    type=Number(int, least=1),
+    metavar="N",
+    help="With --wait: executions that have not ended. Default: 10.",
+)
+@click.option(
+    "--timeout",
+    type=Number(float, above=0),
+    metavar="SECONDS",
+    help="With --wait: of each execution. Default: no limit.",
+)
 @yes_option
 @output_option()
 def batch_command(
@@ -53,6 +66,9 @@ def batch_command(
     whole: bool,
     rate: float | tuple[float, float] | None,
     yes: bool,
+    wait: bool,
+    max_running: int | None,
+    timeout: float | None,
     **how: Any,
 ) -> int:
     """Start an execution for each line of FILE (- is stdin). Each line is the input of one, as JSON.
@@ -64,9 +80,15 @@ def batch_command(
     command with the same journal continues, and sends nothing twice: a request that may have been sent before is
     looked up at the service for up to 30 seconds. The exit status is 1 if a line was malformed or rejected, or its
     outcome is unknown. With --output jsonl the outcome of each line is written to stdout when it is known.
+
+    With --wait each execution is waited for, and at most --max-running of them have not ended at the same time. The
+    outcome of a line is then the result of its execution, with its details, in the order in which they end. Ctrl-C
+    stops at once, the executions continue, and the same command waits for them.
     """
     if workflow_id is None and not whole:
         raise click.UsageError("give --workflow-id, or use --requests with a workflow_id in each line")
+    if not wait and (max_running or timeout):
+        raise click.UsageError("--max-running and --timeout are for --wait")
     try:
         descriptor = os.dup(0) if str(file) == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -77,26 +99,39 @@ def batch_command(
         if not yes and reader.is_file and can_ask():
             confirm(f"Start an execution for each of the {reader.count():,} lines of {printable(file)}?")
         with connection.client(rate_limit=rate) as omium:
-            return BatchRun(omium, reader, interrupt, **how).run()
+            limits = RunLimits(max_running or 10, timeout) if wait else None
+            return BatchRun(omium, reader, interrupt, limits=limits, **how).run()
     finally:
         os.close(descriptor)
 
 
+class RunLimits(NamedTuple):
+    """The limits of a batch that waits for its executions.
+
+    :ivar max_running: executions that have not ended.
+    :ivar timeout: seconds for each; ``None``: no limit.
+    """
+
+    max_running: int
+    timeout: float | None
+
+
 @attrs.define
 class BatchRun:
-    """One run of a batch."""
+    """One run of a batch.
+
+    :ivar limits: ``None``: it does not wait for its executions.
+    """
 
     omium: Omium
     reader: LineReader
     interrupt: FirstInterrupt
     concurrency: int
     journal: Path
-    wait: bool
     output: Output
+    limits: RunLimits | None
     _tally: Tally = attrs.field(factory=Tally)
     _in_progress: dict[int, InputLine] = attrs.field(factory=dict[int, InputLine])  # by the id() of the SDK's item
-    _created: list[str] = attrs.field(factory=list[str])  # only with --wait
-    _settled: int = 0
     _is_unread: bool = False  # with --output jsonl: the reader of stdout has closed it
 
     @property
@@ -108,11 +143,13 @@ class BatchRun:
         total = self.reader.count()
         interrupted = False
         try:
-            self._send(total)
+            if self.limits is None:
+                with self.interrupt:
+                    self._send(total)
+            else:
+                self._run(total, self.limits)
             interrupted = self.interrupt.stopping
-            if self.wait and not interrupted:
-                self._wait()
-        except KeyboardInterrupt:  # the second one, or the first while it waits
+        except KeyboardInterrupt:  # the second one, or the first of a batch that waits
             interrupted = True
         except BaseException:
             if self._tally.states:
@@ -131,16 +168,28 @@ class BatchRun:
         self._tally.complain()
         if states["unknown"]:
             complain(f"{states['unknown']:,} may or may not have been created; {self._resume}")
-        return REFUSED if any(states[state] for state in ("rejected", "unknown", "malformed", *UNSUCCESSFUL)) else 0
+        return REFUSED if states.keys() - {"created", "completed"} else 0
 
     def _send(self, total: int | None) -> None:
         outcomes = self.omium.executions.create_many(
             self._requests(), concurrency=self.concurrency, journal=self.journal
         )
-        with ProgressBar("sending", total, beside=self.output is Output.JSONL) as progress, self.interrupt:
+        with ProgressBar("sending", total, beside=self.output is Output.JSONL) as progress:
             for outcome in outcomes:
-                self._add(self._in_progress.pop(id(outcome.request)), outcome)
+                self._add(outcome)
                 progress.advance(self._tally.note)
+
+    def _run(self, total: int | None, limits: RunLimits) -> None:
+        outcomes = self.omium.executions.run_many(
+            self._requests(), max_running=limits.max_running, timeout=limits.timeout, journal=self.journal
+        )
+        with ProgressBar("running", total, beside=self.output is Output.JSONL) as progress:
+            for outcome in outcomes:
+                self._add(outcome)
+                running = min(len(self._in_progress), limits.max_running)
+                progress.advance(
+                    f"{running:,} running, {self._tally.states['completed']:,} completed, {self._tally.note}"
+                )
 
     def _requests(self) -> Iterator[ExecutionRequest]:
         """Yield the items of the batch; the SDK may take them in another thread."""
@@ -148,16 +197,17 @@ class BatchRun:
             self._in_progress[id(line.request)] = line
             yield line.request
 
-    def _add(self, line: InputLine, outcome: CreateOutcome) -> None:
+    def _add(self, outcome: CreateOutcome | RunOutcome[Any]) -> None:
+        line = self._in_progress.pop(id(outcome.request))
         if line.problem is not None:
             complain(f"line {line.number} is malformed: {line.problem}")
             self._tally.add("malformed", f"malformed line: {line.problem}")
             self._write({"line": line.number, "state": "malformed", "error": line.problem})
             return
-        execution_id = None if outcome.execution is None else outcome.execution.id
-        self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed)
-        if execution_id is not None and self.wait:
-            self._created.append(execution_id)
+        execution = outcome.execution
+        execution_id = None if execution is None else execution.id
+        details = {"execution": execution.to_dict()} if isinstance(execution, ExecutionDetail) else {}
+        self._tally.add(outcome.state, outcome.error, resumed=outcome.resumed, about=execution_id)
         self._write(
             {
                 "line": line.number,
@@ -165,23 +215,9 @@ class BatchRun:
                 "execution_id": execution_id,
                 "resumed": outcome.resumed,
                 **error_fields(outcome.error),
+                **details,
             }
         )
-
-    def _wait(self) -> None:
-        found = self.omium.executions.wait_many(self._created)
-        try:
-            with ProgressBar("waiting", len(self._created), beside=self.output is Output.JSONL) as progress:
-                for execution in found:
-                    self._settled += 1
-                    status = str(execution.status)
-                    self._tally.add(status, f"{status}: {execution.error}" if status in UNSUCCESSFUL else None)
-                    self._write({"execution_id": execution.id, "state": status, "error": execution.error})
-                    progress.advance(f"{self._tally.states['failed']:,} failed")
-        except MissingExecutionsError as error:
-            for execution_id in error.missing:
-                self._write({"execution_id": execution_id, "state": "missing"})
-            raise
 
     def _write(self, row: dict[str, Any]) -> None:
         """Write an outcome to stdout, with --output jsonl. If stdout is closed, stop reading the input."""
@@ -192,11 +228,8 @@ class BatchRun:
                 self._is_unread = self.interrupt.stopping = True
 
     def _summarise(self, *, interrupted: bool) -> None:
-        pending = len(self._created) - self._settled if self.wait else 0
         with contextlib.suppress(BrokenPipeError):  # the exit status is right also if no one reads the summary
             if self.output is Output.JSON:
-                waited = {"pending": pending} if self.wait else {}
-                write_json({**self._tally.to_dict(), "interrupted": interrupted, **waited})
+                write_json({**self._tally.to_dict(), "interrupted": interrupted})
             elif self.output is Output.TABLE:
-                unsettled = [f"{pending:,} of them have not settled"] if pending else []
-                click.echo("\n".join([*self._tally.lines(), *unsettled]))
+                click.echo("\n".join(self._tally.lines()))
