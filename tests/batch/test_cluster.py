@@ -86,7 +86,32 @@ def test_shards_are_sent_as_there_are_workers_without_the_key_and_with_a_share_o
     assert len(taken) == 40
     assert states(outcomes) == {("created", False): 59}
     assert not any(server.api_key.encode() in task for task in dask.sent)
-    assert {pickle.loads(task)[1][3] for task in dask.sent} == {200.0}
+    assert {pickle.loads(task)[0].__self__.rate_limit for task in dask.sent} == {200.0}
+
+
+def test_run_many_shares_the_running_executions_and_continues(server, tmp_path, monkeypatch):
+    @server.workflow("work")
+    async def work(run):
+        return run.input_data
+
+    dask = Dask(monkeypatch, workers=3)
+    for resumed in (False, True):
+        outcomes = cluster.run_many(
+            dask, numbered(30), journals=tmp_path, shard_size=10, max_running=7, poll_interval=0.02
+        )
+        found = list(outcomes)
+        assert states(found) == {("completed", resumed): 30}
+        assert all(outcome.output == outcome.request.input_data for outcome in found)
+    assert server.counts["POST /executions"] == 30
+    assert {pickle.loads(task)[0].__self__.arguments["max_running"] for task in dask.sent} == {2}
+
+
+def test_run_many_begins_no_more_shards_than_executions_may_run(server, tmp_path, monkeypatch):
+    dask = Dask(monkeypatch, workers=3)
+    outcomes = cluster.run_many(dask, numbered(9), journals=tmp_path, shard_size=1, max_running=2, timeout=0.05)
+    next(outcomes)
+    assert len(dask.sent) == 3  # one more for the shard that has ended
+    assert len(list(outcomes)) == 8
 
 
 def test_shards_have_a_share_of_a_limit_for_minute_and_hour(server, tmp_path, monkeypatch):
