@@ -106,7 +106,7 @@ class _Run:
         self._running: set[str] = set()  # created, and not known to have ended
         self._has_journal = False
         self._cancelled = 0  # executions, because the batch ended
-        self._problems: list[str] = []  # of their cancels
+        self._problems: list[str] = []  # notes of cancels that failed, and of creates that were interrupted
 
     # -- the batch ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,13 @@ class _Run:
 
     async def _send(self, caller: Caller, body: Mapping[str, Any], key: str) -> tuple[Execution, bytes]:
         create = endpoints.create_keeping_answer(caller, body, key)
-        return await (create_or_cancel(self.caller, create) if self._cancels else create)
+        if not self._cancels:
+            return await create
+        try:
+            return await create_or_cancel(self.caller, create)
+        except asyncio.CancelledError as interrupt:
+            self._problems.extend(getattr(interrupt, "__notes__", ()))
+            raise
 
     async def _states(self) -> set[str | None]:
         """Return the states of items in work."""

@@ -83,4 +83,4 @@ async def ended(outcomes: Any) -> tuple[list[Any], OmiumError]:
 
 def states(outcomes: Any) -> Counter[Any]:
     """Count the outcomes by state and ``resumed``."""
-    return Counter((outcome.state, outcome.resumed) for outcome in outcomes)
+    return Counter((outcome.state, getattr(outcome, "resumed", False)) for outcome in outcomes)

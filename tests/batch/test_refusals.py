@@ -16,7 +16,7 @@ from omium_async import (
 )
 from omium_async.local import Fault
 
-from .conftest import applied, collect, numbered, states
+from .conftest import applied, collect, ended, failed_executions, numbered, states
 
 CREATES = {"method": "POST", "path": "/executions"}
 
@@ -102,6 +102,45 @@ async def test_a_batch_ends_or_goes_on_and_its_journal_sends_each_item_once(omiu
         assert states(seen) == {("created", True): 5, ("rejected", False): 2, ("created", False): 13}
         again = await collect(omium.executions.create_many(numbered(20), journal=path))
         assert states(again) == {("created", True): 18, ("rejected", True): 2}
+
+
+WRITES = {
+    "run_many": ("POST", "/executions"),
+    "replay_many": ("POST", "/executions/*/replay"),
+    "cancel_many": ("PATCH", "/executions/*/status"),
+    "delete_many": ("DELETE", "/executions/*"),
+}
+
+
+@each_refusal
+@pytest.mark.parametrize("call", WRITES)
+async def test_every_batch_ends_or_goes_on_as_create_many_does(omium, local, refusal, call):
+    if call == "replay_many" and refusal is REFUSALS["404 of FastAPI"]:
+        refusal = refusal._replace(kind=NotFoundError, ends=False)  # it may mean the execution
+    failed = await failed_executions(omium, local, 20)
+    running = [(await omium.executions.create("nobody")).id for _ in range(20)]
+    method, path = WRITES[call]
+    refuse(local, refusal, method=method, path=path)
+    before = local.counts.get(f"{method} {path}", 0)
+    executions = omium.executions
+    outcomes = {
+        "run_many": lambda: executions.run_many(numbered(20), max_running=2, timeout=0.05, poll_interval=0.02),
+        "replay_many": lambda: executions.replay_many(failed, concurrency=2),
+        "cancel_many": lambda: executions.cancel_many(running, concurrency=2),
+        "delete_many": lambda: executions.delete_many(failed, concurrency=2),
+    }[call]()
+    if refusal.ends:
+        found, error = await ended(outcomes)
+        assert type(error) is refusal.kind
+        assert error.outcome == "not_applied"
+        assert refusal.words in str(error)
+        assert local.counts[f"{method} {path}"] - before <= 2
+    else:
+        found = await collect(outcomes)
+        assert len(found) == 20
+        is_absent = call == "delete_many" and refusal.kind is NotFoundError
+        assert states(found) == {("absent" if is_absent else "rejected", False): 20}
+    assert {type(outcome.error) for outcome in found} == {refusal.kind}
 
 
 async def test_an_address_that_does_not_serve_a_call_is_no_unknown_execution(omium, local):
