@@ -183,7 +183,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "calls": _calls,
     **{
         name: lambda name=name: _ratios(name)  # type: ignore[misc]
-        for name in ("decode", "streaming", "facade", "batch", "imports", "local_pages", "console")
+        for name in ("decode", "streaming", "facade", "batch", "run_many", "imports", "local_pages", "console")
     },
 }
 _TABLE = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
