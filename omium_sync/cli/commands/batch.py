@@ -17,7 +17,7 @@ from ..bulk import Tally, error_fields
 from ..connection import Connection, service_command
 from ..endings import INTERRUPTED, REFUSED, CommandFailed
 from ..json_lines import InputLine, LineReader
-from ..options import can_ask, concurrency_option, confirm, file_path, name, output_option, rate, yes_option
+from ..options import Number, can_ask, concurrency_option, confirm, file_path, name, output_option, rate, yes_option
 from ..output import Output, complain, printable, write_json
 from ..progress import ProgressBar
 from ..signals import FirstInterrupt
