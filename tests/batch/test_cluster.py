@@ -117,7 +117,7 @@ def test_run_many_begins_no_more_shards_than_executions_may_run(server, tmp_path
 def test_shards_have_a_share_of_a_limit_for_minute_and_hour(server, tmp_path, monkeypatch):
     dask = Dask(monkeypatch, workers=2)
     assert states(cluster.create_many(dask, numbered(4), journals=tmp_path, rate_limit=(600, 3000)))
-    assert pickle.loads(dask.sent[0])[1][3] == (300.0, 1500.0)
+    assert pickle.loads(dask.sent[0])[0].__self__.rate_limit == (300.0, 1500.0)
 
 
 def test_a_batch_started_again_sends_nothing_twice(server, tmp_path, monkeypatch):

@@ -133,7 +133,7 @@ def test_wait_writes_the_result_of_each_line_with_its_details(connected, service
     connected.write("in.jsonl", *({"n": number} for number in range(30)))
     batch = ("batch", "in.jsonl", *FLAGS, "--wait", "--max-running", "7", "-o", "jsonl")
     first = connected(*batch)
-    assert (first.code, first.err) == (0, "")
+    assert first.code == 0, first.err
     assert sorted(row["line"] for row in first.rows) == list(range(1, 31))
     assert {(row["state"], row["resumed"]) for row in first.rows} == {("completed", False)}
     assert all(row["execution"]["output_data"] == row["execution"]["input_data"] for row in first.rows)
