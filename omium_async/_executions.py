@@ -141,7 +141,8 @@ class Executions:
         :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param page_size: a hint for the size of the requests, from 1.
         :param limit: the largest number of executions; ``None``: all.
-        :param prefetch: how many requests may be in flight ahead of the reader; ``None``: up to 8, ``0``: none.
+        :param prefetch: how many requests may be in flight ahead of the reader; ``0``: none; ``None``: up to 8, fewer
+            of large pages.
         :raises UnstableListError: the list changes faster than it can be read.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
@@ -170,7 +171,7 @@ class Executions:
         :param before: only those created earlier: an aware datetime, or a timedelta back from now.
         :param metadata: only those with equal values under all of these keys, if lists show metadata.
         :param page_size: executions a page, from 1.
-        :param prefetch: how many requests may be in flight ahead of the reader; ``None``: up to 8, ``0``: none.
+        :param prefetch: how many requests may be in flight ahead of the reader, as in `list`.
         :raises UnstableListError: the list changes faster than it can be read.
         """
         filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)

@@ -14,8 +14,8 @@ from .windows import Window
 #: Requests one window, by its page and page size; retries are inside.
 Fetch = Callable[[int, int], Awaitable[ExecutionPage]]
 
-_MOST_AHEAD = 8
-_MOST_ROWS_AHEAD = 3000  # eight of the largest windows would take 8 MB
+_MOST_AHEAD = 8  # as the docstring of `Executions.list` says
+_MOST_ROWS_AHEAD = 3000  # `_MOST_AHEAD` of the largest windows would take 8 MB
 
 
 def default_bound(page_size: int) -> int:

@@ -70,7 +70,7 @@ async def stream_batches(
     """Yield batches of the executions that pass the filters, a batch for each response, none twice and none missed.
 
     :param page_size: the largest window to request; values below 20 count as 20.
-    :param prefetch: at most so many windows are requested ahead; ``None``: 8, fewer of large ones; 0: none.
+    :param prefetch: at most so many windows are requested ahead; ``None``: `default_bound`; 0: none.
     :param filters: those that the service does not have are applied here; ``total`` is ``None`` then.
     :param most_joined: a batch joins up to so many responses, if they have arrived.
     """

@@ -1,4 +1,4 @@
-"""Imports between files and between folders form no cycle, and ARCHITECTURE.md names only files that exist."""
+"""Imports follow the table of layers in ARCHITECTURE.md and form no cycle; the document names only existing files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import graphlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 MAP = ROOT / "ARCHITECTURE.md"
 PACKAGES = ("omium_async", "omium_sync")
-#: The public names are gathered here. Other files take only the version from them.
-FRONT_DOORS = {f"{package}/__init__.py" for package in PACKAGES}
 
 
 @functools.cache
@@ -23,23 +22,25 @@ def imports() -> dict[str, set[str]]:
     """Return for each file the files that it imports, also in functions and for type checkers only."""
     files = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     found: dict[str, set[str]] = {}
-    for file in files - FRONT_DOORS:
+    for file in files:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         targets = {home(module, files) for module in imported(tree, file)}
-        found[file] = {target for target in targets if target} - FRONT_DOORS - {file}
+        found[file] = {target for target in targets if target} - {file}
     return found
 
 
 def imported(tree: ast.AST, file: str) -> Iterator[str]:
-    """Yield the modules that a file imports; of ``from a import b`` both, because ``b`` may be a module."""
+    """Yield the modules that a file imports; of ``from a import b`` both, because ``b`` may be a module.
+
+    The version is left out: it is text, which every file may take from its package.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.replace(".", "/") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = "/".join(file.split("/")[: -node.level]) if node.level else ""
             base = "/".join(filter(None, [above, (node.module or "").replace(".", "/")]))
-            for alias in node.names:
-                yield f"{base}/{alias.name}"
+            yield from (f"{base}/{alias.name}" for alias in node.names if alias.name != "__version__")
 
 
 def home(module: str, files: set[str]) -> str | None:
@@ -71,20 +72,54 @@ def test_no_import_leads_back_to_where_it_began(level):
         pytest.fail(f"a cycle: {' <- '.join(error.args[1])}")
 
 
-def rooms_used_by(files: Iterable[str]) -> set[str]:
-    arrows = imports()
-    return {room(target) for file in files for target in arrows[file]}
+class Layer(NamedTuple):
+    """A row of the table of layers.
+
+    :ivar names: its files and folders; a folder ends with ``/``.
+    :ivar may_import: the files and folders of other rows from which it may import; ``None``: of all rows below.
+    """
+
+    names: frozenset[str]
+    may_import: frozenset[str] | None
 
 
-def test_local_omium_shares_only_the_rules_for_data_with_the_client():
-    own = [file for file in imports() if file.startswith("omium_async/local/")]
-    shared = {"_data", "_errors", "_public.py", "_statuses.py", "_tasks.py"}  # of errors: ConfigurationError
-    assert rooms_used_by(own) <= {f"omium_async/{name}" for name in (*shared, "local")}
+def layers() -> list[Layer]:
+    """Read the table of layers, whose top layer is the first row."""
+    section = MAP.read_text(encoding="utf-8").partition("## Layers")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return [Layer(names_in(row[0]), None if row[2] == "all below" else names_in(row[2])) for row in rows]
 
 
-def test_the_core_does_not_import_the_facade():
-    core = [file for file in imports() if file.startswith("omium_async/") and "pytest_plugin" not in file]
-    assert not [used for used in rooms_used_by(core) if used.startswith("omium_sync")]
+def names_in(cell: str) -> frozenset[str]:
+    names = re.findall(r"`([^`]+)`", cell)
+    assert names or cell == "nothing"
+    return frozenset(name if name.startswith(PACKAGES) else f"omium_async/{name}" for name in names)
+
+
+def is_of(file: str, names: Iterable[str]) -> bool:
+    return any(file == name or (name.endswith("/") and file.startswith(name)) for name in names)
+
+
+def test_every_file_is_in_one_layer_and_imports_only_what_the_table_allows():
+    table = layers()
+    level = {file: [number for number, layer in enumerate(table) if is_of(file, layer.names)] for file in imports()}
+    assert {file: found for file, found in level.items() if len(found) != 1} == {}
+    wrong: list[str] = []
+    for file, targets in imports().items():
+        (own,) = level[file]
+        allowed = table[own].may_import
+        for target in targets:
+            (other,) = level[target]
+            if other != own and not (other > own if allowed is None else is_of(target, allowed)):
+                wrong.append(f"{file} imports {target}")
+    assert sorted(wrong) == []
+
+
+def test_the_rows_that_name_what_they_import_name_layers_below_except_the_plugin():
+    table = layers()
+    for number, layer in enumerate(table[1:], 1):
+        below = [name for other in table[number + 1 :] for name in other.names]
+        assert layer.may_import is None or set(layer.may_import) <= set(below)
 
 
 def test_only_private_modules_of_the_first_level_begin_with_an_underscore():
