@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from .api import MODULES, exported, fields, members, of_public_bases
+from .test_curl import CURL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -129,6 +130,13 @@ def test_no_link_of_the_texts_is_broken(site, pages):
                 broken.append((path.name, link))
     assert broken == []
     assert "](guides/" in (site / "llms-full.txt").read_text()
+
+
+def test_the_reference_of_each_call_shows_its_curl_command_in_both_packages(site):
+    for page in ("async", "sync"):
+        text = (site / "reference" / f"{page}.html.md").read_text()
+        missing = [name for name, (_, command) in CURL.items() if f"```sh\n{command}\n```" not in text]
+        assert missing == []
 
 
 def test_the_settings_are_shown_with_their_defaults(site):
