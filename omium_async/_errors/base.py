@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import InitVar
+from typing import TYPE_CHECKING, Any, Final
 
 from .._data.text import LONGEST_ID, LONGEST_MESSAGE, clean_id, one_line
 from .attempts import Attempt, WriteOutcome
-from .carried import from_json, to_json
+from .carried import ATTEMPTS, OUTCOME, TEXTS, Carried, Carrier
 
 Details = Mapping[str, Any] | None
 
@@ -30,17 +32,22 @@ _CLASSES: Final[dict[str, type[OmiumError]]] = {}
 _PACKAGE: Final = __name__.partition(".")[0] + "."
 
 
-class CommonFields(TypedDict, total=False):
-    """The arguments of every error."""
-
-    outcome: WriteOutcome | str
-    request_id: str | None
-    idempotency_key: str | None
-    execution_id: str | None
-    attempts: tuple[Attempt, ...]
+def _line(text: str) -> str:
+    return one_line(text, LONGEST_MESSAGE)
 
 
-class OmiumError(Exception):
+def _short_line(text: str | None) -> str | None:
+    return None if text is None else one_line(text, LONGEST_ID)
+
+
+class _Signature:
+    """The signature of an error class, for people and tools that inspect it."""
+
+    def __get__(self, error: object, cls: type[OmiumError]) -> inspect.Signature | None:
+        return cls._signature()  # pyright: ignore[reportPrivateUsage] - of the class that has this
+
+
+class OmiumError(Carrier):
     """Base of all errors of this package.
 
     Only the outcome ``"not_applied"`` means that calling again cannot apply a write twice. ``args`` holds all that an
@@ -57,73 +64,65 @@ class OmiumError(Exception):
     :ivar attempts: all attempts of the call, including the last; empty if none began.
     """
 
-    #: The attributes that ``args`` carry, with their defaults. A subclass declares those that it adds.
-    _carries: ClassVar[Mapping[str, Any]] = {
-        "outcome": WriteOutcome.UNKNOWN,
-        "request_id": None,
-        "idempotency_key": None,
-        "execution_id": None,
-        "attempts": (),
-        "_of_batch": False,
-    }
+    __signature__ = _Signature()
+
+    message: Carried[str, str] = Carried(default="", store=_line, kw_only=False)
+    outcome: Carried[WriteOutcome | str, WriteOutcome] = Carried(
+        default=WriteOutcome.UNKNOWN, store=WriteOutcome, form=OUTCOME
+    )
+    request_id: Carried[str | None, str | None] = Carried(default=None, store=_short_line)
+    idempotency_key: Carried[str | None, str | None] = Carried(default=None)
+    execution_id: Carried[str | None, str | None] = Carried(default=None)
+    attempts: Carried[tuple[Attempt, ...], tuple[Attempt, ...]] = Carried(default=(), form=ATTEMPTS)
+    _of_batch: Carried[bool, bool] = Carried(default=False, init=False)  # whether `outcome` is about all of its items
+
+    if TYPE_CHECKING:
+        details: InitVar[Details] = Carried(default=None, kw_only=False)  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    else:
+
+        def __init__(self, message: str = "", details: Details = None, **given: Any) -> None:
+            super().__init__(message)
+            self.message = message
+            for name, field in self._fields():
+                setattr(self, name, given.pop(name, field.default) if field.is_keyword else field.default)
+            if given:
+                raise TypeError(f"{type(self).__name__} has no argument {next(iter(given))!r}")
+            if details is not None and not isinstance(details, Mapping):
+                raise TypeError(f"{type(self).__name__} takes a message; give all other arguments by name")
+            self._take(details or {})
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        carried = [vars(base).get("_carries", {}) for base in reversed(cls.__mro__)]
-        cls._carries = {name: default for each in carried for name, default in each.items()}
         if cls.__module__.startswith(_PACKAGE):
             _CLASSES[cls.__name__] = cls
 
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        outcome: WriteOutcome | str = WriteOutcome.UNKNOWN,
-        request_id: str | None = None,
-        idempotency_key: str | None = None,
-        execution_id: str | None = None,
-        attempts: tuple[Attempt, ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.request_id = request_id
-        self.idempotency_key = idempotency_key
-        self.execution_id = execution_id
-        self.attempts = attempts
-        self._of_batch = False  # whether `outcome` is about all items of a batch
-        self.outcome = WriteOutcome(outcome)
-        if details is not None:
-            self._take(details)
+    @classmethod
+    def _signature(cls) -> inspect.Signature | None:
+        """Return the signature of the constructor; ``None`` for a class with a constructor of its own."""
+        if cls.__init__ is not OmiumError.__init__:
+            return None
+        kinds = inspect.Parameter
+        keywords = {name: field.default for name, field in cls._fields() if field.is_keyword}
+        return inspect.Signature(
+            [
+                kinds("message", kinds.POSITIONAL_OR_KEYWORD, default=""),
+                kinds("details", kinds.POSITIONAL_OR_KEYWORD, default=None),
+                *(kinds(name, kinds.KEYWORD_ONLY, default=default) for name, default in keywords.items()),
+            ]
+        )
+
+    @classmethod
+    def _fields(cls) -> Iterator[tuple[str, Carried[Any, Any]]]:
+        """Yield the attributes besides the message."""
+        return ((name, field) for name, field in cls._carried.items() if name != "message")
 
     def _take(self, details: Mapping[str, Any]) -> None:
-        if not isinstance(details, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{type(self).__name__} takes a message; give all other arguments by name")
-        for name in self._carries:
+        """Set what ``args`` of another error hold."""
+        for name, field in self._fields():
             if name in details:
-                setattr(self, name, from_json(name, details[name]))
+                field.set_from_json(self, details[name])
         if "notes" in details:
-            self.__notes__ = [*from_json("notes", details["notes"])]
-
-    # Cleaned at each assignment, because both are also set after an error is created.
-
-    @property
-    def message(self) -> str:
-        """What happened, without the ids and attempts that ``str()`` adds."""
-        return self._message
-
-    @message.setter
-    def message(self, text: str) -> None:
-        self._message = one_line(text, LONGEST_MESSAGE)
-
-    @property
-    def request_id(self) -> str | None:
-        """The id to quote to the service's support."""
-        return self._request_id
-
-    @request_id.setter
-    def request_id(self, text: str | None) -> None:
-        self._request_id = None if text is None else one_line(text, LONGEST_ID)
+            self.__notes__ = [*TEXTS.back(details["notes"])]
 
     @property
     def outcome_unknown(self) -> bool:
@@ -144,14 +143,10 @@ class OmiumError(Exception):
         args = property(_get_args, _set_args)
 
     def _details(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, default in self._carries.items():
-            value = getattr(self, name)
-            if value != default:
-                found[name] = to_json(name, value)
+        found = {name: field.to_json(self) for name, field in self._fields() if not field.is_default(self)}
         notes: list[str] = getattr(self, "__notes__", [])
         if notes:
-            found["notes"] = to_json("notes", tuple(notes))
+            found["notes"] = TEXTS.to(tuple(notes))
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Unpack
 
 from .._data.codec import InvalidJSONError, decode_json
 from .._data.text import LONGEST_ID, one_line
 from .._data.validation import ValidationError
 from .attempts import Headers
-from .base import CommonFields, Details, OmiumError
+from .base import OmiumError
+from .carried import BYTES, HEADERS, Carried
 from .others import ConfigurationError
 from .statuses import status_meaning
-
-
-class RequestFields(CommonFields, total=False):
-    """The arguments of every error of an HTTP call."""
-
-    method: str
-    url: str
 
 
 class _RequestError(OmiumError):
     """Base of the errors of an HTTP call: ``method`` and ``url`` of the request."""
 
-    _carries: ClassVar[Mapping[str, Any]] = {"method": "", "url": ""}
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        method: str = "",
-        url: str = "",
-        **common: Unpack[CommonFields],
-    ) -> None:
-        self.method = method
-        self.url = url
-        super().__init__(message, details, **common)
+    method: Carried[str, str] = Carried(default="")
+    url: Carried[str, str] = Carried(default="")
 
     def _headline(self) -> str:
         return f"{self._request()}: {self.message}" if self.method else self.message
@@ -49,7 +30,6 @@ class _RequestError(OmiumError):
 class APIConnectionError(_RequestError):
     """No usable response arrived: the connection was refused, reset or closed, or the response was cut off.
 
-    :param common: the arguments of every `OmiumError`.
     :ivar method: the HTTP method of the request.
     :ivar url: the URL of the request.
     """
@@ -59,18 +39,9 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """No usable response arrived in time."""
 
 
-class StatusFields(RequestFields, total=False):
-    """The arguments of every error of an HTTP status."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] | None
-
-
 class APIStatusError(_RequestError):
     """The service, its gateway or its edge answered with an HTTP status other than success.
 
-    :param request: ``method``, ``url``, and the arguments of every `OmiumError`.
     :ivar status: the HTTP status.
     :ivar message: the message of the response, as readable text.
     :ivar body: the bytes as received, at most 64 KiB (decompressed).
@@ -79,22 +50,9 @@ class APIStatusError(_RequestError):
     :ivar url: the URL of the request.
     """
 
-    _carries: ClassVar[Mapping[str, Any]] = {"status": 0, "body": b"", "headers": {}}
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        status: int = 0,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        **request: Unpack[RequestFields],
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.headers = Headers(headers)
-        super().__init__(message, details, **request)
+    status: Carried[int, int] = Carried(default=0)
+    body: Carried[bytes, bytes] = Carried(default=b"", form=BYTES)
+    headers: Carried[Mapping[str, str] | None, Headers] = Carried(default=None, store=Headers, form=HEADERS)
 
     def _headline(self) -> str:
         return f"{self._request()}: {self.status} {self.message}" if self.method else self.message
@@ -134,22 +92,10 @@ class UnprocessableEntityError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests.
 
-    :param status: the HTTP status, and the other arguments of an `APIStatusError`.
     :ivar retry_after: seconds to wait, from the arrival of the response; ``None`` if the response did not say.
     """
 
-    _carries: ClassVar[Mapping[str, Any]] = {"retry_after": None}
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        retry_after: float | None = None,
-        **status: Unpack[StatusFields],
-    ) -> None:
-        self.retry_after = retry_after
-        super().__init__(message, details, **status)
+    retry_after: Carried[float | None, float | None] = Carried(default=None)
 
 
 class ServerError(APIStatusError):
@@ -159,28 +105,16 @@ class ServerError(APIStatusError):
 class InvalidResponseError(_RequestError):
     """A response arrived and cannot be understood.
 
-    :param request: ``method``, ``url``, and the arguments of every `OmiumError`.
+    :ivar method: the HTTP method of the request.
+    :ivar url: the URL of the request.
     :ivar status: the HTTP status; ``None`` if there was no response, as in ``from_dict``.
     :ivar body: the bytes as received, at most 64 KiB (decompressed).
     :ivar path: the place of the wrong value, such as ``items[3].id``; ``""`` if the response is not JSON.
     """
 
-    _carries: ClassVar[Mapping[str, Any]] = {"status": None, "body": b"", "path": ""}
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        status: int | None = None,
-        body: bytes = b"",
-        path: str = "",
-        **request: Unpack[RequestFields],
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.path = path
-        super().__init__(message, details, **request)
+    status: Carried[int | None, int | None] = Carried(default=None)
+    body: Carried[bytes, bytes] = Carried(default=b"", form=BYTES)
+    path: Carried[str, str] = Carried(default="")
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

@@ -1,31 +1,29 @@
-"""Errors as JSON values and back, for task queues, journals and the command line."""
+"""What errors carry: each attribute is declared once, with its keyword, its default, and its form in JSON.
+
+The JSON values are for task queues, journals and the command line.
+"""
 
 from __future__ import annotations
 
 import base64
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
 import attrs
 
 from .._data.text import encodes
 from .attempts import Attempt, Headers, WriteOutcome
 
-
-def to_json(name: str, value: Any) -> Any:
-    """Return the value of an error's attribute of this name as a JSON value."""
-    return None if value is None else _FORMS.get(name, _PLAIN)[0](value)
+G = TypeVar("G")  # what is given
+S = TypeVar("S")  # what is stored
 
 
-def from_json(name: str, data: Any) -> Any:
-    """Return the value of an error's attribute of this name from `to_json`'s result."""
-    return None if data is None else _FORMS.get(name, _PLAIN)[1](data)
+class Form(NamedTuple):
+    """How a value that is not ``None`` becomes a JSON value and back."""
 
-
-def add_form(name: str, to: Callable[[Any], Any], back: Callable[[Any], Any]) -> None:
-    """Declare how the attribute of this name becomes a JSON value and back."""
-    _FORMS[name] = to, back
+    to: Callable[[Any], Any]
+    back: Callable[[Any], Any]
 
 
 # -- values without a form in JSON: an object with one key names the form ----------------------------------------------
@@ -72,7 +70,7 @@ def _texts_from(data: list[Any]) -> tuple[str, ...]:
 
 def _attempts_to(attempts: tuple[Attempt, ...]) -> Any:
     return [
-        {field.name: to_json(field.name, getattr(attempt, field.name)) for field in attrs.fields(Attempt)}
+        {field.name: _form_in_attempt(field.name).to(getattr(attempt, field.name)) for field in attrs.fields(Attempt)}
         for attempt in attempts
     ]
 
@@ -80,20 +78,94 @@ def _attempts_to(attempts: tuple[Attempt, ...]) -> Any:
 def _attempts_from(data: list[dict[str, Any]]) -> tuple[Attempt, ...]:
     known = {field.name for field in attrs.fields(Attempt)}  # another version may have more
     return tuple(
-        [Attempt(**{name: from_json(name, value) for name, value in each.items() if name in known}) for each in data]
+        [
+            Attempt(**{name: _form_in_attempt(name).back(value) for name, value in each.items() if name in known})
+            for each in data
+        ]
     )
 
 
-_Form = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+def _form_in_attempt(name: str) -> Form:
+    return HEADERS if name == "headers" else PLAIN
 
-_PLAIN: Final[_Form] = (_plain_to, _plain_from)
-_FORMS: Final[dict[str, _Form]] = {
-    "outcome": (str, WriteOutcome),
-    "attempts": (_attempts_to, _attempts_from),
-    "body": (_base64, base64.b64decode),
-    "headers": (_headers_to, _headers_from),
-    "pending": (_texts_to, _texts_from),
-    "missing": (_texts_to, _texts_from),
-    "names": (_texts_to, _texts_from),
-    "notes": (_texts_to, _texts_from),
-}
+
+PLAIN: Final = Form(_plain_to, _plain_from)
+OUTCOME: Final = Form(str, WriteOutcome)
+BYTES: Final = Form(_base64, base64.b64decode)
+HEADERS: Final = Form(_headers_to, _headers_from)
+TEXTS: Final = Form(_texts_to, _texts_from)
+ATTEMPTS: Final = Form(_attempts_to, _attempts_from)
+
+
+# -- attributes --------------------------------------------------------------------------------------------------------
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+class Carried(Generic[G, S]):
+    """An attribute of errors, and the keyword of their constructors that sets it.
+
+    :param default: the value if the keyword is not given.
+    :param store: returns what is stored of a given value, also of one that is assigned later.
+    :param form: of the stored value in JSON.
+    :param init: whether the constructors have the keyword.
+    :param kw_only: whether it can be given by its name only.
+    """
+
+    def __init__(
+        self,
+        *,
+        default: G,
+        store: Callable[[G], S] = _itself,
+        form: Form = PLAIN,
+        init: bool = True,
+        kw_only: bool = True,
+    ) -> None:
+        self.default = default
+        self.is_keyword = init and kw_only
+        self._store = store
+        self._form = form
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, error: object, cls: Any = None) -> S:
+        if error is None:
+            return cast("S", self)
+        try:
+            return cast("S", vars(error)[self.name])
+        except KeyError:  # its constructor has not come so far
+            raise AttributeError(self.name) from None
+
+    def __set__(self, error: object, value: G) -> None:
+        vars(error)[self.name] = self._store(value)
+
+    def is_default(self, error: object) -> bool:
+        """Whether an error has the default."""
+        return bool(vars(error)[self.name] == self._store(self.default))
+
+    def to_json(self, error: object) -> Any:
+        """Return the value of an error as a JSON value."""
+        value = vars(error)[self.name]
+        return None if value is None else self._form.to(value)
+
+    def set_from_json(self, error: object, data: Any) -> None:
+        """Set the value of an error from a JSON value."""
+        vars(error)[self.name] = None if data is None else self._form.back(data)
+
+
+@dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(Carried,))
+class Carrier(Exception):  # noqa: N818 - no error by itself
+    """Base of `OmiumError`: type checkers derive the constructors of its subclasses from their `Carried` attributes."""
+
+    #: The attributes of the class and its bases, by name.
+    _carried: ClassVar[Mapping[str, Carried[Any, Any]]] = {}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        own: dict[str, Carried[Any, Any]] = {
+            name: field for name, field in vars(cls).items() if isinstance(field, Carried)
+        }
+        cls._carried = {**cls._carried, **own}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, ClassVar, Final, Unpack
+from typing import Any, Final
 
 import attrs
 
 from .._data.codec import read_timestamp
 from .._errors.attempts import WriteOutcome
-from .._errors.base import CommonFields, Details, OmiumError
-from .._errors.carried import add_form, from_json
+from .._errors.base import OmiumError
+from .._errors.carried import Carried, Form
 from .._statuses import UNSUCCESSFUL, ExecutionStatus
 from .base import Model, PydanticType, Timestamp, extra_field, id_field, rows_field, value_field
 
@@ -350,79 +350,11 @@ class WorkflowPage(Model):
 
 # -- errors about an execution -----------------------------------------------------------------------------------------
 
-#: ``args`` always have the id of the execution of the write: without one, the reader would take the execution's own.
-_OF_AN_EXECUTION: Final[Mapping[str, Any]] = {
-    "outcome": WriteOutcome.APPLIED,
-    "execution_id": ...,
-    "execution": None,
-}
-
 
 def ended_as(execution: Execution) -> str:
     """Return how an execution ended and why, in words."""
     because = f": {execution.error}" if execution.error else ""
     return f"execution {execution.id} ended as {execution.status}{because}"
-
-
-class ExecutionFailedError(OmiumError):
-    """An execution did not complete. ``outcome`` is always ``"applied"``; ``execution_id`` is the execution's.
-
-    :param common: the arguments of every `OmiumError`.
-    :ivar execution: the execution, with its error and its checkpoints; never ``None``.
-    """
-
-    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION}
-
-    execution: ExecutionDetail
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        execution: ExecutionDetail | None = None,
-        **common: Unpack[CommonFields],
-    ) -> None:
-        self.execution = _execution_of(self, execution, details)
-        super().__init__(message, details, **_applied(self.execution, common))
-
-
-class OutputError(OmiumError):
-    """Data of an execution does not have the requested type. ``outcome`` is always ``"applied"``.
-
-    :param common: the arguments of every `OmiumError`.
-    :ivar execution: the execution as the service sent it; never ``None``.
-    :ivar path: the place of the wrong value, such as ``output_data.lines``.
-    """
-
-    _carries: ClassVar[Mapping[str, Any]] = {**_OF_AN_EXECUTION, "path": ""}
-
-    execution: Execution
-
-    def __init__(
-        self,
-        message: str = "",
-        details: Details = None,
-        *,
-        execution: Execution | None = None,
-        path: str = "",
-        **common: Unpack[CommonFields],
-    ) -> None:
-        self.path = path
-        self.execution = _execution_of(self, execution, details)
-        super().__init__(message, details, **_applied(self.execution, common))
-
-
-def _execution_of(error: OmiumError, execution: Execution | None, details: Details) -> Any:
-    if execution is None and isinstance(details, Mapping):
-        execution = from_json("execution", details.get("execution"))
-    if not isinstance(execution, Execution):
-        raise TypeError(f"{type(error).__name__} needs the execution that it is about: execution=...")
-    return execution
-
-
-def _applied(execution: Execution, common: CommonFields) -> CommonFields:
-    return {**common, "outcome": WriteOutcome.APPLIED, "execution_id": execution.id}
 
 
 def _execution_to(execution: Execution) -> Any:
@@ -434,4 +366,37 @@ def _execution_from(data: dict[str, Any]) -> Execution:
     return ExecutionDetail.from_dict(data["detail"]) if "detail" in data else Execution.from_dict(data["row"])
 
 
-add_form("execution", _execution_to, _execution_from)
+_EXECUTION: Final = Form(_execution_to, _execution_from)
+
+
+class _ExecutionError(OmiumError):
+    """Base of the errors about an execution. ``outcome`` is ``"applied"``, and ``execution_id`` the execution's."""
+
+    def _take(self, details: Mapping[str, Any]) -> None:
+        if "execution" in details:
+            self._carried["execution"].set_from_json(self, details["execution"])
+        execution = vars(self)["execution"]
+        if not isinstance(execution, Execution):
+            raise TypeError(f"{type(self).__name__} needs the execution that it is about: execution=...")
+        self.outcome, self.execution_id = WriteOutcome.APPLIED, execution.id
+        super()._take(details)
+
+
+class ExecutionFailedError(_ExecutionError):
+    """An execution did not complete. ``outcome`` is always ``"applied"``; ``execution_id`` is the execution's.
+
+    :ivar execution: the execution, with its error and its checkpoints; never ``None``.
+    """
+
+    execution: Carried[ExecutionDetail | None, ExecutionDetail] = Carried(default=None, form=_EXECUTION)
+
+
+class OutputError(_ExecutionError):
+    """Data of an execution does not have the requested type. ``outcome`` is always ``"applied"``.
+
+    :ivar execution: the execution as the service sent it; never ``None``.
+    :ivar path: the place of the wrong value, such as ``output_data.lines``.
+    """
+
+    execution: Carried[Execution | None, Execution] = Carried(default=None, form=_EXECUTION)
+    path: Carried[str, str] = Carried(default="")

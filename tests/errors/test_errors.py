@@ -179,6 +179,7 @@ ATTEMPTS = st.builds(
     idempotency_key=MAYBE,
     method=TEXT,
     path=TEXT,
+    headers=st.dictionaries(TEXT, TEXT, max_size=2),
 )
 CONTENTS: dict[str, st.SearchStrategy[Any]] = {
     "outcome": st.sampled_from(om.WriteOutcome),
@@ -196,9 +197,8 @@ CONTENTS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def parameters(cls: type[om.OmiumError]) -> list[str]:
-    """Return the keyword arguments of a class and its bases."""
-    each = [inspect.signature(base.__init__) for base in cls.__mro__ if issubclass(base, om.OmiumError)]
-    return sorted({name for one in each for name, p in one.parameters.items() if p.kind is p.KEYWORD_ONLY})
+    """Return the keyword arguments of a class."""
+    return sorted(name for name, p in inspect.signature(cls).parameters.items() if p.kind is p.KEYWORD_ONLY)
 
 
 @st.composite
@@ -278,6 +278,21 @@ def test_an_error_of_a_users_class_is_pickled_with_its_attributes() -> None:
     error = pickle.loads(pickle.dumps(OwnError(3, "broke")))
     assert (type(error), error.count, error.message, error.outcome) == (OwnError, 3, "broke", "applied")
     assert type(error_from_json(error_to_json(error))) is om.ServerError
+
+
+class PlainError(om.WaitTimeoutError):
+    pass
+
+
+def test_constructors_take_what_their_class_declares_and_nothing_else() -> None:
+    assert PlainError("late", pending=["e1"]).pending == ("e1",)
+    assert inspect.signature(PlainError) == inspect.signature(om.WaitTimeoutError)
+    assert [*inspect.signature(OwnError).parameters] == ["count", "reason"]
+    for wrong in ({"someday": 1}, {"_of_batch": True}, {"status": 1}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            om.WaitTimeoutError("late", **wrong)
+    with pytest.raises(ValueError, match="someday"):
+        om.OmiumError("broke", outcome="someday")
 
 
 def test_an_error_of_another_version_keeps_what_is_known() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 import omium_async
 import omium_sync
@@ -25,7 +25,9 @@ from omium_async import (
     RawResponse,
     ReplayResult,
     RollbackResult,
+    WaitTimeoutError,
     WorkflowInfo,
+    WriteOutcome,
 )
 from omium_sync import Omium
 
@@ -98,6 +100,17 @@ def errors(error: OmiumError, limited: RateLimitError) -> None:
     assert_type(error.attempts[0].headers["X-Team"], str)
     assert_type(error.outcome_unknown, bool)
     assert_type(limited.retry_after, float | None)
+    assert_type(limited.outcome, WriteOutcome)
+    assert_type(limited.headers.get("Retry-After"), Any)
+    made = RateLimitError("busy", status=429, retry_after=1.5, headers={"A": "b"}, outcome="not_applied")
+    made.outcome = "applied"
+    assert_type(type(made)(*made.args), RateLimitError)
+    assert_type(WaitTimeoutError("late", {"outcome": "applied"}, pending=["id"]).pending, tuple[str, ...])
+    assert_type(NotSettledError("late", pending=("id",), execution_id="id").execution_id, str | None)
+
+
+class NotSettledError(WaitTimeoutError):
+    """An error class of a user."""
 
 
 def attributes_of_the_packages() -> None:
@@ -114,6 +127,8 @@ def wrong(omium: Omium) -> None:
     omium.executions.wait("id", until=["complete"])  # type: ignore[list-item]
     omium.with_options(base_url="https://x")  # type: ignore[call-arg]
     Omium(auth="basic")  # type: ignore[arg-type]
+    RateLimitError("busy", retry_after="1")  # type: ignore[arg-type]
+    RateLimitError("busy", pending=("id",))  # type: ignore[call-arg]
     Omium(lambda key: key)  # type: ignore[arg-type]
     omium.executions.rollback("id", checkpoint=3)  # type: ignore[call-arg]
     print(omium_async.Executoin)  # type: ignore[attr-defined]
