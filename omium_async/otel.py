@@ -27,11 +27,10 @@ waits and retries, seconds), ``omium.client.calls.waiting`` (calls that wait for
 from __future__ import annotations
 
 import functools
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextvars import Token
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ._errors.attempts import Attempt, WriteOutcome
@@ -51,10 +50,7 @@ except ImportError as error:
 
 __all__ = ["Telemetry"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
-
-_log = logging.getLogger("omium_async.otel")
 
 _SCOPE: Final = "omium_async"
 #: The buckets of OpenTelemetry's conventions for HTTP durations, in seconds.
@@ -64,20 +60,6 @@ _PORTS: Final = {"http": 80, "https": 443}
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _REQUEST: Final = "omium.request"  # the name of requests of other endpoints: their paths may contain ids
 _ERROR: Final = trace.Status(trace.StatusCode.ERROR)  # without a description: it may be the service's
-
-
-def _harmless(method: Callable[P, T]) -> Callable[P, T | None]:
-    """Log what a provider raises, so that the call continues."""
-
-    @functools.wraps(method)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return method(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - providers may raise anything
-            _log.warning("telemetry failed; the call continues without it", exc_info=True)
-            return None
-
-    return guarded
 
 
 class _Instruments:
@@ -120,7 +102,6 @@ class _Observer:
         origin = request.url[: request.url.find("/", _AFTER_SCHEME)]
         return _CallSpan(self._instruments, request, name, _attributes(request.method, origin, template))
 
-    @_harmless
     def outage_began(self) -> None:
         """Count an outage."""
         self._instruments.outages.add(1)
@@ -198,7 +179,7 @@ class Telemetry(_Observer):
 
 
 class _Span:
-    """A span whose provider may raise, also at its start. Each step is guarded by itself, so that the span ends."""
+    """A span, and the context in which it is the current one."""
 
     __slots__ = ("_span", "context", "is_recording")
 
@@ -209,45 +190,31 @@ class _Span:
         kind: trace.SpanKind,
         attributes: dict[str, AttributeValue] | None = None,
     ) -> None:
-        self.context: Context | None = None  # with the span as the current one; None: the span is not valid
-        self.is_recording = False
-        self._span: trace.Span = trace.INVALID_SPAN
-        self._start(tracer, name, kind, attributes)
-
-    @_harmless
-    def _start(
-        self, tracer: trace.Tracer, name: str, kind: trace.SpanKind, attributes: dict[str, AttributeValue] | None
-    ) -> None:
         self._span = tracer.start_span(name, kind=kind, attributes=attributes)
-        if self._span.get_span_context().is_valid:
-            self.context = trace.set_span_in_context(self._span)
-            self.is_recording = self._span.is_recording()
+        is_valid = self._span.get_span_context().is_valid
+        self.context: Context | None = trace.set_span_in_context(self._span) if is_valid else None
+        self.is_recording = is_valid and self._span.is_recording()
 
-    @_harmless
     def enter(self) -> Token[Context] | None:
         """Make it the current span of this task."""
         return None if self.context is None else otel_context.attach(self.context)
 
-    @_harmless
     def leave(self, token: Token[Context] | None) -> None:
         """Make the span before it the current one again."""
         if token is not None:
             otel_context.detach(token)
 
-    @_harmless
     def add_attempt(self, attempt: Attempt, attributes: Mapping[str, AttributeValue]) -> None:
         """Add an event."""
         event = {"omium.attempt": attempt.number, "omium.sent": attempt.sent, **attributes}
         self._span.add_event("attempt", event)
 
-    @_harmless
     def describe(self, attributes: Mapping[str, AttributeValue], error: BaseException | None) -> None:
         """Set the attributes that are known at its end."""
         if error is not None:
             self._span.set_status(_ERROR)
         self._span.set_attributes(attributes)
 
-    @_harmless
     def end(self) -> None:
         """End it."""
         self._span.end()
@@ -281,17 +248,14 @@ class _CallSpan:
         self._span = _Span(instruments.tracer, name, trace.SpanKind.CLIENT, attributes)
         self._token = None if self._span.context is None else self._span.enter()
 
-    @_harmless
     def waits(self) -> None:
         """Count a call that waits."""
         self._instruments.waiting.add(1, self._attributes)
 
-    @_harmless
     def waited(self) -> None:
         """Count a call that waits no longer."""
         self._instruments.waiting.add(-1, self._attributes)
 
-    @_harmless
     def attempt_starts(self, number: int) -> Mapping[str, str] | None:
         """Return the headers that carry the trace context."""
         if number > 1:
@@ -333,7 +297,6 @@ class _CallSpan:
             more["omium.execution_id"] = execution_id
         self._span.describe(more, error)
 
-    @_harmless
     def _record(self, histogram: metrics.Histogram, seconds: float, more: Mapping[str, AttributeValue]) -> None:
         histogram.record(seconds, {**self._attributes, **more})
 
