@@ -255,22 +255,28 @@ class Transport:
         finally:
             if state.span is not None:
                 state.span.waited()
+        self._raise_too_late(state, _TOO_LATE)
+
+    def _raise_too_late(self, state: _CallState, problem: str) -> NoReturn:
+        """Raise the error of a call that ends before its next attempt begins."""
         if self._sessions.closed and state.failure is None:
             self._sessions.raise_closed()
-        state.raise_error(APITimeoutError(_TOO_LATE), self._redactor)
+        state.raise_error(APITimeoutError(problem), self._redactor)
 
     async def _next_key(self, keys: Keys, state: _CallState) -> IssuedKey:
         """Return a key that the function returned after that of the last attempt."""
         options = state.options
         seconds = options.attempt_timeout if options.timeout is None else max(0.0, state.time_left)
-        limit = asyncio.timeout(seconds)
+        limit, waits = asyncio.timeout(seconds), state.connections.waits
         try:
             async with limit:
+                waits.add(limit)
                 return await keys.after(state.key)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
-                state.failure = None
-                state.raise_error(APITimeoutError(_NO_KEY), self._redactor)
+                if not state.is_unknown:
+                    state.failure = None  # a 401 says less
+                self._raise_too_late(state, _NO_KEY)
             if state.failure is not None and state.is_unknown:  # the exception could not say so
                 state.failure.error.__cause__ = error
                 state.raise_error(state.failure.error, self._redactor)
@@ -279,6 +285,8 @@ class Transport:
             else:
                 self._add_note(error, state.request)
             raise
+        finally:
+            waits.discard(limit)
 
     def _add_note(self, error: Exception, request: Request) -> None:
         """Add a note to an exception of the ``api_key`` function, which may be that of several calls."""

@@ -26,6 +26,7 @@ class Connections:
     """The connections of one event loop.
 
     :ivar outage: the one that the client's operations on this loop share.
+    :ivar waits: the time-outs of calls that wait for a key; they expire when the client is closed.
     """
 
     def __init__(self, session: aiohttp.ClientSession, gate: Gate, *, owned: bool) -> None:
@@ -35,6 +36,7 @@ class Connections:
         self.gate = gate
         self.outage = Outage()
         self.timeouts = Timeouts()
+        self.waits: set[asyncio.Timeout] = set()
         self._close_session = functools.partial(_close_once, session, asyncio.Lock())
         self._keeper: AsyncGenerator[None, None] | None = None
         self._pauses: set[asyncio.Future[None]] = set()
@@ -62,6 +64,9 @@ class Connections:
         self.outage.let_all_go()
         for waiter in self._pauses:
             _wake(waiter)
+        for limit in self.waits:
+            if not limit.expired():
+                limit.reschedule(self.loop.time())
         if self._keeper is not None:
             await self._close_session()
             with contextlib.suppress(RuntimeError):  # the loop's own end is closing it at this moment

@@ -415,6 +415,27 @@ async def test_the_time_out_of_the_call_includes_it_also_after_a_refusal(raw) ->
     assert (caught.value.outcome, len(caught.value.attempts)) == ("not_applied", 1)
 
 
+@both
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_client_closed_while_calls_wait_for_a_key_ends_them(raw, kind, refused) -> None:
+    issuer = Gated()
+    async with raw.pair(issuer.handle, api_key=issuer.function(kind)) as (omium, _, attempts):
+        if refused:
+            issuer.go.set()
+            await omium.executions.get("e")
+            issuer.began.acquire()
+            issuer.number = 2
+            issuer.go.clear()
+        calls = [asyncio.create_task(omium.executions.get("e")) for _ in range(2)]
+        await until(lambda: len(attempts) == 3 * refused and issuer.began.acquire(blocking=False))
+        await asyncio.sleep(0)
+        await omium.aclose()
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(error, RuntimeError)
+            assert "closed" in str(error)
+        issuer.go.set()
+
+
 # -- event loops, threads, processes -----------------------------------------------------------------------------------
 
 

@@ -203,8 +203,10 @@ async def test_no_repr_of_anything_within_a_client_shows_it(raw, auth) -> None:
         proxied = om.AsyncOmium(
             "other-key-for-this", proxy=f"http://{quote(KEY, safe='')}:{quote(KEY, safe='')}@127.0.0.1:9"
         )
+        rotating = om.AsyncOmium(lambda: KEY, base_url=server.url, auth=auth)
         await omium.executions.get("e")
-        for client in (omium, proxied):
+        await rotating.executions.get("e")
+        for client in (omium, proxied, rotating):
             stack: list[object] = [client]
             reached: set[int] = set()
             while stack:
@@ -221,6 +223,7 @@ async def test_no_repr_of_anything_within_a_client_shows_it(raw, auth) -> None:
                     stack.extend(gc.get_referents(item))
             assert len(reached) > 50
         await omium.aclose()
+        await rotating.aclose()
 
 
 def test_silent_by_default(raw) -> None:
