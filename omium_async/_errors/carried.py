@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, dataclass_transform
 
 import attrs
 
@@ -113,6 +113,12 @@ class Carried(Generic[G, S]):
     :param init: whether the constructors have the keyword.
     :param kw_only: whether it can be given by its name only.
     """
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, types: tuple[Any, Any]) -> Any:
+            """Return the type of the stored value, which type hints and documentation show at run time."""
+            return types[1]
 
     def __init__(
         self,

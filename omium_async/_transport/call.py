@@ -265,8 +265,9 @@ class Transport:
 
     async def _next_key(self, keys: Keys, state: _CallState) -> IssuedKey:
         """Return a key that the function returned after that of the last attempt."""
-        options = state.options
-        seconds = options.attempt_timeout if options.timeout is None else max(0.0, state.time_left)
+        seconds = None if state.options.timeout is None else max(0.0, state.time_left)
+        if seconds is None and state.lane is not None:  # the calls of a batch have no time-out; a hang must end
+            seconds = state.options.attempt_timeout
         limit, waits = asyncio.timeout(seconds), state.connections.waits
         try:
             async with limit:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import json
 import pickle
+import typing
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -293,6 +294,11 @@ def test_constructors_take_what_their_class_declares_and_nothing_else() -> None:
             om.WaitTimeoutError("late", **wrong)
     with pytest.raises(ValueError, match="someday"):
         om.OmiumError("broke", outcome="someday")
+
+
+def test_type_hints_are_those_of_the_attributes() -> None:
+    hints = typing.get_type_hints(om.RateLimitError)
+    assert (hints["retry_after"], hints["outcome"], hints["status"]) == (float | None, om.WriteOutcome, int)
 
 
 def test_an_error_of_another_version_keeps_what_is_known() -> None:
