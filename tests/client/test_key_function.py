@@ -577,6 +577,18 @@ async def test_a_value_that_is_no_key_ends_a_batch(raw) -> None:
     assert (server.requests, calls <= 2) == ([], True)
 
 
+async def test_a_function_that_hangs_ends_a_batch_as_an_outage_does(raw) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async with raw.pair(api_key=never, attempt_timeout=0.05, patience=0) as (omium, server, _):
+        with pytest.raises(om.APITimeoutError, match="api_key function") as caught:
+            async for outcome in omium.executions.create_many([om.ExecutionRequest("w")] * 50):
+                raise AssertionError(outcome)
+    assert (caught.value.outcome, server.requests) == ("not_applied", [])
+
+
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 
