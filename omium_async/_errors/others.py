@@ -37,11 +37,19 @@ class WaitTimeoutError(OmiumError, TimeoutError):
     """
 
     pending: Carried[Iterable[str], tuple[str, ...]] = Carried(default=(), store=tuple, form=TEXTS)
+    _cancelled: Carried[bool, bool] = Carried(default=False, init=False)  # whether the call cancelled its execution
 
     def _advice(self) -> str | None:
+        if self._cancelled:
+            return "the execution was cancelled"
         if self.outcome == WriteOutcome.APPLIED:
             return "the execution exists: wait for it again instead of creating another"
         return super()._advice()
+
+
+def set_cancelled(error: WaitTimeoutError) -> None:
+    """Make the text of the error say that its execution was cancelled, instead of advising to wait for it again."""
+    error._cancelled = True  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - not public
 
 
 class MissingExecutionsError(OmiumError):

@@ -11,6 +11,7 @@ from .. import _changes as changes
 from .._caller import Caller
 from .._errors.attempts import WriteOutcome
 from .._errors.base import OmiumError
+from .._errors.others import WaitTimeoutError, set_cancelled
 from .._models.types import Execution
 from .._tasks import wait_until_done
 from .._transport.admission import LaneClosed
@@ -55,7 +56,7 @@ async def cancel_created(caller: Caller, execution_id: str, reason: BaseExceptio
     :return: whether the execution has ended.
     :raises asyncio.CancelledError: the caller was cancelled meanwhile, for the first time.
     """
-    return await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS), reason)
+    return await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS, reason), reason)
 
 
 async def _finish(work: Coroutine[Any, Any, _Result], reason: BaseException) -> bool:
@@ -97,7 +98,7 @@ async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created
     return await _cancel(caller, created.id, deadline)
 
 
-async def _cancel(caller: Caller, execution_id: str, deadline: float) -> _Result:
+async def _cancel(caller: Caller, execution_id: str, deadline: float, reason: BaseException | None = None) -> _Result:
     """Cancel an execution unless it has ended, and return a note of the result."""
     left = max(deadline - asyncio.get_running_loop().time(), 0.001)
     try:
@@ -107,6 +108,8 @@ async def _cancel(caller: Caller, execution_id: str, deadline: float) -> _Result
         note = f"execution {execution_id} was created before this, could not be cancelled and may continue"
         _log.warning("%s: %s", note, _shown(error), extra={"omium_execution_id": execution_id})
         return _Result(f"{note} ({_shown(error)})", has_ended=False)
+    if result.cancelled and isinstance(reason, WaitTimeoutError):
+        set_cancelled(reason)
     ended = "was cancelled" if result.cancelled else f"has ended as {result.status}"
     return _Result(f"execution {execution_id} was created before this, and {ended}", has_ended=True)
 

@@ -66,6 +66,9 @@ async def test_a_timeout_and_an_error_cancel_too(omium, local):
     with pytest.raises(WaitTimeoutError) as late:
         await omium.executions.run("nobody", timeout=0.2, cancel_on_exit=True)
     assert "was cancelled" in late.value.__notes__[0]
+    for error in (late.value, WaitTimeoutError(*late.value.args)):
+        assert "the execution was cancelled" in str(error)
+        assert "wait for it again" not in str(error)
     assert (await omium.executions.get(late.value.execution_id)).status == "cancelled"
 
     def fail(execution):
@@ -95,6 +98,7 @@ async def test_nothing_is_cancelled_without_it_or_if_the_execution_has_ended(omi
     with pytest.raises(WaitTimeoutError) as late:
         await omium.executions.run("quick", until="pending", timeout=0.5, poll_interval=0.05, cancel_on_exit=True)
     assert late.value.__notes__[0].endswith("and has ended as completed")
+    assert "cancelled" not in str(late.value)
     assert not any(route.startswith("PATCH") for route in local.counts)
 
 
