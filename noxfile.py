@@ -41,6 +41,19 @@ def slow(session: nox.Session) -> None:
     session.run(*command, env=environment)
 
 
+#: The modules whose tests must not be skipped, for each dependency group. CrewAI needs older versions than the others.
+AGENTS = {"agents": "agents autogen_agentchat langgraph mcp.server.mcpserver pydantic_ai", "crewai": "crewai"}
+
+
+@nox.session(venv_backend=FRESH)
+@nox.parametrize("group", [*AGENTS])
+def agents(session: nox.Session, group: str) -> None:
+    """Run the examples of agent frameworks with the frameworks' own offline models."""
+    session.install("--quiet", "--editable", ".[dev]", *nox.project.dependency_groups(PROJECT, group))
+    command = ["python", "-m", "pytest", "tests/agents", *(session.posargs or ["-n", "3"])]
+    session.run(*command, env={"OMIUM_TEST_AGENTS": AGENTS[group]})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check rules and layout of the code."""

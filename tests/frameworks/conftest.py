@@ -40,10 +40,6 @@ def local() -> Iterator[LocalOmium]:
     async def report(run):
         return {"day": run.input_data["day"]}
 
-    @local.workflow("research")
-    async def research(run):
-        return {"answer": run.input_data["query"].upper()}
-
     with local:
         yield local
 

@@ -1,40 +1,14 @@
-"""LangGraph, Dask and Prefect, which retry and store work."""
+"""Dask and Prefect, which retry and store work."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-import pytest
-
-from omium_async import OmiumError
 from omium_async.local import Fault
 
 from .conftest import EXAMPLES
 from .needs import need
-
-
-async def test_langgraph_never_makes_a_run_twice(example, local):
-    need("langgraph")
-    module = example("langgraph_node")
-    memory = module.InMemorySaver()
-    graph = module.build(memory)
-    try:
-        local.inject(Fault(method="POST", path="/executions", status=501, times=2))
-        thread = {"configurable": {"thread_id": "1"}}
-        state = await graph.ainvoke({"question": "why"}, thread)
-        assert state["execution"]["output_data"] == {"answer": "WHY"}
-        stored = (await graph.aget_state(thread)).values
-        assert stored["execution"]["id"] == stored["execution_id"]
-
-        local.inject(Fault(method="POST", path="/executions", when="after", action="drop"))
-        before = await module.omium.executions.count()
-        with pytest.raises(OmiumError) as lost:
-            await graph.ainvoke({"question": "again"}, {"configurable": {"thread_id": "2"}})
-        assert lost.value.outcome == "unknown"
-        assert await module.omium.executions.count() == before + 1
-    finally:
-        await module.omium.aclose()
 
 
 def test_dask(example, local, tmp_path):
