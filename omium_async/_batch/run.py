@@ -258,17 +258,21 @@ class _JournalledRun:
 
     async def run(self, position: int, request: ExecutionRequest) -> RunOutcome[Any]:
         """Create and await the execution of one request, or continue where an earlier run ended."""
-        found = await self.create.handle(position, request, self._run)
+        try:
+            found = await self.create.handle(position, request, self._run)
+        finally:
+            self.earlier.looked_up(position)  # also an item that is rejected without a look
         return found if isinstance(found, RunOutcome) else await self.batch.until_ended(found, _forget)
 
     async def _run(self, item: Item, entry: Entry | None) -> RunOutcome[Any]:
         is_sent_again = entry is None or entry.state == "rejected"
-        if entry is not None and not is_sent_again:
+        if not is_sent_again:
             self.earlier.meet()
-            if entry.state in ("ended", "refused"):
-                if entry.digest == item.digest:
-                    return await self.batch.until_ended(await self.create.proceed(item, entry), _forget)
-                is_sent_again = True  # it was refused and has been corrected since, or cannot be continued
+        self.earlier.looked_up(item.position)
+        if entry is not None and entry.state in ("ended", "refused"):
+            if entry.digest == item.digest:
+                return await self.batch.until_ended(await self.create.proceed(item, entry), _forget)
+            is_sent_again = True  # it was refused and has been corrected since, or cannot be continued
         if is_sent_again:
             await self.earlier.all_met()
 

@@ -329,6 +329,10 @@ async def test_what_ended_comes_first_and_what_runs_keeps_its_place(omium, local
         first = [await anext(outcomes) for _ in range(5)]
         assert {o.execution.id for o in first} == {o.execution.id for o in done}
         assert all(outcome.resumed for outcome in first)
+        before = len(local.requests)
+        while len(local.requests) < before + 5:  # noqa: ASYNC110 - reads of the wait, or creates that came too early
+            await asyncio.sleep(0.01)
+        assert work.most == 4
         work.gate.set()
         rest = await collect(outcomes)
     assert states(rest) == {("completed", True): 4, ("completed", False): 21}
