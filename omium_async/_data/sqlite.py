@@ -1,13 +1,26 @@
-"""SQLite files of this package: readable by their owner only, and checked before they are used."""
+"""SQLite files of this package: readable by their owner only, checked before they are used, and written by a thread."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import queue
 import sqlite3
 import stat
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+_JOBS_PER_COMMIT: Final = 512  # limits how long the first job of a commit waits for the last
 
 
 class UnusableFileError(Exception):
@@ -54,10 +67,14 @@ def unusable(error: Exception) -> UnusableFileError:
         return error
     if isinstance(error, OSError):
         return UnusableFileError(f"cannot be used: {error.strerror or error}")
-    # The low byte is the kind of error. Python's sqlite3 module itself raises errors without a code.
-    code: int = getattr(error, "sqlite_errorcode", None) or 0
-    said = _SAID.get(code & 0xFF, "cannot be used: {0}")
+    said = _SAID.get(kind_of(error), "cannot be used: {0}")
     return UnusableFileError(said.format(error), is_locked=said is _LOCKED)
+
+
+def kind_of(error: Exception) -> int:
+    """Return SQLite's code of an error; 0 if it has none."""
+    code: int = getattr(error, "sqlite_errorcode", None) or 0  # errors of Python's module itself have none
+    return code & 0xFF  # the other bits are subtypes
 
 
 def check_file(path: Path) -> None:
@@ -158,3 +175,160 @@ def _shape(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
             columns = connection.execute("SELECT name, type, hidden FROM pragma_table_xinfo(?)", (name,))
             found.update(("column", f"{name}.{column}", *map(str, how)) for column, *how in columns)
     return found
+
+
+# -- many small writes in few commits ----------------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class _Job:
+    function: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        connection.execute("SAVEPOINT job")
+        try:
+            self.result = self.function(connection)
+        except BaseException as error:  # noqa: BLE001 - the awaiting task receives it
+            self.error = error
+            connection.execute("ROLLBACK TO job")
+        connection.execute("RELEASE job")
+
+    def deliver(self) -> None:
+        if self.future.done():  # the awaiting task was cancelled; the write is kept
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Commits:
+    """The jobs of an event loop on a connection, which a thread runs and commits, so that the loop is never blocked.
+
+    A job is a function of the connection. Each is atomic: an exception undoes it alone. What is asked for while a
+    commit is in progress goes into the next one, so a slow disk makes commits larger and not the jobs slower.
+
+    :ivar count: the number of commits that have begun.
+    """
+
+    def __init__(self, name: str, interval: float = 0.0) -> None:
+        """:param interval: least number of seconds between the beginnings of two commits."""
+        self.count = 0
+        self._loop = asyncio.get_running_loop()
+        self._interval = interval
+        self._name = name
+        self._jobs: list[_Job] = []
+        self._is_busy = False  # a commit is in progress, or will begin by itself
+        self._begun_at = float("-inf")
+        self._work: queue.SimpleQueue[Callable[[sqlite3.Connection], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        # If this object is forgotten, as with its event loop, the thread closes the connection.
+        weakref.finalize(self, self._work.put, None).atexit = False
+
+    async def open(self, opened: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+        """Open the connection, in the thread that closes it.
+
+        :raises BaseException: what ``opened`` raises. If this is cancelled, `close` waits for the end of ``opened``.
+        """
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=_work, args=(opened, self._work, self._loop, ready), name=self._name, daemon=True
+        )
+        self._thread.start()
+        await ready
+
+    def do(self, job: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run a job after those that were asked for before; the result is there when it is committed."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.append(_Job(job, future))
+        self._begin_soon()
+        return future
+
+    async def close(self) -> None:
+        """Close the connection after all jobs."""
+        while self._is_busy:
+            with contextlib.suppress(sqlite3.Error):
+                await self.do(_nothing)
+        self._work.put(None)
+        # A thread cannot set an event of the loop as its last act.
+        while self._thread is not None and self._thread.is_alive():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    def _begin_soon(self) -> None:
+        if self._jobs and not self._is_busy:
+            self._is_busy = True
+            self._loop.call_at(self._begun_at + self._interval, self._begin)
+
+    def _begin(self) -> None:
+        self.count += 1
+        self._begun_at = self._loop.time()
+        batch, self._jobs = self._jobs[:_JOBS_PER_COMMIT], self._jobs[_JOBS_PER_COMMIT:]
+        self._work.put(partial(self._commit, batch))
+
+    def _commit(self, batch: list[_Job], connection: sqlite3.Connection) -> None:
+        _transact(connection, batch)
+        _call_soon(self._loop, self._deliver, batch)
+
+    def _deliver(self, batch: list[_Job]) -> None:
+        self._is_busy = False
+        for job in batch:
+            job.deliver()
+        self._begin_soon()
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    pass
+
+
+def _work(
+    opened: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    work: queue.SimpleQueue[Callable[[sqlite3.Connection], None] | None],
+    loop: asyncio.AbstractEventLoop,
+    ready: asyncio.Future[None],
+) -> None:
+    """Run the thread. It keeps no reference to its `Commits` while it waits."""
+    try:
+        with opened() as connection:
+            _call_soon(loop, _set_ready, ready, None)
+            while (commit := work.get()) is not None:
+                commit(connection)
+                del commit
+    except BaseException as error:  # noqa: BLE001 - `open` raises it
+        _call_soon(loop, _set_ready, ready, error)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the event loop was closed: nothing awaits the jobs
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _set_ready(ready: asyncio.Future[None], error: BaseException | None) -> None:
+    if ready.done():  # the task that opens was cancelled
+        return
+    if error is None:
+        ready.set_result(None)
+    else:
+        ready.set_exception(error)
+
+
+def _transact(connection: sqlite3.Connection, batch: list[_Job]) -> None:
+    """Run jobs in one transaction. If that fails, nothing was written, and each job runs in its own."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            job.run(connection)
+        connection.execute("COMMIT")
+    except BaseException as error:  # noqa: BLE001 - the awaiting tasks receive it
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        alone = len(batch) == 1 or (isinstance(error, sqlite3.Error) and kind_of(error) == sqlite3.SQLITE_BUSY)
+        for job in batch:
+            if alone:
+                job.error = job.error or error
+            else:
+                job.error = None
+                _transact(connection, [job])

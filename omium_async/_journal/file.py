@@ -1,18 +1,13 @@
-"""The journal of one run: many small writes in few commits, made by a thread so that the event loop is not blocked.
-
-Everything that tasks ask for while a commit is in progress goes into the next one. So a slow disk makes commits larger
-and not the batch slower.
-"""
+"""The journal of one run: what a batch reads and writes in its file, through `Commits` of `_data/sqlite.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import NoneType
@@ -21,9 +16,10 @@ from typing import Any, Final, TypeVar
 import attrs
 import msgspec
 
+from .._data.sqlite import Commits
 from .._errors.others import JournalError
 from .._tasks import wait_until_done
-from .schema import FIRST_NAMED, FORGET, MARK, RECORD, Identity, OpenJournal, open_journal, trouble
+from .schema import FIRST_NAMED, FORGET, MARK, RECORD, BegunRun, Identity, begin_run, opened_journal, trouble
 
 T = TypeVar("T")
 
@@ -66,71 +62,39 @@ _encode = msgspec.json.Encoder().encode
 
 
 @attrs.define(eq=False)
-class _Commit:
-    """What one commit does; each job has a future for its result."""
+class _Rows:
+    """The rows that one commit writes, as a job.
 
+    :ivar commit: the number of the commits that had begun before.
+    """
+
+    commit: int
     marks: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
     outcomes: list[tuple[Any, ...]] = attrs.field(factory=list[tuple[Any, ...]])
-    jobs: list[Callable[[sqlite3.Connection], Any]] = attrs.field(factory=list[Callable[[sqlite3.Connection], Any]])
-    results: list[asyncio.Future[Any]] = attrs.field(factory=list[asyncio.Future[Any]])
-    written: list[asyncio.Future[None]] = attrs.field(factory=list[asyncio.Future[None]])
+    written: asyncio.Future[None] | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.results or self.written)
-
-    def run(self, connection: sqlite3.Connection) -> list[Any]:
-        """Write all rows, then run the jobs, in one transaction."""
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement, rows in ((MARK, self.marks), (FORGET, self.marks), (RECORD, self.outcomes)):
-                if rows:
-                    connection.execute(statement, (_encode(rows).decode(),))
-            results = [job(connection) for job in self.jobs]
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-            raise
-        return results
-
-    def succeed(self, results: list[Any]) -> None:
-        for future in self.written:
-            if not future.done():
-                future.set_result(None)
-        for future, result in zip(self.results, results, strict=True):
-            if not future.done():
-                future.set_result(result)
-
-    def fail(self, error: JournalError) -> None:
-        futures: list[asyncio.Future[Any]] = [*self.written, *self.results]
-        for future in futures:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # not reported if its task was cancelled meanwhile
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        for statement, rows in ((MARK, self.marks), (FORGET, self.marks), (RECORD, self.outcomes)):
+            if rows:
+                connection.execute(statement, (_encode(rows).decode(),))
 
 
 class JournalFile:
     """A journal that is open for one run.
 
-    :ivar batch: as in `OpenJournal`.
-    :ivar run: as in `OpenJournal`.
-    :ivar highest: as in `OpenJournal`.
+    :ivar batch: as in `BegunRun`.
+    :ivar run: as in `BegunRun`.
+    :ivar highest: as in `BegunRun`.
     """
 
-    def __init__(self, path: Path, opened: OpenJournal, thread: ThreadPoolExecutor, interval: float) -> None:
+    def __init__(self, path: Path, begun: BegunRun, commits: Commits) -> None:
         self.path = path
-        self.batch = opened.batch
-        self.run = opened.run
-        self.highest = opened.highest
-        self._next_named = opened.next_named
-        self._connection = opened.connection
-        self._thread = thread
-        self._interval = interval
-        self._next = _Commit()
-        self._committed_at = 0.0
-        self._committer: asyncio.Task[None] | None = None
+        self.batch = begun.batch
+        self.run = begun.run
+        self.highest = begun.highest
+        self._next_named = begun.next_named
+        self._commits = commits
+        self._rows = _Rows(commits.count)
         self._broken: JournalError | None = None
 
     @classmethod
@@ -141,33 +105,25 @@ class JournalFile:
         :param wait: seconds to wait until another process releases it.
         :raises JournalError: it cannot be used; nothing was changed.
         """
-        thread = ThreadPoolExecutor(1, "omium-journal")
+        commits = Commits("omium-journal", interval)
         given_up = threading.Event()
-        loop = asyncio.get_running_loop()
-        opening = loop.run_in_executor(thread, open_journal, path, identity, time.time(), wait, given_up)
         try:
-            opened = await asyncio.shield(opening)
-        except BaseException:
+            await commits.open(partial(opened_journal, path, wait, given_up))
+            begun = await commits.do(partial(begin_run, path=path, identity=identity, now=time.time()))
+        except BaseException as error:
             given_up.set()
-            try:
-                await wait_until_done([opening])
-            finally:
-                if not opening.cancelled() and opening.exception() is None:
-                    await _release(thread, opening.result().connection)
-                thread.shutdown()
+            await _to_the_end(commits.close())
+            if isinstance(error, sqlite3.Error):
+                raise trouble(path, error) from error
             raise
-        return cls(path, opened, thread, interval)
+        return cls(path, begun, commits)
 
     async def close(self) -> None:
         """Write everything that is still to be written, and release the file."""
         try:
-            while not self._next.is_empty or self._is_committing():
-                self._schedule()
-                if self._committer is not None:
-                    await wait_until_done([self._committer])
+            await _to_the_end(self._commits.close())
         finally:
             self._broken = self._broken or JournalError(f"the journal {self.path} is closed", outcome="not_applied")
-            await _release(self._thread, self._connection)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -199,11 +155,11 @@ class JournalFile:
         It also works after a commit has failed, as on a full disk.
         """
 
-        def read() -> set[str | None]:
-            return {row[0] for row in self._connection.execute(_EARLIER_STATES, (self.run,))}
+        def read(connection: sqlite3.Connection) -> set[str | None]:
+            return {row[0] for row in connection.execute(_EARLIER_STATES, (self.run,))}
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+            return await self._commits.do(read)
         except sqlite3.Error:
             return {None}
 
@@ -222,11 +178,12 @@ class JournalFile:
             ) from error
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function with the connection, after everything that was asked for before."""
-        future: asyncio.Future[T] = self._new_future()
-        self._next.jobs.append(job)
-        self._next.results.append(future)
-        return await future
+        """Run a function with the connection, after everything that was asked for before.
+
+        :raises JournalError: the journal cannot be used any more.
+        """
+        self._check()
+        return await self._committed(self._commits.do(job))
 
     # -- writing: durable when it returns --------------------------------------------------------------------------
 
@@ -237,17 +194,15 @@ class JournalFile:
 
     async def mark(self, mark: Mark) -> None:
         """Record that an item is about to be sent; an earlier outcome is deleted."""
-        future: asyncio.Future[None] = self._new_future()
-        self._next.written.append(future)
-        self._next.marks.append(_row_of(mark))
-        await future
+        rows = self._next_rows()
+        rows.marks.append(_row_of(mark))
+        await self._write(rows)
 
     async def record(self, item_id: int, state: str, execution_id: str | None, answer: str | None) -> None:
         """Record the outcome of an item."""
-        future: asyncio.Future[None] = self._new_future()
-        self._next.written.append(future)
-        self._next.outcomes.append((item_id, state, execution_id, answer))
-        await future
+        rows = self._next_rows()
+        rows.outcomes.append((item_id, state, execution_id, answer))
+        await self._write(rows)
 
     async def touch(self, item_id: int, position: int) -> None:
         """Record that this run read the item, at this position."""
@@ -262,62 +217,47 @@ class JournalFile:
         row = await self.do(lambda connection: connection.execute(statement, (value,)).fetchone())
         return None if row is None else _entry(row)
 
-    def _new_future(self) -> asyncio.Future[Any]:
-        """Return a future for the next commit.
+    def _next_rows(self) -> _Rows:
+        """Return the rows of the next commit.
 
         :raises JournalError: the journal cannot be used any more.
         """
+        self._check()
+        if self._rows.commit != self._commits.count:
+            self._rows = _Rows(self._commits.count)
+        return self._rows
+
+    async def _write(self, rows: _Rows) -> None:
+        if rows.written is None:
+            rows.written = self._commits.do(rows)
+        await self._committed(asyncio.shield(rows.written))  # one task that is cancelled must not cancel it for others
+
+    def _check(self) -> None:
         if self._broken is not None:
             raise self._broken
-        self._schedule()
-        return asyncio.get_running_loop().create_future()
 
-    def _is_committing(self) -> bool:
-        return self._committer is not None and not self._committer.done()
+    async def _committed(self, result: asyncio.Future[T]) -> T:
+        """Return the result of a job. After an error nothing can be asked for any more.
 
-    def _schedule(self) -> None:
-        if not self._is_committing():
-            self._committer = asyncio.create_task(self._commit_all())
-
-    async def _commit_all(self) -> None:
-        """Commit until there is nothing to commit."""
-        while not self._next.is_empty:
-            await asyncio.sleep(max(0.0, self._committed_at + self._interval - time.monotonic()))
-            commit, self._next = self._next, _Commit()
-            self._committed_at = time.monotonic()
-            if self._broken is not None:
-                commit.fail(self._broken)
-            else:
-                await self._commit(commit)
-
-    async def _commit(self, commit: _Commit) -> None:
-        loop = asyncio.get_running_loop()
+        :raises JournalError: the job or its commit failed.
+        """
         try:
-            results = await loop.run_in_executor(self._thread, commit.run, self._connection)
-        except BaseException as error:
-            commit.fail(self._break(error))
-            if not isinstance(error, Exception):
-                raise
-        else:
-            commit.succeed(results)
-
-    def _break(self, error: BaseException) -> JournalError:
-        if self._broken is None:
-            found = error if isinstance(error, JournalError) else None
+            return await result
+        except JournalError as error:
+            self._broken = self._broken or error
+            raise
+        except Exception as error:
             if isinstance(error, (sqlite3.Error, OSError)):
                 found = trouble(self.path, error)
-                found.__cause__ = error
-            self._broken = found or JournalError(
-                f"the journal {self.path} cannot be used: {error}", outcome="not_applied"
-            )
-        return self._broken
+            else:
+                found = JournalError(f"the journal {self.path} cannot be used: {error}", outcome="not_applied")
+            self._broken = self._broken or found
+            raise self._broken from error
 
 
-async def _release(thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
-    try:
-        await wait_until_done([asyncio.get_running_loop().run_in_executor(thread, connection.close)])
-    finally:
-        thread.shutdown()
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run the work in a task that a cancellation of the caller does not reach."""
+    await wait_until_done([asyncio.get_running_loop().create_task(work)])
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -90,8 +91,8 @@ class Identity:
         return attrs.asdict(self)
 
 
-class OpenJournal(NamedTuple):
-    """A journal that was opened for a run.
+class BegunRun(NamedTuple):
+    """A run that has begun in a journal.
 
     :ivar batch: the id of the batch.
     :ivar run: counts the starts.
@@ -99,31 +100,34 @@ class OpenJournal(NamedTuple):
     :ivar next_named: the next free id of an item with one.
     """
 
-    connection: sqlite3.Connection
     batch: str
     run: int
     highest: int
     next_named: int
 
 
-def open_journal(path: Path, identity: Identity, now: float, wait: float, given_up: threading.Event) -> OpenJournal:
-    """Open or create the journal and begin a run in it.
+@contextlib.contextmanager
+def opened_journal(path: Path, wait: float, given_up: threading.Event) -> Generator[sqlite3.Connection]:
+    """Open or create the journal.
 
     :param wait: seconds to wait for the lock, until ``given_up`` is set. It is at least a second, because a batch of
         this process that was left by ``break`` needs a moment to release it.
     :raises JournalError: it cannot be used; nothing was changed.
     """
     deadline = time.monotonic() + max(wait, _LEAST_WAIT)
-    while True:
+    connection = None
+    while connection is None:
         try:
-            return _open_now(path, identity, now)
+            connection = _open_now(path)
         except (OSError, sqlite3.Error, UnusableFileError) as error:
             may_wait = unusable(error).is_locked and time.monotonic() < deadline
             if not may_wait or given_up.wait(_BETWEEN_TRIES):
                 raise trouble(path, error) from error
+    with contextlib.closing(connection):
+        yield connection
 
 
-def _open_now(path: Path, identity: Identity, now: float) -> OpenJournal:
+def _open_now(path: Path) -> sqlite3.Connection:
     check_file(path)
     with contextlib.ExitStack() as undo:
         connection = connect(path, timeout=0)
@@ -133,13 +137,15 @@ def _open_now(path: Path, identity: Identity, now: float) -> OpenJournal:
         connection.execute("ROLLBACK")
         prepare(connection, _FORMAT)
         connection.execute("PRAGMA temp_store = MEMORY")
-        opened = _begin(connection, path, identity, now)
         undo.pop_all()
-        return opened
+        return connection
 
 
-def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: float) -> OpenJournal:
-    connection.execute("BEGIN IMMEDIATE")
+def begin_run(connection: sqlite3.Connection, path: Path, identity: Identity, now: float) -> BegunRun:
+    """Record that a run begins.
+
+    :raises JournalError: the journal belongs to another batch.
+    """
     facts: dict[str, str] = dict(connection.execute("SELECT name, value FROM facts").fetchall())
     if not facts:
         facts = {**identity.facts(), "batch": secrets.token_hex(8)}
@@ -149,9 +155,7 @@ def _begin(connection: sqlite3.Connection, path: Path, identity: Identity, now: 
     connection.execute("INSERT INTO runs VALUES (?, ?)", (run, now))
     highest = connection.execute("SELECT max(id) FROM items WHERE id < ?", (FIRST_NAMED,)).fetchone()[0]
     named = connection.execute("SELECT max(id) FROM items WHERE id >= ?", (FIRST_NAMED,)).fetchone()[0]
-    connection.execute("COMMIT")
-    return OpenJournal(
-        connection,
+    return BegunRun(
         facts["batch"],
         run,
         -1 if highest is None else highest,

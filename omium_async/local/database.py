@@ -1,8 +1,4 @@
-"""The SQLite database of a running server: one thread reads and writes it, so that the event loop is never blocked.
-
-A job is a function of the connection. Each job is atomic: an exception undoes this job alone. Jobs that wait are
-committed together, so that many small writes share one flush to disk; a job returns only after that flush.
-"""
+"""The SQLite database of a running server, which one thread reads and writes (`Commits` of `_data/sqlite.py`)."""
 
 from __future__ import annotations
 
@@ -10,16 +6,14 @@ import asyncio
 import contextlib
 import logging
 import os
-import queue
 import sqlite3
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import attrs
-
-from .._data.sqlite import UnusableFileError, check_file, connect, prepare, unusable
+from .._data.sqlite import Commits, UnusableFileError, check_file, connect, kind_of, prepare, unusable
 from .errors import DatabaseInUseError, LocalOmiumError
 from .tables import FORMAT, TABLES
 
@@ -30,7 +24,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("omium_async.local.database")
 
-_JOBS_PER_COMMIT: Final = 512  # limits how long the first job of a batch waits for the last
 _BUSY_TIMEOUT: Final = 5.0  # seconds to wait for a lock that another program holds
 _PAUSES: Final = (0.05, 5.0)  # seconds: the first and the longest delay before a repeated write
 _STATEMENTS_KEPT: Final = 256
@@ -47,43 +40,14 @@ _TRANSIENT: Final = frozenset(
 )
 
 
-@attrs.define(eq=False)
-class _Job:
-    function: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-
-    def run(self, connection: sqlite3.Connection) -> None:
-        connection.execute("SAVEPOINT job")
-        try:
-            self.result = self.function(connection)
-        except BaseException as error:  # noqa: BLE001 - the awaiting task receives it
-            self.error = error
-            connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
-
-    def deliver(self) -> None:
-        if self.future.done():  # the awaiting task was cancelled; the write is kept
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
-
-
 class Database:
     """The database of a running server, on its event loop.
 
     With a file, each write that has returned survives the process. Without one, all data is in memory.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._work, name="omium-local-database", daemon=True)
+    def __init__(self) -> None:
+        self._commits = Commits("omium-local-database")
         self._closed = False
         self._failing = False
 
@@ -93,18 +57,15 @@ class Database:
 
         :raises LocalOmiumError: it cannot be used; the message says why.
         """
-        database = cls(path)
-        database._thread.start()  # opening may wait for the disk
-        await database._ready
+        database = cls()
+        await database._commits.open(partial(_opened, path))
         return database
 
     async def do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job in a transaction, and return when it is committed. Jobs run in the order of the calls."""
         if self._closed:
             raise LocalOmiumError("the server has been stopped")
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(job, future))
-        return await future
+        return await self._commits.do(job)
 
     async def insist(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job of a run, and repeat it after transient errors, such as a lock or a full disk."""
@@ -113,7 +74,7 @@ class Database:
             try:
                 result = await self.do(job)
             except sqlite3.Error as error:
-                if _kind(error) not in _TRANSIENT:
+                if kind_of(error) not in _TRANSIENT:
                     raise
                 self._log_failure(error)
             else:
@@ -125,9 +86,7 @@ class Database:
     async def close(self) -> None:
         """Close the database after all submitted jobs."""
         self._closed = True
-        self._jobs.put(None)
-        while self._thread.is_alive():  # noqa: ASYNC110 - a thread cannot set an event of the loop as its last act
-            await asyncio.sleep(0.001)
+        await self._commits.close()
 
     def _log_failure(self, error: sqlite3.Error) -> None:
         if not self._failing:
@@ -141,75 +100,6 @@ class Database:
         if self._failing:
             self._failing = False
             _log.warning("the database can be written again: runs continue")
-
-    # -- in the thread -------------------------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        try:
-            with _opened(self._path) as connection:
-                self._call_soon(self._set_ready, None)
-                while batch := self._next_batch():
-                    _transact(connection, batch)
-                    self._call_soon(_deliver, batch)
-        except BaseException as error:  # noqa: BLE001 - `open` raises it
-            self._call_soon(self._set_ready, error)
-
-    def _next_batch(self) -> list[_Job]:
-        """Return all jobs that wait, at least one; none at the end."""
-        batch: list[_Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == _JOBS_PER_COMMIT:
-                return batch
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return batch
-        if batch:
-            self._jobs.put(None)  # repeat the end after this batch
-        return batch
-
-    def _call_soon(self, function: Callable[..., None], *args: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the event loop was closed: nothing awaits the jobs
-            self._loop.call_soon_threadsafe(function, *args)
-
-    def _set_ready(self, error: BaseException | None) -> None:
-        if self._ready.done():
-            return
-        if error is None:
-            self._ready.set_result(None)
-        else:
-            self._ready.set_exception(error)
-
-
-def _transact(connection: sqlite3.Connection, batch: list[_Job]) -> None:
-    """Run jobs in one transaction. If that fails, nothing was written, and each job runs in its own."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            job.run(connection)
-        connection.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - the awaiting tasks receive it
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        alone = len(batch) == 1 or (isinstance(error, sqlite3.Error) and _kind(error) == sqlite3.SQLITE_BUSY)
-        for job in batch:
-            if alone:
-                job.error = job.error or error
-            else:
-                job.error = None
-                _transact(connection, [job])
-
-
-def _deliver(batch: list[_Job]) -> None:
-    for job in batch:
-        job.deliver()
-
-
-def _kind(error: sqlite3.Error) -> int:
-    code: int = getattr(error, "sqlite_errorcode", None) or 0  # errors of the module itself have no code
-    return code & 0xFF  # the other bits are subtypes
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from omium_async import ExecutionRequest, JournalError
-from omium_async._journal.file import JournalFile
+from omium_async._data.sqlite import Commits
 
 from ..patient import be_patient
 from .service import Connection, Service
@@ -53,15 +53,19 @@ class Run:
 
     async def go(self, requests: list[ExecutionRequest]) -> bool:
         """Return whether it reached its end."""
-        commit = JournalFile._commit
+        begin, deliver = Commits._begin, Commits._deliver
 
-        async def stepping_commit(file: JournalFile, what: Any) -> None:
+        def stepping_begin(commits: Commits) -> None:
             self.step("before a commit")
-            await commit(file, what)
+            begin(commits)
+
+        def stepping_deliver(commits: Commits, batch: Any) -> None:
+            deliver(commits, batch)
             self.step("after a commit")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(JournalFile, "_commit", stepping_commit)
+            patch.setattr(Commits, "_begin", stepping_begin)
+            patch.setattr(Commits, "_deliver", stepping_deliver)
             reading = asyncio.create_task(self._read(requests))
             dying = asyncio.create_task(self.died.wait())
             await asyncio.wait([reading, dying], return_when=asyncio.FIRST_COMPLETED)
