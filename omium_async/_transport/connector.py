@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport] - a look-up of a host would import it
 import contextvars
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport] - a look-up of a host would import it
 import select

@@ -97,7 +97,7 @@ class Address:
 
     @property
     def reachable(self) -> str:
-        """The host for clients on this machine: "any address" is none that they can connect to."""
+        """The host for clients on this machine. They cannot connect to a wildcard address."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - it is compared
 
     @property
@@ -217,7 +217,7 @@ class RunningServer:
         self.address = Address(host, self._runner.addresses[0][1])
         if not all(ipaddress.ip_address(bound[0]).is_loopback for bound in self._runner.addresses):
             _log.warning(
-                "LocalOmium listens on port %d of %s: whoever can reach this machine can connect. Requests need a key, "
+                "LocalOmium listens on port %d of %s, for all machines that can reach this one: requests need a key, "
                 "and are not encrypted",
                 self.address.port, host, extra={"omium_host": host, "omium_port": self.address.port},
             )  # fmt: skip

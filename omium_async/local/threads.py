@@ -25,11 +25,11 @@ class StepExit(BaseException):
 
 
 class Threads:
-    """Runs calls, each in a thread of its own: `usual` at once, and more if those may wait for calls that wait here.
+    """Runs each call in a new thread: `usual` calls at once, and more while none of them ends.
 
-    A step may wait for a step inside of it, and a workflow for an execution that it has created. So whenever no call
-    has begun for 0.05 s, more of those that wait begin: as many as are running, but only one while the process is
-    computing, because many threads that compute would leave no time to the event loop.
+    A step may wait for a step inside of it, and a workflow for an execution that it has created. So when calls are
+    queued and none has begun for 0.05 s, more of them begin: as many as are running, but only one while the process is
+    computing, because many computing threads would leave no time to the event loop.
 
     A call cannot be interrupted. If its awaiting task is cancelled, its thread ends with the call, and another call may
     begin meanwhile.

@@ -225,7 +225,7 @@ def test_on_another_host_the_console_is_reached_by_its_allowed_names(omiumctl, u
 
     ended = omiumctl.serve("--host", "0.0.0.0", "--ui", "--allow-host", name, use=use)[1]
     assert (ended.code, statuses) == (0, [200, 200, 403])
-    assert (ended.lines_of_errors, "Requests need a key" in ended.err) == (1, True)
+    assert (ended.lines_of_errors, "requests need a key" in ended.err) == (1, True)
 
 
 @pytest.mark.parametrize(
