@@ -6,11 +6,13 @@ import asyncio
 import base64
 import contextlib
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 import trustme
+import truststore
 
 import omium_async as om
 
@@ -61,6 +63,24 @@ async def test_bad_certificates(raw, bad: str, sessions: str) -> None:
         assert server.requests == []
     if session is not None:
         await session.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the authorities of the system are not in a file")
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_context_of_truststore_trusts_the_authorities_of_the_system(raw, monkeypatch, tmp_path, trusted):
+    file = tmp_path / "authorities.pem"
+    (AUTHORITY if trusted else trustme.CA()).cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async with raw.pair(tls=server_context(), ssl=context, max_retries=0) as (omium, server, _):
+        if trusted:
+            await omium.executions.create("wf")
+            assert len(server.requests) == 1
+        else:
+            with pytest.raises(om.APIConnectionError) as caught:
+                await omium.executions.create("wf")
+            assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError | aiohttp.ClientSSLError)
+            assert (caught.value.outcome, server.requests) == ("not_applied", [])
 
 
 async def test_http_where_tls_is_expected(raw) -> None:

@@ -17,7 +17,12 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 KINDS = {"python", "sh", "console", "text", "json", "toml", "ini", "yaml"}
 
 #: What a block imports, and the module that must be installed for it: otherwise its test is skipped.
-OPTIONAL = {"opentelemetry.sdk": "opentelemetry.sdk", "omium_async.otel": "opentelemetry", "omium_async.ui": "jinja2"}
+OPTIONAL = {
+    "opentelemetry.sdk": "opentelemetry.sdk",
+    "omium_async.otel": "opentelemetry",
+    "omium_async.ui": "jinja2",
+    "import truststore": "truststore",
+}
 
 
 def missing(block: Block) -> list[str]:
