@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import os
 from collections.abc import Callable, Coroutine
 from time import monotonic
@@ -16,12 +15,9 @@ from multidict import CIMultiDict
 
 from .._data.masked import SecretFunction
 from .._data.text import clean_id
-from .._errors.attempts import Attempt, WriteOutcome
-from .._errors.base import OmiumError
 from .._errors.calls import APITimeoutError
 from .._errors.others import ConfigurationError
 from .._request import Request
-from .._settings.secret import Redactor
 from .admission import Lane, TooLate
 from .answers import RawResponse, joined, request_id_of
 from .attempt import LiveAttempt
@@ -31,7 +27,8 @@ from .keys import IssuedKey, Keys
 from .pacing import MINUTE, Pacer
 from .reports import Reports, log
 from .retry import Budget, backoff
-from .session import Connections, Sessions
+from .session import Sessions
+from .state import CallState
 
 if TYPE_CHECKING:
     from .._outage import Outage
@@ -44,70 +41,6 @@ _ID_PREFIX: Final = os.urandom(10).hex()
 _MOST_KEYS: Final = 10  # of one call: a service that refuses one call with each new key must not see it for ever
 _NO_KEY: Final = "the call's timeout ended before the api_key function returned a key"
 _TOO_LATE: Final = "the call's timeout ends before the request may be sent (rate limit, or no free connection)"
-
-
-class _CallState:
-    """The state of a call.
-
-    :ivar deadline: by ``time.monotonic``; infinity: none.
-    :ivar period: of the lane, when it admitted the attempt.
-    :ivar attempts: those that failed.
-    :ivar failure: the last attempt's; ``None`` before the first failed.
-    :ivar key: of the last attempt, if a function returned it.
-    :ivar keys: the number of keys that were refused.
-    """
-
-    __slots__ = (
-        "attempts", "connections", "deadline", "failure", "key", "keys", "lane", "options", "period", "request", "span",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        request: Request,
-        options: Options,
-        connections: Connections,
-        lane: Lane | None,
-        span: CallSpan | None,
-    ) -> None:
-        self.request = request
-        self.options = options
-        self.connections = connections
-        self.lane = lane
-        self.period = 0
-        self.deadline = math.inf if options.timeout is None else monotonic() + options.timeout
-        self.span = span
-        self.attempts: tuple[Attempt, ...] = ()
-        self.failure: Failure | None = None
-        self.key: IssuedKey | None = None
-        self.keys = 0
-
-    @property
-    def time_left(self) -> float:
-        """Seconds until the deadline."""
-        return self.deadline - monotonic()
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether the write may have been applied by one of the attempts."""
-        return any(attempt.outcome_unknown for attempt in self.attempts)
-
-    def attempt_timeout(self, started: float) -> float:
-        """Return the seconds that an attempt may take; infinity: no limit."""
-        timeout = self.options.attempt_timeout
-        left = self.deadline - started
-        return max(0.0, left) if timeout is None or left < timeout else timeout
-
-    def raise_error(self, otherwise: OmiumError, redactor: Redactor) -> NoReturn:
-        """Raise the error of the last attempt, with the outcome of all of them.
-
-        :param otherwise: the error of a call without attempts.
-        """
-        error = otherwise if self.failure is None else self.failure.error
-        error.attempts = self.attempts
-        error.idempotency_key = self.request.key
-        error.outcome = WriteOutcome.UNKNOWN if self.is_unknown else WriteOutcome.NOT_APPLIED
-        error.method, error.url = self.request.method, redactor.text(self.request.url)  # type: ignore[attr-defined]
-        raise error from error.__cause__
 
 
 class Transport:
@@ -210,7 +143,7 @@ class Transport:
         span: CallSpan | None = None,
     ) -> T:
         connections, keys = self._sessions.known() or await self._sessions.open(), self._keys
-        state = _CallState(request, options, connections, lane, span)
+        state = CallState(request, options, connections, lane, span)
         while True:
             if (keys is not None and keys.current is None) or not connections.gate.enter_now(lane):
                 await self._admit(state)
@@ -238,7 +171,7 @@ class Transport:
 
     # -- before an attempt ---------------------------------------------------------------------------------------------
 
-    async def _admit(self, state: _CallState) -> None:
+    async def _admit(self, state: CallState) -> None:
         """Wait for the first key, the lane, the rate limit, a pause, and a free connection."""
         if self._keys is not None and self._keys.current is None:
             await self._next_key(self._keys, state)
@@ -257,13 +190,13 @@ class Transport:
                 state.span.waited()
         self._raise_too_late(state, _TOO_LATE)
 
-    def _raise_too_late(self, state: _CallState, problem: str) -> NoReturn:
+    def _raise_too_late(self, state: CallState, problem: str) -> NoReturn:
         """Raise the error of a call that ends before its next attempt begins."""
         if self._sessions.closed and state.failure is None:
             self._sessions.raise_closed()
         state.raise_error(APITimeoutError(problem), self._redactor)
 
-    async def _next_key(self, keys: Keys, state: _CallState) -> IssuedKey:
+    async def _next_key(self, keys: Keys, state: CallState) -> IssuedKey:
         """Return a key that the function returned after that of the last attempt."""
         seconds = None if state.options.timeout is None else max(0.0, state.time_left)
         if seconds is None and state.lane is not None:  # the calls of a batch have no time-out; a hang must end
@@ -298,7 +231,7 @@ class Transport:
 
     # -- after an attempt ----------------------------------------------------------------------------------------------
 
-    def _succeeded(self, state: _CallState, attempt: LiveAttempt) -> None:
+    def _succeeded(self, state: CallState, attempt: LiveAttempt) -> None:
         state.connections.timeouts.stop(attempt)
         self._leave(state, attempt)
         if state.attempts or not self._budget.full:
@@ -312,7 +245,7 @@ class Transport:
         )
         self._reports.ended(state.request, record, state.options, state.span)
 
-    def _failed(self, state: _CallState, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
+    def _failed(self, state: CallState, attempt: LiveAttempt, error: BaseException, body: bytes) -> bool:
         """Judge a failed attempt; return False if the error is a cancellation or a defect."""
         problem = error
         if isinstance(error, asyncio.CancelledError) and attempt.take_time_out():
@@ -334,7 +267,7 @@ class Transport:
         return failure is not None
 
     def _record_failure(
-        self, state: _CallState, attempt: LiveAttempt, problem: BaseException, failure: Failure | None
+        self, state: CallState, attempt: LiveAttempt, problem: BaseException, failure: Failure | None
     ) -> None:
         request = state.request
         if failure is None:
@@ -357,7 +290,7 @@ class Transport:
             state.failure = failure
 
     def _leave(
-        self, state: _CallState, attempt: LiveAttempt, failure: Failure | None = None, *, sent: bool = True
+        self, state: CallState, attempt: LiveAttempt, failure: Failure | None = None, *, sent: bool = True
     ) -> None:
         """Let the next call in, after the pacer has seen the response."""
         if attempt.headers is not None and self._pacer.concerns(attempt.status, attempt.headers):
@@ -367,7 +300,7 @@ class Transport:
             self._keys.accept(attempt.key)
         state.connections.gate.leave(state.lane, state.period, sent=sent)
 
-    async def _before_next(self, state: _CallState) -> None:
+    async def _before_next(self, state: CallState) -> None:
         """Wait before the next attempt, or raise the failure if none may follow."""
         attempt, failure, keys = state.attempts[-1], state.failure, self._keys
         assert failure is not None  # noqa: S101 - for the type checkers: an attempt failed
@@ -382,7 +315,7 @@ class Transport:
         if state.time_left <= 0 or self._sessions.closed:
             state.raise_error(failure.error, self._redactor)
 
-    def _delay(self, state: _CallState, failure: Failure) -> float:
+    def _delay(self, state: CallState, failure: Failure) -> float:
         """Return the seconds until the next attempt, or raise the failure if none may follow."""
         options, attempt = state.options, state.attempts[-1]
         retries = len(state.attempts) - 1
@@ -397,7 +330,7 @@ class Transport:
         self._reports.given_up(state.request, attempt)
         return state.raise_error(failure.error, self._redactor)
 
-    async def _has_other_key(self, keys: Keys, state: _CallState) -> bool:
+    async def _has_other_key(self, keys: Keys, state: CallState) -> bool:
         """Whether the function returns another key than the refused one.
 
         A call is sent with one new key. If that is refused too, it needs another only if the service had accepted it:

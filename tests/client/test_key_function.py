@@ -498,9 +498,11 @@ def test_the_sync_client_takes_it_too_also_in_a_forked_child(kind, recwarn) -> N
         omium.executions.create("w")
         read, write = os.pipe()
         if not (child := os.fork()):
-            omium.executions.create("w")
-            os.write(write, b"%d" % issuer.calls)
-            os._exit(0)
+            try:
+                omium.executions.create("w")
+                os.write(write, b"%d" % issuer.calls)
+            finally:
+                os._exit(0)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
             assert pipe.read() == b"2"  # its own, because a call of the parent may have been in progress
