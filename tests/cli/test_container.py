@@ -17,17 +17,34 @@ from omium_sync.cli.commands.ui import _USUAL_PORT
 from ..ports import free_port
 from .conftest import ROOT
 
-yaml = pytest.importorskip("yaml")
-
 FOLDER = ROOT / "examples" / "container"
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
-SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+COMPOSE = (FOLDER / "compose.yaml").read_text()
 KEY = "omium_key_of_the_containers_1"
 
 
 def instruction(name):
     (found,) = re.findall(rf"^{name} ((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
     return found.replace("\\\n", "")
+
+
+def composed(name):
+    """The value of a key of the compose file, which is JSON or a text."""
+    (found,) = re.findall(rf"^ *{name}: (.*)$", COMPOSE, re.MULTILINE)
+    return json.loads(found) if found[0] == "[" else found
+
+
+def test_the_compose_file_names_what_its_services_use():
+    yaml = pytest.importorskip("yaml")
+    found = yaml.safe_load(COMPOSE)
+    server, application = found["services"]["omium"], found["services"]["application"]
+    assert (server["secrets"], list(found["secrets"]), list(found["volumes"])) == (
+        ["omium_key"],
+        ["omium_key"],
+        ["data"],
+    )
+    assert application["depends_on"]["omium"]["condition"] == "service_healthy"
+    assert (server["healthcheck"]["test"], application["command"]) == (composed("test"), composed("command"))
 
 
 def test_the_image_has_the_extras_the_files_and_the_ports_of_its_command():
@@ -37,7 +54,7 @@ def test_the_image_has_the_extras_the_files_and_the_ports_of_its_command():
     assert all((FOLDER / name).is_file() for name in instruction("COPY").split()[:-1])
     command = json.loads(instruction("CMD"))
     assert instruction("EXPOSE").split() == [command[command.index("--port") + 1], str(_USUAL_PORT)]
-    assert [each.split(":")[2] for each in SERVICES["omium"]["ports"]] == [str(_USUAL_PORT), "8700"]
+    assert re.findall(r'"127.0.0.1:(\d+):(\d+)"', COMPOSE) == [(str(_USUAL_PORT),) * 2, ("8700",) * 2]
 
 
 def test_the_application_runs_beside_the_server_and_its_console(omiumctl, monkeypatch):
@@ -67,10 +84,9 @@ def test_the_application_runs_beside_the_server_and_its_console(omiumctl, monkey
         return done.stdout
 
     def use(said):
-        application = SERVICES["application"]
-        run(SERVICES["omium"]["healthcheck"]["test"][1:])
-        environment = application["environment"] | {"OMIUM_API_KEY": KEY}
-        assert run(application["command"], environment) == "Hello Ada\n"
+        run(composed("test")[1:])
+        environment = {"OMIUM_API_URL": composed("OMIUM_API_URL"), "OMIUM_API_KEY": KEY}
+        assert run(composed("command"), environment) == "Hello Ada\n"
         with urllib.request.urlopen(said["console"]) as page:
             assert "greet" in page.read().decode()
 

@@ -228,6 +228,26 @@ def test_on_another_host_the_console_is_reached_by_its_allowed_names(omiumctl, u
     assert (ended.lines_of_errors, "requests need a key" in ended.err) == (1, True)
 
 
+def test_on_the_name_of_this_machine_the_console_reaches_the_server(omiumctl, usual_port, monkeypatch):
+    pytest.importorskip("jinja2", reason="the extra ui is not installed")
+    monkeypatch.setattr("omium_sync.cli.commands.ui._USUAL_PORT", free_port())
+    name = socket.gethostname()
+    try:
+        with socket.create_server((name, 0)):
+            pass
+    except OSError:
+        pytest.skip("the name of this machine is none of its addresses")
+    pages = []
+
+    def use(said):
+        assert said["url"] == f"http://{name}:{usual_port}"
+        with urllib.request.urlopen(said["console"]) as page:
+            pages.append(page.read().decode())
+
+    ended = omiumctl.serve("--host", name, "--ui", "--allow-host", name, use=use)[1]
+    assert (ended.code, "No executions yet" in pages[0]) == (0, True), pages
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

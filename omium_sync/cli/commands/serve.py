@@ -144,7 +144,9 @@ async def _serve(
             if with_key:  # it is valid for this server only, and the user needs it
                 said["api_key"] = local.api_key
             if page is not None:
-                omium = await stack.enter_async_context(AsyncOmium(local.api_key, base_url=local.url))
+                # The address is one of this machine, also if it is not loopback.
+                client = AsyncOmium(local.api_key, base_url=local.url, allow_insecure_http=True)
+                omium = await stack.enter_async_context(client)
                 said["console"] = await stack.enter_async_context(console_served(omium, address=page))
             said["workflows"] = list(local.workflows)
             if as_json:
