@@ -6,19 +6,21 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from . import _arguments as check
+from ._data.dataclass_form import dataclass_form
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LONGEST: Final = 64  # characters of a tool's name, for the models of OpenAI and Anthropic
 
 
-def describe(function: F, workflow: Any, name: str | None, description: str | None) -> F:
+def describe(function: F, workflow: Any, read: Callable[[Any], object], name: str | None, description: str | None) -> F:
     """Give the function of one parameter ``data`` its name, docstring, signature and annotations.
 
     :param workflow: a definition, which has the id and the types.
+    :param read: raises ``TypeError`` for JSON that is not of the input type.
     :param name: its name; ``None``: the workflow's id as an identifier.
     :param description: its docstring; ``None``: that of the input type, if it has its own.
     """
@@ -30,10 +32,43 @@ def describe(function: F, workflow: Any, name: str | None, description: str | No
     if description is None:
         description = _docstring(given) or f"Run the workflow {workflow.workflow_id!r} and return its result."
     function.__doc__ = description
+    if (form := dataclass_form(given)) is not given:
+        # Without a text AutoGen rejects the metadata itself, with a message that does not name the class.
+        given = Annotated[given, _docstring(given) or "The input.", _Described(form, read)]
     function.__annotations__ = {"data": given, "return": returned}
     data = inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=given)
     vars(function)["__signature__"] = inspect.Signature([data], return_annotation=returned)
     return function
+
+
+class _Described:
+    """Metadata that lets pydantic describe and check a type with attrs classes. The value stays the JSON of it."""
+
+    def __init__(self, form: Any, read: Callable[[Any], object]) -> None:
+        self._form = form
+        self._read = read
+
+    def __repr__(self) -> str:
+        return "<schema for pydantic>"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        return {
+            "type": "function-wrap",
+            "function": {"type": "no-info", "function": self._check},
+            "schema": handler.generate_schema(self._form),
+            "serialization": {"type": "function-plain", "function": _as_it_is},
+        }
+
+    def _check(self, value: Any, _: Any) -> Any:
+        try:
+            self._read(value)
+        except TypeError as error:
+            raise ValueError(str(error)) from None  # pydantic reports no other error
+        return value
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _identifier(workflow_id: str) -> str:

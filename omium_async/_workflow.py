@@ -134,8 +134,9 @@ class Workflow(Definition[In, Out]):
         """Return a function that executes the workflow, for agent frameworks that make tools of functions.
 
         It has one parameter, ``data``: the input, as the input type or as the JSON of it. Its signature and annotations
-        have the workflow's types; without them it takes ``dict[str, Any]`` and returns JSON. It raises as `execute`
-        does, and ``TypeError`` for an input that does not fit.
+        have the workflow's types, with metadata by which pydantic describes attrs classes; without them it takes
+        ``dict[str, Any]`` and returns JSON. It raises as `execute` does, and ``TypeError`` for an input that does not
+        fit.
 
         :param name: the function's ``__name__``; ``None``: the workflow's id as an identifier of at most 64 ASCII
             characters.
@@ -160,7 +161,7 @@ class Workflow(Definition[In, Out]):
                 cancel_on_exit=cancel_on_exit,
             )
 
-        return describe(tool, self, name, description)
+        return describe(tool, self, self._tool_input, name, description)
 
     def handle(self, execution_id: str) -> Run[Out]:
         """Return the handle of an existing execution; no request is sent.

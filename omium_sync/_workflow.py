@@ -96,7 +96,7 @@ class Workflow(Definition[In, Out]):
             output: Out = self._call(execute, data)
             return output
 
-        return describe(tool, self, name, description)
+        return describe(tool, self, self._core._tool_input, name, description)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     @mirrored(_Core.handle)
     def handle(self, execution_id: str) -> Run[Out]:

@@ -25,10 +25,12 @@ async def pydantic_ai(example: Example, days: list[Any]) -> list[str]:
 
     def answer(messages: Any, info: Any) -> ModelResponse:
         read.extend(part.model_response_str() for part in messages[-1].parts if part.part_kind == "tool-return")
+        nested = "data" in info.function_tools[0].parameters_json_schema["properties"]  # not if it is one object
         try:
-            return ModelResponse([ToolCallPart("report", {"day": next(left)})])  # the only argument is not nested
+            given = arguments(next(left))
         except StopIteration:
             return ModelResponse([TextPart("done")])
+        return ModelResponse([ToolCallPart("report", given if nested else given["data"])])
 
     assert (await example("pydantic_ai_agent").agent.run("Report.", model=FunctionModel(answer))).output == "done"
     return read

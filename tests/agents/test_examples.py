@@ -8,6 +8,7 @@ import pytest
 
 from omium_async.local import Fault
 
+from .conftest import EXAMPLES
 from .drivers import DRIVERS
 from .needs import needs
 
@@ -56,6 +57,20 @@ async def test_input_of_a_wrong_type_is_a_text_and_nothing_is_sent(ask, local):
     (text,) = await ask("third")
     assert text
     assert local.counts == {}
+
+
+@pytest.mark.parametrize("driver", [each for each in PARAMETERS if each.id != "autogen"], indirect=True)
+async def test_the_input_may_be_an_attrs_class(driver, example, local, tmp_path, monkeypatch):
+    for program in EXAMPLES.glob("*.py"):
+        text = program.read_text().replace("from dataclasses import dataclass", "from attrs import frozen as dataclass")
+        (tmp_path / program.name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    (done,) = await driver(example, [3])
+    assert "day 3" in done
+    (text,) = await driver(example, ["third"])
+    assert text
+    assert local.counts["POST /executions"] == 1
 
 
 async def test_the_model_may_call_again_only_if_nothing_was_written(ask, client, local):

@@ -8,7 +8,7 @@ import inspect
 import typing
 from collections.abc import AsyncIterator
 from datetime import date
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 import pydantic
@@ -16,6 +16,8 @@ import pytest
 
 from omium_async import AsyncOmium, ExecutionFailedError, Workflow
 from omium_async.local import LocalOmium
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -125,6 +127,63 @@ async def test_the_description_is_given_or_the_input_types_own(client):
     for kind in (None, Generated, Silent, Inherited, dict[str, int], dict, ReportInput | None):
         assert doc(kind) == "Run the workflow 'w' and return its result."
     assert client.workflow("w").as_tool("daily-report").__name__ == "daily-report"
+
+
+@attrs.frozen
+class Line(Generic[T]):
+    value: T
+    note: str | None = None
+
+
+@attrs.frozen
+class Invoice:
+    """Write an invoice."""
+
+    day: date
+    lines: list[Line[int]]
+    tags: dict[str, Line[str]] = attrs.field(factory=dict)
+    parent: Invoice | None = None
+    number: int = attrs.field(default=0, init=False)
+
+
+@dataclasses.dataclass
+class Batch:
+    invoices: tuple[Invoice, ...] = ()
+
+
+INVOICE = {"day": "2026-01-03", "lines": [{"value": 1}]}
+
+
+@pytest.mark.parametrize("kind", [Invoice, Batch, list[Invoice], Invoice | None])
+async def test_pydantic_describes_attrs_classes_of_the_input(client, kind):
+    tool = client.workflow("w", kind).as_tool()
+    assert typing.get_type_hints(tool)["data"] == kind
+    schema = pydantic.TypeAdapter(inspect.signature(tool).parameters["data"].annotation).json_schema()
+    invoice = schema["$defs"].get("Invoice", schema)
+    assert invoice["description"] == "Write an invoice."
+    assert invoice["required"] == ["day", "lines"]
+    assert invoice["properties"].keys() == {"day", "lines", "tags", "parent"}
+    assert invoice["properties"]["day"] == {"format": "date", "title": "Day", "type": "string"}
+    line = schema["$defs"][invoice["properties"]["lines"]["items"]["$ref"].rpartition("/")[2]]
+    assert line["properties"]["value"]["type"] == "integer"
+    assert line["properties"]["note"]["default"] is None
+
+
+async def test_pydantic_checks_attrs_classes_as_the_tool_does_and_keeps_the_json(client):
+    tool = client.workflow("w", Invoice).as_tool()
+    adapter = pydantic.TypeAdapter(inspect.signature(tool).parameters["data"].annotation)
+    assert adapter.validate_python(INVOICE) is INVOICE
+    assert adapter.dump_python(INVOICE) == INVOICE
+    made = Invoice(date(2026, 1, 3), [Line(1)])
+    assert adapter.validate_python(made) is made
+    with pytest.raises(pydantic.ValidationError, match=r"data\.lines\[0\]\.value: expected a whole number"):
+        adapter.validate_python({**INVOICE, "lines": [{"value": "1"}]})
+
+
+@pytest.mark.parametrize("kind", [ReportInput, Report, dict[str, list[ReportInput]], typing.Literal["a", "b"]])
+async def test_a_type_without_attrs_classes_is_the_annotation_itself(client, kind):
+    tool = client.workflow("w", kind).as_tool()
+    assert inspect.signature(tool).parameters["data"].annotation is kind
 
 
 async def test_options_are_checked_at_once_and_sent_with_each_execution(client, server):
