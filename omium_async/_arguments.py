@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode
 
 from ._data.masked import kind_of
-from ._data.plain import plain
-from ._filters import Filters, time_of
 from ._settings import checks
 from ._settings.checks import CONTROL, InvalidSettingError
 from ._statuses import STATUS_BY_TEXT, ExecutionStatus, StatusText
-
-if TYPE_CHECKING:
-    from ._data.converter import OmiumConverter
 
 #: A status as callers write it: a checker sees a typo in a literal.
 Status = StatusText | ExecutionStatus
@@ -178,86 +172,6 @@ def execution_ids(value: Any) -> Any:
     for entry in entries:
         execution_segment(entry, "execution_ids")
     return list(dict.fromkeys(entries))
-
-
-# -- filters of lists ----------------------------------------------------------------------------------------------
-
-
-def filters(
-    workflow_id: object = None,
-    status: Any = None,
-    since: Any = None,
-    before: Any = None,
-    metadata: Any = None,
-    *,
-    converter: OmiumConverter | None = None,
-) -> Filters:
-    """Validate the filters of a list; metadata takes the form in which the converter sends it."""
-    if workflow_id is not None:
-        text(workflow_id, "workflow_id")
-    ages = (_age(since), _age(before))
-    since, before = _time(since, "since"), _time(before, "before")
-    if since is not None and before is not None and since > before:
-        raise ValueError(f"since: {since} is after before ({before}), so no execution can pass; give an earlier one")
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise TypeError(f"metadata: {shown(metadata)} is not a mapping; give keys and the values they must have")
-    wanted = None if not metadata else plain(metadata, "metadata", converter)
-    workflow_id = None if workflow_id is None else str(workflow_id)
-    return Filters(workflow_id, _statuses(status), since, before, wanted, ages)
-
-
-def one_status(value: Any) -> Any:
-    """Validate a single status, or ``None``, for calls in which only the service filters."""
-    if value is not None and not isinstance(value, str):
-        raise TypeError(
-            f"status: {shown(value)} is not text; give one status, because the service filters by one (`list` filters "
-            "by several)"
-        )
-    return value
-
-
-def ids_alone(value: Any, filters: Filters, default_statuses: tuple[str, ...]) -> Any:
-    """Validate ids of executions that are given without filters."""
-    if filters != Filters(statuses=default_statuses):
-        raise ValueError(
-            f"execution_ids: they are given together with a filter ({filters.in_words()}); give one of the two"
-        )
-    return execution_ids(value)
-
-
-def _statuses(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    entries: list[Any] = [value] if isinstance(value, str) else list(many(value, "status", "statuses"))
-    if not entries:
-        raise ValueError("status: it is empty, so no execution can pass; give a status, several, or None for all")
-    for entry in entries:
-        text(entry, "status")
-    known_statuses(entries, "status")
-    return tuple(dict.fromkeys(entries))
-
-
-def _age(value: Any) -> timedelta | None:
-    return value if isinstance(value, timedelta) else None
-
-
-def _time(value: Any, name: str) -> datetime | None:
-    """Validate a time with a time zone; an age counts back from now."""
-    if value is None:
-        return None
-    if isinstance(value, timedelta):
-        if value < timedelta():
-            raise ValueError(f"{name}: {value} is negative; give an age of 0 or more, or a datetime with a time zone")
-        try:
-            return time_of(value)
-        except OverflowError:
-            raise ValueError(f"{name}: {value} is too large; give an age that ends after the year 0") from None
-    if not isinstance(value, datetime):
-        kind = f"{value!r} is a date" if isinstance(value, date) else f"{shown(value)} is not a datetime"
-        raise TypeError(f"{name}: {kind}; give a datetime with a time zone, or a timedelta back from now")
-    if value.utcoffset() is None:
-        raise ValueError(f"{name}: {value} has no time zone; give a datetime with one, such as tzinfo=UTC")
-    return value
 
 
 # -- parts of a URL ------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ._batch.delete import delete_many
 from ._batch.replay import replay_many
 from ._batch.run import run_many
 from ._caller import Caller
+from ._filters import Filters, one_status
 from ._journal.settings import Journal
 from ._lists import streams as lists
 from ._models.outcomes import CancelOutcome, CreateOutcome, DeleteOutcome, ReplayOutcome, RunOutcome
@@ -103,7 +104,7 @@ class Executions:
         """
         check.at_least(1, page, "page")
         check.at_least(1, page_size, "page_size")
-        return await endpoints.page(self._caller, page, page_size, check.filters(workflow_id, check.one_status(status)))
+        return await endpoints.page(self._caller, page, page_size, Filters.of(workflow_id, one_status(status)))
 
     async def count(self, *, workflow_id: str | None = None, status: Status | None = None) -> int:
         """Return the number of executions: the service's own total.
@@ -112,7 +113,7 @@ class Executions:
         :param status: only those with this status; an unknown one is rejected unless it is an `ExecutionStatus`.
         :raises InvalidResponseError: the response has no total.
         """
-        return await endpoints.count(self._caller, check.filters(workflow_id, check.one_status(status)))
+        return await endpoints.count(self._caller, Filters.of(workflow_id, one_status(status)))
 
     @spanned_each(writes=False)
     def list(
@@ -145,7 +146,7 @@ class Executions:
             of large pages.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        filters = Filters.of(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         fetch = lists.windows(self._caller, filters)
         return lists.stream_rows(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)
@@ -174,7 +175,7 @@ class Executions:
         :param prefetch: how many requests may be in flight ahead of the reader, as in `list`.
         :raises UnstableListError: the list changes faster than it can be read.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        filters = Filters.of(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         check.reading(page_size, prefetch)
         fetch = lists.windows(self._caller, filters)
         return lists.stream_pages(fetch, page_size=page_size, prefetch=prefetch, filters=filters)
@@ -505,7 +506,7 @@ class Executions:
             seconds.
         :raises JournalError: the journal cannot be used.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        filters = Filters.of(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return replay_many(
             self._caller,
             execution_ids,
@@ -557,7 +558,7 @@ class Executions:
         :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
             seconds.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        filters = Filters.of(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return cancel_many(
             self._caller,
             execution_ids,
@@ -607,7 +608,7 @@ class Executions:
         :raises APIStatusError: the address does not serve the call, or only refusals for now came for ``patience``
             seconds.
         """
-        filters = check.filters(workflow_id, status, since, before, metadata, converter=self._caller.converter)
+        filters = Filters.of(workflow_id, status, since, before, metadata, converter=self._caller.converter)
         return delete_many(
             self._caller,
             execution_ids,
@@ -687,7 +688,7 @@ class Executions:
         self, *, page_size: int = 100, limit: int | None = None, prefetch: int | None = None, **wanted: Any
     ) -> AsyncGenerator[builtins.list[Execution]]:
         """Iterate over the executions of `list` in groups, for `omium_sync`. The name gives it the span of `list`."""
-        filters = check.filters(**wanted, converter=self._caller.converter)
+        filters = Filters.of(**wanted, converter=self._caller.converter)
         check.reading(page_size, prefetch, limit)
         fetch = lists.windows(self._caller, filters)
         return lists.stream_groups(fetch, page_size=page_size, prefetch=prefetch, limit=limit, filters=filters)

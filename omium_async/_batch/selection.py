@@ -11,7 +11,7 @@ import attrs
 from .. import _arguments as check
 from .. import _endpoints as endpoints
 from .._caller import Caller
-from .._filters import Filters
+from .._filters import Filters, ids_alone
 from .._lists import streams as lists
 from .._models.types import Execution, ExecutionDetail
 from .calls import Calls
@@ -49,7 +49,7 @@ class Selection:
         :param default_statuses: the filter that is allowed together with ids.
         :raises ValueError: another filter is given together with ids.
         """
-        ids = None if execution_ids is None else check.ids_alone(execution_ids, filters, default_statuses)
+        ids = None if execution_ids is None else ids_alone(execution_ids, filters, default_statuses)
         check.at_least(1, concurrency, "concurrency")
         return cls(caller, operation, concurrency, ids, filters, Calls(caller, concurrency, operation))
 

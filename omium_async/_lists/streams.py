@@ -96,7 +96,7 @@ async def stream_batches(
                 yield Batch(rows, reading.total if client_filter is None else None)
             rows = []  # frees them before the next ones are read
         if client_filter is not None:
-            client_filter.finish()
+            client_filter.warn(at_end=True)
     finally:
         await ahead.aclose()
 
@@ -108,6 +108,7 @@ def _take(
     rows = reading.take(window, answer)
     if client_filter is not None:
         rows = client_filter.apply(rows)
+        client_filter.warn()
         reading.ended = reading.ended or client_filter.ended
     return rows
 

@@ -204,8 +204,7 @@ class Bulks:
 
     async def _listed(self, bulk: Bulk) -> AsyncGenerator[Execution]:
         if bulk.view.error:
-            failures = filter(bulk.view.predicate(), await self._reader.failures(bulk.view.workflow_id))
-            for row in list(failures)[: bulk.limit]:
+            for row in (await self._reader.group(bulk.view))[: bulk.limit]:
                 yield row
             return
         wanted: dict[str, Any] = {"status": "failed", **bulk.view.arguments(), "limit": bulk.limit, "dry_run": True}

@@ -20,6 +20,7 @@ from omium_async import (
     InvalidResponseError,
 )
 
+from .._lists.client_filter import ClientFilter
 from .._statuses import FAILED
 from .view import STATUSES, View, error_key
 
@@ -30,7 +31,6 @@ _SEARCHED: Final = 500  # rows a request
 _GROUPED_AT_ONCE: Final = 250  # rows a request
 _HONOURED: Final = 20  # page sizes from this one up are honoured by services (contract of lists)
 _TIMEOUT: Final = 7.0  # seconds for one look: an outage shows within 20 seconds
-_OLD_ROWS: Final = 100  # so many rows older than `since` end a search
 _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -124,8 +124,7 @@ class Reader:
     async def rows(self, view: View) -> Rows:
         """Read the page of a view."""
         if view.error:
-            failures = filter(view.predicate(), await self.failures(view.workflow_id, view.statuses))
-            return _slice(list(failures), view.page, SearchProgress(is_complete=True, has_metadata=True))
+            return _slice(await self.group(view), view.page, SearchProgress(is_complete=True, has_metadata=True))
         if view.needs_search:
             return await self._search(view)
         page = await self._page(view.workflow_id, view.status, view.page, PAGE_SIZE)
@@ -143,6 +142,12 @@ class Reader:
         wanted = [status for status in FAILED if not statuses or status in statuses]
         found = await _together(*(self._newest(workflow_id, status) for status in wanted))
         return _newest_first([row for rows in found for row in rows])[:GROUPED]
+
+    async def group(self, view: View) -> list[Execution]:
+        """Read the executions of the group of failures that a view names."""
+        filters = view.filters()
+        failures = await self.failures(view.workflow_id, view.statuses)
+        return [row for row in failures if filters.passes(row) and error_key(row.error) == view.error]
 
     async def _counts(self, workflow_id: str) -> tuple[Mapping[str, int], int | None]:
         async def count(status: str | None) -> int:
@@ -165,22 +170,21 @@ class Reader:
 
     async def _search(self, view: View) -> Rows:
         """Read through the list until the page is full; stop after `REQUESTS`, or when the time is over."""
-        passes, since, wanted = view.predicate(), view.since_moment, view.page * PAGE_SIZE + 1
+        client_filter = ClientFilter(view.filters(), view.page * PAGE_SIZE + 1)
         found: list[Execution] = []
-        search, too_old = SearchProgress(), 0
+        search = SearchProgress()
         windows = self._windows(view.workflow_id, view.status, _SEARCHED, view.window)
         try:
             async with asyncio.timeout(_TIMEOUT):
                 async for rows, is_last, following in windows:
-                    found += filter(passes, rows)
-                    too_old += sum(1 for row in rows if since and row.created_at and row.created_at < since)
+                    found += client_filter.apply(rows)
                     search = SearchProgress(
                         search.requests + 1,
                         search.rows + len(rows),
                         next((row.created_at for row in reversed(rows) if row.created_at), search.oldest),
                         following,
-                        is_last or len(found) >= wanted or too_old >= _OLD_ROWS,
-                        search.has_metadata or any(row.metadata is not None for row in rows),
+                        is_last or client_filter.ended,
+                        client_filter.shows_metadata,
                     )
                     if search.is_complete or search.requests >= REQUESTS:
                         break

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import attrs
 from multidict import MultiMapping
 
-from omium_async import Execution, ExecutionStatus
-
 from .._data.codec import parse_json
-from .._filters import time_of, time_or_age
+from .._filters import Filters, time_or_age
 from .._statuses import FAILED, STATUS_BY_TEXT
 
 #: The statuses that the service is known to use; those that need attention come first.
@@ -43,7 +41,7 @@ class InvalidView(ValueError):  # noqa: N818 - the view is invalid, the exceptio
 class View:
     """The filters of a list.
 
-    :ivar statuses: empty for all statuses.
+    :ivar statuses: empty for all statuses; ``status`` in addresses.
     :ivar since: as typed: a time, or an age such as ``2h``. :ivar before: the same.
     :ivar metadata: as typed: ``key=text`` or ``key:=json`` each.
     :ivar error: the key of a group of failures (see `error_key`), or ``""``.
@@ -51,8 +49,8 @@ class View:
     :ivar window: the page of the service's list at which a search begins, from 1.
     """
 
-    workflow_id: str = ""
     statuses: tuple[str, ...] = ()
+    workflow_id: str = ""
     since: str = ""
     before: str = ""
     metadata: tuple[str, ...] = ()
@@ -75,40 +73,31 @@ class View:
     @classmethod
     def unchecked(cls, query: MultiMapping[str]) -> View:
         """Parse the query of an address, also if a filter is invalid."""
-
-        def one(name: str) -> str:
-            return query.get(name, "").strip()
-
-        def several(name: str) -> tuple[str, ...]:
-            return tuple(dict.fromkeys(text.strip() for text in query.getall(name, ()) if text.strip()))
-
-        return cls(
-            workflow_id=one("workflow_id"),
-            statuses=several("status"),
-            since=one("since"),
-            before=one("before"),
-            metadata=several("metadata"),
-            error=one("error"),
-            page=page_number(one("page")),
-            window=page_number(one("window")),
-        )
+        found: dict[str, Any] = {}
+        for field in attrs.fields(cls):
+            texts = [text.strip() for text in query.getall(_in_addresses(field.name), ())]
+            match field.default:
+                case tuple():
+                    found[field.name] = tuple(dict.fromkeys(filter(None, texts)))
+                case int():
+                    found[field.name] = page_number(texts[0]) if texts else 1
+                case _:
+                    found[field.name] = texts[0] if texts else ""
+        return cls(**found)
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with each field."""
         problems: dict[str, str] = {}
-        for name, parser, texts in (
-            ("since", _moment, (self.since,)),
-            ("before", _moment, (self.before,)),
-            ("metadata", _pair, self.metadata),
-        ):
-            for text in texts:
-                try:
-                    parser(text)
-                except ValueError as error:
-                    problems[name] = f"{name}: {error}"
-        for text in self.statuses:
-            if text not in STATUSES:
-                problems["status"] = f"status: {text[:60]!r} is not one of {', '.join(STATUSES)}"
+        for name, parse in _ARGUMENTS.items():
+            try:
+                Filters.of(**{name: parse(self)})
+            except (TypeError, ValueError) as error:
+                problems[name] = str(error)
+        if not problems:
+            try:
+                self.filters()
+            except ValueError as error:  # no execution can pass both
+                problems["since"] = str(error)
         if max(self.page, self.window) > _LAST_PAGE:
             problems["page"] = f"page: at most {_LAST_PAGE:,}"
         if self.error and not re.fullmatch(r"[0-9a-f]{16}", self.error):
@@ -123,63 +112,42 @@ class View:
     @property
     def is_filtered(self) -> bool:
         """Whether any filter is set."""
-        return bool(self.workflow_id or self.statuses or self.error or self.is_filtered_by_console)
+        return bool(set(self._set_fields()) - {"page", "window"})
 
     @property
     def is_filtered_by_console(self) -> bool:
         """Whether a filter is set that the service does not know and does not count by."""
-        return bool(self.since or self.before or self.metadata)
+        return bool(set(self._set_fields()) - {"page", "window", "workflow_id", "statuses", "error"})
 
     @property
     def needs_search(self) -> bool:
         """Whether the console has to read through the list to find the rows."""
-        return self.is_filtered_by_console or len(self.statuses) > 1
+        return self.filters().need_client
 
     def arguments(self) -> dict[str, Any]:
         """Return the filters as arguments of `list` and `replay_many`; filters that are not set are left out."""
-        found: dict[str, Any] = {}
-        if self.workflow_id:
-            found["workflow_id"] = self.workflow_id
-        if self.statuses:
-            found["status"] = [ExecutionStatus(text) for text in self.statuses]
-        for name, text in (("since", self.since), ("before", self.before)):
-            if text:
-                found[name] = time_or_age(text)
-        if self.metadata:
-            found["metadata"] = dict(_pair(text) for text in self.metadata)
-        return found
+        found = {name: parse(self) for name, parse in _ARGUMENTS.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
-    def predicate(self) -> Callable[[Execution], bool]:
-        """Return a function that checks whether an execution passes all filters but the workflow."""
-        since, before = _moment(self.since), _moment(self.before)
-        metadata = dict(_pair(text) for text in self.metadata)
-
-        def passes(row: Execution) -> bool:
-            created = row.created_at
-            return (
-                (not self.statuses or row.status in self.statuses)
-                and (since is None or (created is not None and created >= since))
-                and (before is None or (created is not None and created < before))
-                and all(_equal((row.metadata or {}).get(key, _MISSING), value) for key, value in metadata.items())
-                and (not self.error or error_key(row.error) == self.error)
-            )
-
-        return passes
-
-    @property
-    def since_moment(self) -> datetime | None:
-        """Return the time that ``since`` names."""
-        return _moment(self.since)
+    def filters(self) -> Filters:
+        """Return the filters of a list, which say which rows pass. Ages count back from now."""
+        return Filters.of(**self.arguments())
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the filters as names and values of an address."""
-        pairs = [("status", text) for text in self.statuses]
-        pairs += [(name, value) for name in ("workflow_id", "since", "before") if (value := getattr(self, name))]
-        pairs += [("metadata", text) for text in self.metadata]
-        pairs += [("error", self.error)] if self.error else []
-        pairs += [("page", str(self.page))] if self.page > 1 else []
-        pairs += [("window", str(self.window))] if self.window > 1 else []
-        return pairs
+        found: list[tuple[str, str]] = []
+        for name in self._set_fields():
+            value = getattr(self, name)
+            texts = value if isinstance(value, tuple) else (str(value),)
+            found += [(_in_addresses(name), text) for text in texts]
+        return found
+
+    def _set_fields(self) -> list[str]:
+        return [each.name for each in attrs.fields(type(self)) if getattr(self, each.name) != each.default]
+
+    def group(self, key: str) -> str:
+        """Return the query of a group of failures, of any status, time and metadata."""
+        return View(workflow_id=self.workflow_id, error=key).query()
 
     def query(self, **changes: Any) -> str:
         """Return the query of an address with these fields changed; ``""`` if nothing is set."""
@@ -226,24 +194,42 @@ def error_key(error: str | None) -> str:
     return hashlib.blake2b(masked.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-_MISSING: Final = object()
+def _in_addresses(field: str) -> str:
+    return "status" if field == "statuses" else field
 
 
-def _equal(held: Any, wanted: Any) -> bool:
-    return held == wanted and isinstance(held, bool) == isinstance(wanted, bool)
+def _time(view: View, name: str) -> datetime | timedelta | None:
+    text = getattr(view, name)
+    try:
+        return time_or_age(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
-def _moment(text: str) -> datetime | None:
-    return time_of(time_or_age(text)) if text else None
+def _metadata(view: View) -> dict[str, Any] | None:
+    pairs = [_pair(text) for text in view.metadata]
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("metadata: it names a key twice, but an execution has one value for it")
+    return dict(pairs) or None
 
 
 def _pair(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.rstrip(":"):
-        raise ValueError(f"{text[:60]!r} is not KEY=TEXT (or KEY:=JSON)")
+        raise ValueError(f"metadata: {text[:60]!r} is not KEY=TEXT (or KEY:=JSON)")
     if not key.endswith(":"):
         return key, value
     try:
         return key[:-1], parse_json(value)
     except ValueError as error:
-        raise ValueError(f"{value[:60]!r} is not JSON: {error}") from None
+        raise ValueError(f"metadata: {value[:60]!r} is not JSON: {error}") from None
+
+
+#: The arguments of `list` that a view sets, and how each is parsed; ``None``: it is not set.
+_ARGUMENTS: Final[dict[str, Callable[[View], Any]]] = {
+    "workflow_id": lambda view: view.workflow_id or None,
+    "status": lambda view: view.statuses or None,
+    "since": lambda view: _time(view, "since"),
+    "before": lambda view: _time(view, "before"),
+    "metadata": _metadata,
+}

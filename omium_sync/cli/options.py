@@ -192,58 +192,50 @@ def filter_options(begin: str) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         @functools.wraps(function)
-        def with_filters(
-            *arguments: Any,
-            workflow_id: str | None,
-            status: tuple[str, ...],
-            since: datetime | timedelta | None,
-            before: datetime | timedelta | None,
-            metadata: tuple[tuple[str, str], ...],
-            **values: Any,
-        ) -> Any:
-            if since is not None and before is not None and time_of(since) > time_of(before):
-                raise click.UsageError("--since is after --before; no execution was created then")
-            if len(dict(metadata)) < len(metadata):
-                raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
-            filters: dict[str, Any] = {
-                "workflow_id": workflow_id,
-                "status": status[0] if len(status) == 1 else list(status),
-                "since": since,
-                "before": before,
-                "metadata": dict(metadata),
-            }
-            return function(*arguments, filters={name: each for name, each in filters.items() if each}, **values)
+        def with_filters(*arguments: Any, **values: Any) -> Any:
+            given = {name: values.pop(name) for name in _FILTERS}
+            return function(*arguments, filters=_arguments(**given), **values)
 
-        return cast("F", _all(*_filters(begin))(with_filters))
+        options = [
+            click.option(f"--{name.replace('_', '-')}", **{**option, "help": f"{begin} executions {option['help']}"})
+            for name, option in _FILTERS.items()
+        ]
+        return cast("F", _all(*options)(with_filters))
 
     return add
 
 
-def _filters(begin: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    return [
-        click.option("--workflow-id", type=name, metavar="W", help=f"{begin} executions of this workflow."),
-        click.option(
-            "--status",
-            type=click.Choice(STATUSES),
-            multiple=True,
-            metavar="STATUS",
-            help=f"{begin} executions with this status ({', '.join(STATUSES)}). Repeat it for several.",
-        ),
-        click.option(
-            "--since",
-            type=time,
-            metavar="TIME",
-            help=f"{begin} executions created then or later: a time, or an age such as 2h.",
-        ),
-        click.option("--before", type=time, metavar="TIME", help=f"{begin} executions created before then."),
-        click.option(
-            "--metadata",
-            type=pair,
-            multiple=True,
-            metavar="KEY=VALUE",
-            help=f"{begin} executions whose metadata has this text. Repeat it; all must match.",
-        ),
-    ]
+_FILTERS: Final[dict[str, dict[str, Any]]] = {
+    "workflow_id": {"type": name, "metavar": "W", "help": "of this workflow."},
+    "status": {
+        "type": click.Choice(STATUSES),
+        "multiple": True,
+        "metavar": "STATUS",
+        "help": f"with this status ({', '.join(STATUSES)}). Repeat it for several.",
+    },
+    "since": {"type": time, "metavar": "TIME", "help": "created then or later: a time, or an age such as 2h."},
+    "before": {"type": time, "metavar": "TIME", "help": "created before then."},
+    "metadata": {
+        "type": pair,
+        "multiple": True,
+        "metavar": "KEY=VALUE",
+        "help": "whose metadata has this text. Repeat it; all must match.",
+    },
+}
+
+
+def _arguments(*, status: tuple[str, ...], metadata: tuple[tuple[str, str], ...], **others: Any) -> dict[str, Any]:
+    """Return the filters that were given as arguments of `list`."""
+    filters = {name: value for name, value in others.items() if value is not None}  # an age of 0 is given too
+    if "since" in filters and "before" in filters and time_of(filters["since"]) > time_of(filters["before"]):
+        raise click.UsageError("--since is after --before; no execution was created then")
+    if len(dict(metadata)) < len(metadata):
+        raise click.UsageError("--metadata names a key twice, but an execution has one value for it")
+    if status:
+        filters["status"] = status[0] if len(status) == 1 else list(status)
+    if metadata:
+        filters["metadata"] = dict(metadata)
+    return filters
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:

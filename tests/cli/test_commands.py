@@ -68,6 +68,7 @@ def test_list_and_count_filter_executions(connected, mixed):
         (("--status", "failed"), [mixed[2], mixed[0]]),
         (("--workflow-id", "echo"), [mixed[1]]),
         (("--since", "1h"), mixed[::-1]),
+        (("--since", "0s"), []),
         (("--before", "1h"), []),
         (("--metadata", "team=search", "--since", "1d"), [mixed[3]]),
     ):

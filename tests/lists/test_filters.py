@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omium_async import AsyncOmium, Execution, ExecutionStatus
-from omium_async._arguments import filters
 from omium_async._filters import Filters
 from omium_async._lists.client_filter import ClientFilter
 from omium_async._lists.streams import stream_batches, stream_pages, stream_rows
@@ -155,25 +154,29 @@ def test_rows_without_any_metadata_log_one_warning(caplog, shown):
     sieve = ClientFilter(Filters(metadata={"a": 1}), None)
     for _ in range(5):
         assert sieve.apply([Execution("x", metadata=shown)] * 40) == []
-    sieve.finish()
+        sieve.warn()
+    sieve.warn(at_end=True)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     caplog.clear()
     sieve = ClientFilter(Filters(metadata={"a": 1}), None)
     sieve.apply([Execution("x", metadata=shown)] * 99)
+    sieve.warn()
     assert not caplog.records
     sieve.apply([Execution("x", metadata=shown)])
+    sieve.warn()
     assert [record.omium_rows for record in caplog.records] == [100]
     caplog.clear()
     few = ClientFilter(Filters(metadata={"a": 1}), None)
     few.apply([Execution("x")])
+    few.warn()
     assert not caplog.records
-    few.finish()
+    few.warn(at_end=True)
     assert len(caplog.records) == 1
 
 
 def test_a_missing_key_equals_nothing_and_true_does_not_equal_1():
     def found(metadata, wanted):
-        return bool(ClientFilter(filters(metadata=wanted), None).apply([Execution("x", metadata=metadata)]))
+        return bool(ClientFilter(Filters.of(metadata=wanted), None).apply([Execution("x", metadata=metadata)]))
 
     assert found({"a": None, "b": 1}, {"a": None})
     assert not found({"b": 1}, {"a": None})
@@ -219,13 +222,13 @@ async def test_an_unknown_status_is_rejected_before_a_request(status):
 
 def test_an_age_counts_back_from_now():
     before = datetime.now(UTC)
-    found = filters(since=timedelta(days=1), before=timedelta())
+    found = Filters.of(since=timedelta(days=1), before=timedelta())
     assert before - timedelta(days=1) <= found.since <= datetime.now(UTC) - timedelta(days=1)
     assert before <= found.before <= datetime.now(UTC)
-    assert found.in_words() == filters(since=timedelta(days=1), before=timedelta()).in_words()
+    assert found.in_words() == Filters.of(since=timedelta(days=1), before=timedelta()).in_words()
     for bad in (timedelta(-1), timedelta.max):
         with pytest.raises(ValueError, match="since"):
-            filters(since=bad)
+            Filters.of(since=bad)
 
 
 async def test_ids_and_filters_together_are_rejected():
