@@ -197,7 +197,7 @@ def filter_options(begin: str) -> Callable[[F], F]:
             return function(*arguments, filters=_arguments(**given), **values)
 
         options = [
-            click.option(f"--{name.replace('_', '-')}", **{**option, "help": f"{begin} executions {option['help']}"})
+            click.option(f"--{name.replace('_', '-')}", **(option | {"help": f"{begin} executions {option['help']}"}))
             for name, option in _FILTERS.items()
         ]
         return cast("F", _all(*options)(with_filters))
