@@ -137,8 +137,8 @@ class View:
         """Return the filters as names and values of an address."""
         found: list[tuple[str, str]] = []
         for name in self._set_fields():
-            value: Any = getattr(self, name)
-            texts: tuple[str, ...] = value if isinstance(value, tuple) else (str(value),)
+            value: tuple[str, ...] | str | int = getattr(self, name)
+            texts = value if isinstance(value, tuple) else (str(value),)
             found += [(_in_addresses(name), text) for text in texts]
         return found
 

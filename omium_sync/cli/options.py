@@ -190,38 +190,44 @@ def filter_options(begin: str) -> Callable[[F], F]:
     :param begin: the first words of each help text.
     """
 
+    options = _filters(begin)
+
     def add(function: F) -> F:
         @functools.wraps(function)
         def with_filters(*arguments: Any, **values: Any) -> Any:
-            given = {name: values.pop(name) for name in _FILTERS}
+            given = {name: values.pop(name) for name in options}
             return function(*arguments, filters=_arguments(**given), **values)
 
-        options = [
-            click.option(f"--{name.replace('_', '-')}", **(option | {"help": f"{begin} executions {option['help']}"}))
-            for name, option in _FILTERS.items()
-        ]
-        return cast("F", _all(*options)(with_filters))
+        added = [click.option(f"--{name.replace('_', '-')}", **option) for name, option in options.items()]
+        return cast("F", _all(*added)(with_filters))
 
     return add
 
 
-_FILTERS: Final[dict[str, dict[str, Any]]] = {
-    "workflow_id": {"type": name, "metavar": "W", "help": "of this workflow."},
-    "status": {
-        "type": click.Choice(STATUSES),
-        "multiple": True,
-        "metavar": "STATUS",
-        "help": f"with this status ({', '.join(STATUSES)}). Repeat it for several.",
-    },
-    "since": {"type": time, "metavar": "TIME", "help": "created then or later: a time, or an age such as 2h."},
-    "before": {"type": time, "metavar": "TIME", "help": "created before then."},
-    "metadata": {
-        "type": pair,
-        "multiple": True,
-        "metavar": "KEY=VALUE",
-        "help": "whose metadata has this text. Repeat it; all must match.",
-    },
-}
+def _filters(begin: str) -> dict[str, dict[str, Any]]:
+    """Return the options by the name of their filter."""
+    begin += " executions"
+    return {
+        "workflow_id": {"type": name, "metavar": "W", "help": f"{begin} of this workflow."},
+        "status": {
+            "type": click.Choice(STATUSES),
+            "multiple": True,
+            "metavar": "STATUS",
+            "help": f"{begin} with this status ({', '.join(STATUSES)}). Repeat it for several.",
+        },
+        "since": {
+            "type": time,
+            "metavar": "TIME",
+            "help": f"{begin} created then or later: a time, or an age such as 2h.",
+        },
+        "before": {"type": time, "metavar": "TIME", "help": f"{begin} created before then."},
+        "metadata": {
+            "type": pair,
+            "multiple": True,
+            "metavar": "KEY=VALUE",
+            "help": f"{begin} whose metadata has this text. Repeat it; all must match.",
+        },
+    }
 
 
 def _arguments(*, status: tuple[str, ...], metadata: tuple[tuple[str, str], ...], **others: Any) -> dict[str, Any]:
