@@ -16,13 +16,13 @@ import attrs
 from omium_async import (
     AsyncOmium,
     Attempt,
-    AuthenticationError,
     Execution,
     OmiumError,
-    PermissionDeniedError,
     ReplayOutcome,
 )
 
+from .._errors.calls import ends_batch
+from .._errors.statuses import status_meaning
 from .._statuses import FAILED
 from .reading import Reader
 from .view import View
@@ -128,13 +128,12 @@ class Bulks:
         self._known: dict[str, Bulk] = {}
 
     @property
-    def outage(self) -> str | None:
-        """The error of the last attempt, if the service did not respond as it should."""
+    def outage(self) -> Attempt | None:
+        """The last attempt, if the service did not respond as it should."""
         latest = self._latest
         if latest is None or latest.error is None:
             return None
-        is_outage = latest.status is None or latest.status >= 500 or latest.status == 429
-        return latest.error if is_outage else None
+        return latest if latest.status is None or status_meaning(latest.status).outage else None
 
     def _saw(self, attempt: Attempt) -> None:
         self._latest = attempt
@@ -285,9 +284,9 @@ def _end_early(bulk: Bulk, error: Exception) -> None:
 def _has_all_outcomes(error: Exception) -> bool:
     """Whether a batch that ended with this error yielded an outcome for everything that may have been written.
 
-    It did not after a defect. It did not either if the key was refused on a second attempt of a write: the response to
-    the first may have been lost.
+    It did not after a defect. It did not either if the key, the account or the address was refused on a second attempt
+    of a write: the response to the first may have been lost.
     """
-    if isinstance(error, AuthenticationError | PermissionDeniedError):
+    if isinstance(error, OmiumError) and ends_batch(error):
         return not error.outcome_unknown
     return isinstance(error, OmiumError)

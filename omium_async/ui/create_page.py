@@ -14,6 +14,7 @@ from .._data.shown_json import show_json
 from .guard import read_form
 from .rendering import escape_id
 from .site import SITE, Site
+from .words import cut, explained
 from .writes import Result, SentOtherwiseError, StaleFormError
 
 routes: Final = web.RouteTableDef()
@@ -32,7 +33,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
         try:
             values |= await _values_of(site, like)
         except (OmiumError, ValueError) as error:
-            problems["like"] = f"The form could not be filled with the values of {like}: {error}"
+            problems["like"] = f"The form could not be filled with the values of {cut(like)}. {explained(error)}"
     return _form(site, values, problems)
 
 

@@ -17,7 +17,7 @@ from .rendering import is_look
 from .site import FIRST_WAIT, LOOK_EVERY, SITE, Site, attempt, next_look
 from .timeline import timeline
 from .view import page_number
-from .words import message_of
+from .words import explained
 from .writes import Earlier
 
 routes: Final = web.RouteTableDef()
@@ -69,12 +69,13 @@ async def show_place(request: web.Request) -> web.StreamResponse:
     pointer = query.get("at", "")
     start = page_number(query["start"]) if "start" in query else 0
     node = problem = None
+    status = 404
     try:
         node = tree(at(await _value(request), pointer), pointer, start, is_whole="whole" in query)
     except NoSuchPlaceError:
         problem = "The value has no such place; it may have changed."
     except (OmiumError, ValueError) as error:
-        problem = f"It could not be read: {message_of(error)}"
+        problem, status = f"It could not be read. {explained(error)}", _read_status(error)
     context: dict[str, Any] = {
         "execution_id": request.match_info["id"],
         "part": query.get("part", ""),
@@ -85,7 +86,7 @@ async def show_place(request: web.Request) -> web.StreamResponse:
     }
     if request.headers.get("HX-Request") == "true":
         return site.renderer.fragment("json.html", "inside", depth=1, **context)
-    return site.renderer.page("json.html", depth=2, status=404 if problem else 200, **context)
+    return site.renderer.page("json.html", depth=2, status=status if problem else 200, **context)
 
 
 @routes.get("/executions/{id:[^/]+}/raw")
@@ -94,11 +95,14 @@ async def show_file(request: web.Request) -> web.StreamResponse:
     try:
         value = await _value(request)
     except (OmiumError, ValueError) as error:
-        status = web.HTTPNotFound if isinstance(error, NotFoundError | ValueError) else web.HTTPBadGateway
-        raise status(text=f"{message_of(error)}\n") from None
+        return web.Response(status=_read_status(error), text=f"{explained(error)}\n")
     body = await asyncio.to_thread(_as_file, value)
     headers = {"Content-Disposition": f'attachment; filename="{request.query["part"]}.json"'}
     return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _read_status(error: Exception) -> int:
+    return 404 if isinstance(error, NotFoundError | ValueError) else 502
 
 
 def _as_file(value: Any) -> bytes:

@@ -101,7 +101,7 @@ async def do(request: web.Request) -> web.StreamResponse:
         raise web.HTTPSeeOther(f"../{target}?done={site.forms.receipt(token)}")
     refused = result.outcome is WriteOutcome.NOT_APPLIED
     return site.renderer.notice(
-        "Refused: nothing was written" if refused else "It may have been done",
+        "Nothing was written" if refused else "It may have been done",
         "",
         (f"executions/{escape_id(execution_id)}", "Back to the execution" if refused else "See whether it was done"),
         depth=2,

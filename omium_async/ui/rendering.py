@@ -99,7 +99,7 @@ class Renderer:
             return self.notice("No such execution", text, ("", "To the executions"), depth=depth)
         back = (f"executions/{escape_id(execution_id)}", "Back to the execution")
         text = "Nothing was written."
-        return self.notice("It could not be read", text, back, depth=depth, status=status, error=error)
+        return self.notice(words.headline(error), text, back, depth=depth, status=status, error=error)
 
     def stale(self, back: str, *, depth: int = 0) -> web.Response:
         """Render the page that refuses a form which the console does not remember."""

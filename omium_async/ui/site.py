@@ -13,8 +13,9 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 from aiohttp import web
 
-from omium_async import AsyncOmium, AuthenticationError, OmiumError, PermissionDeniedError, RateLimitError
+from omium_async import AsyncOmium, OmiumError, RateLimitError
 
+from .._errors.calls import ends_batch
 from .bulk import Bulks
 from .reading import Reader
 from .rendering import Renderer
@@ -93,7 +94,7 @@ def next_look(read: ReadResult[Any], every: float) -> float:
     error = read.error
     if isinstance(error, RateLimitError) and error.retry_after is not None:
         return max(LOOK_EVERY, min(error.retry_after, _LONGEST_WAIT))
-    if isinstance(error, AuthenticationError | PermissionDeniedError):
+    if error is not None and ends_batch(error):
         return _AFTER_REFUSAL
     if error is not None:
         return LOOK_EVERY

@@ -8,11 +8,16 @@ from omium_async import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    ConfigurationError,
     NotFoundError,
     OmiumError,
+    PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
 )
+
+from .._errors.calls import ends_batch
+from .._errors.statuses import status_meaning
 
 __all__ = ["advice", "cut", "duration", "exact", "headline", "iso", "message_of", "plain_status"]
 
@@ -80,14 +85,20 @@ def advice(error: Exception) -> str:
     return _explain(error)[1]
 
 
+def explained(error: Exception) -> str:
+    """Say what an error means, what can be done, and what the service said, on one line."""
+    if not isinstance(error, OmiumError):
+        return message_of(error)
+    return " ".join(filter(None, (f"{headline(error)}.", advice(error), message_of(error))))
+
+
 def _explain(error: Exception) -> tuple[str, str]:
-    refused, broken = "The service refuses the request of this page", "The service does not respond as it should"
+    if ends_batch(error):
+        return _explain_account(error)
+    refused = "The service refuses the request"
     match error:
-        case AuthenticationError():
-            fix = "Set OMIUM_API_KEY, or api_key in ~/.omium/config.json, and restart the console."
-            return "The service refuses the console's key", fix
         case PermissionDeniedError():
-            return refused, "The console's key may not do this, or a gateway in front of the service refuses it."
+            return "A gateway in front of the service refuses the request", "It may refuse only this one."
         case RateLimitError():
             pause = "The service asked for a pause; the console waits for its end."
             return "The service asks for fewer requests", pause
@@ -96,9 +107,26 @@ def _explain(error: Exception) -> tuple[str, str]:
         case APITimeoutError() if not error.attempts:
             pause = "The service asked for a pause, or the rate limit is used up; the console continues afterwards."
             return "The client waits before its next request", pause
-        case APIStatusError() if error.status < 500:
+        case APIStatusError() if not status_meaning(error.status).outage:
             return refused, ""
         case OmiumError() | TimeoutError():
-            return broken, "The console tries again."
+            return "The service does not respond as it should", "The console tries again."
         case _:
             return "The page could not be made", ""
+
+
+def _explain_account(error: Exception) -> tuple[str, str]:
+    """Explain a refusal that concerns the key, the account or the address, not the request."""
+    match error:
+        case AuthenticationError():
+            fix = "Set OMIUM_API_KEY, or api_key in ~/.omium/config.json, and restart the console."
+            return "The service refuses the console's key", fix
+        case PaymentRequiredError():
+            return "The account is out of credits", "Top up the account; the console needs no restart."
+        case PermissionDeniedError():
+            return "The console's key may not do this", "Use a key that may, and restart the console."
+        case ConfigurationError():
+            return "The settings of the console cannot be used", "Correct them, and restart the console."
+        case _:
+            fix = "Check the base URL (OMIUM_API_URL, or api_url in ~/.omium/config.json), and restart the console."
+            return "The address does not serve this call", fix

@@ -20,6 +20,7 @@ import attrs
 
 from omium_async import OmiumError, WriteOutcome
 
+from . import words
 from .words import cut
 
 K = TypeVar("K")
@@ -59,6 +60,7 @@ class Result:
     :ivar outcome: whether it was applied. :ivar message: what the service said, or what went wrong.
     :ivar execution_id: the execution to show next, if there is one. :ivar origin: the execution that was written to.
     :ivar request_id: the id to quote to the service's support.
+    :ivar headline: what went wrong, in a few words. :ivar advice: what can be done about it.
     """
 
     outcome: WriteOutcome
@@ -66,6 +68,14 @@ class Result:
     execution_id: str | None = None
     origin: str | None = None
     request_id: str | None = None
+    headline: str = ""
+    advice: str = ""
+
+    @classmethod
+    def of(cls, error: OmiumError) -> Result:
+        """Return the result of a write that failed."""
+        headline, advice = words.headline(error), words.advice(error)
+        return cls(error.outcome, error.message, error.execution_id, None, error.request_id, headline, advice)
 
 
 @attrs.define
@@ -148,7 +158,7 @@ async def _result(write: Awaitable[Result]) -> Result:
     try:
         return await write
     except OmiumError as error:
-        return Result(error.outcome, error.message, error.execution_id, request_id=error.request_id)
+        return Result.of(error)
     except (TypeError, ValueError) as error:  # before anything was sent
         return Result(WriteOutcome.NOT_APPLIED, str(error))
     except asyncio.CancelledError:

@@ -41,6 +41,18 @@ def row(number: int, status: str = "completed", **more: Any) -> dict[str, Any]:
     return {"id": f"exec_{number}", "workflow_id": "report", "status": status, **times, **data, **more}
 
 
+@attrs.frozen
+class Refusal:
+    """An answer of the service, or of a gateway before it, to any request."""
+
+    status: int
+    text: str
+    content_type: str = "application/json"
+
+    def answer(self) -> web.Response:
+        return web.Response(status=self.status, text=self.text, content_type=self.content_type)
+
+
 @attrs.define
 class Service:
     """A service in memory that ignores idempotency keys, records requests, and misbehaves on request."""
@@ -50,8 +62,8 @@ class Service:
     writes: list[tuple[str, Any]] = attrs.field(factory=list)
     most: int = 1000  # rows of a page, whatever is requested
     counts: bool = True  # whether lists say their total and the size of pages
-    trouble: str | int | None = None  # of all requests: "stall", "drop", or a status
-    write_trouble: str | int | None = None  # of writes, after they were applied; a status: before
+    trouble: str | int | Refusal | None = None  # of all requests: "stall", "drop", a status, or a refusal
+    write_trouble: str | int | Refusal | None = None  # of writes, after they were applied; a status or refusal: before
     held: asyncio.Event | None = None  # writes are answered after it
     replay_answer: dict[str, Any] = attrs.field(factory=dict)
     state: Any = None  # of every checkpoint
@@ -79,6 +91,8 @@ class Service:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path_qs)
         assert request.headers["X-API-Key"] == KEY
+        if isinstance(self.trouble, Refusal):
+            return self.trouble.answer()
         await self._misbehave(request, self.trouble)
         path = request.path.removeprefix("/api/v1/")
         if path.startswith("checkpoints/"):
@@ -105,6 +119,8 @@ class Service:
         return web.json_response({"items": items, **said})
 
     async def _write(self, request: web.Request, path: str) -> web.StreamResponse:
+        if isinstance(self.write_trouble, Refusal):
+            return self.write_trouble.answer()
         if isinstance(self.write_trouble, int):
             return web.json_response({"detail": "it is refused, <b>really</b>"}, status=self.write_trouble)
         text = await request.text()
@@ -124,7 +140,7 @@ class Service:
         await self._misbehave(request, self.write_trouble)
         return web.json_response(answer, status=200 if path else 201)
 
-    async def _misbehave(self, request: web.Request, trouble: str | int | None) -> None:
+    async def _misbehave(self, request: web.Request, trouble: object) -> None:
         if trouble == "stall":
             await asyncio.sleep(3600)
         if trouble == "drop":
