@@ -76,6 +76,7 @@ class Calls:
         self._recovery: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
+        self._at_stop: list[Callable[[], object]] = []
 
     def each(
         self,
@@ -109,6 +110,20 @@ class Calls:
         if self._stopping.is_set():
             task.cancel()
         return task
+
+    def at_stop(self, callback: Callable[[], object]) -> None:
+        """Call a function once when the batch begins to end."""
+        self._at_stop.append(callback)
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether outcomes wait for the consumer."""
+        return self._pool.has_results
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the batch has begun to end."""
+        return self._stopping.is_set()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep.
@@ -348,6 +363,8 @@ class Calls:
         self._lane.close()
         for task in {*self._reads, *self._helpers} - {asyncio.current_task()}:
             task.cancel()
+        for callback in self._at_stop:
+            callback()
 
 
 def _joined(earlier: OmiumError | None, error: OmiumError) -> OmiumError:

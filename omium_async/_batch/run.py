@@ -1,7 +1,7 @@
 """Running many executions: each is created as by ``create_many``, then waited for as by ``wait_many``.
 
-A place is held by each item from before its create until its execution has ended, so at most ``max_running`` of the
-batch run at once. With a journal, ``created`` is followed by the state ``ended``, which is recorded with the details.
+Each item holds a place from before its create until its execution has ended or is late, so at most ``max_running`` of
+the batch run at once. With a journal, the state ``created`` is followed by ``ended``, recorded with the details.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
-from typing import Any, Final
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -27,7 +27,10 @@ from .._models.outcomes import CreateOutcome, RunOutcome
 from .._models.types import Execution, ExecutionDetail, ExecutionFailedError, ExecutionRequest, ended_as
 from .._pool import most_ahead
 from .._statuses import SETTLED, ExecutionStatus
-from .._waiting.exit import cancel_created, create_or_cancel
+from .._tasks import wait_until_done
+from .._transport.admission import LaneClosed
+from .._transport.retry import is_retryable
+from .._waiting.exit import SECONDS, cancel_by, cancel_created, create_or_cancel
 from .._waiting.polling import Polling
 from .._waiting.shared import SharedWait
 from .calls import Calls
@@ -35,6 +38,7 @@ from .create import Create, journal_and_settle
 from .create_journalled import JournalledCreate, opened
 from .earlier import EarlierFirst
 from .items import Item
+from .places import Places
 from .recording import record
 from .verdict import with_verdict
 
@@ -62,19 +66,22 @@ def run_many(
     calls = Calls(caller, min(max_running, _MOST_CALLS), _OPERATION)
     polling = Polling.of(None, poll_interval, SETTLED, caller.options.poll_interval)
     run = _Run(caller, calls, polling, max_running, limit, cancels=cancel_on_exit)
-    outcomes = run.each(requests) if given is None else run.each_journalled(requests, given, seconds)
-    return _with_note(outcomes, run)
+    outcomes = _run_each(run, requests) if given is None else _run_journalled(run, requests, given, seconds)
+    return _with_end(outcomes, run)
 
 
-async def _with_note(outcomes: AsyncGenerator[RunOutcome[Any]], run: _Run) -> AsyncGenerator[RunOutcome[Any]]:
-    """Yield the outcomes; an exception that ends them early gets a note about the executions that have not ended."""
+async def _with_end(outcomes: AsyncGenerator[RunOutcome[Any]], run: _Run) -> AsyncGenerator[RunOutcome[Any]]:
+    """Yield the outcomes; an exception that ends them early gets notes about the executions that have not ended."""
     try:
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 yield outcome
     except BaseException as error:
-        for note in run.notes():
-            error.add_note(note)
+        try:
+            await run.wait_for_cancels()
+        finally:
+            for note in run.notes():
+                error.add_note(note)
         raise
 
 
@@ -82,6 +89,7 @@ class _Run:
     """Runs the executions of one batch.
 
     :ivar places: how many executions may still be created.
+    :ivar running: executions that are not known to have ended.
     :param limit: seconds for each, from its create; ``None``: no limit.
     :param cancels: whether executions that have not ended are cancelled when the batch ends early.
     """
@@ -98,66 +106,46 @@ class _Run:
     ) -> None:
         self.caller = caller
         self.calls = calls
+        self.places = Places(max_running)
+        self.running: set[str] = set()
+        self.has_journal = False
         self._ahead = most_ahead(max_running)
         self._limit = limit
         self._cancels = cancels
-        self.places = asyncio.Semaphore(max_running)  # in order
         self._waits = SharedWait(caller, polling, calls.add_helper, calls.fail)
-        self._running: set[str] = set()  # created, and not known to have ended
-        self._has_journal = False
+        self._cancelling: list[asyncio.Future[None]] = []
         self._cancelled = 0  # executions, because the batch ended
         self._problems: list[str] = []  # notes of cancels that failed, and of creates that were interrupted
+        calls.at_stop(self._end)
 
-    # -- the batch ---------------------------------------------------------------------------------------------------
-
-    async def each(
-        self, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest]
-    ) -> AsyncGenerator[RunOutcome[Any]]:
-        """Yield an outcome for each request."""
-        create = Create(self.caller, self.calls, self._send)
-
-        async def run(position: int, request: ExecutionRequest) -> RunOutcome[Any]:
-            async with self.places:
-                return await self.until_ended(await create.create(position, request), _forget)
-
-        outcomes = self.calls.each(requests, run, workers=self._ahead, ahead=self._ahead)
-        async with aclosing(with_verdict(outcomes, self._states)) as found:
-            async for outcome in found:
-                yield outcome
-
-    async def each_journalled(
+    def each(
         self,
         requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest],
-        journal: Journal,
-        settle: float,
+        work: Callable[[int, ExecutionRequest], Awaitable[RunOutcome[Any]]],
+        states: Callable[[], Awaitable[set[str | None]]],
     ) -> AsyncGenerator[RunOutcome[Any]]:
-        """Yield an outcome for each request, first those that earlier runs recorded."""
-        self._has_journal = True
-        async with opened(self.caller, self.calls, journal, _OPERATION) as file:
-            create = JournalledCreate(self.caller, self.calls, file, journal.key_field, settle, self._send)
-            run = _JournalledRun(self, create, file, EarlierFirst(await file.count(), self._ahead))
+        """Yield the outcome of ``work`` for each request.
 
-            async def states() -> set[str | None]:
-                return await file.earlier_states() | await self._states()
+        :param states: as in `with_verdict`.
+        """
+        return with_verdict(self.calls.each(requests, work, workers=self._ahead, ahead=self._ahead), states)
 
-            outcomes = self.calls.each(run.earlier.watch(requests), run.run, workers=self._ahead, ahead=self._ahead)
-            async with aclosing(with_verdict(outcomes, states)) as found:
-                async for outcome in found:
-                    yield outcome
-
-    async def _send(self, caller: Caller, body: Mapping[str, Any], key: str) -> tuple[Execution, bytes]:
+    async def send(self, caller: Caller, body: Mapping[str, Any], key: str) -> tuple[Execution, bytes]:
+        """Send one create."""
         create = endpoints.create_keeping_answer(caller, body, key)
-        if not self._cancels:
-            return await create
         try:
-            return await create_or_cancel(self.caller, create)
+            execution, answer = await (create_or_cancel(self.caller, create) if self._cancels else create)
         except asyncio.CancelledError as interrupt:
             self._problems.extend(getattr(interrupt, "__notes__", ()))
             raise
+        self.running.add(execution.id)
+        if self.calls.is_ending:
+            self._cancel_running()
+        return execution, answer
 
-    async def _states(self) -> set[str | None]:
+    async def states(self) -> set[str | None]:
         """Return the states of items in work."""
-        return {"created"} if self._running or self._cancelled else set()
+        return {"created"} if self.running or self._cancelled else set()
 
     # -- one execution -----------------------------------------------------------------------------------------------
 
@@ -170,46 +158,48 @@ class _Run:
         """
         execution = created.execution
         if execution is None:
-            is_unknown = created.state == "unknown"
-            return RunOutcome(
-                created.request, "unknown" if is_unknown else "rejected", None, created.error, created.resumed
-            )
+            return _not_created(created)
         if isinstance(execution, ExecutionDetail):  # it had ended in an earlier run
             return _ended(created, execution)
-        self._running.add(execution.id)
         try:
-            detail = await self._settled(execution)
+            endpoints.check_created(self.caller, execution.id, b"")
+            detail = await self.settled(execution.id) or await self._last_look(execution)
         except OmiumError as error:
-            self._running.discard(execution.id)
+            self.running.discard(execution.id)
             error.execution_id, error.outcome = execution.id, WriteOutcome.APPLIED
             return RunOutcome(created.request, "unknown", _as_detail(execution), error, created.resumed)
-        except BaseException as error:
-            if self._cancels:
-                await self._cancel(execution.id, error)
-            raise
         if detail.status not in SETTLED:
             return await self._late(created, detail)
-        self._running.discard(execution.id)
+        self.running.discard(execution.id)
         await record_end(detail)
         return _ended(created, detail)
 
-    async def _settled(self, execution: Execution) -> ExecutionDetail:
-        """Return the details of an execution when it has settled, or when it is late.
+    async def settled(self, execution_id: str) -> ExecutionDetail | None:
+        """Return the details of an execution when it has settled; ``None``: it has not in time.
 
         :raises OmiumError: it cannot be read.
+        :raises LaneClosed: the batch ends.
         """
-        endpoints.check_created(self.caller, execution.id, b"")
         scope = asyncio.timeout(self._limit)
         try:
             async with scope:
-                return await self._waits.settled(execution.id)
+                return await self._waits.settled(execution_id)
         except TimeoutError:
             if not scope.expired():
                 raise
+            return None
+
+    async def _last_look(self, execution: Execution) -> ExecutionDetail:
+        """Read an execution that is late: the polls may have missed its end."""
         try:
-            return await endpoints.get(self.caller.within(_LAST_LOOK), execution.id)
-        except OmiumError:
-            return _as_detail(execution)
+            async with asyncio.timeout(_LAST_LOOK):
+                return await self.calls.read(lambda caller: endpoints.get(caller, execution.id))
+        except OmiumError as error:
+            if not is_retryable(error):
+                raise
+        except TimeoutError:
+            pass
+        return _as_detail(execution)
 
     async def _late(self, created: CreateOutcome, detail: ExecutionDetail) -> RunOutcome[Any]:
         """Return the outcome of an execution that has not settled in time."""
@@ -221,73 +211,190 @@ class _Run:
             outcome="applied",
         )
         if self._cancels:
-            await self._cancel(detail.id, error)
-        self._running.discard(detail.id)
+            await cancel_created(self.caller, detail.id, error)
+        self.running.discard(detail.id)
         return RunOutcome(created.request, "timed_out", detail, error, created.resumed)
 
-    async def _cancel(self, execution_id: str, reason: BaseException) -> None:
-        if await cancel_created(self.caller, execution_id, reason):
-            self._running.discard(execution_id)
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """The batch begins to end."""
+        self._waits.close()
+        self.places.close()
+        self._cancel_running()
+
+    def _cancel_running(self) -> None:
+        """Begin to cancel what runs, with ``cancel_on_exit``."""
+        if self._cancels and self.running:
+            self._cancelling += [asyncio.ensure_future(self._cancel(each)) for each in self.running]
+            self.running.clear()
+
+    async def _cancel(self, execution_id: str) -> None:
+        deadline = asyncio.get_running_loop().time() + SECONDS
+        result = await cancel_by(self.caller, execution_id, deadline)
+        if result.has_ended:
             self._cancelled += 1
         else:
-            self._problems.append(reason.__notes__[-1])
+            self.running.add(execution_id)
+            self._problems.append(result.note)
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    async def wait_for_cancels(self) -> None:
+        """Wait for the cancels; they end in time.
+
+        :raises asyncio.CancelledError: the caller was cancelled meanwhile.
+        """
+        await wait_until_done(self._cancelling)
 
     def notes(self) -> list[str]:
         """Return notes about executions that were created and have no outcome."""
         notes = self._problems[:_NAMED]
         if self._cancelled:
             notes.append(f"{_executions(self._cancelled)} of run_many had not ended, and no longer run")
-        if self._running:
-            count, names = len(self._running), ", ".join(sorted(self._running)[:_NAMED])
+        if self.running:
+            count, names = len(self.running), ", ".join(sorted(self.running)[:_NAMED])
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
-            advice = "; start it again with the same journal to wait for them" if self._has_journal else ""
+            advice = "; start it again with the same journal to wait for them" if self.has_journal else ""
             notes.append(f"{_executions(count)} of run_many had not ended, and continue: {names}{more}{advice}")
         return notes
 
 
-@attrs.frozen
-class _JournalledRun:
-    """Runs the items of a batch with a journal."""
+async def _run_each(
+    run: _Run, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest]
+) -> AsyncGenerator[RunOutcome[Any]]:
+    """Run an execution for each request, without a journal."""
+    create = Create(run.caller, run.calls, run.send)
 
-    batch: _Run
-    create: JournalledCreate
-    file: JournalFile
-    earlier: EarlierFirst
+    async def work(position: int, request: ExecutionRequest) -> RunOutcome[Any]:
+        await run.places.wait()
+        try:
+            return await run.until_ended(await create.create(position, request), _forget)
+        finally:
+            run.places.release()
+
+    async with aclosing(run.each(requests, work, run.states)) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
+
+
+async def _run_journalled(
+    run: _Run, requests: Iterable[ExecutionRequest] | AsyncIterable[ExecutionRequest], journal: Journal, settle: float
+) -> AsyncGenerator[RunOutcome[Any]]:
+    """Run an execution for each request, and record its end; what earlier runs have recorded comes first."""
+    run.has_journal = True
+    async with opened(run.caller, run.calls, journal, _OPERATION) as file:
+        create = JournalledCreate(run.caller, run.calls, file, journal.key_field, settle, run.send)
+        work = _JournalledRun(run, create, file, await file.count_states(), await file.created())
+
+        async def states() -> set[str | None]:
+            return await file.earlier_states() | await run.states()
+
+        async with aclosing(run.each(requests, work.run, states)) as outcomes:
+            work.begin()
+            try:
+                async for outcome in outcomes:
+                    yield outcome
+            finally:
+                work.earlier.end()
+
+
+class _JournalledRun:
+    """Runs the items of a batch with a journal.
+
+    Executions of earlier runs keep their places: those that were created until they have ended, items in doubt until
+    the batch has met them.
+
+    :param states: items of earlier runs in each state.
+    :param created: their executions that have not ended.
+    """
+
+    def __init__(
+        self,
+        run: _Run,
+        create: JournalledCreate,
+        file: JournalFile,
+        states: dict[str | None, int],
+        created: list[str],
+    ) -> None:
+        self._run = run
+        self._create = create
+        self._file = file
+        self._created = created
+        self._in_doubt = states.get(None, 0) + states.get("unknown", 0)
+        count = sum(states.values()) - states.get("rejected", 0)
+        self.earlier = EarlierFirst(count, lambda: run.calls.has_outcomes, self._give_up_doubts)
+        run.running.update(created)
+        run.places.take(len(created) + self._in_doubt)
+
+    def begin(self) -> None:
+        """Wait for the executions of earlier runs."""
+        for execution_id in self._created:
+            self._run.calls.add_helper(self._keep_place(execution_id))
 
     async def run(self, position: int, request: ExecutionRequest) -> RunOutcome[Any]:
-        """Create and await the execution of one request, or continue where an earlier run ended."""
-        try:
-            found = await self.create.handle(position, request, self._run)
-        finally:
-            self.earlier.looked_up(position)  # also an item that is rejected without a look
-        return found if isinstance(found, RunOutcome) else await self.batch.until_ended(found, _forget)
+        """Run the execution of one request, or continue where an earlier run ended."""
+        with self.earlier.looking_up() as found:
 
-    async def _run(self, item: Item, entry: Entry | None) -> RunOutcome[Any]:
-        is_sent_again = entry is None or entry.state == "rejected"
-        if not is_sent_again:
-            self.earlier.meet()
-        self.earlier.looked_up(item.position)
-        if entry is not None and entry.state in ("ended", "refused"):
-            if entry.digest == item.digest:
-                return await self.batch.until_ended(await self.create.proceed(item, entry), _forget)
-            is_sent_again = True  # it was refused and has been corrected since, or cannot be continued
-        if is_sent_again:
-            await self.earlier.all_met()
+            async def work(item: Item, entry: Entry | None) -> RunOutcome[Any]:
+                if entry is not None and entry.state != "rejected":
+                    self.earlier.meet()
+                found()
+                return await self._continue(item, entry)
+
+            outcome = await self._create.handle(position, request, work)
+        return outcome if isinstance(outcome, RunOutcome) else _not_created(outcome)
+
+    async def _continue(self, item: Item, entry: Entry | None) -> RunOutcome[Any]:
+        is_same = entry is not None and entry.digest == item.digest
+        if entry is not None and entry.state in ("ended", "refused") and is_same:
+            return await self._run.until_ended(await self._create.proceed(item, entry), _forget)
 
         async def record_end(detail: ExecutionDetail) -> None:
-            answer = encode(self.batch.caller.converter.unstructure(detail)).decode()
-            await record(self.file, self.batch.calls, item.id, "ended", detail.id, answer)
+            answer = encode(self._run.caller.converter.unstructure(detail)).decode()
+            await record(self._file, self._run.calls, item.id, "ended", detail.id, answer)
 
-        async with self.batch.places:
-            created = await self.create.proceed(item, entry)
+        async with self._place(entry):
+            created = await self._create.proceed(item, entry)
             await self.earlier.all_met()
-            return await self.batch.until_ended(created, record_end)
+            return await self._run.until_ended(created, record_end)
+
+    @asynccontextmanager
+    async def _place(self, entry: Entry | None) -> AsyncGenerator[None]:
+        """Hold the place of an item; that of an execution that was created before is held by `_keep_place`."""
+        if entry is not None and entry.state == "created":
+            yield
+            return
+        if entry is not None and entry.state in (None, "unknown") and self._in_doubt:
+            self._in_doubt -= 1
+        else:
+            await self.earlier.all_met()
+            await self._run.places.wait()
+        try:
+            yield
+        finally:
+            self._run.places.release()
+
+    async def _keep_place(self, execution_id: str) -> None:
+        """Hold the place of an execution until it has ended, also if its request does not come again."""
+        try:
+            with suppress(OmiumError, LaneClosed):
+                if await self._run.settled(execution_id) is not None:
+                    self._run.running.discard(execution_id)
+        finally:
+            self._run.places.release()
+
+    def _give_up_doubts(self) -> None:
+        """Give back the places of items in doubt that do not come again."""
+        doubts, self._in_doubt = self._in_doubt, 0
+        self._run.places.release(doubts)
 
 
 async def _forget(_: ExecutionDetail) -> None:
     """Record nothing."""
+
+
+def _not_created(created: CreateOutcome) -> RunOutcome[Any]:
+    state: Literal["unknown", "rejected"] = "unknown" if created.state == "unknown" else "rejected"
+    return RunOutcome(created.request, state, None, created.error, created.resumed)
 
 
 def _ended(created: CreateOutcome, detail: ExecutionDetail) -> RunOutcome[Any]:

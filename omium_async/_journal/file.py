@@ -55,7 +55,8 @@ _KNOWN: Final = "SELECT execution_id FROM outcomes WHERE execution_id IN (SELECT
 _EARLIER_STATES: Final = (
     "SELECT DISTINCT o.state FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id WHERE i.run < ?"
 )
-_COUNT: Final = "SELECT count(*) FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id WHERE o.state IS NOT 'rejected'"
+_STATES: Final = "SELECT o.state, count(*) FROM items AS i LEFT JOIN outcomes AS o ON o.id = i.id GROUP BY o.state"
+_CREATED: Final = "SELECT execution_id FROM outcomes WHERE state = 'created'"
 _OPTIONAL_TEXT: Final = (str, NoneType)
 _TYPES: Final[tuple[Any, ...]] = (int, str, int, int, str, float, *[_OPTIONAL_TEXT] * 4)
 _encode = msgspec.json.Encoder().encode
@@ -145,9 +146,13 @@ class JournalFile:
         ids = _encode(execution_ids).decode()
         return await self.do(lambda connection: {row[0] for row in connection.execute(_KNOWN, (ids,))})
 
-    async def count(self) -> int:
-        """Return the number of items that are not sent again."""
-        return await self.do(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
+    async def count_states(self) -> dict[str | None, int]:
+        """Return the number of items in each state; ``None``: about to be sent."""
+        return await self.do(lambda connection: dict(connection.execute(_STATES).fetchall()))
+
+    async def created(self) -> list[str]:
+        """Return the executions that were created and are not known to have ended."""
+        return await self.do(lambda connection: [str(row[0]) for row in connection.execute(_CREATED)])
 
     async def earlier_states(self) -> set[str | None]:
         """Return the states of items that only earlier runs recorded; ``None``: about to be sent, or not readable.

@@ -18,12 +18,12 @@ from .._transport.admission import LaneClosed
 
 _log = logging.getLogger("omium_async.waiting")
 
-_SECONDS: Final = 5.0  # for the response to the create and the cancel together
+SECONDS: Final = 5.0  # for the response to the create and the cancel together
 
 _Created = tuple[Execution, bytes]
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
     """The result of a cancel.
 
     :ivar note: for the exception that is the reason.
@@ -56,10 +56,10 @@ async def cancel_created(caller: Caller, execution_id: str, reason: BaseExceptio
     :return: whether the execution has ended.
     :raises asyncio.CancelledError: the caller was cancelled meanwhile, for the first time.
     """
-    return await _finish(_cancel(caller, execution_id, asyncio.get_running_loop().time() + _SECONDS, reason), reason)
+    return await _finish(cancel_by(caller, execution_id, asyncio.get_running_loop().time() + SECONDS, reason), reason)
 
 
-async def _finish(work: Coroutine[Any, Any, _Result], reason: BaseException) -> bool:
+async def _finish(work: Coroutine[Any, Any, Result], reason: BaseException) -> bool:
     """Run the work in a task of its own until it ends, and add the note that it returns."""
     task = asyncio.ensure_future(work)
     try:
@@ -73,8 +73,8 @@ async def _finish(work: Coroutine[Any, Any, _Result], reason: BaseException) -> 
     return has_ended
 
 
-def _add_note(error: BaseException, task: asyncio.Future[_Result]) -> bool:
-    result = _Result("the cancel of its execution was interrupted", has_ended=False)
+def _add_note(error: BaseException, task: asyncio.Future[Result]) -> bool:
+    result = Result("the cancel of its execution was interrupted", has_ended=False)
     if not task.cancelled():  # with all tasks of a loop that ends
         result = task.result()
     if result.note:
@@ -82,24 +82,28 @@ def _add_note(error: BaseException, task: asyncio.Future[_Result]) -> bool:
     return result.has_ended
 
 
-async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created]) -> _Result:
-    deadline = asyncio.get_running_loop().time() + _SECONDS
+async def _cancel_when_created(caller: Caller, creating: asyncio.Future[_Created]) -> Result:
+    deadline = asyncio.get_running_loop().time() + SECONDS
     try:
         async with asyncio.timeout_at(deadline):
             created, _ = await creating
     except LaneClosed:  # it was not sent
-        return _Result("", has_ended=True)
+        return Result("", has_ended=True)
     except Exception as error:  # noqa: BLE001 - a converter's hook may raise anything
         if isinstance(error, OmiumError) and error.outcome == WriteOutcome.NOT_APPLIED:
-            return _Result("", has_ended=True)
+            return Result("", has_ended=True)
         note = f"the create was interrupted; it may have been applied, and nothing was cancelled ({_shown(error)})"
         _log.warning("%s", note, extra={"omium_error": type(error).__name__})
-        return _Result(note, has_ended=False)
-    return await _cancel(caller, created.id, deadline)
+        return Result(note, has_ended=False)
+    return await cancel_by(caller, created.id, deadline)
 
 
-async def _cancel(caller: Caller, execution_id: str, deadline: float, reason: BaseException | None = None) -> _Result:
-    """Cancel an execution unless it has ended, and return a note of the result."""
+async def cancel_by(caller: Caller, execution_id: str, deadline: float, reason: BaseException | None = None) -> Result:
+    """Cancel an execution unless it has ended, and return the result; a failure is also a WARNING.
+
+    :param deadline: by the clock of the event loop.
+    :param reason: if it is a `WaitTimeoutError`, its text says that the execution was cancelled.
+    """
     left = max(deadline - asyncio.get_running_loop().time(), 0.001)
     try:
         async with asyncio.timeout_at(deadline):
@@ -107,11 +111,11 @@ async def _cancel(caller: Caller, execution_id: str, deadline: float, reason: Ba
     except Exception as error:  # noqa: BLE001 - nothing may replace the exception that ended the call
         note = f"execution {execution_id} was created before this, could not be cancelled and may continue"
         _log.warning("%s: %s", note, _shown(error), extra={"omium_execution_id": execution_id})
-        return _Result(f"{note} ({_shown(error)})", has_ended=False)
+        return Result(f"{note} ({_shown(error)})", has_ended=False)
     if result.cancelled and isinstance(reason, WaitTimeoutError):
         set_cancelled(reason)
     ended = "was cancelled" if result.cancelled else f"has ended as {result.status}"
-    return _Result(f"execution {execution_id} was created before this, and {ended}", has_ended=True)
+    return Result(f"execution {execution_id} was created before this, and {ended}", has_ended=True)
 
 
 def _shown(error: Exception) -> str:

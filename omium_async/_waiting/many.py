@@ -122,6 +122,7 @@ class WaitSet:
         self.pending.pop(execution_id, None)
         self._single.discard(execution_id)
         self._failed_at.pop(execution_id, None)
+        self._monitor.forget(execution_id)
 
     def leave(self) -> None:
         """The wait ends."""
@@ -176,12 +177,11 @@ class WaitSet:
     async def _poll_list(self) -> tuple[list[Execution], list[str]]:
         """Return the rows at a wanted status, and the ids of the executions to read one by one."""
         listed = [execution_id for execution_id in self.pending if execution_id not in self._single]
-        if len(listed) <= max(self._few, self._pages):
-            self._single.update(listed)
-            return [], list(self.pending)
-        resting = self._single.copy() if self._single_pause > 0 else set[str]()
-        if self._single_pause <= 0:
+        resting = self._single.copy() if listed and self._single_pause > 0 else set[str]()
+        if not resting:
             self._single_pause = self._single_interval.next()
+        if len(listed) <= max(self._few, self._pages):
+            return [], [execution_id for execution_id in self.pending if execution_id not in resting]
         ready = await self._in_time(lambda: self._read_list(listed))
         self._requests += self._pages
         single = [execution_id for execution_id in self.pending if execution_id in self._single - resting]

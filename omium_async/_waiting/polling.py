@@ -173,12 +173,16 @@ class PendingMonitor:
         self._since: dict[str, float] = {}
         self._logged = False
 
+    def forget(self, execution_id: str) -> None:
+        """Stop watching an execution."""
+        self._since.pop(execution_id, None)
+
     def saw(self, execution: Execution) -> None:
         """Note the current status of an execution."""
         if self._logged:
             return
         if execution.status is not ExecutionStatus.PENDING:
-            self._since.pop(execution.id, None)
+            self.forget(execution.id)
             return
         now = time.monotonic()
         seconds = now - self._since.setdefault(execution.id, now)

@@ -17,7 +17,7 @@ from .polling import Polling
 class SharedWait:
     """Waits for executions by pages of the list; only one that has settled is read by itself.
 
-    :param start: runs the poll in a task, which the end of the batch may cancel. It runs while someone waits.
+    :param start: runs the poll in a task, which may be cancelled after `close`. It runs while someone waits.
     :param fail: receives the error that ends the poll.
     """
 
@@ -32,6 +32,7 @@ class SharedWait:
         self._start = start
         self._fail = fail
         self._poll: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._new: set[str] = set()  # added since the last poll began
         self._is_eager = False  # whether to poll without a pause, because most new executions end at once
         # Several for one execution, if the service answers two creates with the same one.
@@ -43,6 +44,8 @@ class SharedWait:
         :raises OmiumError: it cannot be read; a `NotFoundError` if the service does not know it.
         :raises LaneClosed: the batch ends.
         """
+        if self._is_closed:
+            raise LaneClosed
         waiter: asyncio.Future[ExecutionDetail] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(execution_id, [])
         waiters.append(waiter)
@@ -58,6 +61,12 @@ class SharedWait:
                 del self._waiters[execution_id]
                 self._set.remove(execution_id)
 
+    def close(self) -> None:
+        """The batch ends: all waiters raise `LaneClosed`."""
+        self._is_closed = True
+        for waiter in self._take_waiters(*self._waiters):
+            waiter.set_exception(LaneClosed())
+
     async def _poll_all(self) -> None:
         """Poll until no one waits."""
         try:
@@ -71,8 +80,6 @@ class SharedWait:
             self._fail(error)
         finally:
             self._set.leave()
-            for waiter in self._take_waiters(*self._waiters):
-                waiter.set_exception(LaneClosed())
 
     async def _poll_once(self) -> None:
         async with aclosing(self._set.poll()) as found:
