@@ -79,10 +79,16 @@ async def _with_end(outcomes: AsyncGenerator[RunOutcome[Any]], run: _Run) -> Asy
     except BaseException as error:
         try:
             await run.wait_for_cancels()
-        finally:
-            for note in run.notes():
-                error.add_note(note)
+        except asyncio.CancelledError as interrupt:
+            _add_notes(interrupt, run)
+            raise
+        _add_notes(error, run)
         raise
+
+
+def _add_notes(error: BaseException, run: _Run) -> None:
+    for note in run.notes():
+        error.add_note(note)
 
 
 class _Run:
