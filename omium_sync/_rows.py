@@ -50,6 +50,11 @@ class Groups(Generic[T]):
         """Whether the next group is ready, or the iterator is closed."""
         return self._closed or (self._step is not None and self._step.done())
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """The notes of the exception that ended a step that was cancelled."""
+        return getattr(self._error, "__notes__", ())
+
     async def start(self) -> None:
         """Start the next step, if none is in progress."""
         if self._step is None and not self._closed:
@@ -230,8 +235,10 @@ class SyncIterator(Iterator[T]):
                 self._reader = get_ident()
                 try:
                     group = self._next_group()
-                except BaseException:
+                except BaseException as error:
                     self.close()
+                    for note in self._groups.notes:
+                        error.add_note(note)
                     raise
                 finally:
                     self._reader = None

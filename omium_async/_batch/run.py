@@ -120,6 +120,7 @@ class _Run:
         self._cancels = cancels
         self._waits = SharedWait(caller, polling, calls.add_helper, calls.fail)
         self._cancelling: list[asyncio.Future[None]] = []
+        self._has_created = False
         self._cancelled = 0  # executions, because the batch ended
         self._problems: list[str] = []  # notes of cancels that failed, and of creates that were interrupted
         calls.at_stop(self._end)
@@ -144,6 +145,7 @@ class _Run:
         except asyncio.CancelledError as interrupt:
             self._problems.extend(getattr(interrupt, "__notes__", ()))
             raise
+        self._has_created = True
         self.running.add(execution.id)
         if self.calls.is_ending:
             self._cancel_running()
@@ -151,7 +153,7 @@ class _Run:
 
     async def states(self) -> set[str | None]:
         """Return the states of items in work."""
-        return {"created"} if self.running or self._cancelled else set()
+        return {"created"} if self._has_created else set()
 
     # -- one execution -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import signal
+import threading
+import time
 from contextlib import aclosing
 
 import attrs
@@ -232,6 +235,43 @@ async def test_the_outcome_of_the_error_counts_executions_that_run(omium, local)
     assert "2 executions of run_many had not ended, and continue" in error.__notes__[-1]
 
 
+async def test_a_refusal_while_creates_are_in_flight_ends_the_batch(omium, local):
+    Work(local)
+    local.inject(Fault(method="POST", path="/executions", status=402, body=b'{"detail": "no credits"}'))
+    local.inject(Fault(method="POST", path="/executions", when="after", action="delay", delay=0.2, times=None))
+    found, error = await ended(omium.executions.run_many(numbered(4), max_running=4, **POLLS))
+    assert [outcome.state for outcome in found] == ["rejected"]
+    assert error.outcome == "applied"
+    assert "3 executions of run_many had not ended" in error.__notes__[-1]
+
+
+async def test_a_vanished_execution_that_is_late_is_unknown(omium, local):
+    Work(local)
+    local.inject(Fault(method="GET", path="/executions/*", status=404, body=b'{"detail": "no such execution"}'))
+    (outcome,) = await collect(omium.executions.run_many(numbered(1), timeout=0.1, poll_interval=60))
+    assert outcome.state == "unknown"
+    assert isinstance(outcome.error, NotFoundError)
+
+
+async def test_a_slow_source_costs_no_reads_of_single_executions(omium, local):
+    work = Work(local)
+
+    async def slow():
+        for number, request in enumerate(numbered(20)):
+            yield request
+            await work.until_running(number + 1)
+
+    outcomes = asyncio.create_task(collect(omium.executions.run_many(slow(), max_running=20, **POLLS)))
+    await work.until_running(20)
+    pages = local.counts.get("GET /executions", 0)
+    single = local.counts.get("GET /executions/*", 0)
+    while local.counts.get("GET /executions", 0) < pages + 5:  # noqa: ASYNC110 - the server has no event
+        await asyncio.sleep(0.01)
+    assert local.counts.get("GET /executions/*", 0) - single <= 2
+    work.gate.set()
+    await outcomes
+
+
 async def test_an_outage_longer_than_patience_ends_the_batch(local, patient):
     async with AsyncOmium(local.api_key, base_url=local.url, patience=0.3, backoff=(0.01, 0.02)) as omium:
         work = Work(local)
@@ -348,6 +388,41 @@ async def test_items_of_an_earlier_run_that_never_come_do_not_stop_the_batch(omi
     assert len(rest) == 297
 
 
+async def test_more_earlier_executions_than_places_do_not_stop_the_batch(omium, local, tmp_path):
+    Work(local)
+    requests = [attrs.evolve(each, key=f"n{n}") for n, each in enumerate(numbered(200))]
+    first = omium.executions.run_many(requests[:5], max_running=5, timeout=0.1, journal=tmp_path / "j", **POLLS)
+    assert states(await collect(first)) == {("timed_out", False): 5}
+    again = omium.executions.run_many(requests[1:7], max_running=1, timeout=0.1, journal=tmp_path / "j", **POLLS)
+    assert states(await collect(again)) == {("timed_out", True): 4, ("timed_out", False): 2}
+
+
+async def test_a_bad_item_ends_a_batch_that_waits_for_earlier_items(omium, local, tmp_path):
+    Work(local, free=1000)
+    requests = [attrs.evolve(each, key=f"n{n}") for n, each in enumerate(numbered(40))]
+    await collect(omium.executions.run_many(requests[:2], journal=tmp_path / "j", **POLLS))
+    with pytest.raises(TypeError, match="'bad' is not an ExecutionRequest"):
+        await collect(omium.executions.run_many([*requests[2:], "bad"], max_running=1, journal=tmp_path / "j", **POLLS))
+
+
+async def test_executions_of_an_earlier_run_are_cancelled_too(omium, local, tmp_path):
+    work = Work(local)
+    for limit in (3, 1):
+        outcomes = omium.executions.run_many(
+            numbered(9), max_running=limit, journal=tmp_path / "j", cancel_on_exit=limit == 1, **POLLS
+        )
+        running = asyncio.create_task(collect(outcomes))
+        await work.until_running(3)
+        seen = local.counts.get("GET /executions", 0)
+        while local.counts.get("GET /executions", 0) < seen + 2:  # noqa: ASYNC110 - the server has no event
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError) as raised:
+            await running
+    assert raised.value.__notes__ == ["3 executions of run_many had not ended, and no longer run"]
+    await work.until_running(0)
+
+
 async def test_a_source_that_waits_for_outcomes_does_not_stop_the_batch(omium, local, tmp_path):
     Work(local, free=1000)
     requests = [attrs.evolve(each, key=f"n{n}") for n, each in enumerate(numbered(5))]
@@ -459,3 +534,21 @@ def test_leaving_the_sync_iterator_cancels_with_cancel_on_exit():
             assert next(iter(outcomes)).state == "completed"
             outcomes.close()
             assert omium.executions.count(status="running") == 0
+
+
+def test_ctrl_c_in_the_sync_iterator_says_what_continues():
+    with SyncLocalOmium() as local:
+
+        @local.workflow("work")
+        async def work(_run) -> None:
+            await asyncio.Event().wait()
+
+        def interrupt() -> None:
+            while local.counts.get("GET /executions/*", 0) < 2:  # the client has the id then
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGINT)
+
+        with Omium(local.api_key, base_url=local.url) as omium, pytest.raises(KeyboardInterrupt) as raised:
+            threading.Thread(target=interrupt).start()
+            next(omium.executions.run_many(iter(numbered(1)), **POLLS))
+        assert any(note.startswith("1 execution of run_many had not ended") for note in raised.value.__notes__)
