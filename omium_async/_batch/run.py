@@ -137,6 +137,12 @@ class _Run:
         """
         return with_verdict(self.calls.each(requests, work, workers=self._ahead, ahead=self._ahead), states)
 
+    def continue_with(self, created: list[str], in_doubt: int) -> None:
+        """Count the executions of earlier runs, and items that may be some."""
+        self.running.update(created)
+        self._has_created = bool(created)
+        self.places.take(len(created) + in_doubt)
+
     async def send(self, caller: Caller, body: Mapping[str, Any], key: str) -> tuple[Execution, bytes]:
         """Send one create."""
         create = endpoints.create_keeping_answer(caller, body, key)
@@ -330,8 +336,7 @@ class _JournalledRun:
         self._in_doubt = states.get(None, 0) + states.get("unknown", 0)
         count = sum(states.values()) - states.get("rejected", 0)
         self.earlier = EarlierFirst(count, lambda: run.calls.has_outcomes, self._give_up_doubts)
-        run.running.update(created)
-        run.places.take(len(created) + self._in_doubt)
+        run.continue_with(created, self._in_doubt)
 
     def begin(self) -> None:
         """Wait for the executions of earlier runs."""

@@ -423,6 +423,20 @@ async def test_executions_of_an_earlier_run_are_cancelled_too(omium, local, tmp_
     await work.until_running(0)
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_the_outcome_of_the_error_counts_executions_of_an_earlier_run(omium, local, tmp_path, named):
+    work = Work(local)
+    requests = [attrs.evolve(each, key=f"n{n}" if named else None) for n, each in enumerate(numbered(2))]
+    first = asyncio.create_task(collect(omium.executions.run_many(requests, journal=tmp_path / "j", **POLLS)))
+    await work.until_running(2)
+    await until_seen(local, "GET")
+    first.cancel()
+    await asyncio.wait([first])
+    local.inject(Fault(method="GET", status=403, body=b'{"detail": "no"}', times=None))
+    found, error = await ended(omium.executions.run_many(requests, journal=tmp_path / "j", **POLLS))
+    assert (found, error.outcome) == ([], "applied")
+
+
 async def test_a_source_that_waits_for_outcomes_does_not_stop_the_batch(omium, local, tmp_path):
     Work(local, free=1000)
     requests = [attrs.evolve(each, key=f"n{n}") for n, each in enumerate(numbered(5))]
